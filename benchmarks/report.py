@@ -1,0 +1,212 @@
+"""Write the tables of benchmarks/README.md from benchmarks/results/*.json.
+
+    python benchmarks/report.py [--check]
+
+A table stands between `<!-- begin NAME -->` and `<!-- end NAME -->`; nothing else is touched.
+"""
+
+import argparse
+import json
+import re
+import statistics
+import sys
+from collections import defaultdict
+
+from _harness import HERE, RESULTS, format_table
+
+README = HERE / "README.md"
+
+
+def mean_and_range(values, form):
+    """Return `mean (lowest to highest)`, or the value alone."""
+    text = format(statistics.fmean(values), form)
+    if len(values) == 1:
+        return text
+    return f"{text} ({format(min(values), form)} to {format(max(values), form)})"
+
+
+def group(rows, *keys):
+    groups = defaultdict(list)
+    for row in rows:
+        groups[tuple(row[key] for key in keys)].append(row)
+    return groups
+
+
+def render_descriptors(record):
+    header = [
+        "2Jmax",
+        "variant",
+        "CPU µs/point",
+        "wall µs/point",
+        "ratio to LAMMPS",
+        "largest deviation",
+        "working memory, MiB",
+        "first call, s",
+    ]
+    rows = []
+    for row in record["rows"]:
+        is_peer = "speedup" not in row
+        rows.append(
+            [
+                row["twojmax"],
+                row["variant"],
+                f"{row['cpu_us_per_point']:.1f}",
+                f"{row['wall_us_per_point']:.1f}",
+                "1" if is_peer else f"{row['speedup']:.2f}",
+                "" if is_peer else f"{row['deviation']:.0e}",
+                f"{row['memory_mib']:.0f}",
+                "" if is_peer else f"{row['first_call_s']:.1f}",
+            ]
+        )
+    caption = f"{record['grid']}³ points, cutoff {record['rcut']} Å."
+    return caption + "\n\n" + format_table(header, rows)
+
+
+def training_cells(rows):
+    cells = [mean_and_range([row[key] for row in rows], ".1f") for key in ("cpu_s", "wall_s")]
+    return [*cells, f"{max(row['peak_mib'] for row in rows):.0f}"]
+
+
+def render_training_be2(record):
+    header = [
+        "variant",
+        "training, CPU s",
+        "wall s",
+        "peak memory, MiB",
+        "ratio to MALA (CPU)",
+        "MSE after the last epoch",
+        "MALA's own loss",
+    ]
+    groups = group(record["rows"], "variant")
+    baseline = groups.get(("MALA",))
+    rows = []
+    for (variant,), of_variant in groups.items():
+        ratio = ""
+        if baseline:
+            cpu = statistics.fmean(row["cpu_s"] for row in of_variant)
+            ratio = f"{statistics.fmean(row['cpu_s'] for row in baseline) / cpu:.2f}"
+        own = [row["loss_mala"] for row in of_variant if row["loss_mala"] is not None]
+        rows.append(
+            [
+                variant,
+                *training_cells(of_variant),
+                ratio,
+                mean_and_range([row["mse_scaled"] for row in of_variant], ".2e"),
+                mean_and_range(own, ".2e") if own else "",
+            ]
+        )
+    seeds = len({row["seed"] for row in record["rows"]})
+    caption = f"{record['epochs']} epochs; mean (lowest to highest) of {seeds} seeds."
+    return caption + "\n\n" + format_table(header, rows)
+
+
+def kind_of(snapshot):
+    """Return "933K liquid" from "Al32_933K_liquid_5"."""
+    _, temperature, phase, _ = snapshot.split("_")
+    return f"{temperature} {phase}"
+
+
+def render_training_al32(record):
+    groups = group(record["rows"], "variant")
+    kinds = sorted({kind_of(name) for name in record["rows"][0]["errors_mev_per_atom"]})
+    header = ["variant", "epochs", "training, CPU s", "wall s", "peak memory, MiB", *kinds, "all"]
+    rows = []
+    for (variant,), of_variant in groups.items():
+        by_kind = []
+        for kind in [*kinds, None]:
+            means = [mean_absolute(row["errors_mev_per_atom"], kind) for row in of_variant]
+            by_kind.append(mean_and_range(means, ".1f"))
+        epochs = mean_and_range([row["epochs"] for row in of_variant], ".0f")
+        rows.append([variant, epochs, *training_cells(of_variant), *by_kind])
+    seeds = len({row["seed"] for row in record["rows"]})
+    caption = (
+        f"Mean absolute error of the band energy in meV/atom over the test snapshots of a kind; "
+        f"mean (lowest to highest) of {seeds} seeds; {record['threads']} thread(s)."
+    )
+    return caption + "\n\n" + format_table(header, rows)
+
+
+def render_large_snapshot(record):
+    arrays = record["ldos_mib"] + record["descriptors_mib"]
+    header = ["step", "wall s", "peak memory, MiB", "working memory, MiB", "working / arrays"]
+    names = {
+        "describe": "descriptors, into the cache",
+        "train": "one epoch of training, scaling included",
+        "score": "band-energy score",
+    }
+    rows = [
+        [
+            names[row["step"]],
+            f"{row['wall_s']:.0f}",
+            f"{row['peak_mib']:.0f}",
+            f"{row['memory_mib']:.0f}",
+            f"{row['memory_mib'] / arrays:.2f}",
+        ]
+        for row in record["rows"]
+    ]
+    caption = (
+        f"{record['grid']}³ points, {record['energies']} energies: LDOS "
+        f"{record['ldos_mib']:.0f} MiB, descriptors {record['descriptors_mib']:.0f} MiB (float32); "
+        f"training buffer {record['buffer_mib']:.0f} MiB."
+    )
+    return caption + "\n\n" + format_table(header, rows)
+
+
+def mean_absolute(errors, kind=None):
+    chosen = [abs(error) for name, error in errors.items() if kind in (None, kind_of(name))]
+    return statistics.fmean(chosen)
+
+
+RENDERERS = {
+    "descriptors": render_descriptors,
+    "training_be2": render_training_be2,
+    "training_al32": render_training_al32,
+    "large_snapshot": render_large_snapshot,
+}
+
+
+def describe(record):
+    machine = record["machine"]
+    versions = ", ".join(f"{name} {value}" for name, value in machine["versions"].items())
+    text = (
+        f"{record['date']}; {machine['processor']}, {machine['cores']} cores, "
+        f"{machine['memory_gib']} GiB, load {machine['load']}; "
+        f"Python {machine['python']}, {versions}"
+    )
+    if machine["peer_versions"]:
+        peers = [f"{n} {v}" for n, v in machine["peer_versions"].items()]
+        text += "; peers: " + ", ".join(peers)
+    return f"*{text}.*"
+
+
+def render(name):
+    path = RESULTS / f"{name}.json"
+    if not path.exists():
+        return f"Not run yet: `python benchmarks/{name}.py`."
+    record = json.loads(path.read_text())
+    return RENDERERS[name](record) + "\n\n" + describe(record)
+
+
+def updated(text):
+    for name in RENDERERS:
+        pattern = re.compile(rf"(<!-- begin {name} -->\n).*?(<!-- end {name} -->)", re.DOTALL)
+        if not pattern.search(text):
+            sys.exit(f"README.md has no section between the markers of {name}")
+        table = render(name)
+        text = pattern.sub(lambda match, table=table: f"{match[1]}{table}\n{match[2]}", text)
+    return text
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="write nothing; fail if out of date")
+    arguments = parser.parse_args()
+    before = README.read_text()
+    after = updated(before)
+    if arguments.check:
+        sys.exit("README.md is out of date: run benchmarks/report.py" if after != before else 0)
+    README.write_text(after)
+
+
+if __name__ == "__main__":
+    main()

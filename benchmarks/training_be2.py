@@ -1,0 +1,109 @@
+"""Training on MALA's own test data, its example 01: skldos beside MALA.
+
+Two snapshots of beryllium (0 to fit, 1 to validate, 8748 points each), network 91-100-11, ReLU,
+Adam with learning rate 1e-5, batches of 40, 100 epochs. Both sides take the same job, one thread:
+
+  MALA                      as its example 01 trains (ReLU on the output too, MALA's default)
+  MALA, fast data set       the same with `use_fast_tensor_data_set`, MALA's faster loader
+  MALA, linear output       the first without the ReLU on the output
+  skldos, as MALA           the very problem of the first: ReLU on the output, min-max targets
+  skldos, linear output     the very problem of the third
+  skldos, max targets       skldos's defaults: linear output, targets divided by their maximum
+  skldos, standard targets  linear output, every energy to zero mean and unit variance
+
+Finished runs lie in benchmarks/output/be2 and are not repeated; --fresh repeats them.
+
+    python benchmarks/training_be2.py [--epochs 5 --seeds 1]
+"""
+
+import shutil
+
+import _harness
+from _learning import run_job
+
+# variant: (side, what it changes in the job)
+VARIANTS = {
+    "MALA": ("mala", {}),
+    "MALA, fast data set": ("mala", {"fast_data_set": True}),
+    "MALA, linear output": ("mala", {"activate_output": False}),
+    "skldos, as MALA": ("skldos", {}),
+    "skldos, linear output": ("skldos", {"activate_output": False}),
+    "skldos, max targets": ("skldos", {"activate_output": False, "output_scaling": "max"}),
+    "skldos, standard targets": (
+        "skldos",
+        {"activate_output": False, "output_scaling": "standard"},
+    ),
+}
+
+
+def make_job(data, epochs, seed):
+    """Return MALA's example 01 as a job."""
+    files = [
+        [str((data / f"Be_snapshot{i}.{kind}.npy").resolve()) for kind in ("in", "out")]
+        for i in range(2)
+    ]
+    return {
+        "fit": files[:1],
+        "validate": files[1:],
+        "hidden_layer_sizes": [100],
+        "activation": "ReLU",
+        "activate_output": True,
+        "batch_size": 40,
+        "learning_rate": 1e-5,
+        "max_epochs": epochs,
+        "output_scaling": "minmax",
+        "seed": seed,
+        "energy_offset": -5.0,
+        "energy_spacing": 2.5,
+    }
+
+
+def make_row(variant, seed, report):
+    losses = report["mse_scaled"]
+    return {
+        "variant": variant,
+        "seed": seed,
+        "epochs": report["n_epochs"],
+        "cpu_s": report["training"]["cpu_s"],
+        "wall_s": report["training"]["wall_s"],
+        "memory_mib": report["training"]["memory_mib"],
+        "peak_mib": report["training"]["peak_mib"],
+        "mse_scaled": losses[-1],
+        "mse_scaled_best": min(losses),
+        "loss_mala": report.get("loss_mala", [None])[-1],
+    }
+
+
+def show(row):
+    print(
+        f"{row['variant']:24s} seed {row['seed']}  {row['cpu_s']:7.2f} CPU s  "
+        f"{row['wall_s']:7.2f} wall s  {row['peak_mib']:5.0f} MiB  "
+        f"validation MSE (scaled) {row['mse_scaled']:.3e}",
+        flush=True,
+    )
+
+
+def main():
+    parser = _harness.parser(__doc__)
+    parser.add_argument("--epochs", type=int, default=100, help="[%(default)s]")
+    parser.add_argument("--seeds", type=int, default=3, help="repetitions [%(default)s]")
+    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
+    parser.add_argument("--fresh", action="store_true", help="repeat what is there already")
+    arguments = parser.parse_args()
+    folder = _harness.OUTPUT / "be2"
+    if arguments.fresh:
+        shutil.rmtree(folder, ignore_errors=True)
+    rows = []
+    for seed in range(arguments.seeds):
+        for variant in arguments.variants:
+            side, change = VARIANTS[variant]
+            job = make_job(arguments.data / "be2", arguments.epochs, seed) | change
+            name = f"{variant.replace(', ', '-').replace(' ', '-')}-{seed}"
+            rows.append(make_row(variant, seed, run_job(side, job, folder, name, arguments.peers)))
+            show(rows[-1])
+    if not arguments.no_write:
+        _harness.write_result("training_be2", rows, arguments.peers, epochs=arguments.epochs)
+
+
+if __name__ == "__main__":
+    main()

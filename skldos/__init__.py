@@ -1,0 +1,44 @@
+"""Machine-learned density functional theory in plain scikit-learn.
+
+From atoms to energies: descriptors of every grid point (transformers), a network that maps
+them to the local density of states (regressors), and its integrals (physics), combined in
+scikit-learn pipelines and judged by scorers. See the documentation for a tour.
+"""
+
+from importlib import import_module
+
+__version__ = "0.1.0"
+
+# Where each public name lives. They are imported on first use, so that ``import skldos`` and
+# every worker process start fast.
+_HOMES = {
+    "ArrayFile": "data",
+    "EnergyGrid": "data",
+    "Snapshot": "data",
+    "SnapshotList": "data",
+    "GridSNAPTransformer": "descriptors",
+    "AtomSNAPTransformer": "descriptors",
+    "SOAPTransformer": "descriptors",
+    "RowWise": "descriptors",
+    "LDOSRegressor": "regressors",
+    "BandEnergyScorer": "scoring",
+    "evaluate": "scoring",
+    "predict_dos": "scoring",
+    "DOSDisplay": "plotting",
+    "ParityDisplay": "plotting",
+}
+_SUBMODULES = ("data", "datasets", "descriptors", "io", "physics", "plotting", "scoring")
+
+__all__ = [*_HOMES, *_SUBMODULES]
+
+
+def __getattr__(name):
+    if name in _HOMES:
+        return getattr(import_module(f"skldos.{_HOMES[name]}"), name)
+    if name in _SUBMODULES:
+        return import_module(f"skldos.{name}")
+    raise AttributeError(f"module 'skldos' has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted([*globals(), *__all__])

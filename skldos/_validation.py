@@ -1,0 +1,108 @@
+"""Checks shared by all modules; messages name the argument, the expected and the received."""
+
+from numbers import Integral, Real
+
+import numpy as np
+
+
+def check_scalar(name, value, *, low=None, high=None, strict=False, integer=False):
+    """Return `value` if it is a finite number within bounds.
+
+    Parameters
+    ----------
+    name : str
+        Name of the argument, for the message.
+    value : object
+        What was given.
+    low, high : float, optional
+        Bounds, inclusive unless `strict`.
+    strict : bool, default=False
+        Whether the lower bound itself is excluded.
+    integer : bool, default=False
+        Whether only integers are accepted.
+
+    Returns
+    -------
+    int or float
+        The number.
+
+    Raises
+    ------
+    TypeError
+        If `value` is not a number (or not an integer where one is needed).
+    ValueError
+        If it is not finite or out of bounds.
+
+    Examples
+    --------
+    >>> check_scalar("rcut", 4.7, low=0, strict=True)
+    4.7
+    """
+    kind = Integral if integer else Real
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, kind):
+        wanted = "an integer" if integer else "a number"
+        raise TypeError(f"{name} must be {wanted}, got {value!r} of type {type(value).__name__}.")
+    too_low = low is not None and (value <= low if strict else value < low)
+    too_high = high is not None and value > high
+    if not np.isfinite(value) or too_low or too_high:
+        bounds = []
+        if low is not None:
+            bounds.append(f"{'>' if strict else '>='} {low}")
+        if high is not None:
+            bounds.append(f"<= {high}")
+        limits = " and ".join(bounds) or "finite"
+        raise ValueError(f"{name} must be {limits}, got {value!r}.")
+    return int(value) if integer else float(value)
+
+
+def check_option(name, value, options):
+    """Return `value` if it is one of `options`, else raise a ``ValueError`` that lists them.
+
+    Examples
+    --------
+    >>> check_option("unit", "eV", ("eV", "meV/atom"))
+    'eV'
+    """
+    if not any(value is option or value == option for option in options):
+        listed = ", ".join(repr(option) for option in options)
+        raise ValueError(f"{name} must be one of {listed}; got {value!r}.")
+    return value
+
+
+def check_shape(name, array, shape):
+    """Raise a ``ValueError`` unless `array` has `shape`, in which None fits any length.
+
+    Examples
+    --------
+    >>> check_shape("cell", np.eye(3), (3, 3))
+    >>> check_shape("positions", np.zeros((4, 2)), (None, 3))
+    Traceback (most recent call last):
+    ...
+    ValueError: positions must have shape (any, 3), got (4, 2).
+    """
+    got = tuple(array.shape)
+    if len(got) != len(shape) or any(
+        want not in (None, length) for want, length in zip(shape, got, strict=True)
+    ):
+        wanted = ", ".join("any" if want is None else str(want) for want in shape)
+        raise ValueError(f"{name} must have shape ({wanted}), got {got}.")
+
+
+def check_finite(name, array):
+    """Raise a ``ValueError`` that counts the NaN and infinite values of `array`, if any.
+
+    Examples
+    --------
+    >>> check_finite("ldos", np.array([0.0, np.nan]))
+    Traceback (most recent call last):
+    ...
+    ValueError: ldos must be finite, got 1 NaN and 0 infinite value(s) among 2.
+    """
+    finite = np.isfinite(array)
+    if not finite.all():
+        n_nan = int(np.isnan(array).sum())
+        n_infinite = int(array.size - finite.sum()) - n_nan
+        raise ValueError(
+            f"{name} must be finite, got {n_nan} NaN and {n_infinite} infinite value(s) "
+            f"among {array.size}."
+        )

@@ -1,0 +1,22 @@
+"""Snapshots, sequences of them, and arrays that are too large for memory."""
+
+from skldos.data.array_file import ArrayFile
+from skldos.data.blocks import Blocks, is_blocks
+from skldos.data.energy_grid import EnergyGrid
+from skldos.data.lazy import ComputedArray, LazyArray, as_rows, iter_slices
+from skldos.data.snapshot import Snapshot
+from skldos.data.snapshot_list import SnapshotList, as_snapshots
+
+__all__ = [
+    "Snapshot",
+    "SnapshotList",
+    "EnergyGrid",
+    "ArrayFile",
+    "Blocks",
+    "LazyArray",
+    "ComputedArray",
+    "as_rows",
+    "as_snapshots",
+    "is_blocks",
+    "iter_slices",
+]

@@ -1,0 +1,234 @@
+r"""The bispectrum as it is written in the papers: slow, and there to be read.
+
+The neighbours of a point, mapped onto the unit sphere in four dimensions, have a density whose
+expansion coefficients in Wigner functions are
+
+.. math:: U^j_{m'm} = \delta_{m'm} + \sum_k w_k f_c(r_k)\, u^j_{m'm}(\theta_0, \hat r_k),
+
+the first term being the point itself. With Clebsch-Gordan coefficients,
+
+.. math::
+
+    Z^{j}_{j_1 j_2, m'm} &= \sum_{m_1' m_1}
+        C^{j m'}_{j_1 m_1' j_2 m_2'}\, C^{j m}_{j_1 m_1 j_2 m_2}\,
+        U^{j_1}_{m_1' m_1} U^{j_2}_{m_2' m_2},
+        \qquad m_2 = m - m_1,\ m_2' = m' - m_1', \\
+    B_{j_1 j_2 j} &= \sum_{m'm} (U^j_{m'm})^* Z^{j}_{j_1 j_2, m'm}.
+
+All angular momenta are counted in halves (``j = 2J``) and projections from zero
+(``m + J``), so everything is an integer and an index.
+
+References
+----------
+.. [1] A. P. Bartók, M. C. Payne, R. Kondor, G. Csányi, "Gaussian approximation potentials: the
+   accuracy of quantum mechanics, without the electrons", Phys. Rev. Lett. 104, 136403 (2010).
+.. [2] A. P. Bartók, R. Kondor, G. Csányi, "On representing chemical environments",
+   Phys. Rev. B 87, 184115 (2013).
+.. [3] A. P. Thompson, L. P. Swiler, C. R. Trott, S. M. Foiles, G. J. Tucker, "Spectral neighbor
+   analysis method for automated generation of quantum-accurate interatomic potentials",
+   J. Comput. Phys. 285, 316 (2015).
+"""
+
+from functools import lru_cache
+from math import factorial, sqrt
+
+import numpy as np
+
+from skldos.descriptors.bispectrum.components import bispectrum_components
+
+
+def switching(r, *, rcut, rmin0=0.0, switch=True):
+    r"""Weight of a neighbour that falls smoothly to zero at the cutoff.
+
+    .. math:: f_c(r) = \tfrac12 \left[\cos\pi\frac{r - r_{min}}{r_{cut} - r_{min}} + 1\right]
+
+    and 1 for :math:`r \le r_{min}`, or everywhere if `switch` is false.
+    """
+    if not switch:
+        return np.ones_like(r)
+    t = np.clip((r - rmin0) / (rcut - rmin0), 0.0, 1.0)
+    return 0.5 * (np.cos(np.pi * t) + 1)
+
+
+def sphere_points(displacements, *, rcut, rfac0=0.99363, rmin0=0.0):
+    r"""Map displacements onto the unit sphere in four dimensions.
+
+    :math:`g = \pm(\cos\theta_0, \sin\theta_0\,\hat r)` with
+    :math:`\theta_0 = \mathrm{rfac0}\,\pi (r - r_{min}) / (r_{cut} - r_{min})`. The sign is that of
+    :math:`\sin\theta_0`: LAMMPS computes :math:`g_0 \propto r / \tan\theta_0`, and so takes a
+    neighbour below `rmin0` to the opposite point.
+
+    Parameters
+    ----------
+    displacements : ndarray of shape (n_neighbors, 3)
+        In Å.
+
+    Returns
+    -------
+    ndarray of shape (n_neighbors, 4)
+    """
+    r = np.linalg.norm(displacements, axis=1)
+    theta0 = rfac0 * np.pi * (r - rmin0) / (rcut - rmin0)
+    sign = np.where(np.sin(theta0) < 0, -1.0, 1.0)
+    unit = displacements / r[:, None]
+    return np.concatenate(
+        [(sign * np.cos(theta0))[:, None], (sign * np.sin(theta0))[:, None] * unit], axis=1
+    )
+
+
+def wigner_functions(g, twojmax):
+    """Wigner functions of all orders at points of the sphere in four dimensions.
+
+    Parameters
+    ----------
+    g : ndarray of shape (n, 4)
+        Unit vectors.
+    twojmax : int
+        Largest order.
+
+    Returns
+    -------
+    list of complex ndarray of shape (j + 1, j + 1, n)
+        For each order j the matrix u[m', m].
+    """
+    # Cayley-Klein parameters
+    a = g[:, 0] - 1j * g[:, 3]
+    b = g[:, 2] - 1j * g[:, 1]
+    u = [np.ones((1, 1, len(g)), dtype=complex)]
+    for j in range(1, twojmax + 1):
+        below, here = u[-1], np.zeros((j + 1, j + 1, len(g)), dtype=complex)
+        for mb in range(j // 2 + 1):
+            for ma in range(j):
+                # u^j[mb, ma]   += sqrt((j - ma) / (j - mb)) a* u^{j-1}[mb, ma]
+                # u^j[mb, ma+1] -= sqrt((ma + 1) / (j - mb)) b* u^{j-1}[mb, ma]
+                here[mb, ma] += sqrt((j - ma) / (j - mb)) * a.conj() * below[mb, ma]
+                here[mb, ma + 1] -= sqrt((ma + 1) / (j - mb)) * b.conj() * below[mb, ma]
+        # u[j - m', j - m] = (-1)^(m' - m) u[m', m]*
+        for mb in range(j // 2 + 1):
+            for ma in range(j + 1):
+                here[j - mb, j - ma] = (-1) ** (mb - ma) * here[mb, ma].conj()
+        u.append(here)
+    return u
+
+
+@lru_cache(maxsize=4096)
+def clebsch_gordan(j1, j2, j):
+    r"""Clebsch-Gordan coefficients :math:`C^{jm}_{j_1 m_1 j_2 m_2}` by Racah's formula.
+
+    Parameters
+    ----------
+    j1, j2, j : int
+        Twice the angular momenta.
+
+    Returns
+    -------
+    ndarray of shape (j1 + 1, j2 + 1)
+        Element [m1, m2], projections counted from zero; m is their sum less
+        ``(j1 + j2 - j) / 2``, and elements for which it leaves the range 0 to j are zero.
+
+    Examples
+    --------
+    >>> clebsch_gordan(1, 1, 0).round(4)
+    array([[ 0.    , -0.7071],
+           [ 0.7071,  0.    ]])
+    """
+    half = (j1 + j2 - j) // 2
+    triangle = (
+        factorial(half)
+        * factorial((j1 - j2 + j) // 2)
+        * factorial((-j1 + j2 + j) // 2)
+        / factorial((j1 + j2 + j) // 2 + 1)
+    )
+    coefficients = np.zeros((j1 + 1, j2 + 1))
+    for m1 in range(j1 + 1):
+        for m2 in range(j2 + 1):
+            m = m1 + m2 - half
+            if not 0 <= m <= j:
+                continue
+            norm = sqrt(
+                triangle
+                * (j + 1)
+                * factorial(m1) * factorial(j1 - m1)
+                * factorial(m2) * factorial(j2 - m2)
+                * factorial(m) * factorial(j - m)
+            )  # fmt: skip
+            # Racah: Σ_k (-1)^k / [k! (j1+j2-j-k)! (j1-m1-k)! (j2+m2-k)! (j-j2+m1+k)! (j-j1-m2+k)!]
+            low = max(0, half - m1, half - j2 + m2)
+            high = min(half, j1 - m1, m2)
+            total = sum(
+                (-1) ** k
+                / (
+                    factorial(k)
+                    * factorial(half - k)
+                    * factorial(j1 - m1 - k)
+                    * factorial(m2 - k)
+                    * factorial((j - j2 - j1) // 2 + m1 + k)
+                    * factorial((j - j1 - j2) // 2 + j2 - m2 + k)
+                )
+                for k in range(low, high + 1)
+            )
+            coefficients[m1, m2] = norm * total
+    return coefficients
+
+
+def coupled(u1, u2, j):
+    """Couple two matrices of Wigner coefficients to the order j: the matrix Z[m', m]."""
+    j1, j2 = len(u1) - 1, len(u2) - 1
+    C = clebsch_gordan(j1, j2, j)
+    half = (j1 + j2 - j) // 2
+    Z = np.zeros((j + 1, j + 1), dtype=complex)
+    for mb1 in range(j1 + 1):
+        for ma1 in range(j1 + 1):
+            # All m2 for which 0 <= m = m1 + m2 - (j1 + j2 - j) / 2 <= j
+            mb2 = np.arange(max(0, half - mb1), min(j2, j + half - mb1) + 1)
+            ma2 = np.arange(max(0, half - ma1), min(j2, j + half - ma1) + 1)
+            CC = np.outer(C[mb1, mb2], C[ma1, ma2])
+            Z[np.ix_(mb1 + mb2 - half, ma1 + ma2 - half)] += (
+                CC * u1[mb1, ma1] * u2[np.ix_(mb2, ma2)]
+            )
+    return Z
+
+
+def reference_bispectrum(
+    displacements, weights, *, twojmax=10, rcut=4.67637, rfac0=0.99363, rmin0=0.0, switch=True
+):
+    """Bispectrum components of one point, given its neighbours.
+
+    Parameters
+    ----------
+    displacements : ndarray of shape (n_neighbors, 3)
+        From the point to its neighbours, all within `rcut`, in Å.
+    weights : ndarray of shape (n_neighbors,)
+        Weights of the neighbours.
+    twojmax : int, default=10
+        Twice the largest angular momentum.
+    rcut : float, default=4.67637
+        Cutoff in Å.
+    rfac0 : float, default=0.99363
+        Fraction of the sphere that the neighbours are mapped to.
+    rmin0 : float, default=0.0
+        Distance that is mapped to the pole, in Å.
+    switch : bool, default=True
+        Whether neighbours fade out towards the cutoff.
+
+    Returns
+    -------
+    ndarray of shape (n_components,)
+
+    Examples
+    --------
+    >>> alone = reference_bispectrum(np.zeros((0, 3)), np.zeros(0), twojmax=2)
+    >>> alone  # of the self term only
+    array([1., 4., 6., 9., 9.])
+    """
+    g = sphere_points(displacements, rcut=rcut, rfac0=rfac0, rmin0=rmin0)
+    r = np.linalg.norm(displacements, axis=1)
+    s = weights * switching(r, rcut=rcut, rmin0=rmin0, switch=switch)
+    # U = 1 + Σ_k s_k u(g_k)
+    U = [np.eye(len(u)) + u @ s for u in wigner_functions(g, twojmax)]
+    return np.array(
+        [
+            np.vdot(U[j], coupled(U[j1], U[j2], j)).real
+            for j1, j2, j in bispectrum_components(twojmax)
+        ]
+    )

@@ -1,0 +1,269 @@
+"""Bispectrum transformers, on the points of a grid and on atoms."""
+
+import numpy as np
+
+from skldos._validation import check_option, check_scalar
+from skldos.descriptors._base import SnapshotTransformer, n_threads
+from skldos.descriptors.bispectrum import component_names, grid_bispectrum, point_bispectrum
+from skldos.exceptions import SnapshotError
+from skldos.geometry import check_grid_shape
+
+
+class _SNAPTransformer(SnapshotTransformer):
+    """What the bispectrum on grids and on atoms have in common."""
+
+    def __init__(
+        self,
+        rcut=4.67637,
+        twojmax=10,
+        rfac0=0.99363,
+        rmin0=0.0,
+        switch=True,
+        weights=None,
+        dtype="float64",
+        device="cpu",
+        n_jobs=None,
+        memory=None,
+        verbose=False,
+    ):
+        self.rcut = rcut
+        self.twojmax = twojmax
+        self.rfac0 = rfac0
+        self.rmin0 = rmin0
+        self.switch = switch
+        self.weights = weights
+        self.dtype = dtype
+        self.device = device
+        self.n_jobs = n_jobs
+        self.memory = memory
+        self.verbose = verbose
+
+    def _check_parameters(self):
+        check_scalar("rmin0", self.rmin0, low=0)
+        check_scalar("rcut", self.rcut, low=self.rmin0, strict=True)
+        check_scalar("twojmax", self.twojmax, low=0, integer=True)
+        check_scalar("rfac0", self.rfac0, low=0, high=1, strict=True)
+        check_option("switch", self.switch, (True, False))
+        check_option("dtype", self.dtype, ("float64", "float32"))
+        for symbol, weight in (self.weights or {}).items():
+            check_scalar(f"weights[{symbol!r}]", weight)
+
+    def _check_snapshot(self, snapshot):
+        if self.weights is not None:
+            missing = sorted(set(snapshot.atoms.symbols) - set(self.weights))
+            if missing:
+                raise SnapshotError(
+                    f"weights must name every element: {missing[0]} of {snapshot!r} is missing "
+                    f"among {sorted(self.weights)}."
+                )
+
+    def _feature_names(self):
+        return component_names(self.twojmax)
+
+    def _atom_weights(self, atoms):
+        """Return the weight of every atom."""
+        if self.weights is None:
+            return np.ones(len(atoms))
+        return np.array([self.weights[symbol] for symbol in atoms.symbols], dtype=float)
+
+    def _options(self):
+        return {
+            "twojmax": self.twojmax,
+            "rcut": self.rcut,
+            "rfac0": self.rfac0,
+            "rmin0": self.rmin0,
+            "switch": self.switch,
+            "dtype": self.dtype,
+            "device": self.device,
+            "n_threads": n_threads(self.n_jobs),
+        }
+
+
+class GridSNAPTransformer(_SNAPTransformer):
+    r"""Bispectrum components of the atoms around every grid point (LAMMPS ``sna/grid``).
+
+    The neighbour density of a grid point is mapped onto the 3-sphere and expanded in Wigner
+    functions; invariant triple products of the coefficients,
+
+    .. math:: B_{j_1 j_2 j} = \sum U^{j *}_{m m'} \,
+              (C^{j m}_{j_1 m_1 j_2 m_2} C^{j m'}_{j_1 m_1' j_2 m_2'})
+              U^{j_1}_{m_1 m_1'} U^{j_2}_{m_2 m_2'},
+
+    describe it up to rotations [1]_ [2]_. Any cell, any number of elements.
+
+    Parameters
+    ----------
+    rcut : float, default=4.67637
+        Cutoff radius in Å.
+    twojmax : int, default=10
+        Twice the largest angular momentum of the expansion; 10 gives 91 features.
+    rfac0 : float, default=0.99363
+        Fraction of the 3-sphere that distances up to the cutoff cover.
+    rmin0 : float, default=0.0
+        Distance in Å below which neighbours count fully.
+    switch : bool, default=True
+        Whether neighbours fade out smoothly towards the cutoff.
+    weights : dict of str to float, optional
+        Weight of each element in the neighbour density, such as ``{"Na": 1.0, "Cl": 0.6}``;
+        1 for all by default.
+    grid_shape : tuple of 3 int, optional
+        Points along each cell vector; by default those of each snapshot.
+    dtype : {"float64", "float32"}, default="float64"
+        Precision of computation and result.
+    device : str, default="cpu"
+        ``"cpu"`` for the compiled kernel, ``"cuda"`` for the graphics card.
+    n_jobs : int, optional
+        Number of threads; None uses all that this process may use.
+    memory : str, path-like or joblib.Memory, optional
+        Folder in which blocks are kept; they come back as lazy handles, and are found again
+        by later calls, other folds and other processes.
+    verbose : bool, default=False
+        Whether to show a progress bar.
+
+    Attributes
+    ----------
+    species_ : list of str
+        Elements seen in ``fit``.
+    n_features_out_ : int
+        Number of components.
+
+    See Also
+    --------
+    AtomSNAPTransformer : The same around atoms.
+
+    References
+    ----------
+    .. [1] A. P. Bartók, M. C. Payne, R. Kondor, G. Csányi, "Gaussian approximation
+       potentials", Phys. Rev. Lett. 104, 136403 (2010).
+    .. [2] A. P. Thompson et al., "Spectral neighbor analysis method for automated generation
+       of quantum-accurate interatomic potentials", J. Comput. Phys. 285, 316 (2015).
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from skldos import GridSNAPTransformer
+    >>> snap = GridSNAPTransformer(twojmax=4, grid_shape=(6, 6, 6))
+    >>> snap.fit_transform([bulk("Al", cubic=True)])[0].shape
+    (216, 14)
+    """
+
+    def __init__(
+        self,
+        rcut=4.67637,
+        twojmax=10,
+        rfac0=0.99363,
+        rmin0=0.0,
+        switch=True,
+        weights=None,
+        grid_shape=None,
+        dtype="float64",
+        device="cpu",
+        n_jobs=None,
+        memory=None,
+        verbose=False,
+    ):
+        super().__init__(
+            rcut, twojmax, rfac0, rmin0, switch, weights, dtype, device, n_jobs, memory, verbose
+        )
+        self.grid_shape = grid_shape
+
+    def _check_parameters(self):
+        super()._check_parameters()
+        if self.grid_shape is not None:
+            check_grid_shape(self.grid_shape)
+
+    def _check_snapshot(self, snapshot):
+        super()._check_snapshot(snapshot)
+        if self.grid_shape is None and snapshot.grid_shape is None:
+            raise SnapshotError(
+                f"{snapshot!r} has no grid: give it a grid_shape, or set the grid_shape of "
+                "GridSNAPTransformer."
+            )
+
+    def _grid(self, snapshot):
+        return snapshot.grid_shape if self.grid_shape is None else tuple(self.grid_shape)
+
+    def _n_sites(self, snapshot):
+        return int(np.prod(self._grid(snapshot)))
+
+    def _compute(self, snapshot, start, stop):
+        atoms = snapshot.atoms
+        return grid_bispectrum(
+            atoms.positions,
+            self._atom_weights(atoms),
+            atoms.cell.array,
+            self._grid(snapshot),
+            start=start,
+            stop=stop,
+            **self._options(),
+        )
+
+    def _cache_key(self, snapshot):
+        # The same grid is the same block, wherever it was named.
+        name, params, *rest = super()._cache_key(snapshot)
+        return (name, params | {"grid_shape": self._grid(snapshot)}, *rest)
+
+
+class AtomSNAPTransformer(_SNAPTransformer):
+    """Bispectrum components of the neighbours of every atom (LAMMPS ``sna/atom``).
+
+    The same features as :class:`GridSNAPTransformer`, which states the formulas, centred on
+    the atoms; the atom itself is not among its neighbours.
+
+    Parameters
+    ----------
+    rcut : float, default=4.67637
+        Cutoff radius in Å.
+    twojmax : int, default=10
+        Twice the largest angular momentum of the expansion; 10 gives 91 features.
+    rfac0 : float, default=0.99363
+        Fraction of the 3-sphere that distances up to the cutoff cover.
+    rmin0 : float, default=0.0
+        Distance in Å below which neighbours count fully.
+    switch : bool, default=True
+        Whether neighbours fade out smoothly towards the cutoff.
+    weights : dict of str to float, optional
+        Weight of each element in the neighbour density, such as ``{"Na": 1.0, "Cl": 0.6}``;
+        1 for all by default.
+    dtype : {"float64", "float32"}, default="float64"
+        Precision of computation and result.
+    device : str, default="cpu"
+        ``"cpu"`` for the compiled kernel, ``"cuda"`` for the graphics card.
+    n_jobs : int, optional
+        Number of threads; None uses all that this process may use.
+    memory : str, path-like or joblib.Memory, optional
+        Folder in which blocks are kept.
+    verbose : bool, default=False
+        Whether to show a progress bar.
+
+    Attributes
+    ----------
+    species_ : list of str
+        Elements seen in ``fit``.
+    n_features_out_ : int
+        Number of components.
+
+    See Also
+    --------
+    GridSNAPTransformer : The same on the points of a grid.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from skldos import AtomSNAPTransformer
+    >>> AtomSNAPTransformer(twojmax=4).fit_transform([bulk("Al", cubic=True)])[0].shape
+    (4, 14)
+    """
+
+    def _n_sites(self, snapshot):
+        return len(snapshot.atoms)
+
+    def _compute(self, snapshot, start, stop):
+        atoms = snapshot.atoms
+        return point_bispectrum(
+            atoms.positions[start:stop],
+            atoms.positions,
+            self._atom_weights(atoms),
+            atoms.cell.array,
+            **self._options(),
+        )

@@ -1,0 +1,45 @@
+r"""Physics of the local density of states: arrays in, arrays out.
+
+Every function takes torch tensors or NumPy arrays and returns the same kind, in eV, Å and K
+and in float64 (float32 is upcast). Tensors keep their gradients and their device, so that an
+energy is differentiated down to the network that predicted the LDOS. Leading axes are batches.
+
+The LDOS d(r, E), in 1/(eV Å³) with the spin factor included, gives
+
+- the density of states :math:`D(E) = \Delta V \sum_r d(r, E)`: :func:`dos_from_ldos`;
+- the Fermi level μ, from :math:`\int f D\,dE = N_e`: :func:`fermi_level`;
+- the band energy :math:`\int E f D\,dE`: :func:`band_energy`;
+- the entropy term -TS, a negative energy that is added: :func:`entropy`;
+- the electron density :math:`n(r) = \int f\,d(r, E)\,dE`: :func:`density`;
+
+and with them the total free energy, in the bookkeeping of Quantum ESPRESSO's pw.x,
+
+.. math::
+
+    A = E_\mathrm{band} - \int n\,(v_H + v_{xc})\,dr + E_H + E_{xc} + E_\mathrm{Ewald} - TS
+
+A band energy is worth what its Fermi level is: take μ from the same DOS, at the exact number of
+electrons. All integrals over E are the exact ones of a DOS that is linear between its energies;
+:func:`integration_weights` gives them as weights.
+"""
+
+from skldos.physics.density import density
+from skldos.physics.dos import band_energy, dos_from_ldos, entropy, n_electrons
+from skldos.physics.fermi import fermi_level
+from skldos.physics.polylog import polylog
+from skldos.physics.quadrature import integration_weights
+from skldos.physics.smearing import broadening, entropy_density, occupation
+
+__all__ = [
+    "occupation",
+    "entropy_density",
+    "broadening",
+    "polylog",
+    "integration_weights",
+    "dos_from_ldos",
+    "fermi_level",
+    "n_electrons",
+    "band_energy",
+    "entropy",
+    "density",
+]

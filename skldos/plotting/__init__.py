@@ -1,0 +1,10 @@
+"""Pictures of what a model predicts, as displays in the manner of scikit-learn.
+
+A display is made by ``from_estimator`` or ``from_predictions``, keeps the numbers it shows, and
+draws them by ``plot`` into given or new axes. matplotlib is imported when something is drawn.
+"""
+
+from skldos.plotting.dos import DOSDisplay
+from skldos.plotting.parity import ParityDisplay
+
+__all__ = ["DOSDisplay", "ParityDisplay"]

@@ -1,0 +1,387 @@
+"""True and predicted densities of states."""
+
+import warnings
+
+import numpy as np
+
+from skldos._validation import check_finite, check_scalar, check_shape
+from skldos.data import as_rows, as_snapshots
+from skldos.exceptions import FermiLevelError
+from skldos.physics import fermi_level, occupation
+from skldos.plotting._axes import GUIDE, check_length, colors, new_axes
+from skldos.scoring import dos_of_block, predict_dos
+
+#: Points per energy interval where the edge of the occupied states is drawn.
+FINE = 20
+
+
+class DOSDisplay:
+    """Density of states of one or several snapshots, true and predicted.
+
+    Use :meth:`from_estimator` or :meth:`from_predictions` to make one.
+
+    Parameters
+    ----------
+    energies : array-like of shape (n_energies,)
+        In eV.
+    dos_pred : array-like of shape (n_snapshots, n_energies)
+        Predicted DOS in 1/(eV atom).
+    dos_true : array-like of shape (n_snapshots, n_energies), optional
+        True DOS in 1/(eV atom).
+    fermi_level_pred, fermi_level_true : array-like of shape (n_snapshots,), optional
+        Fermi levels in eV; NaN where there is none.
+    temperature : array-like of shape (n_snapshots,), optional
+        Electronic temperatures in K, for the edge of the occupied states; 0 if not given.
+    labels : sequence of str, optional
+        Names of the snapshots for the legend.
+
+    Attributes
+    ----------
+    ax_ : matplotlib.axes.Axes
+        Axes of the DOS.
+    residual_ax_ : matplotlib.axes.Axes or None
+        The panel below, with predicted minus true.
+    figure_ : matplotlib.figure.Figure
+        Their figure.
+
+    See Also
+    --------
+    ParityDisplay : Energies of many snapshots.
+
+    Examples
+    --------
+    >>> import matplotlib
+    >>> matplotlib.use("Agg")
+    >>> from skldos.datasets import make_snapshots
+    >>> from skldos.plotting import DOSDisplay
+    >>> snapshot = make_snapshots(1, random_state=0)[0]
+    >>> display = DOSDisplay.from_predictions(
+    ...     snapshot.dos(), 1.01 * snapshot.dos(), energies=snapshot.energies, n_atoms=4,
+    ...     temperature=298.0, n_electrons=12.0,
+    ... )
+    >>> display.fermi_level_true.round(1), display.ax_.get_ylabel()
+    (array([7.]), 'DOS (1/(eV atom))')
+    """
+
+    def __init__(
+        self,
+        *,
+        energies,
+        dos_pred,
+        dos_true=None,
+        fermi_level_pred=None,
+        fermi_level_true=None,
+        temperature=None,
+        labels=None,
+    ):
+        self.energies = energies
+        self.dos_pred = dos_pred
+        self.dos_true = dos_true
+        self.fermi_level_pred = fermi_level_pred
+        self.fermi_level_true = fermi_level_true
+        self.temperature = temperature
+        self.labels = labels
+
+    @classmethod
+    def from_estimator(cls, estimator, X, y=None, *, labels=None, ax=None, **plot_options):
+        """Predict the DOS of `X` and draw it beside the true one.
+
+        Parameters
+        ----------
+        estimator : estimator
+            Fitted; predicts the LDOS on grids, or the DOS of atoms.
+        X : sequence of Snapshot
+            Snapshots on one energy grid; with temperature and number of electrons if Fermi
+            levels shall be shown.
+        y : sequence of array-like, optional
+            True LDOS; None takes those of the snapshots, where all have one.
+        labels : sequence of str, optional
+            Names for the legend; by default the temperatures if they differ.
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; None makes a new figure.
+        **plot_options
+            As of :meth:`plot`.
+
+        Returns
+        -------
+        DOSDisplay
+            The display, drawn.
+        """
+        snapshots = as_snapshots(X)
+        energies = _common_energies(snapshots)
+        if y is not None:
+            check_length("y", y, len(snapshots))
+        elif all(snapshot.ldos is not None for snapshot in snapshots):
+            y = snapshots.targets
+        dos_true = None
+        if y is not None:
+            dos_true = [dos_of_block(as_rows(d), s) for d, s in zip(y, snapshots, strict=True)]
+        return cls.from_predictions(
+            dos_true,
+            predict_dos(estimator, snapshots),
+            energies=energies,
+            n_atoms=[len(snapshot.atoms) for snapshot in snapshots],
+            temperature=_all_or_none(snapshots, "temperature"),
+            n_electrons=_all_or_none(snapshots, "n_electrons"),
+            labels=_default_labels(snapshots) if labels is None else labels,
+            ax=ax,
+            **plot_options,
+        )
+
+    @classmethod
+    def from_predictions(
+        cls,
+        dos_true,
+        dos_pred,
+        *,
+        energies,
+        n_atoms=1,
+        temperature=None,
+        n_electrons=None,
+        labels=None,
+        ax=None,
+        **plot_options,
+    ):
+        """Draw densities of states that are already there.
+
+        Parameters
+        ----------
+        dos_true : array-like of shape (n_energies,) or (n_snapshots, n_energies), or None
+            True DOS of the cell in 1/eV; None draws the prediction alone.
+        dos_pred : array-like of shape (n_energies,) or (n_snapshots, n_energies)
+            Predicted DOS of the cell in 1/eV.
+        energies : array-like of shape (n_energies,)
+            In eV.
+        n_atoms : int or array-like of shape (n_snapshots,), default=1
+            Number of atoms, by which the DOS is divided.
+        temperature, n_electrons : float or array-like of shape (n_snapshots,), optional
+            Temperature in K and number of electrons, which give the Fermi levels; without
+            them none are shown.
+        labels : sequence of str, optional
+            Names for the legend.
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; None makes a new figure.
+        **plot_options
+            As of :meth:`plot`.
+
+        Returns
+        -------
+        DOSDisplay
+            The display, drawn.
+
+        Warns
+        -----
+        UserWarning
+            If a DOS cannot hold the electrons within its energies; it gets no Fermi level.
+        """
+        energies = np.asarray(energies, dtype=float)
+        check_shape("energies", energies, (None,))
+        dos_pred = _check_dos("dos_pred", dos_pred, (None, len(energies)))
+        n_snapshots = len(dos_pred)
+        if dos_true is not None:
+            dos_true = _check_dos("dos_true", dos_true, dos_pred.shape)
+        if labels is not None:
+            check_length("labels", labels, n_snapshots)
+        n_atoms = _per_snapshot("n_atoms", n_atoms, n_snapshots)
+        temperature = _per_snapshot("temperature", temperature, n_snapshots)
+        n_electrons = _per_snapshot("n_electrons", n_electrons, n_snapshots)
+        levels = {}
+        if temperature is not None and n_electrons is not None:
+            state = (energies, temperature, n_electrons)
+            levels["fermi_level_pred"] = _fermi_levels("dos_pred", dos_pred, *state)
+            if dos_true is not None:
+                levels["fermi_level_true"] = _fermi_levels("dos_true", dos_true, *state)
+        display = cls(
+            energies=energies,
+            dos_pred=dos_pred / n_atoms[:, None],
+            dos_true=None if dos_true is None else dos_true / n_atoms[:, None],
+            temperature=temperature,
+            labels=labels,
+            **levels,
+        )
+        return display.plot(ax, **plot_options)
+
+    def plot(self, ax=None, *, align_fermi=False, residual=True, shade=True, offset=0.0):
+        """Draw the display.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; None makes a new figure.
+        align_fermi : bool, default=False
+            Whether energies count from the Fermi level of each snapshot, the true one where
+            it is known.
+        residual : bool, default=True
+            Whether a panel below shows predicted minus true, where the truth is known.
+        shade : bool, default=True
+            Whether the occupied states are shaded.
+        offset : float, default=0.0
+            Distance in 1/(eV atom) by which each snapshot is drawn above the one before it.
+
+        Returns
+        -------
+        DOSDisplay
+            The display.
+        """
+        offset = check_scalar("offset", offset)
+        if align_fermi and self._fermi_level() is None:
+            raise ValueError(
+                "align_fermi needs Fermi levels: give temperature and n_electrons, or the levels."
+            )
+        self.ax_ = new_axes(ax, figsize=(6.4, 4.6))
+        self.figure_ = self.ax_.figure
+        self.residual_ax_ = None
+        if residual and self.dos_true is not None:
+            self.residual_ax_ = _panel_below(self.ax_)
+        shifts = self._fermi_level() if align_fermi else np.zeros(len(self.dos_pred))
+        for i, color in enumerate(colors(len(self.dos_pred))):
+            self._draw_snapshot(i, color, shifts[i], i * offset, shade)
+        self._label(shifts, align_fermi)
+        self._draw_legend()
+        return self
+
+    def _fermi_level(self):
+        """Return the Fermi levels in eV that energies may be counted from, or None."""
+        return self.fermi_level_pred if self.fermi_level_true is None else self.fermi_level_true
+
+    def _draw_snapshot(self, i, color, shift, height, shade):
+        x = np.asarray(self.energies) - shift
+        if shade and self._fermi_level() is not None:
+            self._shade(i, color, shift, height)
+        if self.dos_true is not None:
+            self.ax_.plot(
+                x, self.dos_true[i] + height, color=color, lw=4, alpha=0.35, solid_capstyle="butt"
+            )
+        self.ax_.plot(x, self.dos_pred[i] + height, color=color, lw=1.4)
+        for levels, style in ((self.fermi_level_true, "-"), (self.fermi_level_pred, (0, (4, 3)))):
+            if levels is not None and np.isfinite(levels[i]):
+                self.ax_.axvline(levels[i] - shift, color=color, lw=0.9, ls=style, zorder=1)
+        if self.residual_ax_ is not None:
+            difference = 1e3 * (self.dos_pred[i] - self.dos_true[i])
+            self.residual_ax_.plot(x, difference, color=color, lw=1.2)
+
+    def _shade(self, i, color, shift, height):
+        """Shade f(E) D(E), on a finer grid, because f falls within few kT."""
+        dos = self.dos_pred[i] if self.dos_true is None else self.dos_true[i]
+        level = self._fermi_level()[i]
+        if not np.isfinite(level):
+            return
+        energies = np.asarray(self.energies, dtype=float)
+        index = np.arange(len(energies))
+        fine = np.interp(np.linspace(0, index[-1], FINE * index[-1] + 1), index, energies)
+        T = 0.0 if self.temperature is None else float(self.temperature[i])
+        filled = np.interp(fine, energies, dos) * occupation(
+            fine, temperature=T, fermi_level=float(level)
+        )
+        self.ax_.fill_between(
+            fine - shift, height, height + filled, color=color, alpha=0.10, lw=0
+        )
+
+    def _label(self, shifts, align_fermi):
+        bottom = self.ax_ if self.residual_ax_ is None else self.residual_ax_
+        bottom.set_xlabel("E − μ (eV)" if align_fermi else "E (eV)")
+        self.ax_.set_ylabel("DOS (1/(eV atom))")
+        edges = np.asarray(self.energies)[[0, -1]]
+        self.ax_.set_xlim(edges[0] - np.nanmax(shifts), edges[1] - np.nanmin(shifts))
+        lowest = min(np.min(d) for d in (self.dos_pred, self.dos_true) if d is not None)
+        # A prediction that goes negative is shown as it is.
+        if lowest > -0.02 * np.max(self.dos_pred):
+            self.ax_.set_ylim(bottom=0)
+        levels = self._fermi_level()
+        if levels is not None and np.isfinite(levels).any():
+            self.ax_.annotate(
+                "μ",
+                (np.nanmean(levels - shifts), 1),
+                xycoords=("data", "axes fraction"),
+                xytext=(0, 3),
+                textcoords="offset points",
+                ha="center",
+            )
+
+    def _draw_legend(self):
+        from matplotlib.lines import Line2D
+
+        single = len(self.dos_pred) == 1
+        kinds = colors(1)[0] if single else "0.25"
+        handles = [Line2D([], [], color=kinds, lw=1.4, label="predicted")]
+        if self.dos_true is not None:
+            handles.insert(0, Line2D([], [], color=kinds, lw=4, alpha=0.35, label="true"))
+        if self.labels is not None:
+            if single:
+                self.ax_.set_title(self.labels[0], loc="left", fontsize="medium")
+            else:
+                palette = colors(len(self.labels))
+                handles += [
+                    Line2D([], [], color=color, marker="s", ls="", label=label)
+                    for color, label in zip(palette, self.labels, strict=True)
+                ]
+        self.ax_.legend(handles=handles, loc="upper left", frameon=False)
+
+
+def _panel_below(ax):
+    """Cut a small panel off the bottom of `ax` that shares its energies."""
+    from mpl_toolkits.axes_grid1 import make_axes_locatable
+
+    panel = make_axes_locatable(ax).append_axes("bottom", size="24%", pad=0.1, sharex=ax)
+    ax.tick_params(labelbottom=False)
+    panel.spines[["top", "right"]].set_visible(False)
+    panel.axhline(0, color=GUIDE, lw=0.8, zorder=1)
+    panel.set_ylabel("Δ (10⁻³)")
+    return panel
+
+
+def _fermi_levels(name, dos, energies, temperature, n_electrons):
+    """Return the Fermi level in eV of every DOS, NaN where there is none."""
+    levels = np.full(len(dos), np.nan)
+    for i, row in enumerate(dos):
+        try:
+            levels[i] = fermi_level(
+                row, energies, temperature=temperature[i], n_electrons=n_electrons[i]
+            )
+        except FermiLevelError as error:
+            warnings.warn(f"no Fermi level for {name}[{i}]: {error}", UserWarning, stacklevel=3)
+    return levels
+
+
+def _check_dos(name, dos, shape):
+    dos = np.atleast_2d(np.asarray(dos, dtype=float))
+    check_shape(name, dos, shape)
+    check_finite(name, dos)
+    return dos
+
+
+def _per_snapshot(name, value, n_snapshots):
+    """Return one float per snapshot of a scalar or a sequence; None stays None."""
+    if value is None:
+        return None
+    values = np.atleast_1d(np.asarray(value, dtype=float))
+    if np.ndim(value) == 0:
+        return np.repeat(values, n_snapshots)
+    check_length(name, values, n_snapshots)
+    return values
+
+
+def _common_energies(snapshots):
+    for snapshot in snapshots:
+        snapshot.require("energies")
+        if not np.array_equal(snapshot.energies, snapshots[0].energies):
+            raise ValueError(
+                "all snapshots of one picture must have the same energies, got "
+                f"{snapshots[0].energy_grid!r} and {snapshot.energy_grid!r}."
+            )
+    return snapshots[0].energies
+
+
+def _all_or_none(snapshots, name):
+    """Return an attribute of all snapshots, or None if one lacks it."""
+    values = [getattr(snapshot, name) for snapshot in snapshots]
+    return None if any(value is None for value in values) else values
+
+
+def _default_labels(snapshots):
+    if len(snapshots) == 1:
+        return None
+    temperatures = _all_or_none(snapshots, "temperature")
+    if temperatures is not None and len(set(temperatures)) == len(temperatures):
+        return [f"{temperature:g} K" for temperature in temperatures]
+    return [f"snapshot {i}" for i in range(len(snapshots))]

@@ -1,0 +1,5 @@
+"""Network regressors with the interface of scikit-learn."""
+
+from skldos.regressors.ldos import LDOSRegressor
+
+__all__ = ["LDOSRegressor"]

@@ -1,0 +1,303 @@
+"""What all network regressors share: blocks or plain arrays in, the same kind out."""
+
+import numpy as np
+import torch
+from sklearn.utils.validation import check_is_fitted, validate_data
+from skorch.callbacks import EarlyStopping, EpochTimer, LRScheduler, PrintLog
+from torch.optim.lr_scheduler import CosineAnnealingLR, ReduceLROnPlateau
+
+from skldos._compat import SkorchRegressor, seeded
+from skldos._validation import check_option, check_scalar
+from skldos.data import Blocks, is_blocks
+from skldos.networks import backpropagate, can_backpropagate
+from skldos.regressors._batches import BlockDataset, RowBatches, RowDataset
+from skldos.regressors._callbacks import EpochBar
+from skldos.regressors._scaling import TargetScaling
+from skldos.regressors._split import split_units
+
+#: Rows that pass through the network at once in prediction.
+PREDICT_ROWS = 8192
+
+
+class BlockRegressor(SkorchRegressor):
+    """Base of regressors that map every row of a block to a row of targets.
+
+    A subclass supplies the parameters and, through :meth:`block_targets`, the targets of
+    snapshots that carry them.
+    """
+
+    # Whether gradients are computed by hand; set when an epoch begins.
+    _by_hand_ = False
+
+    _fitted_scalars = (
+        *SkorchRegressor._fitted_scalars,
+        "target_center_",
+        "target_scale_",
+        "target_dtype_",
+        "target_ndim_",
+    )
+
+    @staticmethod
+    def block_targets(snapshots):
+        """Return the target blocks of `snapshots`, for ``fit(X)`` without `y`."""
+        return snapshots.targets
+
+    # ---------------------------------------------------------------- fitting
+
+    def fit(self, X, y=None):
+        """Train the network.
+
+        Parameters
+        ----------
+        X : Blocks of shape (n_snapshots,) or array-like of shape (n_rows, n_features)
+            One block ``(n_sites, n_features)`` per snapshot, or plain rows.
+        y : sequence of array-like, array-like of shape (n_rows, n_outputs) or (n_rows,), optional
+            Targets, per block ``(n_sites, n_outputs)`` or on the grid
+            ``(n_x, n_y, n_z, n_outputs)``. None takes the targets that the snapshots behind
+            the blocks carry.
+
+        Returns
+        -------
+        self
+            The fitted regressor.
+
+        Raises
+        ------
+        ValueError
+            If blocks and targets do not match in number or in rows, or hold NaN.
+        """
+        self._check_parameters()
+        X, y = self._check_data(X, y, reset=True)
+        with seeded(self._seed(goes_on=self.warm_start), self.device):
+            return self._fit_validated(X, y)
+
+    def partial_fit(self, X, y=None):
+        """Train for `max_epochs` more, from where the last fit ended; see :meth:`fit`."""
+        self._check_parameters()
+        first = not self.initialized_
+        X, y = self._check_data(X, y, reset=first)
+        with seeded(self._seed(goes_on=True), self.device):
+            return self._train(X, y)
+
+    def _seed(self, *, goes_on):
+        """Return the seed; training that goes on draws other batches than it did before."""
+        if goes_on and self.history_ and isinstance(self.random_state, (int, np.integer)):
+            return int(self.random_state) + len(self.history_)
+        return self.random_state
+
+    def _check_parameters(self):
+        check_scalar("max_epochs", self.max_epochs, low=0, integer=True)
+        check_scalar("batch_size", self.batch_size, low=1, integer=True)
+        check_scalar("verbose", int(self.verbose), low=0)
+        check_scalar("lr", self.lr, low=0, strict=True)
+        check_scalar("buffer_size", self.buffer_size, low=0, strict=True)
+        check_option("lr_schedule", self.lr_schedule, (None, "plateau", "cosine"))
+        if self.early_stopping is not None:
+            check_scalar("early_stopping", self.early_stopping, low=1, integer=True)
+            if self.train_split is None:
+                raise ValueError(
+                    "early_stopping needs validation data: set train_split to a number or a "
+                    "fraction of snapshots, or to their indices; got train_split=None."
+                )
+
+    def _check_data(self, X, y, *, reset):
+        """Return a dataset's inputs and targets, checked; learn the scaling if `reset`."""
+        if is_blocks(X):
+            X, y = self._check_blocks(X, y, reset=reset)
+            blocks = y
+        else:
+            X, y = validate_data(
+                self, X, y, reset=reset, dtype=np.float32, multi_output=True, y_numeric=True
+            )
+            if reset:
+                dtype = y.dtype if y.dtype.kind == "f" else np.dtype(float)
+                self.target_dtype_, self.target_ndim_ = dtype.str, y.ndim
+            y = y.astype(np.float32).reshape(len(y), -1)
+            blocks = [y]
+        if reset:
+            self.n_outputs_ = blocks[0].shape[1]
+            scaling = TargetScaling.learn(blocks, self.target_scaling)
+            self.target_center_, self.target_scale_ = scaling.center, scaling.scale
+        elif blocks[0].shape[1] != self.n_outputs_:
+            raise ValueError(
+                f"y has {blocks[0].shape[1]} outputs, but {type(self).__name__} was fitted "
+                f"with {self.n_outputs_}."
+            )
+        return X, y
+
+    def _check_blocks(self, X, y, *, reset):
+        name = type(self).__name__
+        if y is None:
+            snapshots = getattr(X, "snapshots", None)
+            if snapshots is None:
+                raise ValueError(
+                    f"{name}.fit needs targets: pass y, or blocks that a transformer made of "
+                    "snapshots that carry them."
+                )
+            y = self.block_targets(snapshots)
+        if len(y) != len(X):
+            raise ValueError(f"X has {len(X)} blocks, but y has {len(y)}; they must match.")
+        dataset = BlockDataset(X, y)
+        n_features, n_outputs = dataset.inputs[0].shape[1], dataset.targets[0].shape[1]
+        for i, (block, target) in enumerate(zip(dataset.inputs, dataset.targets, strict=True)):
+            if block.shape[0] != target.shape[0]:
+                raise ValueError(
+                    f"X[{i}] has {block.shape[0]} sites, but y[{i}] has {target.shape[0]} rows."
+                )
+            if block.shape[1] != n_features or target.shape[1] != n_outputs:
+                raise ValueError(
+                    f"all blocks must have {n_features} features and {n_outputs} outputs as the "
+                    f"first has, got {block.shape[1]} and {target.shape[1]} in block {i}."
+                )
+        self._check_n_features(n_features, reset=reset)
+        if reset:
+            self.__dict__.pop("feature_names_in_", None)
+            self.target_dtype_, self.target_ndim_ = "<f4", 2
+        return dataset.inputs, dataset.targets
+
+    def _check_n_features(self, n_features, *, reset):
+        if reset:
+            self.n_features_in_ = n_features
+        elif n_features != self.n_features_in_:
+            raise ValueError(
+                f"X has {n_features} features, but {type(self).__name__} is expecting "
+                f"{self.n_features_in_} features as input."
+            )
+
+    # ---------------------------------------------------------------- hooks of skorch
+
+    @property
+    def _default_callbacks(self):
+        callbacks = [("epoch_timer", EpochTimer())]
+        monitor = "train_loss" if self.train_split is None else "valid_loss"
+        if self.lr_schedule == "plateau":
+            plateau = LRScheduler(ReduceLROnPlateau, monitor=monitor, patience=3, factor=0.1)
+            callbacks.append(("lr_schedule", plateau))
+        elif self.lr_schedule == "cosine":
+            cosine = LRScheduler(CosineAnnealingLR, T_max=max(1, self.max_epochs))
+            callbacks.append(("lr_schedule", cosine))
+        if self.early_stopping is not None:
+            stopping = EarlyStopping(
+                monitor="valid_loss", patience=self.early_stopping, load_best=True, sink=_silent
+            )
+            callbacks.append(("early_stopping", stopping))
+        if self.verbose == 1:
+            callbacks.append(("progress", EpochBar()))
+        elif self.verbose:
+            callbacks.append(("print_log", PrintLog()))
+        return callbacks
+
+    def get_dataset(self, X, y=None):
+        """Return the dataset whose units (snapshots, or rows of plain arrays) are split."""
+        if isinstance(X, torch.utils.data.Dataset):
+            return X
+        return BlockDataset(X, y) if is_blocks(X) else RowDataset(X, y)
+
+    def get_split_datasets(self, X, y=None):
+        """Split into training and validation data by snapshot; the latter may be None."""
+        dataset = self.get_dataset(X, y)
+        training, validation = split_units(self.train_split, dataset)
+        return dataset.take(training), None if validation is None else dataset.take(validation)
+
+    def get_iterator(self, dataset, training=False):
+        """Return batches of (inputs, normalised targets) on the device."""
+        return RowBatches(
+            dataset,
+            self.batch_size if training else max(self.batch_size, PREDICT_ROWS),
+            shuffle=training,
+            buffer_bytes=int(self.buffer_size * 2**20),
+            device=self.device,
+            scaling=TargetScaling(self.target_center_, self.target_scale_),
+        )
+
+    def train_step_single(self, batch, **fit_params):
+        """Compute predictions, loss and gradients for `batch`, by hand where that is faster."""
+        if not self._by_hand_:
+            return super().train_step_single(batch, **fit_params)
+        y_pred, loss = backpropagate(self.module_, *batch)
+        return {"loss": loss, "y_pred": y_pred}
+
+    def run_single_epoch(self, *args, **kwargs):
+        """Run over all batches once; see the base class."""
+        self._by_hand_ = self._gradient_by_hand()
+        super().run_single_epoch(*args, **kwargs)
+
+    def _gradient_by_hand(self):
+        """Whether the network is dense layers and the loss the plain mean square error."""
+        return (
+            type(self.criterion_) is torch.nn.MSELoss
+            and self.criterion_.reduction == "mean"
+            and type(self).get_loss is BlockRegressor.get_loss
+            and can_backpropagate(self.module_)
+        )
+
+    # ---------------------------------------------------------------- prediction
+
+    def predict(self, X):
+        """Predict the targets of every row.
+
+        Parameters
+        ----------
+        X : Blocks of shape (n_snapshots,) or array-like of shape (n_rows, n_features)
+            Blocks or plain rows, as in :meth:`fit`.
+
+        Returns
+        -------
+        Blocks or ndarray
+            One float32 block ``(n_sites, n_outputs)`` per snapshot, or an array of shape
+            (n_rows, n_outputs), or (n_rows,) if `y` was one-dimensional.
+        """
+        check_is_fitted(self)
+        if is_blocks(X):
+            predicted = [self._predict_rows(block) for block in self._input_blocks(X)]
+            return Blocks(predicted, getattr(X, "snapshots", None))
+        X = validate_data(self, X, reset=False, dtype=np.float32)
+        y = self._predict_rows(X).astype(self.target_dtype_, copy=False)
+        return y[:, 0] if self.target_ndim_ == 1 else y
+
+    def predict_sum(self, X):
+        """Predict the sum of the targets over the sites of every snapshot.
+
+        Predictions are added up slice by slice, so that no block of predictions ever exists:
+        an LDOS summed over the grid gives, times the voxel volume, the density of states.
+
+        Parameters
+        ----------
+        X : Blocks of shape (n_snapshots,)
+            One block ``(n_sites, n_features)`` per snapshot.
+
+        Returns
+        -------
+        ndarray of shape (n_snapshots, n_outputs)
+            Sums in double precision.
+        """
+        check_is_fitted(self)
+        sums = np.zeros((len(X), self.n_outputs_))
+        for total, block in zip(sums, self._input_blocks(X), strict=True):
+            for start in range(0, block.shape[0], PREDICT_ROWS):
+                total += self._forward(block[start : start + PREDICT_ROWS]).sum(axis=0, dtype=float)
+        return sums
+
+    def _input_blocks(self, X):
+        """Yield input blocks one by one, checked."""
+        for block in BlockDataset(X).inputs:
+            self._check_n_features(block.shape[1], reset=False)
+            yield block
+
+    def _predict_rows(self, block):
+        predicted = np.empty((block.shape[0], self.n_outputs_), dtype=np.float32)
+        for start in range(0, block.shape[0], PREDICT_ROWS):
+            rows = block[start : start + PREDICT_ROWS]
+            predicted[start : start + len(rows)] = self._forward(rows)
+        return predicted
+
+    def _forward(self, rows):
+        """Return targets in their own units for a slice of rows."""
+        inputs = torch.tensor(np.asarray(rows), dtype=torch.float32, device=self.device)
+        with torch.inference_mode():
+            outputs = self.module_(inputs).cpu().numpy()
+        return outputs * self.target_scale_ + self.target_center_
+
+
+def _silent(text):
+    """Swallow what skorch's early stopping would print."""

@@ -1,0 +1,75 @@
+"""Which samples are trained on, and which only watched."""
+
+from numbers import Integral, Real
+
+import numpy as np
+import torch
+
+
+def split_units(train_split, dataset):
+    """Return indices for training and for validation; the latter may be None.
+
+    Parameters
+    ----------
+    train_split : None, int, float, array-like of int or callable
+        Nothing, a number of samples drawn at random, a fraction of them (at least one), the
+        indices of the validation samples themselves, or a splitter of skorch such as
+        ``ValidSplit`` that returns two subsets.
+    dataset : torch.utils.data.Dataset
+        What is split; its length counts the samples.
+
+    Returns
+    -------
+    training, validation : ndarray of int or None
+        Sorted indices.
+
+    Raises
+    ------
+    ValueError
+        If one of the parts would be empty, or an index is out of range.
+
+    Examples
+    --------
+    >>> split_units([2, 3], range(4))
+    (array([0, 1]), array([2, 3]))
+    """
+    n_samples = len(dataset)
+    if train_split is None:
+        return np.arange(n_samples), None
+    if callable(train_split):
+        training, validation = train_split(dataset)
+        return np.asarray(training.indices), np.asarray(validation.indices)
+    if isinstance(train_split, bool):
+        raise ValueError(f"train_split must be a number, indices or callable, got {train_split}.")
+    if isinstance(train_split, Real):
+        number = train_split
+        if not isinstance(train_split, Integral):
+            number = max(1, round(train_split * n_samples))
+        if not 0 < number < n_samples:
+            raise ValueError(
+                f"train_split={train_split} would leave no samples for training or for "
+                f"validation: there are {n_samples} sample(s)."
+            )
+        validation = torch.randperm(n_samples)[:number].numpy()
+    else:
+        validation = np.arange(n_samples)[_check_indices(train_split, n_samples)]
+    validation = np.unique(validation)
+    training = np.setdiff1d(np.arange(n_samples), validation)
+    if len(training) == 0 or len(validation) == 0:
+        raise ValueError(
+            f"train_split leaves {len(training)} sample(s) for training and {len(validation)} "
+            "for validation; both must be at least one."
+        )
+    return training, validation
+
+
+def _check_indices(indices, n_samples):
+    indices = np.asarray(indices)
+    if indices.ndim != 1 or (indices.size and indices.dtype.kind not in "iu"):
+        raise ValueError(f"train_split must hold the indices of samples, got {indices!r}.")
+    outside = indices[(indices < -n_samples) | (indices >= n_samples)]
+    if outside.size:
+        raise ValueError(
+            f"train_split holds the index {outside[0]}, but there are {n_samples} samples."
+        )
+    return indices

@@ -1,0 +1,90 @@
+"""Densities of states of predictions and targets, whatever sites they are given on."""
+
+import numpy as np
+from sklearn.pipeline import Pipeline
+
+from skldos.data import as_rows, as_snapshots, iter_slices
+from skldos.exceptions import ScoringError
+
+
+def predict_dos(estimator, X):
+    """Predict the density of states of every snapshot without keeping its LDOS.
+
+    Where the estimator is a pipeline that ends in a regressor of skldos, descriptors and
+    predictions pass through slice by slice; from any other, predictions are summed up.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted; predicts one block per snapshot, of the LDOS on its grid or of the DOS of
+        every atom.
+    X : sequence of Snapshot or ase.Atoms
+        The snapshots.
+
+    Returns
+    -------
+    list of ndarray of shape (n_energies,)
+        Densities of states in 1/eV.
+
+    Raises
+    ------
+    ScoringError
+        If a block has neither a row per grid point nor a row per atom.
+
+    Examples
+    --------
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from skldos import GridSNAPTransformer, LDOSRegressor, RowWise, predict_dos
+    >>> from skldos.datasets import make_snapshots
+    >>> snapshots = make_snapshots(2, random_state=0)
+    >>> model = make_pipeline(
+    ...     GridSNAPTransformer(twojmax=2), RowWise(StandardScaler()), LDOSRegressor(max_epochs=1)
+    ... ).fit(snapshots)
+    >>> predict_dos(model, snapshots)[0].shape
+    (21,)
+    """
+    snapshots = as_snapshots(X)
+    estimator = getattr(estimator, "best_estimator_", estimator)
+    last = estimator[-1] if isinstance(estimator, Pipeline) else estimator
+    if hasattr(last, "predict_sum"):
+        # One snapshot at a time: descriptors of the others need not exist yet.
+        return [_streamed_dos(estimator, last, snapshots[i : i + 1]) for i in range(len(snapshots))]
+    blocks = estimator.predict(snapshots)
+    if len(blocks) != len(snapshots):
+        raise ScoringError(
+            f"expected one predicted block per snapshot, {len(snapshots)}, got {len(blocks)}."
+        )
+    return [dos_of_block(block, s) for block, s in zip(blocks, snapshots, strict=True)]
+
+
+def dos_of_block(block, snapshot):
+    """Return the DOS in 1/eV of one block: the LDOS on the grid, or the DOS of every atom."""
+    rows = as_rows(block)
+    total = np.zeros(rows.shape[1])
+    for part in iter_slices(rows):
+        total += part.sum(axis=0, dtype=float)
+    return _checked(total, rows.shape[0], snapshot)
+
+
+def _streamed_dos(estimator, regressor, snapshots):
+    X = snapshots
+    if isinstance(estimator, Pipeline):
+        for _, step in estimator.steps[:-1]:
+            if step not in (None, "passthrough"):
+                X = getattr(step, "transform_lazy", step.transform)(X)
+    return _checked(regressor.predict_sum(X)[0], X[0].shape[0], snapshots[0])
+
+
+def _checked(total, n_sites, snapshot):
+    """Return a sum over `n_sites` sites as DOS, by what the sites can be."""
+    if not np.isfinite(total).all():
+        raise ScoringError(f"the (predicted) LDOS of {snapshot!r} holds NaN or infinite values.")
+    if snapshot.grid_shape is not None and n_sites == snapshot.n_grid_points:
+        return total * snapshot.voxel_volume
+    if n_sites == len(snapshot.atoms):
+        return total
+    raise ScoringError(
+        f"expected a block with one row per grid point or per atom of {snapshot!r}, got "
+        f"{n_sites} rows."
+    )

@@ -1,0 +1,77 @@
+"""Lazy arrays give what the arrays would, slice by slice."""
+
+import numpy as np
+import pytest
+
+from skldos import ArrayFile
+from skldos.data import ComputedArray, LazyArray, as_rows, iter_slices
+
+
+@pytest.fixture
+def array(rng):
+    return rng.random((5, 3, 2, 4))
+
+
+@pytest.fixture
+def lazy(array):
+    return ComputedArray(lambda start, stop: array[start:stop], array.shape, array.dtype)
+
+
+def test_computed_arrays_compute_what_is_asked_for(array):
+    asked = []
+
+    def rows(start, stop):
+        asked.append((start, stop))
+        return array[start:stop]
+
+    lazy = ComputedArray(rows, array.shape, array.dtype)
+    np.testing.assert_array_equal(lazy[1:3], array[1:3])
+    np.testing.assert_array_equal(lazy[-1:], array[-1:])
+    assert asked == [(1, 3), (4, 5)]
+    np.testing.assert_array_equal(np.asarray(lazy), array)
+    assert (lazy.ndim, lazy.size, lazy.nbytes, len(lazy)) == (4, 120, 960, 5)
+
+
+def test_every_range_of_joined_rows(array, lazy):
+    rows, expected = as_rows(lazy), array.reshape(-1, 4)
+    assert isinstance(rows, LazyArray)
+    assert rows.shape == expected.shape
+    for start in range(31):
+        for stop in range(start, 31):
+            np.testing.assert_array_equal(rows[start:stop], expected[start:stop], strict=True)
+
+
+def test_rows_of_files_are_read_where_they_are(array, tmp_path):
+    np.save(tmp_path / "a.npy", array)
+    rows = as_rows(ArrayFile(tmp_path / "a.npy"))
+    np.testing.assert_array_equal(rows[4:17], array.reshape(-1, 4)[4:17])
+    assert as_rows(rows) is rows
+
+
+def test_rows_of_arrays_are_views(array):
+    assert np.shares_memory(as_rows(array), array)
+
+
+def test_a_vector_has_no_rows():
+    np.testing.assert_array_equal(as_rows(np.arange(3)), [[0, 1, 2]])
+
+
+def test_map_applies_row_by_row(lazy, array):
+    weights = np.ones((4, 2), dtype=np.float32)
+    mapped = as_rows(lazy).map(lambda rows: (rows @ weights).astype(np.float32), 2, np.float32)
+    assert (mapped.shape, mapped.dtype) == ((30, 2), np.float32)
+    np.testing.assert_allclose(mapped[3:9], array.reshape(-1, 4)[3:9] @ weights, rtol=1e-6)
+    np.testing.assert_array_equal(lazy.map(np.negative)[1:], -array[1:])
+
+
+@pytest.mark.parametrize("max_bytes", [1, 100, 10**6])
+def test_slices_cover_the_array_once(array, lazy, max_bytes):
+    for source in (array, lazy):
+        parts = list(iter_slices(source, max_bytes))
+        np.testing.assert_array_equal(np.concatenate(parts), array)
+        assert all(part.nbytes <= max(max_bytes, array[0].nbytes) for part in parts)
+
+
+def test_a_subclass_must_read():
+    with pytest.raises(TypeError, match="does not implement read"):
+        LazyArray().read(0, 1)

@@ -1,0 +1,242 @@
+import numpy as np
+import pytest
+import torch
+
+from skldos.physics import integration_weights, occupation
+from skldos.physics.quadrature import _QUANTITIES, _exact, _gauss
+from skldos.units import BOLTZMANN
+
+QUANTITIES = ["electrons", "energy", "entropy", "grand_potential"]
+
+# Grid and Fermi level; the levels sit between nodes, on a node, and next to one.
+GRIDS = {
+    "fine": (7 + 0.01 * np.arange(-8, 9), 7.0371),
+    "usual": (7 + 0.1 * np.arange(-8, 9), 7.0),
+    "coarse": (-5 + 2.5 * np.arange(11), 10.240735437300),
+    "nearly on a node": (0.2 * np.arange(12), np.nextafter(1.0, 2)),
+    "from short to long": (6 + np.cumsum(np.geomspace(1e-3, 2, 16)), 7.3),
+    "random": (np.sort(np.random.default_rng(0).uniform(0, 14, 16)), 7.1),
+    "level below": (7.5 + 0.5 * np.arange(5), 7.3),
+}
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0, 30.0, 298.0, 933.0, 1e4, 1e5])
+@pytest.mark.parametrize("quantity", QUANTITIES)
+def test_weights_match_50_digits(quantity, temperature, exact_weights):
+    for name, (energies, mu) in GRIDS.items():
+        w = integration_weights(
+            energies, temperature=temperature, fermi_level=mu, quantity=quantity
+        )
+        exact = exact_weights(energies, temperature, mu, quantity)
+        largest = np.abs(exact).max()
+        if quantity == "entropy" and temperature == 0:
+            np.testing.assert_array_equal(w, 0.0)
+            continue
+        assert largest > 1e-300, name
+        assert np.abs(w - exact).max() < 1e-14 * largest, name
+        relevant = np.abs(exact) > 1e-3 * largest
+        np.testing.assert_allclose(w[relevant], exact[relevant], rtol=1e-13, err_msg=name)
+
+
+@pytest.mark.parametrize("quantity", QUANTITIES)
+def test_both_ways_to_integrate_agree(quantity):
+    kT = torch.tensor([1.0], dtype=torch.float64)
+    for spacing in (0.3, 0.7, 1.0, 1.4):
+        e = spacing * torch.arange(-20, 21, dtype=torch.float64) + 0.123
+        h = torch.full((40,), spacing, dtype=torch.float64)
+        exact, gauss = (way(_QUANTITIES[quantity], e, h, kT) for way in (_exact, _gauss))
+        assert gauss.abs().max() > 0.01
+        torch.testing.assert_close(exact, gauss, rtol=1e-12, atol=1e-13)
+
+
+def test_integrates_hats_as_scipy_does(exact_weights):
+    # The hats are integrated numerically here, so that ghosts and ramps are checked as such.
+    integrate = pytest.importorskip("scipy.integrate")
+    energies, mu, T = np.array([0.0, 0.4, 1.0, 1.1]), 0.5, 3000.0
+    w = integration_weights(energies, temperature=T, fermi_level=mu)
+    extended = np.array([-0.4, 0.0, 0.4, 1.0, 1.1, 1.2])
+    for i in range(4):
+
+        def integrand(E, i=i):
+            hat = np.interp(E, extended, np.eye(6)[i + 1])
+            return hat / (1 + np.exp((E - mu) / (BOLTZMANN * T)))
+
+        value, _ = integrate.quad(
+            integrand, extended[i], extended[i + 2], points=[extended[i + 1]], epsrel=1e-12
+        )
+        assert w[i] == pytest.approx(value, rel=1e-11)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 298.0, 933.0, 3000.0])
+def test_constant_dos_in_closed_form(temperature):
+    # D = 1 from 0 to 20 eV and a ramp of width h below: with mu far from the ends,
+    # Omega = -mu^2/2 - (pi^2/6)(kT)^2 + int_{-h}^0 (1 + E/h)(E - mu) dE
+    h, mu, kT = 0.25, 9.87, BOLTZMANN * temperature
+    energies = h * np.arange(81)
+    w = {
+        q: integration_weights(energies, temperature=temperature, fermi_level=mu, quantity=q).sum()
+        for q in QUANTITIES
+    }
+    step = -(mu**2) / 2 - h**2 / 6 - mu * h / 2
+    assert w["electrons"] == pytest.approx(mu + h / 2, rel=1e-14)
+    assert w["entropy"] == pytest.approx(-(np.pi**2) / 3 * kT**2, rel=1e-10)
+    assert w["energy"] == pytest.approx(step + np.pi**2 / 6 * kT**2, rel=1e-14)
+    assert w["grand_potential"] == pytest.approx(step - np.pi**2 / 6 * kT**2, rel=1e-14)
+
+
+def test_sommerfeld_expansion_ends_for_a_linear_dos():
+    # Its second-order coefficients for D = D0 + D1 (E - mu), which has no higher ones.
+    energies, mu, D0, D1 = np.linspace(0, 20, 41), 10.1, 2.0, 0.3
+    dos = D0 + D1 * (energies - mu)
+
+    def thermal(quantity):
+        hot, cold = (
+            integration_weights(energies, temperature=T, fermi_level=mu, quantity=quantity) @ dos
+            for T in (1500.0, 0.0)
+        )
+        return (hot - cold) / (BOLTZMANN * 1500) ** 2
+
+    assert thermal("electrons") == pytest.approx(np.pi**2 / 6 * D1, rel=1e-10)
+    assert thermal("energy") == pytest.approx(np.pi**2 / 6 * D0, rel=1e-10)
+    assert thermal("entropy") == pytest.approx(-(np.pi**2) / 3 * D0, rel=1e-10)
+    assert thermal("grand_potential") == pytest.approx(-(np.pi**2) / 6 * D0, rel=1e-10)
+
+
+@pytest.mark.parametrize("temperature", [5.0, 298.0, 933.0, 2e4])
+@pytest.mark.parametrize("grid", GRIDS)
+def test_thermodynamic_derivatives(grid, temperature):
+    energies, mu = GRIDS[grid]
+    mu = torch.tensor(mu, dtype=torch.float64, requires_grad=True)
+    T = torch.tensor(temperature, dtype=torch.float64, requires_grad=True)
+    N, E, S, omega = (
+        integration_weights(energies, temperature=T, fermi_level=mu, quantity=q) for q in QUANTITIES
+    )
+    scale = float(omega.detach().abs().max())
+    close = {"rtol": 1e-11, "atol": 1e-13 * scale}
+    # Omega = (E - mu N) - TS
+    torch.testing.assert_close(E + S, omega, **close)
+    for i in range(len(energies)):
+        d_mu, d_T = torch.autograd.grad(omega[i], (mu, T), retain_graph=True)
+        # dOmega/dmu = -N and dOmega/dT = -S
+        torch.testing.assert_close(d_mu, -N[i].detach(), rtol=1e-11, atol=1e-13)
+        torch.testing.assert_close(T.detach() * d_T, S[i].detach(), **close)
+        # Maxwell: dS/dmu = dN/dT
+        (dS_dmu,) = torch.autograd.grad(-S[i] / T, mu, retain_graph=True)
+        (dN_dT,) = torch.autograd.grad(N[i], T, retain_graph=True)
+        torch.testing.assert_close(dS_dmu, dN_dT, rtol=1e-9, atol=1e-14)
+
+
+@pytest.mark.parametrize("quantity", QUANTITIES)
+@pytest.mark.parametrize("temperature", [2e3, 2e4])
+def test_gradients_by_finite_differences(quantity, temperature):
+    energies = torch.tensor([5.0, 5.7, 6.1, 7.4, 8.0], dtype=torch.float64, requires_grad=True)
+    T = torch.tensor(temperature, dtype=torch.float64, requires_grad=True)
+    mu = torch.tensor(6.6, dtype=torch.float64, requires_grad=True)
+
+    def function(energies, T, mu):
+        return integration_weights(energies, temperature=T, fermi_level=mu, quantity=quantity)
+
+    assert torch.autograd.gradcheck(function, (energies, T, mu), eps=1e-5, atol=1e-7)
+
+
+def test_slope_of_the_electrons_is_the_dos_at_zero_temperature():
+    energies = np.arange(5.0)
+    dos = torch.tensor([1.0, 2.0, 4.0, 3.0, 1.0], dtype=torch.float64)
+    for mu, value in ((1.0, 2.0), (1.25, 2.5), (0.0, 1.0), (-0.5, 0.5), (3.0, 3.0)):
+        level = torch.tensor(mu, dtype=torch.float64, requires_grad=True)
+        T = torch.tensor(0.0, dtype=torch.float64, requires_grad=True)
+        N = integration_weights(energies, temperature=T, fermi_level=level) @ dos
+        slope, heating = torch.autograd.grad(N, (level, T))
+        assert slope.item() == pytest.approx(value, rel=1e-15)
+        assert heating.item() == 0.0
+
+
+@pytest.mark.parametrize("quantity", QUANTITIES)
+def test_zero_temperature_is_the_limit(quantity):
+    energies, mu = 0.2 * np.arange(60), 7.013
+    T = np.array([0.0, 1e-9, 1e-3, 1.0])
+    w = integration_weights(energies, temperature=T, fermi_level=mu, quantity=quantity)
+    assert np.isfinite(w).all()
+    # The corrections are of second order in kT over the spacing (the slope of a hat is 1/h).
+    kT = BOLTZMANN * T
+    assert (np.abs(w - w[0]).max(axis=-1) <= 4 * kT**2 / 0.2 + 1e-15).all()
+
+
+def test_continuous_where_the_level_crosses_a_node():
+    energies = 0.5 * np.arange(10)
+    level = 2.0 + np.array([-1e-9, -1e-15, 0.0, 1e-15, 1e-9])
+    for quantity in QUANTITIES:
+        w = integration_weights(energies, temperature=300, fermi_level=level, quantity=quantity)
+        np.testing.assert_allclose(w, np.broadcast_to(w[2], w.shape), atol=5e-9)
+
+
+def test_electron_weights_are_areas_of_hats_below_the_level():
+    energies = np.array([0.0, 0.4, 1.0, 1.1])
+    w = integration_weights(energies, temperature=10, fermi_level=30.0)
+    np.testing.assert_allclose(w, [0.4, 0.5, 0.35, 0.1], rtol=1e-14)
+    w = integration_weights(energies, temperature=500, fermi_level=0.5)
+    assert (w > 0).all()
+
+
+def test_batches_equal_loops():
+    energies = np.linspace(0, 10, 30)
+    T = np.array([[0.0], [300.0], [2e4]])
+    mu = np.array([4.0, 5.1])
+    for quantity in QUANTITIES:
+        w = integration_weights(energies, temperature=T, fermi_level=mu, quantity=quantity)
+        assert w.shape == (3, 2, 30)
+        for i in range(3):
+            for j in range(2):
+                one = integration_weights(
+                    energies, temperature=T[i, 0], fermi_level=mu[j], quantity=quantity
+                )
+                np.testing.assert_allclose(w[i, j], one, rtol=1e-14, atol=1e-16)
+
+
+def test_kinds_and_dtypes():
+    energies = np.linspace(0, 10, 30, dtype=np.float32)
+    w = integration_weights(energies, temperature=300, fermi_level=np.float32(5))
+    assert isinstance(w, np.ndarray)
+    assert w.dtype == np.float64
+    tensor = integration_weights(torch.from_numpy(energies), temperature=300, fermi_level=5.0)
+    assert tensor.dtype == torch.float64
+    np.testing.assert_array_equal(tensor.numpy(), w)
+    # One tensor is enough, whichever.
+    assert torch.is_tensor(
+        integration_weights(energies, temperature=300, fermi_level=torch.tensor(5.0))
+    )
+    energies.flags.writeable = False
+    np.testing.assert_array_equal(integration_weights(energies, temperature=300, fermi_level=5), w)
+
+
+def test_far_levels_integrate_the_occupation():
+    energies = np.linspace(0, 1, 2001)
+    w = integration_weights(energies, temperature=4000, fermi_level=-2.0)
+    f = occupation(energies, temperature=4000, fermi_level=-2.0)
+    np.testing.assert_allclose(w / 0.0005, f, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"energies": [0.0, 1.0, 1.0]}, "must increase strictly, got 1 before 1 at index 1"),
+        ({"energies": [1.0]}, r"at least 2 values, got shape \(1,\)"),
+        ({"energies": np.zeros((2, 2))}, r"one axis of at least 2 values, got shape \(2, 2\)"),
+        ({"energies": [0.0, np.nan]}, "energies must be finite"),
+        ({"temperature": -1.0}, "temperature must be >= 0 K, got -1"),
+        ({"temperature": [1.0, np.nan]}, "temperature must be finite"),
+        ({"fermi_level": np.inf}, "fermi_level must be finite"),
+        ({"quantity": "charge"}, "quantity must be one of 'electrons', .*; got 'charge'"),
+    ],
+)
+def test_errors(change, message):
+    arguments = {"energies": [0.0, 1.0], "temperature": 1.0, "fermi_level": 0.5} | change
+    with pytest.raises(ValueError, match=message):
+        integration_weights(arguments.pop("energies"), **arguments)
+
+
+def test_arguments_that_are_no_numbers():
+    with pytest.raises(TypeError, match=r"temperature must be a real number .* got NoneType"):
+        integration_weights([0.0, 1.0], temperature=None, fermi_level=0.5)
+    with pytest.raises(TypeError, match=r"energies must be real, got .*complex64"):
+        integration_weights(torch.tensor([0j, 1 + 0j]), temperature=1, fermi_level=0.5)
