@@ -3,9 +3,9 @@
     skldos_train.py JOB.json
 
 The job and the JSON printed last are described in `peers/mala_train.py`; `mse_scaled` is defined
-the same way, whatever the network is trained on. `output_scaling` is "max" or "standard", options
-of LDOSRegressor, or "minmax", which is MALA's: the smallest training value is taken off here, and
-what remains divided by its maximum by LDOSRegressor, so both sides minimise the same function.
+the same way, whatever the network is trained on. `output_scaling` is one of LDOSRegressor's:
+"max", "standard", or "minmax", which is MALA's, so that both sides minimise the same function.
+`dos_weight`, null unless given, is LDOSRegressor's as well: its last fit of the output layer.
 
 `fit_regressor` is the place to change when the regressor's interface does.
 """
@@ -34,6 +34,7 @@ DEFAULTS = {
     "lr_patience": 0,
     "lr_decay": 0.1,
     "output_scaling": "minmax",
+    "dos_weight": None,
     "seed": 0,
 }
 ACTIVATIONS = {"ReLU": "relu", "LeakyReLU": "leaky_relu"}
@@ -93,7 +94,8 @@ def fit_regressor(job, fit, validation, recorder):
         max_epochs=job["max_epochs"],
         batch_size=job["batch_size"],
         train_split=range(n_fit, n_fit + n_validation),
-        target_scaling="standard" if job["output_scaling"] == "standard" else "max",
+        target_scaling=job["output_scaling"],
+        dos_weight=job["dos_weight"],
         callbacks=[("recorder", recorder)],
         random_state=job["seed"],
         **options,
@@ -128,13 +130,7 @@ def prepare(job):
         scaler.partial_fit(block)
     for block in fit[0] + validation[0]:
         scaler.transform(block)
-    if job["output_scaling"] == "minmax":
-        shift = min(block.min() for block in fit[1])
-        for block in fit[1] + validation[1]:
-            block -= shift
-    else:
-        shift = np.float32(0)
-    return scaler, shift, fit, validation
+    return scaler, fit, validation
 
 
 def import_everything():
@@ -150,7 +146,7 @@ def import_everything():
 def train(job):
     import_everything()
     with Measurement() as preparation:
-        scaler, shift, fit, validation = prepare(job)
+        scaler, fit, validation = prepare(job)
     low = min(float(block.min()) for block in fit[1])
     high = max(float(block.max()) for block in fit[1])
     with Measurement() as training:
@@ -163,16 +159,16 @@ def train(job):
         "mse_scaled": recorder.mse_scaled,
         "n_training_points": sum(map(len, fit[0])),
         "network": str(regressor.module_),
-        "output_min": low + float(shift),
-        "output_max": high + float(shift),
+        "output_min": low,
+        "output_max": high,
     }
-    return scaler, shift, regressor, result
+    return scaler, regressor, result
 
 
-def write_predictions(job, scaler, shift, regressor):
+def write_predictions(job, scaler, regressor):
     for descriptors, target in job["predict"]:
         shape = np.load(descriptors, mmap_mode="r").shape[:3]
-        ldos = regressor.predict(scaler.transform(read_inputs(descriptors))) + shift
+        ldos = regressor.predict(scaler.transform(read_inputs(descriptors)))
         np.save(target, np.asarray(ldos, dtype=np.float32).reshape(*shape, -1))
 
 

@@ -10,7 +10,7 @@ the predicted LDOS minus that from the DFT LDOS, in meV/atom; both are evaluated
   MALA, best epoch     the same run with the weights of the best epoch, which MALA does not keep
   MALA, linear output  no activation on the output, weights of the best epoch
   skldos               the same problem and output as the row before, best epoch
-  skldos, standard targets  the same, every energy brought to zero mean and unit variance
+  skldos, DOS refit    the same, and the output layer refitted in closed form (`dos_weight=100`)
 
 The 21 snapshots are first converted to .npy files in benchmarks/output/al32 (0.7 GB), their
 bispectrum computed by LAMMPS (or by skldos). Everything finished is kept there and not repeated.
@@ -35,7 +35,7 @@ RUNS = {
     "MALA": ("mala", {}),
     "MALA-linear-output": ("mala", {"activate_output": False}),
     "skldos": ("skldos", {"activate_output": False}),
-    "skldos-standard": ("skldos", {"activate_output": False, "output_scaling": "standard"}),
+    "skldos-DOS-refit": ("skldos", {"activate_output": False, "dos_weight": 100.0}),
 }
 # variant of the table: (run, ending of the predictions)
 VARIANTS = {
@@ -43,7 +43,7 @@ VARIANTS = {
     "MALA, best epoch": ("MALA", ".best.npy"),
     "MALA, linear output": ("MALA-linear-output", ".best.npy"),
     "skldos": ("skldos", ".npy"),
-    "skldos, standard targets": ("skldos-standard", ".npy"),
+    "skldos, DOS refit": ("skldos-DOS-refit", ".npy"),
 }
 
 

@@ -154,21 +154,21 @@ class SkorchRegressor(NeuralNetRegressor):
 
     # ---------------------------------------------------------------- training
 
-    def _fit_validated(self, X, y):
-        """Train on checked data; continue where the last fit ended if `warm_start`."""
-        if not (self.warm_start and self.initialized_):
-            self.initialized_ = False
-            self.initialize()
-        return self._train(X, y)
+    def _train(self, data, *, reset):
+        """Train on checked data for `max_epochs`, from the start if `reset`.
 
-    def _train(self, X, y):
-        """Train for `max_epochs`; none at all leaves the network as it was initialised."""
-        if not self.initialized_:
+        No epochs at all leave the network as it was initialised.
+        """
+        if reset:
+            self.initialized_ = False  # lest skorch announces that it starts anew
             self.initialize()
         if self.max_epochs > 0:
-            NeuralNetRegressor.partial_fit(self, X, y)
+            NeuralNetRegressor.partial_fit(self, data)
         self._set_training(False)
         return self
+
+    def check_data(self, X, y=None):
+        """Do nothing: data are checked before they get here."""
 
     def _listeners(self, method):
         """Whether some callback does something at `method`, such as ``on_batch_end``."""

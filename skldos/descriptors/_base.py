@@ -27,6 +27,10 @@ class SnapshotTransformer(
     own: `dtype`, `memory`, `verbose`.
     """
 
+    def __init_subclass__(cls, **kwargs):
+        # Every subclass would wrap fit_transform anew, and blocks are no table.
+        super().__init_subclass__(**({"auto_wrap_output_keys": None} | kwargs))
+
     #: Parameters that change how a block is computed, but not what is in it.
     _not_in_cache_key = ("n_jobs", "memory", "verbose", "device")
 

@@ -1,5 +1,7 @@
 """Row-wise transformers of scikit-learn, on blocks."""
 
+from functools import partial
+
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.utils import check_random_state
@@ -34,6 +36,8 @@ class RowWise(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         The fitted transformer.
     n_features_in_ : int
         Number of features of a block.
+    feature_names_in_ : ndarray of str
+        Their names, if the blocks were DataFrames.
 
     Examples
     --------
@@ -66,7 +70,7 @@ class RowWise(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         self
             The fitted transformer.
         """
-        blocks, _ = _blocks_of(X)
+        blocks, single = _blocks_of(X)
         widths = sorted({block.shape[1] for block in blocks})
         if len(widths) > 1:
             raise ValueError(f"all blocks must have the same features, got widths {widths}.")
@@ -74,12 +78,15 @@ class RowWise(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
             check_scalar("max_rows", self.max_rows, low=1, integer=True)
         self.row_transformer_ = clone(self.row_transformer)
         if hasattr(self.row_transformer_, "partial_fit"):
-            for block in blocks:
-                for rows in _iter_fit_slices(block, self.row_transformer_):
-                    self.row_transformer_.partial_fit(rows)
+            for rows in _iter_fit_slices(blocks, self.row_transformer_):
+                self.row_transformer_.partial_fit(rows)
         else:
             self.row_transformer_.fit(self._gather(blocks))
         self.n_features_in_ = widths[0]
+        columns = getattr(X if single else X[0], "columns", None)
+        self.__dict__.pop("feature_names_in_", None)
+        if columns is not None:
+            self.feature_names_in_ = np.asarray(columns, dtype=object)
         return self
 
     def transform(self, X):
@@ -96,7 +103,8 @@ class RowWise(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
             Blocks ``(n_sites, n_features_out)``, lazy where they were; an array if `X` was one.
         """
         check_is_fitted(self)
-        return self._apply(X, self.row_transformer_.transform, self._n_features_out())
+        names = self.get_feature_names_out() if output_container(self) == "pandas" else None
+        return self._apply(X, self.row_transformer_.transform, names)
 
     def inverse_transform(self, X):
         """Undo :meth:`transform`, if the transformer can.
@@ -112,7 +120,7 @@ class RowWise(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
             Blocks ``(n_sites, n_features)``.
         """
         check_is_fitted(self)
-        return self._apply(X, self.row_transformer_.inverse_transform, self.n_features_in_)
+        return self._apply(X, self.row_transformer_.inverse_transform)
 
     def get_feature_names_out(self, input_features=None):
         """Return the names that the transformer gives to the features.
@@ -120,7 +128,7 @@ class RowWise(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         Parameters
         ----------
         input_features : array-like of str, optional
-            Names of the features of a block.
+            Names of the features of a block; None takes those of the DataFrames seen in ``fit``.
 
         Returns
         -------
@@ -128,6 +136,8 @@ class RowWise(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
             Names of the transformed features.
         """
         check_is_fitted(self)
+        if input_features is None:
+            input_features = getattr(self, "feature_names_in_", None)
         return self.row_transformer_.get_feature_names_out(input_features)
 
     def set_output(self, *, transform=None):
@@ -156,10 +166,6 @@ class RowWise(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         tags.input_tags.two_d_array = False
         return tags
 
-    def _n_features_out(self):
-        probe = np.zeros((1, self.n_features_in_))
-        return self.row_transformer_.transform(probe).shape[1]
-
     def _gather(self, blocks):
         """Return all rows, or `max_rows` of them drawn without replacement, in one array."""
         n_rows = sum(block.shape[0] for block in blocks)
@@ -175,21 +181,28 @@ class RowWise(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
                 first += len(rows)
         return np.concatenate(parts)
 
-    def _apply(self, X, function, n_columns):
+    def _apply(self, X, function, names=None):
         blocks, single = _blocks_of(X)
-        snapshots = getattr(X, "snapshots", None)
-        applied = [self._apply_block(block, function, n_columns) for block in blocks]
-        return applied[0] if single else Blocks(applied, snapshots)
+        # Blocks may be pickled, for a cache or another process: no closures.
+        function = partial(_rows_of, function)
+        applied = [_apply_to_block(block, function, names) for block in blocks]
+        return applied[0] if single else Blocks(applied, getattr(X, "snapshots", None))
 
-    def _apply_block(self, block, function, n_columns):
-        if isinstance(block, LazyArray):
-            return block.map(function, n_columns)
-        applied = function(block)
-        if output_container(self) == "pandas":
-            import pandas as pd
 
-            return pd.DataFrame(np.asarray(applied), columns=self.get_feature_names_out())
-        return applied
+def _rows_of(function, rows):
+    """Return an array where a transformer with an output container gives a DataFrame."""
+    return np.asarray(function(rows))
+
+
+def _apply_to_block(block, function, names):
+    if isinstance(block, LazyArray):
+        probe = function(np.zeros((1, block.shape[1]), block.dtype))
+        return block.map(function, probe.shape[1], probe.dtype)
+    if names is None:
+        return function(block)
+    import pandas as pd
+
+    return pd.DataFrame(function(block), columns=names)
 
 
 def _blocks_of(X):
@@ -207,16 +220,16 @@ def _blocks_of(X):
     return arrays, single
 
 
-def _iter_fit_slices(block, transformer):
+def _iter_fit_slices(blocks, transformer):
     """Yield slices to fit on; IncrementalPCA wants at least as many rows as components."""
-    rest = None
     needed = getattr(transformer, "n_components", None) or 1
-    for rows in iter_slices(block):
-        rows = rows if rest is None else np.concatenate([rest, rows])
-        if len(rows) < needed:
-            rest = rows
-            continue
-        rest = None
-        yield rows
+    rest = None
+    for block in blocks:
+        for rows in iter_slices(block):
+            rows = rows if rest is None else np.concatenate([rest, rows])
+            enough = len(rows) >= needed
+            rest = None if enough else rows
+            if enough:
+                yield rows
     if rest is not None:
         yield rest

@@ -1,5 +1,7 @@
 """Bispectrum transformers, on the points of a grid and on atoms."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from skldos._validation import check_option, check_scalar
@@ -45,6 +47,11 @@ class _SNAPTransformer(SnapshotTransformer):
         check_scalar("rfac0", self.rfac0, low=0, high=1, strict=True)
         check_option("switch", self.switch, (True, False))
         check_option("dtype", self.dtype, ("float64", "float32"))
+        if not isinstance(self.weights, (Mapping, type(None))):
+            raise TypeError(
+                "weights must be a mapping of elements to numbers, got "
+                f"{type(self.weights).__name__}."
+            )
         for symbol, weight in (self.weights or {}).items():
             check_scalar(f"weights[{symbol!r}]", weight)
 

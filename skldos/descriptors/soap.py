@@ -100,6 +100,8 @@ class SOAPTransformer(SnapshotTransformer):
         check_scalar("sigma", self.sigma, low=0, strict=True)
         check_scalar("n_max", self.n_max, low=1, integer=True)
         check_scalar("l_max", self.l_max, low=0, integer=True)
+        if isinstance(self.species, str):
+            raise TypeError(f"species must be a sequence of elements, got {self.species!r}.")
         if self.grid_shape is not None:
             check_grid_shape(self.grid_shape)
 
@@ -150,6 +152,5 @@ class SOAPTransformer(SnapshotTransformer):
     def _cache_key(self, snapshot):
         name, params, *rest = super()._cache_key(snapshot)
         params |= {"species": self.species_}
-        if self.centers == "grid":
-            params |= {"grid_shape": self._grid(snapshot)}
+        params |= {"grid_shape": self._grid(snapshot) if self.centers == "grid" else None}
         return (name, params, *rest)

@@ -8,9 +8,9 @@ be triclinic or left-handed.
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
+from skldos.geometry._compiled import compiled
 from skldos.geometry.cell import plane_spacings
 
 #: An atom closer than this (squared, in Å^2) is the centre itself, not its neighbour.
@@ -168,7 +168,7 @@ def bin_neighbors(positions, cell, cutoff):
     )
 
 
-@numba.njit(nogil=True, error_model="numpy", cache=True)
+@compiled
 def search_range(point, bins, home, low, high):
     """Wrap a point into the cell and give the bins that its sphere can touch.
 
@@ -190,7 +190,7 @@ def search_range(point, bins, home, low, high):
         high[i] = min(bins.shape[i] - 1, int((f + 2 * bins.reach[i]) / bins.width[i] + 1e-9))
 
 
-@numba.njit(nogil=True, error_model="numpy", cache=True)
+@compiled
 def collect_neighbors(point, bins, home, low, high, displacements, found):
     """Write the neighbours of a point: what :func:`find_neighbors` returns, without allocating.
 

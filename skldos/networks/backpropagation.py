@@ -38,9 +38,21 @@ def can_backpropagate(network):
     >>> can_backpropagate(FeedForward(3, 2)), can_backpropagate(FeedForward(3, 2, dropout=0.5))
     (True, False)
     """
-    return isinstance(network, nn.Sequential) and all(
-        type(layer) is nn.Linear or type(layer) in _BACKWARD for layer in network
+    return (
+        isinstance(network, nn.Sequential)
+        and type(network).forward is nn.Sequential.forward
+        and all(_is_known(layer) for layer in network)
     )
+
+
+def _is_known(layer):
+    """Return whether a layer is nothing but what its type says, and all of it is trained."""
+    if layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks:
+        return False
+    if type(layer) is nn.Linear:
+        return layer.bias is not None and all(p.requires_grad for p in layer.parameters())
+    # With a negative slope the output of a leaky ReLU does not tell the sign of its input.
+    return type(layer) in _BACKWARD and getattr(layer, "negative_slope", 0.0) >= 0.0
 
 
 @torch.no_grad()

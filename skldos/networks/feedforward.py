@@ -1,5 +1,6 @@
 """Feed-forward networks."""
 
+from collections.abc import Iterable
 from itertools import pairwise
 
 from torch import nn
@@ -56,6 +57,10 @@ class FeedForward(nn.Sequential):
         check_option("activation", activation, tuple(ACTIVATIONS))
         check_option("output_activation", output_activation, (None, *ACTIVATIONS))
         check_scalar("dropout", dropout, low=0, high=1)
+        if not isinstance(hidden_layer_sizes, Iterable):
+            raise TypeError(
+                f"hidden_layer_sizes must be a sequence of widths, got {hidden_layer_sizes!r}."
+            )
         widths = [check_scalar("n_in", n_in, low=1, integer=True)]
         for width in hidden_layer_sizes:
             widths.append(check_scalar("hidden_layer_sizes", width, low=1, integer=True))
@@ -68,3 +73,7 @@ class FeedForward(nn.Sequential):
         if output_activation is not None:
             layers.append(ACTIVATIONS[output_activation]())
         super().__init__(*layers)
+
+    def __getitem__(self, key):
+        # A part of the network is no FeedForward: Sequential would try to build one.
+        return nn.Sequential(*list(self)[key]) if isinstance(key, slice) else super().__getitem__(key)

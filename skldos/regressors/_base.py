@@ -12,6 +12,7 @@ from skldos.data import Blocks, is_blocks
 from skldos.networks import backpropagate, can_backpropagate
 from skldos.regressors._batches import BlockDataset, RowBatches, RowDataset
 from skldos.regressors._callbacks import EpochBar
+from skldos.regressors._output_layer import fit_output_layer, output_layer
 from skldos.regressors._scaling import TargetScaling
 from skldos.regressors._split import split_units
 
@@ -66,18 +67,28 @@ class BlockRegressor(SkorchRegressor):
         ValueError
             If blocks and targets do not match in number or in rows, or hold NaN.
         """
-        self._check_parameters()
-        X, y = self._check_data(X, y, reset=True)
-        with seeded(self._seed(goes_on=self.warm_start), self.device):
-            return self._fit_validated(X, y)
+        reset = not (self.warm_start and self.initialized_)
+        return self._fit(X, y, reset=reset)
 
     def partial_fit(self, X, y=None):
         """Train for `max_epochs` more, from where the last fit ended; see :meth:`fit`."""
+        return self._fit(X, y, reset=not self.initialized_)
+
+    def _fit(self, X, y, *, reset):
+        """Check, split, learn the scaling of the targets and train; go on unless `reset`."""
         self._check_parameters()
-        first = not self.initialized_
-        X, y = self._check_data(X, y, reset=first)
-        with seeded(self._seed(goes_on=True), self.device):
-            return self._train(X, y)
+        dataset = self._check_data(X, y, reset=reset)
+        with seeded(self._seed(goes_on=not reset), self.device):
+            split = _Split(dataset, self.train_split)
+            if reset:
+                # From the training data alone: the validation data must not be seen.
+                scaling = TargetScaling.learn(split.training.targets, self.target_scaling)
+                self.target_center_, self.target_scale_ = scaling.center, scaling.scale
+            split.refit = self.dos_weight is not None and is_blocks(X)
+            self._train(split, reset=reset)
+        if split.refit and self.max_epochs > 0:
+            self._refit_output_layer(split.training)
+        return self
 
     def _seed(self, *, goes_on):
         """Return the seed; training that goes on draws other batches than it did before."""
@@ -91,6 +102,8 @@ class BlockRegressor(SkorchRegressor):
         check_scalar("verbose", int(self.verbose), low=0)
         check_scalar("lr", self.lr, low=0, strict=True)
         check_scalar("buffer_size", self.buffer_size, low=0, strict=True)
+        if self.dos_weight is not None:
+            check_scalar("dos_weight", self.dos_weight, low=0)
         check_option("lr_schedule", self.lr_schedule, (None, "plateau", "cosine"))
         if self.early_stopping is not None:
             check_scalar("early_stopping", self.early_stopping, low=1, integer=True)
@@ -101,10 +114,10 @@ class BlockRegressor(SkorchRegressor):
                 )
 
     def _check_data(self, X, y, *, reset):
-        """Return a dataset's inputs and targets, checked; learn the scaling if `reset`."""
+        """Return the dataset, checked; note its dimensions if `reset`, else compare them."""
         if is_blocks(X):
-            X, y = self._check_blocks(X, y, reset=reset)
-            blocks = y
+            dataset = self._check_blocks(X, y, reset=reset)
+            n_outputs = dataset.targets[0].shape[1]
         else:
             X, y = validate_data(
                 self, X, y, reset=reset, dtype=np.float32, multi_output=True, y_numeric=True
@@ -112,18 +125,16 @@ class BlockRegressor(SkorchRegressor):
             if reset:
                 dtype = y.dtype if y.dtype.kind == "f" else np.dtype(float)
                 self.target_dtype_, self.target_ndim_ = dtype.str, y.ndim
-            y = y.astype(np.float32).reshape(len(y), -1)
-            blocks = [y]
+            dataset = RowDataset(X, y.astype(np.float32).reshape(len(y), -1))
+            n_outputs = dataset.targets.shape[1]
         if reset:
-            self.n_outputs_ = blocks[0].shape[1]
-            scaling = TargetScaling.learn(blocks, self.target_scaling)
-            self.target_center_, self.target_scale_ = scaling.center, scaling.scale
-        elif blocks[0].shape[1] != self.n_outputs_:
+            self.n_outputs_ = n_outputs
+        elif n_outputs != self.n_outputs_:
             raise ValueError(
-                f"y has {blocks[0].shape[1]} outputs, but {type(self).__name__} was fitted "
-                f"with {self.n_outputs_}."
+                f"y has {n_outputs} outputs, but {type(self).__name__} was fitted with "
+                f"{self.n_outputs_}."
             )
-        return X, y
+        return dataset
 
     def _check_blocks(self, X, y, *, reset):
         name = type(self).__name__
@@ -153,7 +164,23 @@ class BlockRegressor(SkorchRegressor):
         if reset:
             self.__dict__.pop("feature_names_in_", None)
             self.target_dtype_, self.target_ndim_ = "<f4", 2
-        return dataset.inputs, dataset.targets
+        return dataset
+
+    def on_train_begin(self, net, X=None, y=None, **kwargs):
+        """Look, before any time is spent, whether the output layer can be refitted."""
+        super().on_train_begin(net, X, y, **kwargs)
+        if X.refit and output_layer(self.module_)[0] is None:
+            raise ValueError(
+                f"dos_weight={self.dos_weight} needs a network that ends in a linear layer, got "
+                f"{self.module_}; set dos_weight=None."
+            )
+
+    def _refit_output_layer(self, dataset):
+        """Refit the output layer so that the sums over the training snapshots are right."""
+        one_by_one = (
+            self.get_iterator(dataset.take([i]), training=False) for i in range(len(dataset))
+        )
+        fit_output_layer(self.module_, one_by_one, self.dos_weight)
 
     def _check_n_features(self, n_features, *, reset):
         if reset:
@@ -187,17 +214,9 @@ class BlockRegressor(SkorchRegressor):
             callbacks.append(("print_log", PrintLog()))
         return callbacks
 
-    def get_dataset(self, X, y=None):
-        """Return the dataset whose units (snapshots, or rows of plain arrays) are split."""
-        if isinstance(X, torch.utils.data.Dataset):
-            return X
-        return BlockDataset(X, y) if is_blocks(X) else RowDataset(X, y)
-
     def get_split_datasets(self, X, y=None):
-        """Split into training and validation data by snapshot; the latter may be None."""
-        dataset = self.get_dataset(X, y)
-        training, validation = split_units(self.train_split, dataset)
-        return dataset.take(training), None if validation is None else dataset.take(validation)
+        """Return training and validation data; the latter may be None."""
+        return X.training, X.validation
 
     def get_iterator(self, dataset, training=False):
         """Return batches of (inputs, normalised targets) on the device."""
@@ -297,6 +316,16 @@ class BlockRegressor(SkorchRegressor):
         with torch.inference_mode():
             outputs = self.module_(inputs).cpu().numpy()
         return outputs * self.target_scale_ + self.target_center_
+
+
+class _Split:
+    """Training and validation data, split by snapshot (or by row of plain arrays)."""
+
+    def __init__(self, dataset, train_split):
+        training, validation = split_units(train_split, dataset)
+        self.refit = False
+        self.training = dataset.take(training)
+        self.validation = None if validation is None else dataset.take(validation)
 
 
 def _silent(text):

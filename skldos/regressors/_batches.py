@@ -151,6 +151,8 @@ class RowBatches:
         if self._loaded is not None:
             return self._loaded
         inputs = _gather(self.dataset.inputs, pieces, rest and rest[0])
+        if not torch.isfinite(inputs).all():
+            raise ValueError("X holds NaN or infinite values, or such that float32 cannot hold.")
         targets = _gather(self.dataset.targets, pieces, rest and rest[1], self.scaling)
         buffer = inputs.to(self.device), targets.to(self.device)
         if self._fits:

@@ -43,7 +43,7 @@ def split_units(train_split, dataset):
         raise ValueError(f"train_split must be a number, indices or callable, got {train_split}.")
     if isinstance(train_split, Real):
         number = train_split
-        if not isinstance(train_split, Integral):
+        if not isinstance(train_split, Integral) and train_split > 0:
             number = max(1, round(train_split * n_samples))
         if not 0 < number < n_samples:
             raise ValueError(
@@ -72,4 +72,4 @@ def _check_indices(indices, n_samples):
         raise ValueError(
             f"train_split holds the index {outside[0]}, but there are {n_samples} samples."
         )
-    return indices
+    return indices.astype(int, copy=False)

@@ -45,6 +45,11 @@ class LDOSRegressor(BlockRegressor):
     target_scaling : {"max", "minmax", "standard"} or None, default="max"
         Normalisation of the targets: by the largest absolute value in the training data, their
         range to [0, 1], every output to zero mean and unit variance, or none.
+    dos_weight : float or None, default=100.0
+        After training on blocks, refit the (linear) output layer in closed form to the LDOS at
+        every point and, with this weight, to its mean over every training snapshot: errors
+        that add up in the density of states are taken out. None keeps the trained weights, as
+        they were in Ref. [1]_.
     buffer_size : float, default=512
         Memory in MiB for rows that batches are drawn from. Training data that fit are held and
         shuffled as a whole; larger data stream through.
@@ -105,6 +110,7 @@ class LDOSRegressor(BlockRegressor):
         early_stopping=None,
         lr_schedule=None,
         target_scaling="max",
+        dos_weight=100.0,
         buffer_size=512,
         callbacks=None,
         warm_start=False,
@@ -124,6 +130,7 @@ class LDOSRegressor(BlockRegressor):
         self.early_stopping = early_stopping
         self.lr_schedule = lr_schedule
         self.target_scaling = target_scaling
+        self.dos_weight = dos_weight
         self.buffer_size = buffer_size
         self.callbacks = callbacks
         self.warm_start = warm_start

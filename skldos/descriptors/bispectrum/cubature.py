@@ -51,7 +51,7 @@ def fourfold_directions(degree):
     Examples
     --------
     >>> theta, phi, weights = fourfold_directions(15)
-    >>> len(theta), round(4 * weights.sum(), 12)
+    >>> len(theta), round(4 * float(weights.sum()), 12)
     (23, 1.0)
     """
     (x, y, z), weights = lebedev_rule(min(d for d in LEBEDEV_DEGREES if d >= degree))
@@ -70,14 +70,14 @@ def fibre_angles(degree):
     Parameters
     ----------
     degree : int
-        Largest :math:`|m'|` of :math:`e^{im'\\gamma}` that is to average to zero.
+        Largest :math:`|m'|` of :math:`e^{im'\gamma}` that is to average to zero.
 
     Returns
     -------
     ndarray of shape (n,)
         The rule consists of these angles and their negatives. The set of
-        :math:`(-1)^k \\gamma_k` is equispaced too, half as dense, as is that of
-        :math:`-(-1)^k \\gamma_k`.
+        :math:`(-1)^k \gamma_k` is equispaced too, half as dense, as is that of
+        :math:`-(-1)^k \gamma_k`.
 
     Examples
     --------
@@ -97,8 +97,8 @@ def hopf_points(theta, phi, gamma):
 
     Examples
     --------
-    >>> hopf_points(0.0, 0.0, 0.0)
-    array([1., 0., 0., 0.])
+    >>> hopf_points(np.pi, 0.0, np.pi).round(6) + 0.0
+    array([ 0., -1.,  0.,  0.])
     """
     a = np.cos(theta / 2) * np.exp(0.5j * (gamma + phi))
     b = np.sin(theta / 2) * np.exp(0.5j * (gamma - phi))

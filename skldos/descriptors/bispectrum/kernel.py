@@ -16,8 +16,8 @@ The average is taken exactly, with the rule of :mod:`skldos.descriptors.bispectr
 is as much arithmetic as the coupling but without its index lists: every stage is a dense loop over
 neighbours, directions or nodes. For each point,
 
-1. :func:`map_to_sphere`, :func:`radial_functions`, :func:`angular_functions`,
-   :func:`add_coefficients`: coefficients in real harmonics, the neighbours side by side;
+1. :func:`~skldos.descriptors.bispectrum.expansion.expand_neighbors`: coefficients in real
+   harmonics, the neighbours side by side;
 2. :func:`change_basis`: a small sparse matrix turns them into Wigner coefficients, in which a
    rotation about *z* and one along the fibre are mere phases;
 3. :func:`sum_directions`: sums over m, the four directions of an orbit at the cost of one;
@@ -27,138 +27,73 @@ neighbours, directions or nodes. For each point,
 Order 0 needs none of this: :math:`f_0` is constant, so :math:`B_{j0j} = f_0 \sum c_j^2`.
 """
 
-from math import factorial, pi
-
-import numba
 import numpy as np
 
+from skldos.descriptors.bispectrum.expansion import (
+    NEIGHBORS,
+    add_powers,
+    expand_neighbors,
+    padded,
+)
 from skldos.descriptors.bispectrum.tables import CACHE_LINE, DIRECTIONS, LANES, NODES, ROWS
+from skldos.geometry._compiled import compiled
 from skldos.geometry.neighbors import collect_neighbors
 
-NEIGHBORS = 32  # taken side by side
-
-# Taylor coefficients of cos(πx) and sin(πx) in powers of x²
-COSINE = tuple((-1) ** n * pi ** (2 * n) / factorial(2 * n) for n in range(12))
-SINE = tuple((-1) ** n * pi ** (2 * n + 1) / factorial(2 * n + 1) for n in range(12))
-
-# Sums may be reordered and contracted, which vectorising needs; NaN and inf keep their meaning.
-compiled = numba.njit(
-    nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"}, cache=True
-)
-
 
 @compiled
-def polynomial(C, y):
-    """Horner's rule for eleven powers and one."""
-    return C[0] + y * (C[1] + y * (C[2] + y * (C[3] + y * (C[4] + y * (C[5] + y * (
-        C[6] + y * (C[7] + y * (C[8] + y * (C[9] + y * (C[10] + y * C[11]))))))))))  # fmt: skip
-
-
-@compiled
-def map_to_sphere(displacements, s, rcut, rfac0, rmin0, switch, sphere, faded):
-    r"""Map neighbours to points of the sphere, and let their weights fade out.
-
-    Writes :math:`g = \pm(\cos\theta_0, \sin\theta_0\,\hat r)` to `sphere`. Sine and cosine are
-    Taylor series, exact to rounding between -π/2 and π/2: calls of the library's would not be
-    vectorised.
-    """
-    x, y, z = displacements[0], displacements[1], displacements[2]
-    g0, gx, gy, gz = sphere[0], sphere[1], sphere[2], sphere[3]
-    for k in range(NEIGHBORS):
-        r = np.sqrt(x[k] * x[k] + y[k] * y[k] + z[k] * z[k])
-        t = (r - rmin0) / (rcut - rmin0)
-        # θ0 = π turn, reduced to [-π/2, π/2). The sign of g is that of sin θ0, so that
-        # reducing θ0, which changes both, leaves g as it is.
-        turn = rfac0 * t
-        turn -= np.floor(turn + 0.5)
-        cosine = polynomial(COSINE, turn * turn)
-        scale = abs(turn) * polynomial(SINE, turn * turn) / r
-        g0[k] = cosine if turn >= 0 else -cosine
-        gx[k], gy[k], gz[k] = scale * x[k], scale * y[k], scale * z[k]
-        # f_c = [cos(πt) + 1] / 2 = cos²(πt / 2)
-        half = 0.5 * min(max(t, 0.0), 1.0)
-        fade = polynomial(COSINE, half * half)
-        faded[k] = s[k] * fade * fade if switch else s[k]
-
-
-@compiled
-def radial_functions(g0, first, rise, fall, X):
-    """Evaluate X_jl(g0): for each l, the orders j = l, l + 1, ... one after the other."""
-    n = len(first)
-    i = 0
+def bispectrum_kernel(points, bins, weights, rcut, rfac0, rmin0, switch, tables, out):
+    """Bispectrum of points, one after the other; the other functions are its stages."""
+    dtype = tables.first.dtype
+    n = len(tables.first)
+    n_rows = len(tables.block) - 1
+    n_radial = 0
     for ell in range(n):
-        X[i] = first[ell]
-        if ell + 1 < n:
-            a, above, low = rise[ell + 1, ell], X[i + 1], X[i]
-            for k in range(NEIGHBORS):
-                above[k] = a * g0[k] * low[k]
-        for j in range(ell + 2, n):
-            a, b = rise[j, ell], fall[j, ell]
-            new, old, older = X[i + j - ell], X[i + j - ell - 1], X[i + j - ell - 2]
-            for k in range(NEIGHBORS):
-                new[k] = a * g0[k] * old[k] - b * older[k]
-        i += padded(n - ell)
+        n_radial += padded(n - ell)
+    home, low, high = np.empty(3), np.empty(3, np.int64), np.empty(3, np.int64)
+    room = 4 * NEIGHBORS
+    displacements, found, s = np.empty((3, room)), np.empty(room, np.int64), np.empty(room)
+    sphere, faded = aligned(5 * NEIGHBORS, dtype).reshape(5, -1), aligned(NEIGHBORS, dtype)
+    X = aligned(n_radial * NEIGHBORS, dtype).reshape(-1, NEIGHBORS)
+    X[:] = 0
+    R = aligned(n * n * NEIGHBORS, dtype).reshape(-1, NEIGHBORS)
+    c, total = aligned(len(tables.alone), dtype), aligned(len(tables.row), dtype)
+    u = aligned(len(tables.row), dtype)
+    S = aligned(8 * DIRECTIONS, dtype)
+    G = aligned((n_rows + ROWS - 1) * 2 * LANES, dtype)
+    G[:] = 0
+    F = aligned(n * NODES, dtype).reshape(n, -1)
+    sums, power = np.empty(len(tables.order), dtype), np.empty(n, dtype)
+    for p in range(len(points)):
+        n_found = collect_neighbors(points[p], bins, home, low, high, displacements, found)
+        while n_found < 0 or n_found + NEIGHBORS > room:
+            room = 2 * abs(n_found) + NEIGHBORS
+            displacements, found, s = np.empty((3, room)), np.empty(room, np.int64), np.empty(room)
+            n_found = collect_neighbors(points[p], bins, home, low, high, displacements, found)
+        for k in range(n_found):
+            s[k] = weights[found[k]]
+        expand_neighbors(
+            displacements, s, n_found, n, rcut, rfac0, rmin0, switch, tables,
+            (sphere, faded, X, R), c,
+        )  # fmt: skip
+        change_basis(tables.row, tables.column, tables.value, tables.diagonals, c, total, u)
+        sums[:] = 0
+        for tile in range(len(tables.wigner)):
+            sum_directions(
+                u, tables.block, tables.wigner[tile], S, G[: n_rows * 2 * LANES].reshape(n_rows, -1)
+            )
+            for turn in range(len(tables.fibre)):
+                sum_fibre(G, tables.strip, tables.fibre[turn], F)
+                average_products(F, tables.triple, sums)
+        add_powers(c, n, tables.start, power)
+        components_of(sums, c[0], power, tables.order, tables.scale, out[p])
 
 
 @compiled
-def angular_functions(sphere, s, diagonal, rise, fall, R):
-    """Evaluate the solid harmonics R_lm, times the weights of the neighbours."""
-    x, y, z = sphere[1], sphere[2], sphere[3]
-    norm = s.dtype.type(1 / np.sqrt(4 * np.pi))
-    for k in range(NEIGHBORS):
-        R[0, k] = norm * s[k]
-    for ell in range(1, len(diagonal)):
-        new, old, older = ell * ell + ell, (ell - 1) * ell, (ell - 2) * (ell - 1)
-        d, plus, minus = diagonal[ell], R[new + ell], R[new - ell]
-        cosine, sine = R[old + ell - 1], R[old - ell + 1]
-        if ell == 1:
-            for k in range(NEIGHBORS):
-                plus[k], minus[k] = d * x[k] * cosine[k], d * y[k] * cosine[k]
-        else:
-            for k in range(NEIGHBORS):
-                plus[k] = d * (x[k] * cosine[k] - y[k] * sine[k])
-                minus[k] = d * (y[k] * cosine[k] + x[k] * sine[k])
-        for m in range(-ell + 1, ell):
-            a, b = rise[ell, abs(m)], fall[ell, abs(m)]
-            here, below = R[new + m], R[old + m]
-            if abs(m) == ell - 1:
-                for k in range(NEIGHBORS):
-                    here[k] = a * z[k] * below[k]
-            else:
-                deeper = R[older + m]
-                for k in range(NEIGHBORS):
-                    v2 = x[k] * x[k] + y[k] * y[k] + z[k] * z[k]
-                    here[k] = a * z[k] * below[k] - b * v2 * deeper[k]
-
-
-@compiled
-def add_coefficients(X, R, n, start, c):
-    """Add the neighbours: c_jlm += Σ_k X_jl(g_k) R_lm(g_k), four orders j at once."""
-    lm = i = 0
-    for ell in range(n):
-        count = padded(n - ell)
-        for _ in range(2 * ell + 1):
-            y, t = R[lm], start[lm]
-            for j in range(0, count, 4):
-                x0, x1, x2, x3 = X[i + j], X[i + j + 1], X[i + j + 2], X[i + j + 3]
-                s0 = s1 = s2 = s3 = y.dtype.type(0)
-                for k in range(NEIGHBORS):
-                    s0 += x0[k] * y[k]
-                    s1 += x1[k] * y[k]
-                    s2 += x2[k] * y[k]
-                    s3 += x3[k] * y[k]
-                c[t + j] += s0
-                c[t + j + 1] += s1
-                c[t + j + 2] += s2
-                c[t + j + 3] += s3
-            lm += 1
-        i += count
-
-
-@compiled
-def padded(n):
-    """Round up to a multiple of four."""
-    return (n + 3) // 4 * 4
+def aligned(n, dtype):
+    """Allocate memory such that no vector register straddles two cache lines."""
+    buffer = np.empty(n + CACHE_LINE, dtype)
+    offset = -np.int64(buffer.ctypes.data) % CACHE_LINE // buffer.itemsize
+    return buffer[offset : offset + n]
 
 
 @compiled
@@ -336,19 +271,6 @@ def average_products(F, triple, sums):
 
 
 @compiled
-def add_powers(c, n, start, power):
-    """Powers of the orders, Σ_lm c_jlm²."""
-    power[:] = 0
-    lm = 0
-    for ell in range(n):
-        for _ in range(2 * ell + 1):
-            some, total = c[start[lm] : start[lm] + n - ell], power[ell:]
-            for j in range(len(total)):
-                total[j] += some[j] * some[j]
-            lm += 1
-
-
-@compiled
 def components_of(sums, f0, power, order, scale, out):
     """Scale the sums to the components, in the order of LAMMPS."""
     for i in range(len(order)):
@@ -357,79 +279,3 @@ def components_of(sums, f0, power, order, scale, out):
         else:
             # B_j0j = f_0 Σ_lm c_jlm²
             out[i] = scale[i] * f0 * power[-1 - order[i]]
-
-
-@compiled
-def expand_neighbors(displacements, s, n_found, n, rcut, rfac0, rmin0, switch, tables, work, c):
-    """Coefficients in real harmonics of the self term and all neighbours."""
-    sphere, faded, X, R = work
-    for i in range(len(c)):
-        c[i] = tables.alone[i]
-    for begin in range(0, n_found, NEIGHBORS):
-        # The last few are filled up with neighbours of no weight.
-        for k in range(n_found, begin + NEIGHBORS):
-            displacements[0, k], displacements[1, k], displacements[2, k] = 0.0, 0.0, rcut
-            s[k] = 0.0
-        end = begin + NEIGHBORS
-        map_to_sphere(
-            displacements[:, begin:end], s[begin:end], rcut, rfac0, rmin0, switch, sphere, faded
-        )
-        radial_functions(sphere[0], tables.first, tables.radial_rise, tables.radial_fall, X)
-        angular_functions(sphere, faded, tables.diagonal, tables.solid_rise, tables.solid_fall, R)
-        add_coefficients(X, R, n, tables.start, c)
-
-
-@compiled
-def aligned(n, dtype):
-    """Allocate memory such that no vector register straddles two cache lines."""
-    buffer = np.empty(n + CACHE_LINE, dtype)
-    offset = -np.int64(buffer.ctypes.data) % CACHE_LINE // buffer.itemsize
-    return buffer[offset : offset + n]
-
-
-@compiled
-def bispectrum_kernel(points, bins, weights, rcut, rfac0, rmin0, switch, tables, out):
-    """Bispectrum of points, one after the other; the other functions are its stages."""
-    dtype = tables.first.dtype
-    n = len(tables.first)
-    n_rows = len(tables.block) - 1
-    n_radial = 0
-    for ell in range(n):
-        n_radial += padded(n - ell)
-    home, low, high = np.empty(3), np.empty(3, np.int64), np.empty(3, np.int64)
-    room = 4 * NEIGHBORS
-    displacements, found, s = np.empty((3, room)), np.empty(room, np.int64), np.empty(room)
-    sphere, faded = aligned(4 * NEIGHBORS, dtype).reshape(4, -1), aligned(NEIGHBORS, dtype)
-    X = aligned(n_radial * NEIGHBORS, dtype).reshape(-1, NEIGHBORS)
-    X[:] = 0
-    R = aligned(n * n * NEIGHBORS, dtype).reshape(-1, NEIGHBORS)
-    c, total = aligned(len(tables.alone), dtype), aligned(len(tables.row), dtype)
-    u = aligned(len(tables.row), dtype)
-    S = aligned(8 * DIRECTIONS, dtype)
-    G = aligned((n_rows + ROWS - 1) * 2 * LANES, dtype)
-    G[:] = 0
-    F = aligned(n * NODES, dtype).reshape(n, -1)
-    sums, power = np.empty(len(tables.order), dtype), np.empty(n, dtype)
-    for p in range(len(points)):
-        n_found = collect_neighbors(points[p], bins, home, low, high, displacements, found)
-        while n_found < 0 or n_found + NEIGHBORS > room:
-            room = 2 * abs(n_found) + NEIGHBORS
-            displacements, found, s = np.empty((3, room)), np.empty(room, np.int64), np.empty(room)
-            n_found = collect_neighbors(points[p], bins, home, low, high, displacements, found)
-        for k in range(n_found):
-            s[k] = weights[found[k]]
-        expand_neighbors(
-            displacements, s, n_found, n, rcut, rfac0, rmin0, switch, tables,
-            (sphere, faded, X, R), c,
-        )  # fmt: skip
-        change_basis(tables.row, tables.column, tables.value, tables.diagonals, c, total, u)
-        sums[:] = 0
-        for tile in range(len(tables.wigner)):
-            sum_directions(
-                u, tables.block, tables.wigner[tile], S, G[: n_rows * 2 * LANES].reshape(n_rows, -1)
-            )
-            for turn in range(len(tables.fibre)):
-                sum_fibre(G, tables.strip, tables.fibre[turn], F)
-                average_products(F, tables.triple, sums)
-        add_powers(c, n, tables.start, power)
-        components_of(sums, c[0], power, tables.order, tables.scale, out[p])

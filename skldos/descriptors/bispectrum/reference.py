@@ -219,7 +219,7 @@ def reference_bispectrum(
     --------
     >>> alone = reference_bispectrum(np.zeros((0, 3)), np.zeros(0), twojmax=2)
     >>> alone  # of the self term only
-    array([1., 4., 6., 9., 9.])
+    array([1., 2., 3., 3., 3.])
     """
     g = sphere_points(displacements, rcut=rcut, rfac0=rfac0, rmin0=rmin0)
     r = np.linalg.norm(displacements, axis=1)

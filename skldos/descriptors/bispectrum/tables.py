@@ -117,9 +117,11 @@ def row_slots(j, mb):
     ndarray of shape (n_blocks, 4)
         Projections m counted from zero; -1 where a class has no more.
     """
-    slots = np.full((j // 4 + 1, 4), -1)
+    # At m' = 0 the terms of m and -m are complex conjugate: half of them, twice, will do.
+    first = mb if 2 * mb == j else 0
+    slots = np.full(((j - first) // 4 + 1, 4), -1)
     for q in range(4):
-        members = [ma for ma in range(j + 1) if (ma - mb) % 4 == q]
+        members = [ma for ma in range(first, j + 1) if (ma - mb) % 4 == q]
         slots[: len(members), q] = members
     return slots
 
@@ -170,10 +172,10 @@ def wigner_blocks(jmax, degree):
     block, rows = [0], []
     for j, mb in projections(jmax):
         slots = row_slots(j, mb)
-        # f = G_0 + 2 Re Σ_{m' > 0} exp(-i m' γ) G_m'
-        factor = np.cbrt(weights) * (1 if 2 * mb == j else 2)
         for ma in slots:
-            values = np.where(ma[:, None] >= 0, factor * u[j][mb, ma].conj(), 0)
+            # f = Re [G_0 + 2 Σ_{m' > 0} exp(-i m' γ) G_m'], and likewise for m in G_0
+            factor = np.where(ma < 0, 0, np.where((2 * mb == j) & (ma == mb), 1, 2))[:, None]
+            values = factor * np.cbrt(weights) * u[j][mb, ma].conj()
             rows.append(np.stack([values.real, values.imag]))
         block.append(block[-1] + len(slots))
     wigner = np.zeros((len(rows), 2, 4, n_tiles * DIRECTIONS))

@@ -170,7 +170,7 @@ def chunk_bispectrum(points, images, weights, cell, *, twojmax, rcut, rfac0, rmi
     g0, v, fade = map_to_sphere(displacements, rcut, rfac0, rmin0, switch)
     c = coefficients(g0, v, weights * fade, twojmax)
     harmonics = node_harmonics(twojmax, dtype, points.device)
-    F = torch.stack([cj @ Z for cj, Z in zip(c, harmonics, strict=True)], dim=1)  # [p, j, node]
+    F = torch.stack([c[j] @ harmonics[j] for j in by_parity(twojmax)], dim=1)  # [p, j, node]
     return average_products(F, c, twojmax)
 
 
@@ -277,12 +277,18 @@ def node_harmonics(jmax, dtype, device):
     ]
 
 
+def by_parity(jmax):
+    """Even orders, then odd ones: the partners of a pair of orders follow each other."""
+    return [*range(0, jmax + 1, 2), *range(1, jmax + 1, 2)]
+
+
 def average_products(F, c, jmax):
     r""":math:`B_{j_1 j_2 j} = (j + 1) \langle f_{j_1} f_{j_2} f_j \rangle`.
 
     Parameters
     ----------
     F : Tensor of shape (n_points, jmax + 1, n_nodes)
+        Values of f_j at the nodes, in the order of :func:`by_parity`.
     c : list of Tensor
         Coefficients, for the components that contain the constant :math:`f_0`.
     jmax : int
@@ -291,14 +297,14 @@ def average_products(F, c, jmax):
     -------
     Tensor of shape (n_points, n_components)
     """
-    found = {}
+    found, place = {}, {j: i for i, j in enumerate(by_parity(jmax))}
     for j in range(1, jmax + 1):
         for j1 in range(1, j + 1):
             partners = [j2 for j2 in range(max(1, j - j1), j1 + 1) if (j + j1 + j2) % 2 == 0]
             if not partners:
                 continue
-            some = F[:, partners[0] : partners[-1] + 1 : 2]
-            sums = torch.einsum("pn,pjn->pj", F[:, j] * F[:, j1], some)
+            some = F[:, place[partners[0]] : place[partners[-1]] + 1]
+            sums = torch.einsum("pn,pjn->pj", F[:, place[j]] * F[:, place[j1]], some)
             found.update({(j1, j2, j): (j + 1) * B for j2, B in zip(partners, sums.T, strict=True)})
     for j in range(jmax + 1):
         found[j, 0, j] = c[0][:, 0] * (c[j] ** 2).sum(1)

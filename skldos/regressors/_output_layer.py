@@ -1,0 +1,69 @@
+r"""The last layer of a network, fitted in closed form.
+
+What a network of the LDOS is for are sums over its predictions: the density of states, and the
+band energy that follows from it. Gradient descent on batches leaves errors that are small at
+every grid point but have the same sign at many, and add up. The last layer is linear, so its
+best weights are known: with the outputs :math:`h_r` of the hidden layers and the residuals
+:math:`\rho_r` of the trained network, the change of weights that minimises
+
+.. math:: \sum_k \Big[ \sum_{r \in k} |\Delta W h_r - \rho_r|^2
+          + \frac{\lambda}{n_k} \Big| \sum_{r \in k} (\Delta W h_r - \rho_r) \Big|^2 \Big]
+
+over all snapshots k of :math:`n_k` points solves a linear system. :math:`\lambda` weighs the mean
+error of a snapshot against the mean square error of its points: 0 is ordinary least squares.
+"""
+
+import torch
+from torch import nn
+
+#: Ridge on the change of weights, in units of the mean eigenvalue of the normal matrix: where
+#: the hidden layer says nothing, the trained weights stay.
+RIDGE = 1e-6
+
+
+def output_layer(network):
+    """Return the linear last layer of `network` and the layers before it, or None twice."""
+    network = getattr(network, "_orig_mod", network)  # under torch.compile
+    if isinstance(network, nn.Sequential) and type(list(network)[-1]) is nn.Linear:
+        return list(network)[-1], nn.Sequential(*list(network)[:-1])
+    return None, None
+
+
+@torch.no_grad()
+def fit_output_layer(network, snapshots, weight):
+    """Refit the last layer of a trained `network` in place.
+
+    Parameters
+    ----------
+    network : torch.nn.Sequential
+        Network in evaluation mode that ends in a linear layer.
+    snapshots : iterable of iterable of (inputs, targets)
+        For every snapshot its rows in slices: tensors of shape (n_rows, n_in) and
+        (n_rows, n_out), targets in units of the network's output.
+    weight : float
+        Weight of the error of the sum over a snapshot, >= 0.
+    """
+    last, hidden_layers = output_layer(network)
+    n_hidden = last.in_features + 1  # the bias is the weight of a constant
+    double = {"dtype": torch.float64, "device": last.weight.device}
+    normal = torch.zeros((n_hidden, n_hidden), **double)
+    right = torch.zeros((n_hidden, last.out_features), **double)
+    for slices in snapshots:
+        n_rows = 0
+        hidden_sum = torch.zeros(n_hidden, **double)
+        residual_sum = torch.zeros(last.out_features, **double)
+        for inputs, targets in slices:
+            hidden = hidden_layers(inputs)
+            residual = targets - last(hidden)
+            hidden = torch.cat([hidden, torch.ones_like(hidden[:, :1])], dim=1)
+            normal += hidden.T @ hidden
+            right += hidden.T @ residual
+            hidden_sum += hidden.sum(dim=0, dtype=torch.float64)
+            residual_sum += residual.sum(dim=0, dtype=torch.float64)
+            n_rows += len(inputs)
+        normal += weight / n_rows * torch.outer(hidden_sum, hidden_sum)
+        right += weight / n_rows * torch.outer(hidden_sum, residual_sum)
+    normal.diagonal().add_(RIDGE * normal.trace() / n_hidden)
+    change = torch.linalg.solve(normal, right).T.to(last.weight.dtype)
+    last.weight += change[:, :-1]
+    last.bias += change[:, -1]
