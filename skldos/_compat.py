@@ -147,7 +147,8 @@ class SkorchRegressor(NeuralNetRegressor):
         """Build the optimizer, in its fused form where torch has one."""
         named_parameters = self.get_all_learnable_params()
         args, kwargs = self.get_params_for_optimizer("optimizer", named_parameters)
-        if self.optimizer in (torch.optim.Adam, torch.optim.AdamW):
+        excluding = kwargs.keys() & {"foreach", "differentiable"}
+        if self.optimizer in (torch.optim.Adam, torch.optim.AdamW) and not excluding:
             kwargs.setdefault("fused", True)
         self.optimizer_ = self.optimizer(*args, **kwargs)
         return self
@@ -162,6 +163,10 @@ class SkorchRegressor(NeuralNetRegressor):
         if reset:
             self.initialized_ = False  # lest skorch announces that it starts anew
             self.initialize()
+        elif not hasattr(self, "optimizer__param_groups"):
+            # The rate may have been changed since, or annealed away by the last schedule.
+            for group in self.optimizer_.param_groups:
+                group["lr"] = group["initial_lr"] = self.lr
         if self.max_epochs > 0:
             NeuralNetRegressor.partial_fit(self, data)
         self._set_training(False)
@@ -191,19 +196,23 @@ class SkorchRegressor(NeuralNetRegressor):
         losses, sizes = [], []
         for batch in iterator:
             if listening:
+                self.history.new_batch()
                 self.notify("on_batch_begin", batch=batch, training=training)
             step = step_fn(batch, **fit_params)
             if listening:
                 self.notify("on_batch_end", batch=batch, training=training, **step)
             losses.append(step["loss"].detach())
             sizes.append(len(batch[0]))
+        if not listening:
+            self.history.new_batch()  # Checkpoint wants to see at least one
         weights = torch.tensor(sizes, dtype=torch.float64) / sum(sizes)
         loss = float(torch.stack(losses).cpu().double() @ weights)
         self.history.record(f"{prefix}_batch_count", len(sizes))
-        self.history.record(f"{prefix}_loss", loss)
+        name = f"{prefix}_loss"
+        self.history.record(name, loss)
         # Callbacks such as Checkpoint look for this mark.
-        previous = [row[f"{prefix}_loss"] for row in self.history[:-1]]
-        self.history.record(f"{prefix}_loss_best", not previous or loss < min(previous))
+        previous = [row[name] for row in self.history[:-1] if name in row]
+        self.history.record(f"{name}_best", not previous or loss < min(previous))
 
     def train_step(self, batch, **fit_params):
         """Take one optimisation step on `batch`."""
@@ -261,7 +270,8 @@ class SkorchRegressor(NeuralNetRegressor):
         if weights is None:
             return
         self._fall_back_to_cpu()
-        with warnings.catch_warnings():
+        # The weights that are drawn here are replaced at once.
+        with warnings.catch_warnings(), seeded(0, self.device):
             warnings.simplefilter("ignore", DeviceWarning)
             self.initialize()
         tensors = {name: torch.from_numpy(np.array(value)) for name, value in weights.items()}

@@ -1,5 +1,7 @@
 """Blocks: one array of rows per snapshot, a row per site (grid point or atom)."""
 
+from copy import deepcopy
+
 import numpy as np
 
 from skldos.data.lazy import LazyArray
@@ -43,6 +45,15 @@ class Blocks(np.ndarray):
         if isinstance(selected, Blocks) and self.snapshots is not None:
             selected.snapshots = self.snapshots[key]
         return selected
+
+    def copy(self, order="C"):
+        """Return new blocks of the same arrays and snapshots."""
+        return Blocks(self, self.snapshots)
+
+    __copy__ = copy
+
+    def __deepcopy__(self, memo):
+        return Blocks(deepcopy(list(self), memo), deepcopy(self.snapshots, memo))
 
     def __reduce__(self):
         return (Blocks, (list(self), self.snapshots))

@@ -1,8 +1,8 @@
 """Blocks on disk, each computed once."""
 
 import os
-import tempfile
 from pathlib import Path
+from uuid import uuid4
 
 import joblib
 import numpy as np
@@ -60,14 +60,15 @@ class BlockStore:
 
     def _write(self, path, shape, dtype, chunks):
         self.folder.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=self.folder, suffix=".partial")
+        # Not by tempfile, whose files nobody else may read: folders are shared.
+        temporary = self.folder / f"{uuid4().hex}.partial"
         try:
-            with os.fdopen(descriptor, "wb") as file:
+            with open(temporary, "xb") as file:
                 header = {"descr": dtype.str, "fortran_order": False, "shape": shape}
                 np.lib.format.write_array_header_1_0(file, header)
                 for _, _, rows in chunks():
                     np.ascontiguousarray(rows, dtype=dtype).tofile(file)
             os.replace(temporary, path)
         except BaseException:
-            Path(temporary).unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
             raise

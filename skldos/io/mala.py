@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 
-from skldos.data import ArrayFile, Snapshot
-from skldos.exceptions import FileFormatError
+from skldos.data import ArrayFile, EnergyGrid, Snapshot
+from skldos.exceptions import FileFormatError, SnapshotError
 
 #: Names of the energies in the JSON file, in eV, and in the reference of a snapshot.
 REFERENCE = {
@@ -60,12 +60,15 @@ def read_mala(ldos_npy, info_json, *, energies):
     """
     info_json = Path(info_json)
     info = _read_json(info_json)
+    if energies is not None and not isinstance(energies, EnergyGrid):
+        energies = EnergyGrid(energies)
+    ldos = None if ldos_npy is None else ArrayFile(ldos_npy)
     try:
         atoms = Atoms(
-            info["atoms"]["numbers"],
-            positions=info["atoms"]["positions"],
+            _array(info["atoms"]["numbers"]),
+            positions=_array(info["atoms"]["positions"]),
             cell=_array(info["atoms"]["cell"]),
-            pbc=info["atoms"].get("pbc", True),
+            pbc=_array(info["atoms"].get("pbc", True)),
         )
         reference = {name: info[key] for key, name in REFERENCE.items() if key in info}
         if "atomic_forces_dft" in info:
@@ -76,11 +79,15 @@ def read_mala(ldos_npy, info_json, *, energies):
             energies=energies,
             temperature=info["temperature"],
             n_electrons=info["number_of_electrons_exact"],
-            ldos=None if ldos_npy is None else ArrayFile(ldos_npy),
+            ldos=ldos,
             reference=reference,
         )
-    except (KeyError, TypeError) as error:
-        raise FileFormatError(f"the entry {error} is missing or damaged", info_json) from error
+    except SnapshotError:
+        raise
+    except KeyError as error:
+        raise FileFormatError(f"the entry {error} is missing", info_json) from error
+    except (TypeError, ValueError) as error:
+        raise FileFormatError(f"an entry is damaged: {error}", info_json) from error
 
 
 def _read_json(path):

@@ -1,6 +1,6 @@
 """Networks in plain torch: tensors in, tensors out, no estimators."""
 
-from skldos.networks.backpropagation import backpropagate, can_backpropagate
+from skldos.networks.backpropagation import Backpropagation
 from skldos.networks.feedforward import FeedForward
 
-__all__ = ["FeedForward", "backpropagate", "can_backpropagate"]
+__all__ = ["FeedForward", "Backpropagation"]

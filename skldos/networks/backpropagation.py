@@ -18,31 +18,107 @@ which run two to three times faster than ``loss.backward()``.
 import torch
 from torch import nn
 
-# phi'(z) times the incoming gradient, from the *output* of the activation.
-_BACKWARD = {
-    nn.ReLU: lambda gradient, out, layer: torch.ops.aten.threshold_backward(gradient, out, 0.0),
-    nn.LeakyReLU: lambda gradient, out, layer: torch.ops.aten.leaky_relu_backward(
-        gradient, out, layer.negative_slope, True
+# phi(z), and phi'(z) times the incoming gradient from the *output* of the activation.
+_ACTIVATIONS = {
+    nn.ReLU: lambda layer: (
+        torch.relu,
+        lambda gradient, out: torch.ops.aten.threshold_backward(gradient, out, 0.0),
     ),
-    nn.Tanh: lambda gradient, out, layer: torch.ops.aten.tanh_backward(gradient, out),
-    nn.Sigmoid: lambda gradient, out, layer: torch.ops.aten.sigmoid_backward(gradient, out),
+    nn.LeakyReLU: lambda layer: (
+        lambda z: torch.nn.functional.leaky_relu(z, layer.negative_slope),
+        lambda gradient, out: torch.ops.aten.leaky_relu_backward(
+            gradient, out, layer.negative_slope, True
+        ),
+    ),
+    nn.Tanh: lambda layer: (torch.tanh, torch.ops.aten.tanh_backward),
+    nn.Sigmoid: lambda layer: (torch.sigmoid, torch.ops.aten.sigmoid_backward),
 }
 
 
-def can_backpropagate(network):
-    """Return whether :func:`backpropagate` knows all layers of `network`.
+class Backpropagation:
+    """The mean square error of a feed-forward network and its gradient.
+
+    Parameters
+    ----------
+    network : torch.nn.Sequential
+        Dense layers and activations for which :meth:`knows` is true.
 
     Examples
     --------
+    >>> import torch
     >>> from skldos.networks import FeedForward
-    >>> can_backpropagate(FeedForward(3, 2)), can_backpropagate(FeedForward(3, 2, dropout=0.5))
-    (True, False)
+    >>> network = FeedForward(2, 1, hidden_layer_sizes=())
+    >>> X, y = torch.eye(2), torch.zeros(2, 1)
+    >>> predictions, loss = Backpropagation(network)(X, y)
+    >>> bool(loss == predictions.square().mean())
+    True
     """
-    return (
-        isinstance(network, nn.Sequential)
-        and type(network).forward is nn.Sequential.forward
-        and all(_is_known(layer) for layer in network)
-    )
+
+    def __init__(self, network):
+        # Looked up once: attributes of modules are slow.
+        self._steps = []
+        for layer in network:
+            if type(layer) is nn.Linear:
+                self._steps.append((layer.weight, layer.bias, True))
+            else:
+                self._steps.append((*_ACTIVATIONS[type(layer)](layer), False))
+
+    @staticmethod
+    def knows(network):
+        """Return whether all layers of `network` are known and all its weights trained.
+
+        Examples
+        --------
+        >>> from skldos.networks import FeedForward
+        >>> Backpropagation.knows(FeedForward(3, 2))
+        True
+        >>> Backpropagation.knows(FeedForward(3, 2, dropout=0.5))
+        False
+        """
+        return (
+            isinstance(network, nn.Sequential)
+            and type(network).forward is nn.Sequential.forward
+            and all(_is_known(layer) for layer in network)
+        )
+
+    @torch.no_grad()
+    def __call__(self, inputs, targets):
+        """Return predictions and loss, and put the gradient into the parameters.
+
+        Parameters
+        ----------
+        inputs : torch.Tensor of shape (n_rows, n_in)
+            Inputs.
+        targets : torch.Tensor of shape (n_rows, n_out)
+            Targets.
+
+        Returns
+        -------
+        predictions : torch.Tensor of shape (n_rows, n_out)
+            Outputs of the network.
+        loss : torch.Tensor of shape ()
+            Mean square error. The ``grad`` of every parameter is set, not added to.
+        """
+        outputs = [inputs]
+        for first, second, dense in self._steps:
+            h = outputs[-1]
+            outputs.append(torch.addmm(second, h, first.t()) if dense else first(h))
+        predictions = outputs.pop()
+        difference = predictions - targets
+        flat = difference.view(-1)
+        loss = torch.dot(flat, flat) / flat.numel()
+        delta = difference.mul_(2.0 / flat.numel())
+        out = predictions
+        for first, second, dense in reversed(self._steps):
+            h = outputs.pop()
+            if dense:
+                first.grad = torch.mm(delta.t(), h)
+                second.grad = delta.sum(dim=0)
+                delta = torch.mm(delta, first) if outputs else None
+            else:
+                delta = second(delta, out)
+            out = h
+        return predictions, loss
 
 
 def _is_known(layer):
@@ -52,61 +128,4 @@ def _is_known(layer):
     if type(layer) is nn.Linear:
         return layer.bias is not None and all(p.requires_grad for p in layer.parameters())
     # With a negative slope the output of a leaky ReLU does not tell the sign of its input.
-    return type(layer) in _BACKWARD and getattr(layer, "negative_slope", 0.0) >= 0.0
-
-
-@torch.no_grad()
-def backpropagate(network, inputs, targets):
-    """Return predictions and mean square error, and put its gradient into the parameters.
-
-    Parameters
-    ----------
-    network : torch.nn.Sequential
-        Dense layers and activations for which :func:`can_backpropagate` is true.
-    inputs : torch.Tensor of shape (n_rows, n_in)
-        Inputs.
-    targets : torch.Tensor of shape (n_rows, n_out)
-        Targets.
-
-    Returns
-    -------
-    predictions : torch.Tensor of shape (n_rows, n_out)
-        Outputs of the network.
-    loss : torch.Tensor of shape ()
-        Mean square error. The ``grad`` of every parameter is set, not added to.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from skldos.networks import FeedForward
-    >>> network = FeedForward(2, 1, hidden_layer_sizes=())
-    >>> X, y = torch.eye(2), torch.zeros(2, 1)
-    >>> predictions, loss = backpropagate(network, X, y)
-    >>> bool(loss == predictions.square().mean())
-    True
-    """
-    layers = list(network)
-    activations = [inputs]
-    for layer in layers:
-        activations.append(_forward(layer, activations[-1]))
-    predictions = activations[-1]
-    difference = predictions - targets
-    flat = difference.view(-1)
-    loss = torch.dot(flat, flat) / flat.numel()
-    delta = difference.mul_(2.0 / flat.numel())
-    for position in range(len(layers) - 1, -1, -1):
-        layer = layers[position]
-        if type(layer) is not nn.Linear:
-            delta = _BACKWARD[type(layer)](delta, activations[position + 1], layer)
-            continue
-        layer.weight.grad = delta.t() @ activations[position]
-        layer.bias.grad = delta.sum(dim=0)
-        if position > 0:
-            delta = delta @ layer.weight
-    return predictions, loss
-
-
-def _forward(layer, inputs):
-    if type(layer) is nn.Linear:
-        return torch.addmm(layer.bias, inputs, layer.weight.t())
-    return layer(inputs)
+    return type(layer) in _ACTIVATIONS and getattr(layer, "negative_slope", 0.0) >= 0.0

@@ -236,6 +236,9 @@ class DOSDisplay:
         shifts = self._fermi_level() if align_fermi else np.zeros(len(self.dos_pred))
         for i, color in enumerate(colors(len(self.dos_pred))):
             self._draw_snapshot(i, color, shifts[i], i * offset, shade)
+        if self.residual_ax_ is not None:
+            largest = 1e3 * np.abs(np.subtract(self.dos_pred, self.dos_true)).max()
+            self.residual_ax_.set_ylim(-1.3 * (largest or 1), 1.3 * (largest or 1))
         self._label(shifts, align_fermi)
         self._draw_legend()
         return self
@@ -273,9 +276,7 @@ class DOSDisplay:
         filled = np.interp(fine, energies, dos) * occupation(
             fine, temperature=T, fermi_level=float(level)
         )
-        self.ax_.fill_between(
-            fine - shift, height, height + filled, color=color, alpha=0.10, lw=0
-        )
+        self.ax_.fill_between(fine - shift, height, height + filled, color=color, alpha=0.10, lw=0)
 
     def _label(self, shifts, align_fermi):
         bottom = self.ax_ if self.residual_ax_ is None else self.residual_ax_
@@ -320,12 +321,14 @@ class DOSDisplay:
 
 def _panel_below(ax):
     """Cut a small panel off the bottom of `ax` that shares its energies."""
+    from matplotlib.ticker import MaxNLocator
     from mpl_toolkits.axes_grid1 import make_axes_locatable
 
-    panel = make_axes_locatable(ax).append_axes("bottom", size="24%", pad=0.1, sharex=ax)
+    panel = make_axes_locatable(ax).append_axes("bottom", size="24%", pad=0.12, sharex=ax)
     ax.tick_params(labelbottom=False)
     panel.spines[["top", "right"]].set_visible(False)
     panel.axhline(0, color=GUIDE, lw=0.8, zorder=1)
+    panel.yaxis.set_major_locator(MaxNLocator(3, symmetric=True))
     panel.set_ylabel("Δ (10⁻³)")
     return panel
 

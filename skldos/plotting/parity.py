@@ -163,9 +163,7 @@ class ParityDisplay:
         if hue is not None:
             hue = np.asarray(hue)
             check_length("hue", hue, len(y_true))
-        display = cls(
-            y_true=y_true, y_pred=y_pred, quantity=quantity, hue=hue, hue_label=hue_label
-        )
+        display = cls(y_true=y_true, y_pred=y_pred, quantity=quantity, hue=hue, hue_label=hue_label)
         return display.plot(ax, **plot_options)
 
     @property
@@ -201,7 +199,7 @@ class ParityDisplay:
                 self._scatter(self.hue == value, f"{self._name(value)}: ", color=color, **options)
         else:
             points = self._scatter(slice(None), "", c=self.hue, cmap="cividis", **options)
-            self.figure_.colorbar(points, ax=self.ax_, label=self.hue_label)
+            self.figure_.colorbar(points, ax=self.ax_, label=self.hue_label, shrink=0.8)
         self._label()
         return self
 
@@ -221,9 +219,8 @@ class ParityDisplay:
         if isinstance(value, str):
             return value
         label = self.hue_label or ""
-        name, bracket, unit = label.rpartition(" (")
-        if bracket and unit.endswith(")"):
-            return f"{value:g} {unit[:-1]}"
+        if label.endswith(")") and " (" in label:
+            return f"{value:g} {label.rpartition(' (')[2][:-1]}"
         return f"{label} {value:g}".strip()
 
     def _draw_diagonal(self):

@@ -8,8 +8,8 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, ReduceLROnPlateau
 
 from skldos._compat import SkorchRegressor, seeded
 from skldos._validation import check_option, check_scalar
-from skldos.data import Blocks, is_blocks
-from skldos.networks import backpropagate, can_backpropagate
+from skldos.data import Blocks, SnapshotList, is_blocks
+from skldos.networks import Backpropagation
 from skldos.regressors._batches import BlockDataset, RowBatches, RowDataset
 from skldos.regressors._callbacks import EpochBar
 from skldos.regressors._output_layer import fit_output_layer, output_layer
@@ -27,8 +27,8 @@ class BlockRegressor(SkorchRegressor):
     snapshots that carry them.
     """
 
-    # Whether gradients are computed by hand; set when an epoch begins.
-    _by_hand_ = False
+    # The gradient written out, where that is possible; set when an epoch begins.
+    _backpropagation_ = None
 
     _fitted_scalars = (
         *SkorchRegressor._fitted_scalars,
@@ -78,8 +78,10 @@ class BlockRegressor(SkorchRegressor):
         """Check, split, learn the scaling of the targets and train; go on unless `reset`."""
         self._check_parameters()
         dataset = self._check_data(X, y, reset=reset)
-        with seeded(self._seed(goes_on=not reset), self.device):
+        with seeded(self.random_state, self.device):
+            # Training that goes on must not train on what was held out before.
             split = _Split(dataset, self.train_split)
+        with seeded(self._seed(goes_on=not reset), self.device):
             if reset:
                 # From the training data alone: the validation data must not be seen.
                 scaling = TargetScaling.learn(split.training.targets, self.target_scaling)
@@ -115,6 +117,11 @@ class BlockRegressor(SkorchRegressor):
 
     def _check_data(self, X, y, *, reset):
         """Return the dataset, checked; note its dimensions if `reset`, else compare them."""
+        if isinstance(X, SnapshotList):
+            raise TypeError(
+                f"{type(self).__name__} takes blocks of descriptors, got snapshots: put a "
+                "transformer such as GridSNAPTransformer before it, in a pipeline."
+            )
         if is_blocks(X):
             dataset = self._check_blocks(X, y, reset=reset)
             n_outputs = dataset.targets[0].shape[1]
@@ -146,6 +153,8 @@ class BlockRegressor(SkorchRegressor):
                     "snapshots that carry them."
                 )
             y = self.block_targets(snapshots)
+        if len(X) == 0:
+            raise ValueError("X must hold at least one block, got none.")
         if len(y) != len(X):
             raise ValueError(f"X has {len(X)} blocks, but y has {len(y)}; they must match.")
         dataset = BlockDataset(X, y)
@@ -230,25 +239,22 @@ class BlockRegressor(SkorchRegressor):
         )
 
     def train_step_single(self, batch, **fit_params):
-        """Compute predictions, loss and gradients for `batch`, by hand where that is faster."""
-        if not self._by_hand_:
+        """Compute predictions, loss and gradients for `batch`, without autograd if possible."""
+        if self._backpropagation_ is None:
             return super().train_step_single(batch, **fit_params)
-        y_pred, loss = backpropagate(self.module_, *batch)
+        y_pred, loss = self._backpropagation_(*batch)
         return {"loss": loss, "y_pred": y_pred}
 
     def run_single_epoch(self, *args, **kwargs):
         """Run over all batches once; see the base class."""
-        self._by_hand_ = self._gradient_by_hand()
-        super().run_single_epoch(*args, **kwargs)
-
-    def _gradient_by_hand(self):
-        """Whether the network is dense layers and the loss the plain mean square error."""
-        return (
+        plain = (
             type(self.criterion_) is torch.nn.MSELoss
             and self.criterion_.reduction == "mean"
             and type(self).get_loss is BlockRegressor.get_loss
-            and can_backpropagate(self.module_)
+            and Backpropagation.knows(self.module_)
         )
+        self._backpropagation_ = Backpropagation(self.module_) if plain else None
+        super().run_single_epoch(*args, **kwargs)
 
     # ---------------------------------------------------------------- prediction
 

@@ -154,6 +154,8 @@ class RowBatches:
         if not torch.isfinite(inputs).all():
             raise ValueError("X holds NaN or infinite values, or such that float32 cannot hold.")
         targets = _gather(self.dataset.targets, pieces, rest and rest[1], self.scaling)
+        if not torch.isfinite(targets).all():
+            raise ValueError("y holds NaN or infinite values, or such that float32 cannot hold.")
         buffer = inputs.to(self.device), targets.to(self.device)
         if self._fits:
             self._loaded = buffer

@@ -24,8 +24,9 @@ RIDGE = 1e-6
 def output_layer(network):
     """Return the linear last layer of `network` and the layers before it, or None twice."""
     network = getattr(network, "_orig_mod", network)  # under torch.compile
-    if isinstance(network, nn.Sequential) and type(list(network)[-1]) is nn.Linear:
-        return list(network)[-1], nn.Sequential(*list(network)[:-1])
+    last = list(network)[-1] if isinstance(network, nn.Sequential) else None
+    if type(last) is nn.Linear and last.bias is not None and last.weight.requires_grad:
+        return last, nn.Sequential(*list(network)[:-1])
     return None, None
 
 

@@ -98,7 +98,9 @@ def test_a_pickled_handle_reads_the_same_array(file, array, tmp_path, monkeypatc
 
 def test_the_hash_follows_the_contents_of_the_file(file, array):
     before = joblib.hash(file)
-    assert joblib.hash(ArrayFile(file.path)) == before == joblib.hash(pickle.loads(pickle.dumps(file)))
+    assert (
+        joblib.hash(ArrayFile(file.path)) == before == joblib.hash(pickle.loads(pickle.dumps(file)))
+    )
     np.save(file.path, array + 1)
     os.utime(file.path, ns=(1, 1))
     assert joblib.hash(file) != before
@@ -169,7 +171,7 @@ def test_a_file_that_shrinks_later_is_named(file):
 
 
 def test_missing_files_are_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match="missing.npy"):
+    with pytest.raises(FileNotFoundError, match=r"missing\.npy"):
         ArrayFile(tmp_path / "missing.npy")
 
 

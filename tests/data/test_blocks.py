@@ -25,11 +25,10 @@ def test_blocks_of_equal_shape_are_not_stacked(blocks):
 
 @pytest.mark.parametrize(
     "key",
-    [slice(1, 4), slice(None, None, -1), [5, 0], np.array([5, 0]), np.arange(6) > 2, []],
+    [slice(1, 4), slice(None, None, -1), [5, 0], np.arange(6) > 2, np.array([], dtype=int)],
     ids=repr,
 )
 def test_selected_blocks_bring_their_snapshots(blocks, key):
-    key = np.array(key, dtype=int) if key == [] else key if not isinstance(key, list) else key
     for selected in (blocks[key], blocks[key, ...]):
         expected = np.arange(6)[key]
         assert [block[0, 0] for block in selected] == expected.tolist()
@@ -53,8 +52,8 @@ def test_reordered_blocks_never_bring_the_wrong_snapshots(blocks, operation):
 
 @pytest.mark.parametrize(
     "duplicate",
-    [copy.copy, copy.deepcopy, lambda b: pickle.loads(pickle.dumps(b))],
-    ids=["copy", "deepcopy", "pickle"],
+    [copy.copy, copy.deepcopy, Blocks.copy, lambda b: pickle.loads(pickle.dumps(b))],
+    ids=["copy", "deepcopy", "method", "pickle"],
 )
 def test_copies_keep_blocks_and_snapshots(blocks, duplicate):
     same = duplicate(blocks)

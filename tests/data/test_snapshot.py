@@ -56,8 +56,16 @@ def test_dos_of_a_file_is_the_dos_of_the_array(tmp_path):
         ({"density": np.ones((2, 3))}, SnapshotError, r"density must have shape"),
         ({"grid_shape": (2, 3, 5)}, SnapshotError, "one grid, got 2x3x4 and 2x3x5"),
         ({"grid_shape": (2, 3)}, ValueError, r"grid_shape must be three .* got \(2, 3\)"),
-        ({"ldos": None, "grid_shape": (2, 3, 0)}, ValueError, r"grid_shape\[2\] must be >= 1, got 0"),
-        ({"ldos": None, "grid_shape": (2, 3, 1.5)}, TypeError, r"grid_shape\[2\] must be an integer, got 1.5"),
+        (
+            {"ldos": None, "grid_shape": (2, 3, 0)},
+            ValueError,
+            r"grid_shape\[2\] must be >= 1, got 0",
+        ),
+        (
+            {"ldos": None, "grid_shape": (2, 3, 1.5)},
+            TypeError,
+            r"grid_shape\[2\] must be an integer, got 1.5",
+        ),
         ({"energies": ENERGIES[::-1]}, ValueError, "strictly increasing"),
         ({"energies": [0, 1, 2, 3, np.nan]}, ValueError, "energies must be finite, got 1 NaN"),
         ({"temperature": -1.0}, ValueError, "temperature must be >= 0, got -1.0"),
@@ -118,7 +126,7 @@ def test_replace_checks_again():
 
 
 def test_require_names_what_is_missing():
-    with pytest.raises(SnapshotError, match="Al4.* lacks ldos and temperature"):
+    with pytest.raises(SnapshotError, match=r"Al4.* lacks ldos and temperature"):
         Snapshot(ALUMINIUM).require("atoms", "ldos", "temperature")
 
 

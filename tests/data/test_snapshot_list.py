@@ -42,7 +42,9 @@ def test_elements_and_slices(snapshots):
         snapshots[6]
 
 
-@pytest.mark.parametrize("key", [[4, 1], np.array([4, 1]), np.array([4, 1], dtype=np.uint8)], ids=repr)
+@pytest.mark.parametrize(
+    "key", [[4, 1], np.array([4, 1]), np.array([4, 1], dtype=np.uint8)], ids=repr
+)
 def test_integer_arrays_select_in_their_order(snapshots, key):
     assert list(snapshots[key]) == [snapshots[4], snapshots[1]]
     # scikit-learn indexes all axes at once.
@@ -86,7 +88,8 @@ def test_anything_else_as_x_is_named(X, message):
 
 def test_lists_add_up_and_compare(snapshots):
     assert snapshots[:2] + snapshots[2:] == snapshots
-    assert snapshots[:2] + [bulk("Al")] != snapshots[:3]
+    longer = snapshots[:2] + snapshots[2:3]
+    assert longer + SnapshotList([bulk("Al")]) != snapshots[:4]
     assert snapshots != [1]
 
 
@@ -102,7 +105,11 @@ def test_targets_are_the_ldos(snapshots):
 
 @pytest.mark.parametrize(
     ("cv", "groups"),
-    [(KFold(3), None), (ShuffleSplit(3, random_state=0), None), (GroupKFold(3), [0, 0, 1, 1, 2, 2])],
+    [
+        (KFold(3), None),
+        (ShuffleSplit(3, random_state=0), None),
+        (GroupKFold(3), [0, 0, 1, 1, 2, 2]),
+    ],
     ids=["KFold", "ShuffleSplit", "GroupKFold"],
 )
 def test_splitters_split_by_snapshot(snapshots, cv, groups):

@@ -1,0 +1,278 @@
+"""Cross-validate, fit and save a model of the LDOS: ``python -m skldos``."""
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from skldos.exceptions import SkldosError, SnapshotError
+from skldos.physics import band_energy, fermi_level
+
+#: Folds of the cross-validation, and how the model is trained; ``--quick`` makes it tiny.
+N_FOLDS = 4
+RCUT = 4.0  # Å
+FULL = {"twojmax": 6, "hidden_layer_sizes": (100,), "epochs": 40}
+QUICK = {"twojmax": 2, "hidden_layer_sizes": (10,), "epochs": 2}
+
+
+def main(argv=None):
+    """Run the command line; return 0, or 1 after an error that concerns the data.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments; None takes those of the process.
+
+    Returns
+    -------
+    int
+        Exit status.
+    """
+    import torch
+
+    options = parse(argv)
+    # Batches are so small that further threads cost more than they give.
+    torch.set_num_threads(1)
+    try:
+        run(options)
+    except (SkldosError, OSError) as error:
+        print(f"skldos: error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def parse(argv):
+    """Return the options of the command line."""
+    parser = argparse.ArgumentParser(
+        prog="skldos",
+        description="Train a model of the local density of states, judge it by cross-validation "
+        "over snapshots, fit it on all of them and save it with two pictures. Without --data it "
+        "does so for eight bundled snapshots of aluminium, in about a minute.",
+    )
+    parser.add_argument(
+        "--data", metavar="DIR", type=Path, help="snapshots that SnapshotList.save wrote"
+    )
+    parser.add_argument(
+        "--output", metavar="DIR", type=Path, default=Path("skldos-output"),
+        help="where results and cached descriptors go (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--epochs", type=int, help=f"passes over the training data (default: {FULL['epochs']})"
+    )
+    parser.add_argument(
+        "--random-state", type=int, default=0, help="seed of the training (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="a tiny model, to see whether everything runs"
+    )
+    return parser.parse_args(argv)
+
+
+def run(options):
+    """Do the whole job."""
+    snapshots = load(options.data)
+    options.output.mkdir(parents=True, exist_ok=True)
+    print(f"{len(snapshots)} snapshots, the first {snapshots[0]}", flush=True)
+    model = build(options)
+    model[0].fit(snapshots).transform(snapshots)  # fills the cache, with a progress bar
+    model.set_params(gridsnaptransformer__verbose=False)
+    results, dos = cross_validate(model, snapshots)
+    print(report(results))
+    draw(results, dos, snapshots, options.output)
+    save(model.fit(snapshots), options.output / "model.joblib")
+    print(f"\nwritten to {options.output}: dos.png, parity.png, model.joblib (fitted on all)")
+
+
+def load(folder):
+    """Return the snapshots in `folder`, or the bundled ones, that can be learned from."""
+    from skldos.data import SnapshotList
+    from skldos.datasets import load_aluminium
+
+    snapshots = load_aluminium() if folder is None else SnapshotList.load(folder)
+    if len(snapshots) < 2:
+        raise SnapshotError(f"cross-validation needs two snapshots, got {len(snapshots)}.")
+    for snapshot in snapshots:
+        snapshot.require("ldos", "temperature", "n_electrons")
+    return snapshots
+
+
+def build(options):
+    """Return the pipeline from snapshots to the LDOS, not yet fitted."""
+    from sklearn.decomposition import PCA
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    from skldos import GridSNAPTransformer, LDOSRegressor, RowWise
+
+    size = QUICK if options.quick else FULL
+    return make_pipeline(
+        GridSNAPTransformer(
+            twojmax=size["twojmax"],
+            rcut=RCUT,
+            memory=str(options.output / "cache"),
+            verbose=True,
+        ),
+        RowWise(StandardScaler()),
+        # The components of the bispectrum are almost dependent on each other: with
+        # uncorrelated inputs of equal size the network trains many times faster.
+        RowWise(PCA(whiten=True)),
+        LDOSRegressor(
+            module__hidden_layer_sizes=size["hidden_layer_sizes"],
+            max_epochs=size["epochs"] if options.epochs is None else options.epochs,
+            batch_size=200,
+            lr=3e-3,
+            lr_schedule="cosine",
+            target_scaling="standard",
+            random_state=options.random_state,
+            verbose=1,
+        ),
+    )
+
+
+def cross_validate(model, snapshots):
+    """Predict every snapshot by a model that has not seen it.
+
+    Parameters
+    ----------
+    model : Pipeline
+        From snapshots to the LDOS.
+    snapshots : SnapshotList
+        What it is trained on and judged by.
+
+    Returns
+    -------
+    results : pandas.DataFrame
+        The table of :func:`skldos.evaluate` with a column ``baseline_error`` (meV/atom).
+    dos : list of ndarray
+        Predicted densities of states in 1/eV.
+    """
+    import pandas as pd
+    from sklearn.base import clone
+    from sklearn.model_selection import PredefinedSplit
+    from tqdm.auto import tqdm
+
+    from skldos import evaluate, predict_dos
+
+    splitter = PredefinedSplit(folds_by_temperature([s.temperature for s in snapshots]))
+    tables, dos = [], [None] * len(snapshots)
+    for training, test in tqdm(list(splitter.split()), desc="cross-validation", unit="fold"):
+        fitted = clone(model).fit(snapshots[training])
+        table = evaluate(fitted, snapshots[test]).set_index(test)
+        table["baseline_error"] = baseline_errors(snapshots[training], snapshots[test])
+        tables.append(table)
+        for i, prediction in zip(test, predict_dos(fitted, snapshots[test]), strict=True):
+            dos[i] = prediction
+    return pd.concat(tables).sort_index(), dos
+
+
+def folds_by_temperature(temperatures):
+    """Return the fold of every snapshot, such that each fold has all temperatures.
+
+    Examples
+    --------
+    >>> folds_by_temperature([298, 298, 298, 298, 933, 933, 933, 933]).tolist()
+    [0, 1, 2, 3, 0, 1, 2, 3]
+    """
+    folds = np.empty(len(temperatures), dtype=int)
+    folds[np.argsort(temperatures, kind="stable")] = np.arange(len(temperatures))
+    return folds % min(N_FOLDS, len(temperatures))
+
+
+def baseline_errors(training, test):
+    """Return band energy errors in meV/atom of a model that knows only the temperature.
+
+    It predicts the mean DOS per atom of the training snapshots at the nearest temperature.
+    """
+    temperatures = np.array([snapshot.temperature for snapshot in training])
+    dos = np.array([snapshot.dos() / len(snapshot.atoms) for snapshot in training])
+    errors = []
+    for snapshot in test:
+        distance = np.abs(temperatures - snapshot.temperature)
+        mean = dos[distance == distance.min()].mean(axis=0)
+        true = snapshot.dos() / len(snapshot.atoms)
+        errors.append(1e3 * (energy_per_atom(mean, snapshot) - energy_per_atom(true, snapshot)))
+    return errors
+
+
+def energy_per_atom(dos, snapshot):
+    """Return the band energy in eV/atom of a DOS in 1/(eV atom)."""
+    state = {"temperature": snapshot.temperature}
+    n_electrons = snapshot.n_electrons / len(snapshot.atoms)
+    mu = fermi_level(dos, snapshot.energies, n_electrons=n_electrons, **state)
+    return float(band_energy(dos, snapshot.energies, fermi_level=mu, **state))
+
+
+def report(results):
+    """Return the table of all snapshots as text, with mean absolute and largest errors."""
+    lines = [
+        "",
+        "Each snapshot predicted by a model that was not trained on it; errors against the",
+        "energies of its true LDOS. Mean DOS: what the average DOS at this temperature gives.",
+        "",
+        "                     Fermi level (eV)           band energy error",
+        "snapshot    T (K)    true   predicted    error   model   mean DOS",
+        "                                         (meV)     (meV/atom)",
+    ]
+    for i, row in results.iterrows():
+        lines.append(
+            f"{i:8d} {row.temperature:8.0f} {row.fermi_level_true:7.3f} {row.fermi_level:11.3f}"
+            f" {row.fermi_level_error:+8.1f} {row.band_energy_error:+7.1f}"
+            f" {row.baseline_error:+10.1f}"
+        )
+    columns = ["fermi_level_error", "band_energy_error", "baseline_error"]
+    groups = [(f"{T:.0f} K", part) for T, part in results.groupby("temperature")]
+    for name, part in groups if 1 < len(groups) < len(results) else []:
+        lines.append(summary(f"mean absolute, {name}", part[columns].abs().mean()))
+    lines.append(summary("mean absolute", results[columns].abs().mean()))
+    lines.append(summary("largest", results[columns].abs().max()))
+    return "\n".join(lines)
+
+
+def summary(name, errors):
+    """Return a line of the table with an error of each kind."""
+    return f"{name:37s} {errors.iloc[0]:8.1f} {errors.iloc[1]:7.1f} {errors.iloc[2]:10.1f}"
+
+
+def draw(results, dos, snapshots, folder):
+    """Draw the densities of states of the coldest and the hottest snapshot, and all energies."""
+    from matplotlib.figure import Figure
+
+    from skldos.plotting import DOSDisplay, ParityDisplay
+
+    temperature = results["temperature"].to_numpy()
+    shown = sorted({int(temperature.argmin()), int(temperature.argmax())})
+    figure = Figure(figsize=(6.4, 4.6), dpi=150)
+    DOSDisplay.from_predictions(
+        [snapshots[i].dos() for i in shown],
+        [dos[i] for i in shown],
+        energies=snapshots[shown[0]].energies,
+        n_atoms=[len(snapshots[i].atoms) for i in shown],
+        temperature=temperature[shown],
+        n_electrons=[snapshots[i].n_electrons for i in shown],
+        labels=[f"{temperature[i]:.0f} K" for i in shown],
+        ax=figure.add_subplot(),
+        align_fermi=True,
+    )
+    figure.savefig(folder / "dos.png", bbox_inches="tight")
+    figure = Figure(figsize=(4.6, 4.6), dpi=150)
+    ParityDisplay.from_predictions(
+        results["band_energy_true"] / results["n_atoms"],
+        results["band_energy"] / results["n_atoms"],
+        hue=temperature,
+        hue_label="T (K)",
+        ax=figure.add_subplot(),
+    )
+    figure.savefig(folder / "parity.png", bbox_inches="tight")
+
+
+def save(model, path):
+    """Write the fitted pipeline, silent and without the cache folder of this run."""
+    import joblib
+
+    model.set_params(gridsnaptransformer__memory=None, ldosregressor__verbose=0)
+    joblib.dump(model, path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

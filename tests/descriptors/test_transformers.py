@@ -1,0 +1,507 @@
+"""What every transformer of snapshots promises, whatever its features are."""
+
+import os
+import pickle
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+import sklearn
+from ase.build import bulk
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils import estimator_html_repr
+
+from skldos import (
+    ArrayFile,
+    AtomSNAPTransformer,
+    GridSNAPTransformer,
+    RowWise,
+    Snapshot,
+    SnapshotList,
+    SOAPTransformer,
+)
+from skldos.data import Blocks, LazyArray
+from skldos.descriptors import _base
+from skldos.exceptions import FileFormatError, SnapshotError
+
+TRANSFORMERS = [
+    GridSNAPTransformer(twojmax=2, n_jobs=1),
+    AtomSNAPTransformer(twojmax=2, n_jobs=1),
+    SOAPTransformer(r_cut=3.0, n_max=2, l_max=1),
+    SOAPTransformer(centers="atoms", r_cut=3.0, n_max=2, l_max=1),
+]
+IDS = ["grid SNAP", "atom SNAP", "grid SOAP", "atom SOAP"]
+every_transformer = pytest.mark.parametrize("transformer", TRANSFORMERS, ids=IDS)
+grid_transformers = pytest.mark.parametrize(
+    "transformer", [TRANSFORMERS[0], TRANSFORMERS[2]], ids=[IDS[0], IDS[2]]
+)
+
+
+@pytest.fixture(autouse=True)
+def small_chunks(monkeypatch):
+    """Compute ten sites at once, so that a block takes several chunks."""
+    monkeypatch.setattr(_base, "CHUNK_SITES", 10)
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """Return the list of (atoms, start, stop) that were computed."""
+    made = []
+    for kind in (GridSNAPTransformer, AtomSNAPTransformer, SOAPTransformer):
+
+        def counting(self, snapshot, start, stop, compute=kind._compute):
+            made.append((id(snapshot), start, stop))
+            return compute(self, snapshot, start, stop)
+
+        monkeypatch.setattr(kind, "_compute", counting)
+    return made
+
+
+def n_sites(transformer, snapshot):
+    atoms = getattr(transformer, "centers", None) == "atoms"
+    if atoms or isinstance(transformer, AtomSNAPTransformer):
+        return len(snapshot.atoms)
+    return snapshot.n_grid_points
+
+
+def assert_same_blocks(one, two, **tolerance):
+    assert len(one) == len(two)
+    for a, b in zip(one, two, strict=True):
+        np.testing.assert_allclose(np.asarray(a), np.asarray(b), **{"rtol": 0} | tolerance)
+
+
+# -------------------------------------------------------------------- blocks
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@every_transformer
+def test_one_block_per_snapshot_with_a_row_per_site(transformer, dtype, ragged):
+    transformer = clone(transformer).set_params(dtype=dtype)
+    blocks = transformer.fit_transform(ragged)
+    assert isinstance(blocks, Blocks)
+    assert blocks.snapshots == ragged
+    names = transformer.get_feature_names_out()
+    assert len(set(names)) == len(names) == transformer.n_features_out_
+    for block, snapshot in zip(blocks, ragged, strict=True):
+        assert block.shape == (n_sites(transformer, snapshot), len(names))
+        assert block.dtype == dtype
+        assert np.isfinite(block).all()
+        assert block.std(axis=0).max() > 1e-3
+
+
+@every_transformer
+def test_chunks_do_not_show(transformer, snapshots, monkeypatch):
+    transformer = clone(transformer).fit(snapshots)
+    chunked = transformer.transform(snapshots[:2])
+    monkeypatch.setattr(_base, "CHUNK_SITES", 8192)
+    assert_same_blocks(chunked, transformer.transform(snapshots[:2]), rtol=1e-10, atol=1e-12)
+
+
+@every_transformer
+def test_a_block_depends_on_its_own_snapshot_alone(transformer, ragged):
+    together = clone(transformer).fit(ragged).transform(ragged)
+    alone = clone(transformer).fit(ragged[:1]).transform(ragged[3:4])
+    assert_same_blocks(alone, together[3:4], rtol=1e-12)
+    assert not np.allclose(together[0], together[2])
+
+
+@every_transformer
+def test_lazy_blocks_equal_the_blocks(transformer, ragged, calls):
+    transformer = clone(transformer).fit(ragged)
+    lazy = transformer.transform_lazy(ragged)
+    assert not calls
+    assert lazy.snapshots == ragged
+    assert all(isinstance(block, LazyArray) for block in lazy)
+    blocks = transformer.transform(ragged)
+    assert_same_blocks(lazy, blocks, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(lazy[1][1:3], blocks[1][1:3], rtol=1e-10, atol=1e-12)
+    assert lazy[0].dtype == blocks[0].dtype
+
+
+@every_transformer
+def test_bare_atoms_with_a_grid_of_the_transformer(transformer, snapshots):
+    transformer = clone(transformer)
+    if "grid_shape" in transformer.get_params():
+        transformer.set_params(grid_shape=(4, 4, 4))
+    blocks = transformer.fit_transform([s.atoms for s in snapshots[:2]])
+    assert_same_blocks(blocks, clone(transformer).fit_transform(snapshots[:2]))
+
+
+@grid_transformers
+def test_the_grid_of_the_transformer_comes_first(transformer, snapshots):
+    transformer = clone(transformer).set_params(grid_shape=(2, 1, 3))
+    assert transformer.fit_transform(snapshots[:1])[0].shape[0] == 6
+
+
+@grid_transformers
+def test_a_missing_grid_is_named(transformer, snapshots):
+    transformer = clone(transformer)
+    with pytest.raises(SnapshotError, match=r"Snapshot\(Al\).* grid_shape"):
+        transformer.fit([bulk("Al")])
+    with pytest.raises(SnapshotError, match="grid_shape"):
+        transformer.fit(snapshots).transform([bulk("Al")])
+
+
+@grid_transformers
+def test_a_wrong_grid_is_named(transformer, snapshots):
+    with pytest.raises(ValueError, match=r"grid_shape must be three .* got \(4, 4\)"):
+        clone(transformer).set_params(grid_shape=(4, 4)).fit(snapshots)
+
+
+@every_transformer
+@pytest.mark.parametrize(
+    ("X", "error", "message"),
+    [
+        (bulk("Al"), TypeError, "a single Atoms"),
+        (np.zeros((3, 2)), TypeError, "ndarray"),
+        ([], SnapshotError, "at least one snapshot"),
+    ],
+)
+def test_wrong_x_is_named(transformer, X, error, message, snapshots):
+    with pytest.raises(error, match=message):
+        clone(transformer).fit(X)
+    with pytest.raises(error, match=message):
+        clone(transformer).fit(snapshots).transform(X)
+
+
+# -------------------------------------------------------------------- rules of scikit-learn
+
+
+@every_transformer
+def test_fit_changes_neither_parameters_nor_snapshots(transformer, snapshots):
+    transformer = clone(transformer)
+    params, state = transformer.get_params(), joblib.hash(snapshots)
+    assert transformer.fit(snapshots) is transformer
+    transformer.transform(snapshots[:1])
+    assert transformer.get_params() == params
+    assert joblib.hash(snapshots) == state
+
+
+@every_transformer
+def test_fitting_twice_is_fitting_once(transformer, snapshots):
+    once = clone(transformer).fit(snapshots)
+    attributes = dict(vars(once))
+    blocks = once.transform(snapshots[:1])
+    once.fit(snapshots)
+    assert vars(once) == attributes
+    assert_same_blocks(once.transform(snapshots[:1]), blocks)
+    assert_same_blocks(clone(transformer).fit_transform(snapshots[:1]), blocks)
+
+
+@every_transformer
+@pytest.mark.parametrize("method", ["transform", "transform_lazy", "get_feature_names_out"])
+def test_unfitted_transformers_say_so(transformer, method, snapshots):
+    with pytest.raises(NotFittedError, match=type(transformer).__name__):
+        getattr(clone(transformer), method)(snapshots)
+
+
+@every_transformer
+def test_parameters_are_stored_untouched(transformer):
+    for name, value in transformer.get_params().items():
+        assert getattr(type(transformer)(**{name: value}), name) is value
+    with pytest.raises(ValueError, match="Invalid parameter 'cutoff'"):
+        clone(transformer).set_params(cutoff=3.0)
+
+
+@every_transformer
+def test_clones_copies_and_pickles(transformer, snapshots):
+    fitted = clone(transformer).fit(snapshots)
+    assert not hasattr(clone(fitted), "n_features_out_")
+    copied = pickle.loads(pickle.dumps(fitted))
+    assert_same_blocks(copied.transform(snapshots[:1]), fitted.transform(snapshots[:1]))
+
+
+@every_transformer
+def test_representations(transformer):
+    assert repr(transformer).startswith(f"{type(transformer).__name__}(")
+    assert "rcut" in estimator_html_repr(transformer).replace("r_cut", "rcut")
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2, -1])
+def test_the_number_of_threads_does_not_show(n_jobs, snapshots):
+    one = GridSNAPTransformer(twojmax=2, n_jobs=1).fit_transform(snapshots[:1])
+    assert_same_blocks(
+        GridSNAPTransformer(twojmax=2, n_jobs=n_jobs).fit_transform(snapshots[:1]), one
+    )
+
+
+@every_transformer
+def test_verbose_shows_progress(transformer, snapshots, capsys):
+    transformer = clone(transformer).fit(snapshots)
+    transformer.transform(snapshots[:1])
+    assert capsys.readouterr().err == ""
+    transformer.set_params(verbose=True).transform(snapshots[:1])
+    shown = capsys.readouterr().err
+    assert type(transformer).__name__ in shown
+    assert "100%" in shown
+
+
+# -------------------------------------------------------------------- containers
+
+
+@every_transformer
+def test_set_output_gives_data_frames(transformer, snapshots):
+    transformer = clone(transformer).set_output(transform="pandas")
+    frames = transformer.fit_transform(snapshots)
+    assert all(isinstance(frame, pd.DataFrame) for frame in frames)
+    assert list(frames[0].columns) == list(transformer.get_feature_names_out())
+    assert_same_blocks(frames, transformer.set_output(transform="default").transform(snapshots))
+    with pytest.raises(ValueError, match="transform must be one of 'default', 'pandas'"):
+        transformer.set_output(transform="polars")
+
+
+def test_set_output_may_be_global(snapshots):
+    with sklearn.config_context(transform_output="pandas"):
+        frames = make_pipeline(TRANSFORMERS[0], RowWise(StandardScaler())).fit_transform(snapshots)
+    assert isinstance(frames[0], pd.DataFrame)
+
+
+def test_set_output_passes_names_through_a_pipeline(snapshots):
+    pipe = make_pipeline(clone(TRANSFORMERS[0]), RowWise(StandardScaler()))
+    frames = pipe.set_output(transform="pandas").fit_transform(snapshots)
+    assert list(frames[0].columns) == list(pipe[0].get_feature_names_out())
+    assert list(pipe.get_feature_names_out()) == list(pipe[0].get_feature_names_out())
+    arrays = make_pipeline(clone(TRANSFORMERS[0]), RowWise(StandardScaler())).fit_transform(
+        snapshots
+    )
+    assert_same_blocks(frames, arrays, rtol=1e-10)
+
+
+# -------------------------------------------------------------------- memory
+
+
+@every_transformer
+def test_blocks_in_memory_are_computed_once(transformer, snapshots, tmp_path, calls):
+    plain = clone(transformer).fit_transform(snapshots)
+    calls.clear()
+    cached = clone(transformer).set_params(memory=tmp_path)
+    blocks = cached.fit_transform(snapshots)
+    assert all(isinstance(block, ArrayFile) for block in blocks)
+    assert_same_blocks(blocks, plain)
+    n_calls = len(calls)
+    assert n_calls > 0
+    assert_same_blocks(clone(cached).fit_transform(snapshots[::-1]), plain[::-1])
+    assert_same_blocks(clone(cached).fit(snapshots).transform_lazy(snapshots), plain)
+    # Equal atoms are the same block, whatever else the snapshot holds.
+    clone(cached).fit_transform([s.replace(temperature=1.0, ldos=None) for s in snapshots])
+    assert len(calls) == n_calls
+
+
+@every_transformer
+def test_bare_atoms_share_the_blocks_of_snapshots(transformer, snapshots, tmp_path, calls):
+    clone(transformer).set_params(memory=tmp_path).fit_transform(snapshots)
+    n_calls = len(calls)
+    bare = clone(transformer).set_params(memory=str(tmp_path))
+    if "grid_shape" in bare.get_params():
+        bare.set_params(grid_shape=[4, 4, 4])
+    bare.fit_transform([s.atoms for s in snapshots])
+    assert len(calls) == n_calls
+
+
+def test_memory_of_joblib_is_accepted(snapshots, tmp_path, calls):
+    expected = clone(TRANSFORMERS[0]).fit_transform(snapshots)
+    for memory in (
+        joblib.Memory(tmp_path, verbose=0),
+        joblib.Memory(str(tmp_path), verbose=0),
+        tmp_path,
+    ):
+        blocks = clone(TRANSFORMERS[0]).set_params(memory=memory).fit_transform(snapshots)
+        assert_same_blocks(blocks, expected)
+    assert len(calls) == 2 * 6 * 7
+    nowhere = clone(TRANSFORMERS[0]).set_params(memory=joblib.Memory(None))
+    assert_same_blocks(nowhere.fit_transform(snapshots), expected)
+
+
+CHANGES = [
+    {"rcut": 4.0},
+    {"twojmax": 3},
+    {"rfac0": 0.9},
+    {"rmin0": 0.1},
+    {"switch": False},
+    {"weights": {"Al": 2.0}},
+    {"dtype": "float32"},
+    {"grid_shape": (3, 4, 4)},
+]
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=str)
+def test_every_parameter_that_matters_makes_another_block(change, snapshots, tmp_path):
+    transformer = clone(TRANSFORMERS[0]).set_params(memory=tmp_path)
+    before = transformer.fit_transform(snapshots[:1])
+    after = transformer.set_params(**change).fit_transform(snapshots[:1])
+    assert after[0].path != before[0].path
+    expected = clone(transformer).set_params(memory=None).fit_transform(snapshots[:1])
+    assert_same_blocks(after, expected)
+    assert expected[0].dtype == after[0].dtype
+
+
+@pytest.mark.parametrize(
+    "change", [{"n_jobs": 2}, {"verbose": True}, {"device": "cpu"}, {"weights": None}], ids=str
+)
+def test_parameters_that_do_not_matter_find_the_block(change, snapshots, tmp_path, calls, capsys):
+    transformer = clone(TRANSFORMERS[0]).set_params(memory=tmp_path)
+    transformer.fit_transform(snapshots[:1])
+    n_calls = len(calls)
+    transformer.set_params(**change).fit_transform(snapshots[:1])
+    assert len(calls) == n_calls
+
+
+def test_atoms_that_moved_make_another_block(snapshots, tmp_path):
+    transformer = clone(TRANSFORMERS[0]).set_params(memory=tmp_path).fit(snapshots)
+    atoms = snapshots[0].atoms.copy()
+    paths = [transformer.transform([snapshots[0]])[0].path]
+    atoms.positions[0, 0] += 1e-6
+    paths.append(transformer.transform([Snapshot(atoms, grid_shape=(4, 4, 4))])[0].path)
+    atoms.cell[0, 0] += 1e-6
+    paths.append(transformer.transform([Snapshot(atoms, grid_shape=(4, 4, 4))])[0].path)
+    atoms.numbers[0] = 12
+    paths.append(transformer.transform([Snapshot(atoms, grid_shape=(4, 4, 4))])[0].path)
+    assert len(set(paths)) == 4
+
+
+def test_others_may_read_the_blocks(snapshots, tmp_path):
+    umask = os.umask(0o022)
+    try:
+        blocks = clone(TRANSFORMERS[0]).set_params(memory=tmp_path).fit_transform(snapshots[:1])
+    finally:
+        os.umask(umask)
+    assert blocks[0].path.stat().st_mode & 0o777 == 0o644
+
+
+IN_ANOTHER_PROCESS = """
+import sys, numpy as np
+from skldos import GridSNAPTransformer, SnapshotList
+def fail(*args): raise AssertionError("computed again")
+GridSNAPTransformer._compute = fail
+snapshots = SnapshotList.load(sys.argv[1])
+blocks = GridSNAPTransformer(twojmax=2, n_jobs=1, memory=sys.argv[2]).fit_transform(snapshots)
+print([float(np.asarray(block).sum()) for block in blocks])
+"""
+
+
+def test_another_process_finds_the_blocks(snapshots, tmp_path, run_python):
+    snapshots.save(tmp_path / "set")
+    blocks = clone(TRANSFORMERS[0]).set_params(memory=tmp_path / "memory").fit_transform(snapshots)
+    printed = run_python(IN_ANOTHER_PROCESS, tmp_path / "set", tmp_path / "memory")
+    assert printed.strip() == str([float(np.asarray(block).sum()) for block in blocks])
+
+
+KILLED = """
+import os, sys
+from skldos import GridSNAPTransformer, SnapshotList
+from skldos.descriptors import _base
+_base.CHUNK_SITES = 10
+compute = GridSNAPTransformer._compute
+def die(self, snapshot, start, stop):
+    if start > 30: os._exit(0)
+    return compute(self, snapshot, start, stop)
+GridSNAPTransformer._compute = die
+snapshots = SnapshotList.load(sys.argv[1])
+GridSNAPTransformer(twojmax=2, n_jobs=1, memory=sys.argv[2]).fit_transform(snapshots)
+"""
+
+
+def test_a_process_that_is_killed_leaves_no_wrong_block(snapshots, tmp_path, run_python):
+    snapshots.save(tmp_path / "set")
+    run_python(KILLED, tmp_path / "set", tmp_path / "memory")
+    blocks = clone(TRANSFORMERS[0]).set_params(memory=tmp_path / "memory").fit_transform(snapshots)
+    assert_same_blocks(blocks, clone(TRANSFORMERS[0]).fit_transform(snapshots))
+
+
+def test_an_interrupt_leaves_nothing(snapshots, tmp_path, monkeypatch):
+    compute = GridSNAPTransformer._compute
+
+    def interrupted(self, snapshot, start, stop):
+        if start > 30:
+            raise KeyboardInterrupt
+        return compute(self, snapshot, start, stop)
+
+    monkeypatch.setattr(GridSNAPTransformer, "_compute", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        clone(TRANSFORMERS[0]).set_params(memory=tmp_path).fit_transform(snapshots)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_a_damaged_block_is_named(snapshots, tmp_path):
+    transformer = clone(TRANSFORMERS[0]).set_params(memory=tmp_path)
+    path = transformer.fit_transform(snapshots[:1])[0].path
+    os.truncate(path, 200)
+    with pytest.raises(FileFormatError, match=path.name):
+        transformer.transform(snapshots[:1])
+
+
+def test_memory_that_is_no_folder_is_named(snapshots, tmp_path):
+    with pytest.raises(TypeError, match=r"memory must be a folder or a joblib.Memory, got int"):
+        clone(TRANSFORMERS[0]).set_params(memory=3).fit_transform(snapshots)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="file"):
+        clone(TRANSFORMERS[0]).set_params(memory=tmp_path / "file").fit_transform(snapshots)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_read_only_folder_is_named(snapshots, tmp_path):
+    transformer = clone(TRANSFORMERS[0]).set_params(memory=tmp_path)
+    transformer.fit_transform(snapshots[:1])
+    folder = tmp_path / "skldos-blocks"
+    folder.chmod(0o555)
+    try:
+        transformer.transform(snapshots[:1])  # reading is fine
+        with pytest.raises(PermissionError, match="skldos-blocks"):
+            transformer.transform(snapshots[1:2])
+    finally:
+        folder.chmod(0o755)
+
+
+# -------------------------------------------------------------------- parameters of SNAP
+
+
+@pytest.mark.parametrize(
+    ("params", "error", "message"),
+    [
+        ({"rcut": 0.0}, ValueError, "rcut must be > 0"),
+        ({"rcut": 1.0, "rmin0": 2.0}, ValueError, "rcut must be > 2.0, got 1.0"),
+        ({"rmin0": -1.0}, ValueError, "rmin0 must be >= 0"),
+        ({"twojmax": -1}, ValueError, "twojmax must be >= 0, got -1"),
+        ({"twojmax": 2.5}, TypeError, "twojmax must be an integer, got 2.5"),
+        ({"rfac0": 1.5}, ValueError, "rfac0 must be > 0 and <= 1"),
+        ({"switch": "yes"}, ValueError, "switch must be one of True, False; got 'yes'"),
+        ({"dtype": "float16"}, ValueError, "dtype must be one of 'float64', 'float32'"),
+        ({"weights": {"Al": np.nan}}, ValueError, r"weights\['Al'\] must be finite, got nan"),
+        ({"weights": {"Al": "1"}}, TypeError, r"weights\['Al'\] must be a number"),
+        ({"weights": [1.0]}, TypeError, "weights must be a mapping .* got list"),
+        ({"weights": {"Be": 1.0}}, SnapshotError, r"Al of Snapshot.* is missing among \['Be'\]"),
+        ({"weights": {}}, SnapshotError, "Al of Snapshot.* is missing"),
+    ],
+)
+@pytest.mark.parametrize("kind", [GridSNAPTransformer, AtomSNAPTransformer])
+def test_wrong_parameters_are_named_in_fit(kind, params, error, message, snapshots):
+    with pytest.raises(error, match=message):
+        kind(**params).fit(snapshots)
+
+
+def test_new_elements_need_a_weight(snapshots):
+    transformer = GridSNAPTransformer(twojmax=2, grid_shape=(2, 2, 2), weights={"Al": 1.0})
+    with pytest.raises(SnapshotError, match="Be of"):
+        transformer.fit(snapshots).transform([bulk("Be")])
+    transformer.set_params(weights=None).fit(SnapshotList([bulk("Al"), bulk("Be")]))
+    assert transformer.species_ == ["Al", "Be"]
+
+
+@pytest.mark.parametrize("kind", [GridSNAPTransformer, AtomSNAPTransformer])
+def test_weights_of_one_are_no_weights(kind, snapshots):
+    plain = kind(twojmax=2).fit_transform(snapshots[:1])
+    assert_same_blocks(kind(twojmax=2, weights={"Al": 1}).fit_transform(snapshots[:1]), plain)
+    other = kind(twojmax=2, weights={"Al": 0.5}).fit_transform(snapshots[:1])
+    assert not np.allclose(other[0], plain[0])
+
+
+def test_a_grid_point_on_an_atom_sees_what_the_atom_sees():
+    atoms = bulk("Al", cubic=True)
+    grid = GridSNAPTransformer(twojmax=2, grid_shape=(1, 1, 1)).fit_transform([atoms])[0]
+    around = AtomSNAPTransformer(twojmax=2).fit_transform([atoms])[0]
+    assert grid.shape == around[:1].shape
+    np.testing.assert_allclose(grid[0], around[0], rtol=1e-9)

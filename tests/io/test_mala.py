@@ -1,0 +1,155 @@
+"""The layout of MALA: tiny files written here, and the test data of MALA itself."""
+
+import json
+
+import numpy as np
+import pytest
+
+from skldos import ArrayFile, EnergyGrid
+from skldos.exceptions import FileFormatError, SnapshotError
+from skldos.io import read_mala
+
+INFO = {
+    "temperature": 298.0,
+    "number_of_electrons_exact": 4.0,
+    "grid_dimensions": [2, 3, 4],
+    "fermi_energy_dft": 8.5,
+    "band_energy_dft_calculation": 12.5,
+    "total_energy_dft_calculation": -370.0,
+    "entropy_contribution_dft_calculation": -0.01,
+    "one_electron_contribution": -20.0,
+    "hartree_contribution": 3.0,
+    "xc_contribution": -90.0,
+    "ewald_contribution": -260.0,
+    "atomic_forces_dft": {"array": [[0.1, 0, 0], [-0.1, 0, 0]]},
+    "atoms": {
+        "numbers": {"array": [4, 4]},
+        "positions": [[0, 0, 0], [1.1, 0.6, 1.8]],
+        "cell": {"array": [[2.3, 0, 0], [-1.1, 2.0, 0], [0, 0, 3.6]]},
+        "pbc": [True, True, True],
+    },
+}
+ENERGIES = EnergyGrid.regular(-1.0, 0.5, 5, broadening=0.5, kernel="gaussian")
+
+
+@pytest.fixture
+def files(tmp_path, rng):
+    ldos = rng.random((2, 3, 4, 5)).astype(np.float32)
+    np.save(tmp_path / "x.out.npy", ldos)
+    (tmp_path / "x.info.json").write_text(json.dumps(INFO))
+    return tmp_path / "x.out.npy", tmp_path / "x.info.json"
+
+
+def test_everything_in_the_files_is_in_the_snapshot(files):
+    snapshot = read_mala(*files, energies=ENERGIES)
+    assert isinstance(snapshot.ldos, ArrayFile)
+    np.testing.assert_array_equal(snapshot.ldos[:], np.load(files[0]))
+    np.testing.assert_array_equal(snapshot.atoms.numbers, [4, 4])
+    np.testing.assert_array_equal(snapshot.atoms.positions, INFO["atoms"]["positions"])
+    np.testing.assert_array_equal(snapshot.atoms.cell, INFO["atoms"]["cell"]["array"])
+    assert snapshot.energy_grid == ENERGIES
+    assert (snapshot.temperature, snapshot.n_electrons) == (298.0, 4.0)
+    assert snapshot.grid_shape == (2, 3, 4)
+    forces = snapshot.reference.pop("forces")
+    np.testing.assert_array_equal(forces, [[0.1, 0, 0], [-0.1, 0, 0]])
+    assert snapshot.reference == {
+        "fermi_energy": 8.5,
+        "band_energy": 12.5,
+        "total_energy": -370.0,
+        "minus_ts": -0.01,
+        "one_electron": -20.0,
+        "hartree": 3.0,
+        "xc": -90.0,
+        "ewald": -260.0,
+    }
+
+
+def test_paths_may_be_strings(files):
+    assert read_mala(*map(str, files), energies=ENERGIES).grid_shape == (2, 3, 4)
+
+
+def test_the_ldos_may_be_absent(files):
+    snapshot = read_mala(None, files[1], energies=None)
+    assert snapshot.ldos is None
+    assert snapshot.grid_shape == (2, 3, 4)
+
+
+def test_optional_entries_may_be_absent(files):
+    optional = ("atomic_forces_dft", "xc_contribution")
+    info = {key: value for key, value in INFO.items() if key not in optional}
+    files[1].write_text(json.dumps(info))
+    assert "xc" not in read_mala(*files, energies=ENERGIES).reference
+
+
+@pytest.mark.parametrize(
+    "missing", ["temperature", "grid_dimensions", "number_of_electrons_exact", "atoms"]
+)
+def test_a_missing_entry_is_named(files, missing):
+    files[1].write_text(json.dumps({k: v for k, v in INFO.items() if k != missing}))
+    with pytest.raises(FileFormatError, match=rf"'{missing}' .*x.info.json"):
+        read_mala(*files, energies=ENERGIES)
+
+
+@pytest.mark.parametrize(
+    ("entry", "value"),
+    [
+        ("atoms", None),
+        ("atoms", {"numbers": [4, 4], "positions": [[0, 0, 0]], "cell": [1, 1, 1]}),
+        ("atoms", INFO["atoms"] | {"cell": {"array": [["a", 0, 0]] * 3}}),
+        ("grid_dimensions", 7),
+        ("temperature", "cold"),
+        ("atomic_forces_dft", {"array": "none"}),
+    ],
+)
+def test_a_damaged_entry_names_the_file(files, entry, value):
+    files[1].write_text(json.dumps(INFO | {entry: value}))
+    with pytest.raises(FileFormatError, match=r"x\.info\.json"):
+        read_mala(*files, energies=ENERGIES)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'{\n"temperature": 1,\n oops}', r"not a JSON file.*x.info.json:3"),
+        (b"", "not a JSON file"),
+        (b"\xff\xfe\x00", "not a JSON file"),
+        (b"[1, 2]", "expected a JSON object, got a list"),
+    ],
+)
+def test_damaged_json_names_file_and_line(files, content, message):
+    files[1].write_bytes(content)
+    with pytest.raises(FileFormatError, match=message):
+        read_mala(*files, energies=ENERGIES)
+
+
+def test_parts_that_do_not_fit_are_named(files):
+    with pytest.raises(SnapshotError, match=r"4 energies, got an LDOS of shape \(2, 3, 4, 5\)"):
+        read_mala(*files, energies=[0, 1, 2, 3])
+    files[1].write_text(json.dumps(INFO | {"grid_dimensions": [3, 3, 4]}))
+    with pytest.raises(SnapshotError, match="2x3x4 and 3x3x4"):
+        read_mala(*files, energies=ENERGIES)
+    with pytest.raises(FileNotFoundError, match=r"absent\.json"):
+        read_mala(files[0], files[1].with_name("absent.json"), energies=ENERGIES)
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_beryllium_of_mala(shared_data, number):
+    path = shared_data / "be2" / f"Be_snapshot{number}"
+    energies = EnergyGrid.regular(-5.0, 2.5, 11, broadening=5.0, kernel="fermi-dirac")
+    snapshot = read_mala(f"{path}.out.npy", f"{path}.info.json", energies=energies)
+    assert repr(snapshot).startswith("Snapshot(Be2, grid 18x18x27, 11 energies -5…20 eV, 29")
+    info = json.loads(path.with_name(f"{path.name}.info.json").read_text())
+    # The voxel in the file is the one that the cell and the grid give.
+    assert snapshot.voxel_volume == pytest.approx(
+        abs(np.linalg.det(info["voxel"]["array"])), rel=1e-9
+    )
+    assert snapshot.n_electrons == 4
+    assert set(snapshot.reference) >= {"fermi_energy", "band_energy", "total_energy", "ewald"}
+    reference = snapshot.reference
+    parts = ("one_electron", "hartree", "xc", "ewald", "minus_ts")
+    # What pw.x printed adds up.
+    assert sum(reference[p] for p in parts) == pytest.approx(reference["total_energy"], abs=1e-3)
+    if number == 0:
+        # dos.x smears otherwise than the LDOS, but both count the same states.
+        dos = np.load(f"{path}.dos.npy").ravel()
+        assert np.corrcoef(snapshot.dos(), dos)[0, 1] > 0.8

@@ -1,0 +1,125 @@
+"""The gradient written out by hand is the gradient of autograd."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from skldos.networks import Backpropagation, FeedForward
+
+
+@pytest.mark.parametrize("output_activation", [None, "sigmoid", "relu"])
+@pytest.mark.parametrize("activation", ["relu", "leaky_relu", "tanh", "sigmoid"])
+@pytest.mark.parametrize("hidden_layer_sizes", [(), (7,), (5, 6)])
+def test_gradients_equal_those_of_autograd(hidden_layer_sizes, activation, output_activation):
+    torch.manual_seed(0)
+    network = FeedForward(4, 3, hidden_layer_sizes, activation, output_activation).double()
+    twin = copy.deepcopy(network)
+    X, y = torch.randn(10, 4).double(), torch.randn(10, 3).double()
+
+    loss = nn.functional.mse_loss(twin(X), y)
+    loss.backward()
+    # What an earlier step left must not be added to.
+    for parameter in network.parameters():
+        parameter.grad = torch.full_like(parameter, 7.0)
+    before = X.clone(), y.clone()
+    predictions, found = Backpropagation(network)(X, y)
+
+    torch.testing.assert_close(found, loss.detach())
+    torch.testing.assert_close(predictions, twin(X).detach())
+    for parameter, expected in zip(network.parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(parameter.grad, expected.grad)
+    assert any(parameter.grad.abs().max() > 1e-4 for parameter in network.parameters())
+    torch.testing.assert_close((X, y), before, rtol=0, atol=0)
+
+
+def test_predictions_are_what_the_network_returns_not_the_error():
+    network = FeedForward(2, 1, ())
+    predictions, _ = Backpropagation(network)(torch.eye(2), torch.ones(2, 1))
+    torch.testing.assert_close(predictions, network(torch.eye(2)).detach())
+
+
+@pytest.mark.parametrize("negative_slope", [0.0, 0.3])
+def test_slopes_of_leaky_relu_are_respected(negative_slope):
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(3, 4), nn.LeakyReLU(negative_slope), nn.Linear(4, 2))
+    twin = copy.deepcopy(network)
+    X, y = torch.randn(6, 3), torch.randn(6, 2)
+    nn.functional.mse_loss(twin(X), y).backward()
+    Backpropagation(network)(X, y)
+    for parameter, expected in zip(network.parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(parameter.grad, expected.grad)
+
+
+class Scaled(nn.Linear):
+    """A dense layer that does something else."""
+
+    def forward(self, X):
+        return 2 * super().forward(X)
+
+
+class Residual(nn.Sequential):
+    """Known layers, put together otherwise."""
+
+    def forward(self, X):
+        return X + super().forward(X)
+
+
+def hooked():
+    network = FeedForward(2, 2)
+    network[0].register_forward_hook(lambda module, inputs, output: 2 * output)
+    return network
+
+
+def frozen():
+    network = FeedForward(2, 2)
+    network[0].weight.requires_grad_(False)
+    return network
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        FeedForward(2, 2, activation="gelu"),
+        FeedForward(2, 2, dropout=0.1),
+        nn.Sequential(Scaled(2, 2)),
+        nn.Sequential(nn.Linear(2, 2, bias=False)),
+        nn.Sequential(nn.Sequential(nn.Linear(2, 2))),
+        nn.Linear(2, 2),
+        Residual(nn.Linear(2, 2)),
+        nn.Sequential(nn.Linear(2, 2), nn.LeakyReLU(-0.1)),
+        nn.Sequential(nn.Linear(2, 2), nn.ReLU(inplace=True)),
+        hooked(),
+        frozen(),
+    ],
+    ids=[
+        *("gelu", "dropout", "own layer", "no bias", "nested", "bare layer", "own forward"),
+        *("negative slope", "in place", "hook", "frozen"),
+    ],
+)
+def test_other_networks_are_left_to_autograd(network):
+    twin = copy.deepcopy(network)
+    X, y = torch.ones(3, 2), torch.zeros(3, 2)
+    if Backpropagation.knows(network):  # then it has to be right
+        nn.functional.mse_loss(twin(X), y).backward()
+        Backpropagation(network)(X, y)
+        for parameter, expected in zip(network.parameters(), twin.parameters(), strict=True):
+            if expected.grad is None:
+                assert parameter.grad is None
+            else:
+                torch.testing.assert_close(parameter.grad, expected.grad)
+
+
+def test_it_can_be_called_again_after_a_step():
+    torch.manual_seed(0)
+    network = FeedForward(3, 2, (4,))
+    gradient_of = Backpropagation(network)
+    X, y = torch.randn(6, 3), torch.randn(6, 2)
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    losses = []
+    for _ in range(20):
+        losses.append(float(gradient_of(X, y)[1]))
+        optimizer.step()
+    assert losses[-1] < losses[0]
+    torch.testing.assert_close(gradient_of(X, y)[1], nn.functional.mse_loss(network(X), y).detach())

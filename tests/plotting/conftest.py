@@ -1,0 +1,33 @@
+"""Pictures are drawn into memory, and closed after each test."""
+
+import matplotlib
+import pytest
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skldos import GridSNAPTransformer, LDOSRegressor, RowWise
+from skldos.datasets import make_snapshots
+
+matplotlib.use("Agg")
+
+
+@pytest.fixture(autouse=True)
+def closed_figures():
+    yield
+    import matplotlib.pyplot as plt
+
+    plt.close("all")
+
+
+@pytest.fixture(scope="package")
+def snapshots():
+    return make_snapshots(3, random_state=0)
+
+
+@pytest.fixture(scope="package")
+def model(snapshots):
+    return make_pipeline(
+        GridSNAPTransformer(twojmax=2),
+        RowWise(StandardScaler()),
+        LDOSRegressor(lr=1e-2, max_epochs=30, random_state=0),
+    ).fit(snapshots[:2])

@@ -1,0 +1,119 @@
+"""ParityDisplay: what it holds, what it draws, and what it refuses."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from skldos import evaluate
+from skldos.plotting import ParityDisplay
+
+TRUE = np.array([9.86, 9.88, 9.60, 9.65])
+PREDICTED = TRUE + np.array([0.002, -0.004, 0.010, 0.0])
+
+
+def legend(display):
+    return [text.get_text() for text in display.ax_.get_legend().get_texts()]
+
+
+def test_errors_in_the_legend():
+    display = ParityDisplay.from_predictions(TRUE, PREDICTED)
+    np.testing.assert_allclose(display.errors, [2.0, -4.0, 10.0, 0.0], atol=1e-9)
+    assert legend(display) == ["MAE 4.0, max 10.0 meV/atom"]
+    assert display.ax_.get_xlabel() == "true band energy (eV/atom)"
+    assert display.ax_.get_ylabel() == "predicted band energy (eV/atom)"
+
+
+def test_fermi_levels_have_their_own_units():
+    display = ParityDisplay.from_predictions(TRUE, PREDICTED, quantity="fermi_level")
+    assert legend(display) == ["MAE 4.0, max 10.0 meV"]
+    assert display.ax_.get_xlabel() == "true Fermi level (eV)"
+
+
+def test_points_and_diagonal():
+    display = ParityDisplay.from_predictions(TRUE, PREDICTED)
+    (points,) = display.ax_.collections
+    np.testing.assert_allclose(points.get_offsets(), np.column_stack([TRUE, PREDICTED]))
+    (diagonal,) = display.ax_.lines
+    np.testing.assert_allclose(diagonal.get_xdata(), diagonal.get_ydata())
+    assert display.ax_.get_xlim() == display.ax_.get_ylim()
+
+
+@pytest.mark.parametrize("quantity", ["band_energy", "fermi_level"])
+@pytest.mark.parametrize("reference", ["ldos", "dft"])
+def test_from_estimator_equals_from_predictions(model, snapshots, quantity, reference):
+    by_model = ParityDisplay.from_estimator(
+        model, snapshots, quantity=quantity, reference=reference
+    )
+    table = evaluate(model, snapshots, reference=reference)
+    per = 4 if quantity == "band_energy" else 1
+    by_arrays = ParityDisplay.from_predictions(
+        table[f"{quantity}_true"] / per, table[quantity] / per, quantity=quantity
+    )
+    np.testing.assert_allclose(by_model.y_true, by_arrays.y_true)
+    np.testing.assert_allclose(by_model.y_pred, by_arrays.y_pred)
+    np.testing.assert_allclose(by_model.errors, table[f"{quantity}_error"], atol=1e-9)
+    assert by_model.hue.tolist() == [298.0] * 3
+    assert legend(by_model)[0].startswith("298 K: MAE")
+
+
+def test_groups_of_a_hue_have_a_line_each():
+    display = ParityDisplay.from_predictions(
+        TRUE, PREDICTED, hue=[298, 298, 933, 933], hue_label="T (K)"
+    )
+    assert legend(display) == [
+        "298 K: MAE 3.0, max 4.0 meV/atom",
+        "933 K: MAE 5.0, max 10.0 meV/atom",
+    ]
+    colors = {tuple(points.get_facecolor()[0]) for points in display.ax_.collections}
+    assert len(colors) == 2
+
+
+def test_names_as_hue():
+    display = ParityDisplay.from_predictions(TRUE, PREDICTED, hue=["fcc", "fcc", "bcc", "bcc"])
+    assert [line.split(":")[0] for line in legend(display)] == ["bcc", "fcc"]
+
+
+def test_a_hue_of_many_numbers_has_a_colourbar():
+    true = np.linspace(9.0, 9.9, 10)
+    hue = np.arange(10)
+    display = ParityDisplay.from_predictions(true, true + 1e-3, hue=hue, hue_label="step")
+    assert legend(display) == ["MAE 1.0, max 1.0 meV/atom"]
+    bar = display.figure_.axes[1]
+    assert bar.get_ylabel() == "step"
+    np.testing.assert_array_equal(display.ax_.collections[0].get_array(), hue)
+
+
+def test_draws_into_given_axes_and_passes_options():
+    figure, ax = plt.subplots()
+    display = ParityDisplay.from_predictions(TRUE, PREDICTED, ax=ax, scatter_kwargs={"s": 7})
+    assert display.ax_ is ax
+    assert display.figure_ is figure
+    assert ax.collections[0].get_sizes().tolist() == [7]
+    assert display.plot() is display
+
+
+def test_one_perfect_point():
+    display = ParityDisplay.from_predictions([9.8], [9.8])
+    low, high = display.ax_.get_xlim()
+    assert low < 9.8 < high
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"quantity": "forces"}, "quantity must be one of 'band_energy', 'fermi_level'"),
+        ({"y_pred": [1.0]}, r"y_pred must have shape \(4\), got \(1,\)"),
+        ({"y_pred": [1.0, 2.0, 3.0, np.nan]}, "y_pred must be finite"),
+        ({"y_true": [], "y_pred": []}, "y_true must hold at least one value"),
+        ({"hue": [298]}, "hue must hold one value per snapshot, 4, got 1"),
+    ],
+)
+def test_errors_name_the_argument(arguments, message):
+    arguments = {"y_true": TRUE, "y_pred": PREDICTED} | arguments
+    with pytest.raises(ValueError, match=message):
+        ParityDisplay.from_predictions(**arguments)
+
+
+def test_unknown_hue(model, snapshots):
+    with pytest.raises(ValueError, match="hue must be one of 'temperature'"):
+        ParityDisplay.from_estimator(model, snapshots, hue="pressure")

@@ -1,0 +1,100 @@
+"""The command line: what it writes and prints, and how it fails."""
+
+import subprocess
+import sys
+
+import joblib
+import numpy as np
+import pytest
+
+from skldos import SnapshotList, evaluate
+from skldos.__main__ import baseline_errors, folds_by_temperature, main
+from skldos.datasets import load_aluminium, make_snapshots
+
+
+@pytest.fixture
+def synthetic(tmp_path):
+    """Return a folder of six snapshots at two temperatures."""
+    cold = make_snapshots(3, random_state=0)
+    hot = make_snapshots(3, displacement=0.2, temperature=933.0, random_state=1)
+    return (cold + hot).save(tmp_path / "snapshots")
+
+
+def numbers(text):
+    """Return the lines of the table, without what else is printed."""
+    return [line for line in text.splitlines() if line[:8].strip().isdigit()]
+
+
+def test_writes_pictures_and_a_model_that_predicts(synthetic, tmp_path, capsys):
+    output = tmp_path / "out"
+    assert main(["--quick", "--data", str(synthetic), "--output", str(output)]) == 0
+    printed = capsys.readouterr().out
+    assert len(numbers(printed)) == 6
+    assert "mean absolute, 933 K" in printed
+    assert str(output) in printed
+    for name in ("dos.png", "parity.png"):
+        assert (output / name).read_bytes().startswith(b"\x89PNG")
+    model = joblib.load(output / "model.joblib")
+    assert model[0].memory is None
+    assert np.isfinite(evaluate(model, SnapshotList.load(synthetic))["band_energy"]).all()
+
+
+def test_a_seed_makes_it_repeatable(synthetic, tmp_path, capsys):
+    def table(seed):
+        arguments = ["--quick", "--data", str(synthetic), "--output", str(tmp_path / "out")]
+        assert main([*arguments, "--random-state", seed]) == 0
+        return numbers(capsys.readouterr().out)
+
+    first = table("1")
+    assert table("1") == first
+    assert table("2") != first
+
+
+def test_epochs_can_be_set(synthetic, tmp_path, capsys):
+    output = tmp_path / "out"
+    arguments = ["--quick", "--data", str(synthetic), "--output", str(output), "--epochs", "3"]
+    assert main(arguments) == 0
+    capsys.readouterr()
+    assert len(joblib.load(output / "model.joblib")[-1].history_) == 3
+
+
+def test_folder_without_snapshots_is_an_error_message(tmp_path, capsys):
+    assert main(["--data", str(tmp_path), "--output", str(tmp_path / "out")]) == 1
+    assert "holds no snapshots" in capsys.readouterr().err
+
+
+def test_one_snapshot_is_an_error_message(tmp_path, capsys):
+    folder = make_snapshots(1, random_state=0).save(tmp_path / "one")
+    assert main(["--data", str(folder), "--output", str(tmp_path / "out")]) == 1
+    assert "cross-validation needs two snapshots, got 1" in capsys.readouterr().err
+
+
+def test_snapshot_without_ldos_is_an_error_message(tmp_path, capsys):
+    bare = [snapshot.atoms for snapshot in make_snapshots(2, random_state=0)]
+    folder = SnapshotList(bare).save(tmp_path / "bare")
+    assert main(["--data", str(folder), "--output", str(tmp_path / "out")]) == 1
+    assert "lacks ldos and temperature and n_electrons" in capsys.readouterr().err
+
+
+def test_module_runs_and_names_its_options():
+    done = subprocess.run(
+        [sys.executable, "-m", "skldos", "--help"], capture_output=True, text=True, check=True
+    )
+    for option in ("--data", "--output", "--epochs", "--random-state", "--quick"):
+        assert option in done.stdout
+
+
+@pytest.mark.parametrize("n", [2, 3, 5, 8])
+def test_folds_are_even_and_none_is_empty(n):
+    counts = np.bincount(folds_by_temperature(np.arange(n)))
+    assert len(counts) == min(4, n)
+    assert np.ptp(counts) <= 1
+
+
+def test_baseline_is_the_mean_dos_at_the_nearest_temperature():
+    snapshots = load_aluminium()
+    errors = baseline_errors(snapshots[[0, 1, 4, 5]], snapshots[[2]])
+    assert errors == baseline_errors(snapshots[[0, 1]], snapshots[[2]])
+    assert baseline_errors(snapshots[[3]], snapshots[[3]]) == [0.0]
+    # Band energies at 298 K scatter by 17 meV/atom.
+    assert 1 < abs(errors[0]) < 60
