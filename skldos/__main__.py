@@ -102,6 +102,7 @@ def build(options):
     from sklearn.decomposition import PCA
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
+    from torch.optim import AdamW
 
     from skldos import GridSNAPTransformer, LDOSRegressor, RowWise
 
@@ -120,6 +121,8 @@ def build(options):
         LDOSRegressor(
             module__hidden_layer_sizes=size["hidden_layer_sizes"],
             max_epochs=size["epochs"] if options.epochs is None else options.epochs,
+            optimizer=AdamW,
+            optimizer__weight_decay=0.3,
             batch_size=200,
             lr=3e-3,
             lr_schedule="cosine",

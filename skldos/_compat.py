@@ -153,6 +153,17 @@ class SkorchRegressor(NeuralNetRegressor):
         self.optimizer_ = self.optimizer(*args, **kwargs)
         return self
 
+    def initialize_callbacks(self):
+        """Make the callbacks; a parameter of one that is not there is an error."""
+        names = {name for name, _ in self._uniquely_named_callbacks()}
+        for parameter in self._get_param_names():
+            prefix, _, rest = parameter.partition("__")
+            if prefix == "callbacks" and rest and rest.partition("__")[0] not in names:
+                raise ValueError(
+                    f"{parameter} is a parameter of no callback; there are {sorted(names)}."
+                )
+        return super().initialize_callbacks()
+
     # ---------------------------------------------------------------- training
 
     def _train(self, data, *, reset):

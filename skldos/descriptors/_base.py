@@ -27,6 +27,9 @@ class SnapshotTransformer(
     own: `dtype`, `memory`, `verbose`.
     """
 
+    #: Raised by a subclass when its blocks change, so that caches of older ones are left alone.
+    _block_version = 1
+
     def __init_subclass__(cls, **kwargs):
         # Every subclass would wrap fit_transform anew, and blocks are no table.
         super().__init_subclass__(**({"auto_wrap_output_keys": None} | kwargs))
@@ -180,7 +183,8 @@ class SnapshotTransformer(
         for name in self._not_in_cache_key:
             params.pop(name, None)
         atoms = snapshot.atoms
-        return (type(self).__name__, params, atoms.numbers, atoms.positions, atoms.cell.array)
+        name = f"{type(self).__name__} {self._block_version}"
+        return (name, params, atoms.numbers, atoms.positions, atoms.cell.array)
 
     # ----------------------------------------------------------------
 

@@ -76,4 +76,6 @@ class FeedForward(nn.Sequential):
 
     def __getitem__(self, key):
         # A part of the network is no FeedForward: Sequential would try to build one.
-        return nn.Sequential(*list(self)[key]) if isinstance(key, slice) else super().__getitem__(key)
+        return (
+            nn.Sequential(*list(self)[key]) if isinstance(key, slice) else super().__getitem__(key)
+        )

@@ -19,6 +19,10 @@ from skldos.regressors._split import split_units
 #: Rows that pass through the network at once in prediction.
 PREDICT_ROWS = 8192
 
+#: The weight of the DOS that "auto" stands for: the best of 1, 10, 100, 1000 over three seeds on
+#: 32-atom aluminium, where ten times more or less changes little.
+AUTO_DOS_WEIGHT = 100.0
+
 
 class BlockRegressor(SkorchRegressor):
     """Base of regressors that map every row of a block to a row of targets.
@@ -86,10 +90,9 @@ class BlockRegressor(SkorchRegressor):
                 # From the training data alone: the validation data must not be seen.
                 scaling = TargetScaling.learn(split.training.targets, self.target_scaling)
                 self.target_center_, self.target_scale_ = scaling.center, scaling.scale
-            split.refit = self.dos_weight is not None and is_blocks(X)
             self._train(split, reset=reset)
-        if split.refit and self.max_epochs > 0:
-            self._refit_output_layer(split.training)
+        if split.dos_weight is not None:
+            self._refit_output_layer(split.training, split.dos_weight)
         return self
 
     def _seed(self, *, goes_on):
@@ -104,8 +107,10 @@ class BlockRegressor(SkorchRegressor):
         check_scalar("verbose", int(self.verbose), low=0)
         check_scalar("lr", self.lr, low=0, strict=True)
         check_scalar("buffer_size", self.buffer_size, low=0, strict=True)
-        if self.dos_weight is not None:
+        if self.dos_weight is not None and not isinstance(self.dos_weight, str):
             check_scalar("dos_weight", self.dos_weight, low=0)
+        else:
+            check_option("dos_weight", self.dos_weight, ("auto", None))
         check_option("lr_schedule", self.lr_schedule, (None, "plateau", "cosine"))
         if self.early_stopping is not None:
             check_scalar("early_stopping", self.early_stopping, low=1, integer=True)
@@ -160,6 +165,8 @@ class BlockRegressor(SkorchRegressor):
         dataset = BlockDataset(X, y)
         n_features, n_outputs = dataset.inputs[0].shape[1], dataset.targets[0].shape[1]
         for i, (block, target) in enumerate(zip(dataset.inputs, dataset.targets, strict=True)):
+            if block.shape[0] == 0:
+                raise ValueError(f"X[{i}] has no rows; every block must have at least one.")
             if block.shape[0] != target.shape[0]:
                 raise ValueError(
                     f"X[{i}] has {block.shape[0]} sites, but y[{i}] has {target.shape[0]} rows."
@@ -176,20 +183,29 @@ class BlockRegressor(SkorchRegressor):
         return dataset
 
     def on_train_begin(self, net, X=None, y=None, **kwargs):
-        """Look, before any time is spent, whether the output layer can be refitted."""
+        """Decide, before any time is spent, whether the output layer will be refitted."""
         super().on_train_begin(net, X, y, **kwargs)
-        if X.refit and output_layer(self.module_)[0] is None:
+        if self.dos_weight is None or not X.by_snapshot:
+            return
+        linear = output_layer(self.module_)[0] is not None
+        if self.dos_weight == "auto":
+            # Least squares follow no other loss.
+            if linear and type(self.criterion_) is torch.nn.MSELoss:
+                X.dos_weight = AUTO_DOS_WEIGHT
+        elif linear:
+            X.dos_weight = self.dos_weight
+        else:
             raise ValueError(
                 f"dos_weight={self.dos_weight} needs a network that ends in a linear layer, got "
                 f"{self.module_}; set dos_weight=None."
             )
 
-    def _refit_output_layer(self, dataset):
+    def _refit_output_layer(self, dataset, weight):
         """Refit the output layer so that the sums over the training snapshots are right."""
         one_by_one = (
             self.get_iterator(dataset.take([i]), training=False) for i in range(len(dataset))
         )
-        fit_output_layer(self.module_, one_by_one, self.dos_weight)
+        fit_output_layer(self.module_, one_by_one, weight)
 
     def _check_n_features(self, n_features, *, reset):
         if reset:
@@ -303,6 +319,39 @@ class BlockRegressor(SkorchRegressor):
                 total += self._forward(block[start : start + PREDICT_ROWS]).sum(axis=0, dtype=float)
         return sums
 
+    def score(self, X, y=None, sample_weight=None):
+        r"""Return the coefficient of determination of the predictions.
+
+        Parameters
+        ----------
+        X : Blocks of shape (n_snapshots,) or array-like of shape (n_rows, n_features)
+            Blocks or plain rows.
+        y : sequence of array-like, optional
+            True targets, as in :meth:`fit`; needed for plain rows.
+        sample_weight : array-like of shape (n_rows,), optional
+            Weights of plain rows.
+
+        Returns
+        -------
+        float
+            For plain rows that of :func:`sklearn.metrics.r2_score`; for blocks
+            :math:`1 - \sum (y - \hat y)^2 / \sum (y - \bar y)^2` over all rows and outputs,
+            :math:`\bar y` being the mean of each output.
+        """
+        check_is_fitted(self)
+        if not is_blocks(X):
+            return super().score(X, y, sample_weight)
+        dataset = self._check_blocks(X, y, reset=False)
+        error = total = squares = 0.0
+        for block, target in zip(dataset.inputs, dataset.targets, strict=True):
+            for start in range(0, block.shape[0], PREDICT_ROWS):
+                rows = slice(start, start + PREDICT_ROWS)
+                true = target[rows].astype(float)
+                error += np.square(true - self._forward(block[rows])).sum()
+                total = total + true.sum(axis=0)
+                squares += np.square(true).sum()
+        return float(1 - error / (squares - np.square(total).sum() / dataset.n_rows))
+
     def _input_blocks(self, X):
         """Yield input blocks one by one, checked."""
         for block in BlockDataset(X).inputs:
@@ -319,6 +368,8 @@ class BlockRegressor(SkorchRegressor):
     def _forward(self, rows):
         """Return targets in their own units for a slice of rows."""
         inputs = torch.tensor(np.asarray(rows), dtype=torch.float32, device=self.device)
+        if not torch.isfinite(inputs).all():
+            raise ValueError("X holds NaN or infinite values, or such that float32 cannot hold.")
         with torch.inference_mode():
             outputs = self.module_(inputs).cpu().numpy()
         return outputs * self.target_scale_ + self.target_center_
@@ -329,7 +380,8 @@ class _Split:
 
     def __init__(self, dataset, train_split):
         training, validation = split_units(train_split, dataset)
-        self.refit = False
+        self.by_snapshot = isinstance(dataset, BlockDataset)
+        self.dos_weight = None  # decided when training begins
         self.training = dataset.take(training)
         self.validation = None if validation is None else dataset.take(validation)
 

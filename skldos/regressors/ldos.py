@@ -45,11 +45,12 @@ class LDOSRegressor(BlockRegressor):
     target_scaling : {"max", "minmax", "standard"} or None, default="max"
         Normalisation of the targets: by the largest absolute value in the training data, their
         range to [0, 1], every output to zero mean and unit variance, or none.
-    dos_weight : float or None, default=100.0
+    dos_weight : float, "auto" or None, default="auto"
         After training on blocks, refit the (linear) output layer in closed form to the LDOS at
         every point and, with this weight, to its mean over every training snapshot: errors
-        that add up in the density of states are taken out. None keeps the trained weights, as
-        they were in Ref. [1]_.
+        that add up in the density of states are taken out. ``"auto"`` is 100 where the network
+        ends in a linear layer and the criterion is the mean square error, and None elsewhere.
+        None keeps the trained weights, as they were in Ref. [1]_.
     buffer_size : float, default=512
         Memory in MiB for rows that batches are drawn from. Training data that fit are held and
         shuffled as a whole; larger data stream through.
@@ -75,11 +76,16 @@ class LDOSRegressor(BlockRegressor):
         The trained network.
     history_ : skorch.history.History
         One entry per epoch with ``train_loss``, ``valid_loss`` (means of the criterion over
-        rows, of normalised targets) and ``dur`` in s.
+        rows, of normalised targets, before the output layer is refitted) and ``dur`` in s.
     target_center_, target_scale_ : ndarray
         The normalisation, y = center + scale · output.
     n_features_in_, n_outputs_ : int
         Numbers of inputs and outputs.
+
+    Notes
+    -----
+    A pickle holds parameters, weights and history as plain arrays, but not the state of the
+    optimizer: training that goes on after loading starts it anew.
 
     References
     ----------
@@ -110,7 +116,7 @@ class LDOSRegressor(BlockRegressor):
         early_stopping=None,
         lr_schedule=None,
         target_scaling="max",
-        dos_weight=100.0,
+        dos_weight="auto",
         buffer_size=512,
         callbacks=None,
         warm_start=False,

@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.pipeline import Pipeline
 
-from skldos.data import as_rows, as_snapshots, iter_slices
+from skldos.data import Blocks, as_rows, as_snapshots, iter_slices
 from skldos.exceptions import ScoringError
 
 
@@ -18,8 +18,9 @@ def predict_dos(estimator, X):
     estimator : estimator
         Fitted; predicts one block per snapshot, of the LDOS on its grid or of the DOS of
         every atom.
-    X : sequence of Snapshot or ase.Atoms
-        The snapshots.
+    X : sequence of Snapshot or ase.Atoms, or Blocks
+        The snapshots; or blocks that a transformer made of them, where the estimator takes
+        blocks.
 
     Returns
     -------
@@ -44,18 +45,31 @@ def predict_dos(estimator, X):
     >>> predict_dos(model, snapshots)[0].shape
     (21,)
     """
-    snapshots = as_snapshots(X)
+    snapshots = snapshots_of(X)
     estimator = getattr(estimator, "best_estimator_", estimator)
     last = estimator[-1] if isinstance(estimator, Pipeline) else estimator
     if hasattr(last, "predict_sum"):
         # One snapshot at a time: descriptors of the others need not exist yet.
-        return [_streamed_dos(estimator, last, snapshots[i : i + 1]) for i in range(len(snapshots))]
-    blocks = estimator.predict(snapshots)
+        X = X if isinstance(X, Blocks) else snapshots
+        return [
+            _streamed_dos(estimator, last, X[i : i + 1], snapshot)
+            for i, snapshot in enumerate(snapshots)
+        ]
+    blocks = estimator.predict(X if isinstance(X, Blocks) else snapshots)
     if len(blocks) != len(snapshots):
         raise ScoringError(
             f"expected one predicted block per snapshot, {len(snapshots)}, got {len(blocks)}."
         )
     return [dos_of_block(block, s) for block, s in zip(blocks, snapshots, strict=True)]
+
+
+def snapshots_of(X):
+    """Return the snapshots that `X` consists of, or that its blocks were made of."""
+    if not isinstance(X, Blocks):
+        return as_snapshots(X)
+    if X.snapshots is None:
+        raise ScoringError("X are blocks that do not know their snapshots; pass the snapshots.")
+    return X.snapshots
 
 
 def dos_of_block(block, snapshot):
@@ -67,13 +81,12 @@ def dos_of_block(block, snapshot):
     return _checked(total, rows.shape[0], snapshot)
 
 
-def _streamed_dos(estimator, regressor, snapshots):
-    X = snapshots
+def _streamed_dos(estimator, regressor, X, snapshot):
     if isinstance(estimator, Pipeline):
         for _, step in estimator.steps[:-1]:
             if step not in (None, "passthrough"):
                 X = getattr(step, "transform_lazy", step.transform)(X)
-    return _checked(regressor.predict_sum(X)[0], X[0].shape[0], snapshots[0])
+    return _checked(regressor.predict_sum(X)[0], X[0].shape[0], snapshot)
 
 
 def _checked(total, n_sites, snapshot):

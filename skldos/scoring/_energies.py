@@ -5,10 +5,9 @@ import warnings
 import numpy as np
 
 from skldos._validation import check_option
-from skldos.data import as_snapshots
 from skldos.exceptions import FermiLevelError, ScoringError, SnapshotError
 from skldos.physics import band_energy, fermi_level, n_electrons
-from skldos.scoring._dos import dos_of_block, predict_dos
+from skldos.scoring._dos import dos_of_block, predict_dos, snapshots_of
 
 REFERENCES = ("ldos", "dft")
 
@@ -20,8 +19,9 @@ def evaluate(estimator, X, y=None, *, reference="ldos"):
     ----------
     estimator : estimator
         Fitted; predicts the LDOS on grids, or the DOS of atoms.
-    X : sequence of Snapshot
-        Snapshots with energies, temperature and number of electrons.
+    X : sequence of Snapshot, or Blocks
+        Snapshots with energies, temperature and number of electrons; or blocks made of them,
+        where the estimator takes blocks.
     y : sequence of array-like, optional
         True LDOS (or DOS of atoms); None takes those of the snapshots.
     reference : {"ldos", "dft"}, default="ldos"
@@ -66,14 +66,13 @@ def evaluate(estimator, X, y=None, *, reference="ldos"):
     import pandas as pd
 
     check_option("reference", reference, REFERENCES)
-    snapshots = as_snapshots(X)
+    snapshots = snapshots_of(X)
     if y is not None and len(y) != len(snapshots):
         raise ScoringError(f"X has {len(snapshots)} snapshots, but y has {len(y)} targets.")
     try:
         true = [_true(s, None if y is None else y[i], reference) for i, s in enumerate(snapshots)]
         predicted = [
-            _predicted(s, dos)
-            for s, dos in zip(snapshots, predict_dos(estimator, snapshots), strict=True)
+            _predicted(s, dos) for s, dos in zip(snapshots, predict_dos(estimator, X), strict=True)
         ]
     except (SnapshotError, FermiLevelError) as error:
         raise ScoringError(f"cannot score: {error}") from error
