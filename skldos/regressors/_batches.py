@@ -103,7 +103,14 @@ class RowBatches:
         self.scaling = scaling
         rows = max(self.pieces_per_buffer, buffer_bytes // dataset.row_bytes)
         self._fits = dataset.n_rows <= rows
-        self._piece_rows = rows if self._fits else max(1, rows // self.pieces_per_buffer)
+        self._pieces_per_filling = self.pieces_per_buffer
+        if self._fits:
+            self._piece_rows = rows
+        elif shuffle:
+            self._piece_rows = max(1, rows // self.pieces_per_buffer)
+        else:
+            # In order, there is nothing to mix.
+            self._piece_rows, self._pieces_per_filling = batch_size, 1
         self._loaded = None
 
     def __len__(self):
@@ -127,7 +134,8 @@ class RowBatches:
                 )
             # What does not fill a batch waits for the next buffer.
             rows = slice(end, n_rows) if order is None else order[end:]
-            rest = (inputs[rows], targets[rows]) if end < n_rows else None
+            rest = (inputs[rows].clone(), targets[rows].clone()) if end < n_rows else None
+            del inputs, targets  # lest two buffers exist at a time
         if rest is not None:
             yield rest
 
@@ -143,19 +151,15 @@ class RowBatches:
             return
         if self.shuffle:
             pieces = [pieces[i] for i in torch.randperm(len(pieces))]
-        for first in range(0, len(pieces), self.pieces_per_buffer):
-            yield pieces[first : first + self.pieces_per_buffer]
+        for first in range(0, len(pieces), self._pieces_per_filling):
+            yield pieces[first : first + self._pieces_per_filling]
 
     def _fill(self, pieces, rest):
         """Return the buffer, filled with what is left of the last filling and with `pieces`."""
         if self._loaded is not None:
             return self._loaded
-        inputs = _gather(self.dataset.inputs, pieces, rest and rest[0])
-        if not torch.isfinite(inputs).all():
-            raise ValueError("X holds NaN or infinite values, or such that float32 cannot hold.")
-        targets = _gather(self.dataset.targets, pieces, rest and rest[1], self.scaling)
-        if not torch.isfinite(targets).all():
-            raise ValueError("y holds NaN or infinite values, or such that float32 cannot hold.")
+        inputs = _gather("X", self.dataset.inputs, pieces, rest and rest[0])
+        targets = _gather("y", self.dataset.targets, pieces, rest and rest[1], self.scaling)
         buffer = inputs.to(self.device), targets.to(self.device)
         if self._fits:
             self._loaded = buffer
@@ -175,19 +179,23 @@ def _as_array(block):
     return block if isinstance(block, LazyArray) else np.asarray(block)
 
 
-def _gather(blocks, pieces, rest=None, scaling=None):
+def _gather(name, blocks, pieces, rest=None, scaling=None):
     """Join `rest` and pieces of blocks into one float32 tensor, one piece at a time."""
     n_rest = 0 if rest is None else len(rest)
     n_rows = n_rest + sum(stop - start for _, start, stop in pieces)
     gathered = torch.empty((n_rows, blocks[0].shape[1]), dtype=torch.float32)
     if rest is not None:
         gathered[:n_rest] = rest
-    rows = gathered.numpy()
     first = n_rest
     for i, start, stop in pieces:
-        rows[first : first + stop - start] = blocks[i][start:stop]
+        rows = gathered[first : first + stop - start].numpy()
+        rows[:] = blocks[i][start:stop]
+        if not np.isfinite(rows).all():
+            raise ValueError(
+                f"{name} holds NaN or infinite values, or such that float32 cannot hold."
+            )
+        if scaling is not None:
+            rows -= scaling.center
+            rows /= scaling.scale
         first += stop - start
-    if scaling is not None:
-        rows[n_rest:] -= scaling.center
-        rows[n_rest:] /= scaling.scale
     return gathered
