@@ -18,6 +18,10 @@ from skldos.datasets import make_snapshots
 
 ROOT = Path(__file__).parents[1]
 
+# Worker processes of joblib find the classes of the tests; appended, so that the package under
+# test is the installed one.
+sys.path.append(str(ROOT))
+
 # The networks here are so small that threads only get into each other's way.
 torch.set_num_threads(1)
 

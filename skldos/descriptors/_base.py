@@ -199,8 +199,10 @@ class SnapshotTransformer(
                 bar.update(stop - start)
 
         if store is not None:
-            key = (self._cache_key(snapshot), shape, dtype.str)
-            return store.get(joblib.hash(key), shape, dtype, chunks)
+            key = joblib.hash((self._cache_key(snapshot), shape, dtype.str))
+            if key in store:
+                bar.update(shape[0])
+            return store.get(key, shape, dtype, chunks)
         block = np.empty(shape, dtype)
         for start, stop, rows in chunks():
             block[start:stop] = rows

@@ -32,6 +32,9 @@ class BlockStore:
             )
         self.folder = None if memory is None else Path(memory) / "skldos-blocks"
 
+    def __contains__(self, key):
+        return self.folder is not None and self._path(key).exists()
+
     def get(self, key, shape, dtype, chunks):
         """Return the block under `key`, computing it if it is not there.
 
@@ -53,10 +56,13 @@ class BlockStore:
         """
         if self.folder is None:
             return np.concatenate([rows for _, _, rows in chunks()]).astype(dtype, copy=False)
-        path = self.folder / f"{key}.npy"
+        path = self._path(key)
         if not path.exists():
             self._write(path, shape, dtype, chunks)
         return ArrayFile(path)
+
+    def _path(self, key):
+        return self.folder / f"{key}.npy"
 
     def _write(self, path, shape, dtype, chunks):
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -45,9 +45,7 @@ def test_pipeline_is_cross_validated_without_a_scorer(snapshots):
 def test_blocks_made_once_are_scored_like_their_snapshots(snapshots, transformer):
     blocks = transformer.transform(snapshots)
     model = LDOSRegressor(max_epochs=20, random_state=0)
-    scores = cross_val_score(
-        model, blocks, cv=2, scoring=BandEnergyScorer(), error_score="raise"
-    )
+    scores = cross_val_score(model, blocks, cv=2, scoring=BandEnergyScorer(), error_score="raise")
     assert np.isfinite(scores).all()
     model.fit(blocks)
     whole = make_pipeline(*[step for _, step in transformer.steps], model)
