@@ -36,6 +36,10 @@ def seeded(random_state, device):
         yield seed
 
 
+class _StopTraining(Exception):  # noqa: N818 (an event, no error)
+    """A callback asks for the end of the training."""
+
+
 class SkorchRegressor(NeuralNetRegressor):
     """A skorch regressor that keeps the rules of scikit-learn.
 
@@ -77,7 +81,7 @@ class SkorchRegressor(NeuralNetRegressor):
     iterator_train = iterator_valid = DataLoader
     dataset = Dataset
     predict_nonlinearity = None
-    use_caching = "auto"
+    use_caching = False  # EpochScoring would keep the predictions of all batches
     torch_load_kwargs = None
 
     # ---------------------------------------------------------------- parameters
@@ -162,7 +166,8 @@ class SkorchRegressor(NeuralNetRegressor):
                 raise ValueError(
                     f"{parameter} is a parameter of no callback; there are {sorted(names)}."
                 )
-        return super().initialize_callbacks()
+        super().initialize_callbacks()
+        return self
 
     # ---------------------------------------------------------------- training
 
@@ -179,9 +184,32 @@ class SkorchRegressor(NeuralNetRegressor):
             for group in self.optimizer_.param_groups:
                 group["lr"] = group["initial_lr"] = self.lr
         if self.max_epochs > 0:
-            NeuralNetRegressor.partial_fit(self, data)
+            self._run_epochs(data)
         self._set_training(False)
         return self
+
+    def _run_epochs(self, data):
+        """Train until the last epoch or until a callback ends it.
+
+        skorch takes an interrupt by the user for such an end, and returns a half-trained model
+        as if nothing had happened; here it gets through.
+        """
+        self.notify("on_train_begin", X=data, y=None)
+        try:
+            self.fit_loop(data)
+        except _StopTraining:
+            pass
+        finally:
+            self.notify("on_train_end", X=data, y=None)
+
+    def notify(self, method_name, **cb_kwargs):
+        """Call a method of all callbacks; early stopping, which interrupts, ends the training."""
+        try:
+            super().notify(method_name, **cb_kwargs)
+        except KeyboardInterrupt:
+            if method_name != "on_epoch_end":
+                raise
+            raise _StopTraining from None
 
     def check_data(self, X, y=None):
         """Do nothing: data are checked before they get here."""
@@ -218,6 +246,11 @@ class SkorchRegressor(NeuralNetRegressor):
             self.history.new_batch()  # Checkpoint wants to see at least one
         weights = torch.tensor(sizes, dtype=torch.float64) / sum(sizes)
         loss = float(torch.stack(losses).cpu().double() @ weights)
+        if training and not np.isfinite(loss):
+            raise ValueError(
+                f"training diverged: the loss of epoch {len(self.history)} is {loss}; lower "
+                f"lr={self.lr} or standardise the inputs."
+            )
         self.history.record(f"{prefix}_batch_count", len(sizes))
         name = f"{prefix}_loss"
         self.history.record(name, loss)

@@ -79,6 +79,8 @@ class Backpropagation:
             isinstance(network, nn.Sequential)
             and type(network).forward is nn.Sequential.forward
             and all(_is_known(layer) for layer in network)
+            # A layer that occurs twice would get one gradient instead of the sum.
+            and len({id(p) for p in _weights(network)}) == len(_weights(network))
         )
 
     @torch.no_grad()
@@ -119,6 +121,11 @@ class Backpropagation:
                 delta = second(delta, out)
             out = h
         return predictions, loss
+
+
+def _weights(network):
+    """Return the parameters of all layers, as often as they occur."""
+    return [p for layer in network for p in layer.parameters()]
 
 
 def _is_known(layer):

@@ -1,14 +1,17 @@
 """What all network regressors share: blocks or plain arrays in, the same kind out."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
+from ase import Atoms
 from sklearn.utils.validation import check_is_fitted, validate_data
 from skorch.callbacks import EarlyStopping, EpochTimer, LRScheduler, PrintLog
 from torch.optim.lr_scheduler import CosineAnnealingLR, ReduceLROnPlateau
 
 from skldos._compat import SkorchRegressor, seeded
 from skldos._validation import check_option, check_scalar
-from skldos.data import Blocks, SnapshotList, is_blocks
+from skldos.data import Blocks, EnergyGrid, Snapshot, is_blocks
 from skldos.networks import Backpropagation
 from skldos.regressors._batches import BlockDataset, RowBatches, RowDataset
 from skldos.regressors._callbacks import EpochBar
@@ -40,6 +43,7 @@ class BlockRegressor(SkorchRegressor):
         "target_scale_",
         "target_dtype_",
         "target_ndim_",
+        "energies_",
     )
 
     @staticmethod
@@ -74,14 +78,27 @@ class BlockRegressor(SkorchRegressor):
         reset = not (self.warm_start and self.initialized_)
         return self._fit(X, y, reset=reset)
 
-    def partial_fit(self, X, y=None):
-        """Train for `max_epochs` more, from where the last fit ended; see :meth:`fit`."""
+    def partial_fit(self, X, y=None, classes=None):
+        """Train for `max_epochs` more, from where the last fit ended; see :meth:`fit`.
+
+        `classes` is ignored: skorch declares it.
+        """
         return self._fit(X, y, reset=not self.initialized_)
 
     def _fit(self, X, y, *, reset):
         """Check, split, learn the scaling of the targets and train; go on unless `reset`."""
         self._check_parameters()
         dataset = self._check_data(X, y, reset=reset)
+        try:
+            return self._fit_dataset(dataset, reset=reset)
+        except Exception:
+            if reset:
+                # What a failed fit leaves is no model.
+                self.initialized_ = False
+                self.__dict__.pop("module_", None)
+            raise
+
+    def _fit_dataset(self, dataset, *, reset):
         with seeded(self.random_state, self.device):
             # Training that goes on must not train on what was held out before.
             split = _Split(dataset, self.train_split)
@@ -122,7 +139,7 @@ class BlockRegressor(SkorchRegressor):
 
     def _check_data(self, X, y, *, reset):
         """Return the dataset, checked; note its dimensions if `reset`, else compare them."""
-        if isinstance(X, SnapshotList):
+        if isinstance(X, Sequence) and len(X) > 0 and isinstance(X[0], (Snapshot, Atoms)):
             raise TypeError(
                 f"{type(self).__name__} takes blocks of descriptors, got snapshots: put a "
                 "transformer such as GridSNAPTransformer before it, in a pipeline."
@@ -162,6 +179,8 @@ class BlockRegressor(SkorchRegressor):
             raise ValueError("X must hold at least one block, got none.")
         if len(y) != len(X):
             raise ValueError(f"X has {len(X)} blocks, but y has {len(y)}; they must match.")
+        for i, target in enumerate(y):
+            _check_target(f"y[{i}]", target)
         dataset = BlockDataset(X, y)
         n_features, n_outputs = dataset.inputs[0].shape[1], dataset.targets[0].shape[1]
         for i, (block, target) in enumerate(zip(dataset.inputs, dataset.targets, strict=True)):
@@ -177,6 +196,7 @@ class BlockRegressor(SkorchRegressor):
                     f"first has, got {block.shape[1]} and {target.shape[1]} in block {i}."
                 )
         self._check_n_features(n_features, reset=reset)
+        self._check_energies(getattr(X, "snapshots", None), reset=reset)
         if reset:
             self.__dict__.pop("feature_names_in_", None)
             self.target_dtype_, self.target_ndim_ = "<f4", 2
@@ -206,6 +226,21 @@ class BlockRegressor(SkorchRegressor):
             self.get_iterator(dataset.take([i]), training=False) for i in range(len(dataset))
         )
         fit_output_layer(self.module_, one_by_one, weight)
+
+    def _check_energies(self, snapshots, *, reset):
+        """Note the energies of the outputs, which must be those of all snapshots."""
+        if reset:
+            self.energies_ = None
+        for snapshot in snapshots or ():
+            if snapshot.energies is None:
+                continue
+            if self.energies_ is None:
+                self.energies_ = snapshot.energies
+            elif not np.array_equal(self.energies_, snapshot.energies):
+                raise ValueError(
+                    "all snapshots must have the same energies: "
+                    f"{EnergyGrid(self.energies_)!r} and {snapshot.energy_grid!r} differ."
+                )
 
     def _check_n_features(self, n_features, *, reset):
         if reset:
@@ -289,6 +324,7 @@ class BlockRegressor(SkorchRegressor):
             (n_rows, n_outputs), or (n_rows,) if `y` was one-dimensional.
         """
         check_is_fitted(self)
+        X, _ = _unpack(X)
         if is_blocks(X):
             predicted = [self._predict_rows(block) for block in self._input_blocks(X)]
             return Blocks(predicted, getattr(X, "snapshots", None))
@@ -339,6 +375,7 @@ class BlockRegressor(SkorchRegressor):
             :math:`\bar y` being the mean of each output.
         """
         check_is_fitted(self)
+        X, y = _unpack(X, y)
         if not is_blocks(X):
             return super().score(X, y, sample_weight)
         dataset = self._check_blocks(X, y, reset=False)
@@ -350,7 +387,10 @@ class BlockRegressor(SkorchRegressor):
                 error += np.square(true - self._forward(block[rows])).sum()
                 total = total + true.sum(axis=0)
                 squares += np.square(true).sum()
-        return float(1 - error / (squares - np.square(total).sum() / dataset.n_rows))
+        variation = squares - np.square(total).sum() / dataset.n_rows
+        if variation <= 0:
+            return 1.0 if error == 0 else 0.0  # as r2_score does for constant targets
+        return float(1 - error / variation)
 
     def _input_blocks(self, X):
         """Yield input blocks one by one, checked."""
@@ -384,6 +424,22 @@ class _Split:
         self.dos_weight = None  # decided when training begins
         self.training = dataset.take(training)
         self.validation = None if validation is None else dataset.take(validation)
+
+
+def _unpack(X, y=None):
+    """Return blocks and targets of a dataset, which skorch's EpochScoring passes; else X and y."""
+    return (Blocks(X.inputs), X.targets) if isinstance(X, BlockDataset) else (X, y)
+
+
+def _check_target(name, target):
+    """Raise an error unless `target` has rows of numbers."""
+    shape, dtype = getattr(target, "shape", None), getattr(target, "dtype", np.dtype(float))
+    if target is None or (shape is not None and len(shape) < 2) or dtype.kind not in "fiu":
+        got = type(target).__name__ if shape is None else f"shape {tuple(shape)} of {dtype}"
+        raise ValueError(
+            f"{name} must have shape (n_sites, n_outputs) or (n_x, n_y, n_z, n_outputs) and hold "
+            f"numbers, got {got}."
+        )
 
 
 def _silent(text):

@@ -38,6 +38,11 @@ def split_units(train_split, dataset):
         return np.arange(n_samples), None
     if callable(train_split):
         training, validation = train_split(dataset)
+        if not (hasattr(training, "indices") and hasattr(validation, "indices")):
+            raise ValueError(
+                f"train_split={train_split!r} must return two subsets with indices, as ValidSplit "
+                "does; pass the indices of the validation samples instead."
+            )
         return np.asarray(training.indices), np.asarray(validation.indices)
     if isinstance(train_split, bool):
         raise ValueError(f"train_split must be a number, indices or callable, got {train_split}.")

@@ -81,6 +81,8 @@ class LDOSRegressor(BlockRegressor):
         The normalisation, y = center + scale · output.
     n_features_in_, n_outputs_ : int
         Numbers of inputs and outputs.
+    energies_ : ndarray of shape (n_outputs_,) or None
+        Energies of the outputs in eV, where the blocks knew their snapshots.
 
     Notes
     -----

@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.pipeline import Pipeline
 
-from skldos.data import Blocks, as_rows, as_snapshots, iter_slices
+from skldos.data import Blocks, EnergyGrid, as_rows, as_snapshots, iter_slices
 from skldos.exceptions import ScoringError
 
 
@@ -56,6 +56,7 @@ def predict_dos(estimator, X):
             for i, snapshot in enumerate(snapshots)
         ]
     blocks = estimator.predict(X if isinstance(X, Blocks) else snapshots)
+    snapshots = getattr(blocks, "snapshots", None) or snapshots
     if len(blocks) != len(snapshots):
         raise ScoringError(
             f"expected one predicted block per snapshot, {len(snapshots)}, got {len(blocks)}."
@@ -73,7 +74,10 @@ def snapshots_of(X):
 
 
 def dos_of_block(block, snapshot):
-    """Return the DOS in 1/eV of one block: the LDOS on the grid, or the DOS of every atom."""
+    """Return the DOS in 1/eV of one block: the LDOS on the grid, or the DOS of every atom.
+
+    Which it is shows in its number of rows.
+    """
     rows = as_rows(block)
     total = np.zeros(rows.shape[1])
     for part in iter_slices(rows):
@@ -82,15 +86,28 @@ def dos_of_block(block, snapshot):
 
 
 def _streamed_dos(estimator, regressor, X, snapshot):
+    energies, wanted = getattr(regressor, "energies_", None), snapshot.energies
+    known = energies is not None and wanted is not None
+    if known and not np.array_equal(energies, wanted):
+        raise ScoringError(
+            f"the model predicts the LDOS at {EnergyGrid(energies)!r}, but {snapshot!r} has "
+            f"{snapshot.energy_grid!r}."
+        )
     if isinstance(estimator, Pipeline):
         for _, step in estimator.steps[:-1]:
             if step not in (None, "passthrough"):
                 X = getattr(step, "transform_lazy", step.transform)(X)
+    # The transformer may have named the grid.
+    made_of = getattr(X, "snapshots", None)
+    snapshot = snapshot if made_of is None else made_of[0]
     return _checked(regressor.predict_sum(X)[0], X[0].shape[0], snapshot)
 
 
 def _checked(total, n_sites, snapshot):
-    """Return a sum over `n_sites` sites as DOS, by what the sites can be."""
+    """Return a sum over `n_sites` sites as DOS.
+
+    What the sites are shows in their number; a grid has many more points than there are atoms.
+    """
     if not np.isfinite(total).all():
         raise ScoringError(f"the (predicted) LDOS of {snapshot!r} holds NaN or infinite values.")
     if snapshot.grid_shape is not None and n_sites == snapshot.n_grid_points:

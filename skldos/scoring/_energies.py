@@ -67,10 +67,11 @@ def evaluate(estimator, X, y=None, *, reference="ldos"):
 
     check_option("reference", reference, REFERENCES)
     snapshots = snapshots_of(X)
-    if y is not None and len(y) != len(snapshots):
-        raise ScoringError(f"X has {len(snapshots)} snapshots, but y has {len(y)} targets.")
+    targets = [None] * len(snapshots) if y is None else list(y)
+    if len(targets) != len(snapshots):
+        raise ScoringError(f"X has {len(snapshots)} snapshots, but y has {len(targets)} targets.")
     try:
-        true = [_true(s, None if y is None else y[i], reference) for i, s in enumerate(snapshots)]
+        true = [_true(s, t, reference) for s, t in zip(snapshots, targets, strict=True)]
         predicted = [
             _predicted(s, dos) for s, dos in zip(snapshots, predict_dos(estimator, X), strict=True)
         ]

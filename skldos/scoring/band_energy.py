@@ -28,8 +28,9 @@ class BandEnergyScorer:
     Raises
     ------
     ScoringError
-        When called, if snapshots lack what is needed or shapes do not match. It is a
-        ``RuntimeError``, so that searches which skip a ``ValueError`` do not hide it.
+        When called, if snapshots lack what is needed or shapes do not match. Cross-validation
+        turns it into NaN with a warning, as it does with every error of a scorer; pass
+        ``error_score="raise"`` to stop at it.
 
     See Also
     --------

@@ -123,3 +123,8 @@ def test_it_can_be_called_again_after_a_step():
         optimizer.step()
     assert losses[-1] < losses[0]
     torch.testing.assert_close(gradient_of(X, y)[1], nn.functional.mse_loss(network(X), y).detach())
+
+
+def test_a_layer_that_occurs_twice_is_left_to_autograd():
+    layer = torch.nn.Linear(3, 3)
+    assert not Backpropagation.knows(torch.nn.Sequential(layer, torch.nn.Tanh(), layer))

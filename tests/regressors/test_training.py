@@ -3,10 +3,13 @@
 import numpy as np
 import pytest
 import torch
+from sklearn import config_context
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import cross_val_score
 from skorch.callbacks import Callback, Checkpoint, EpochScoring, GradientNormClipping, LRScheduler
 from skorch.dataset import ValidSplit
 
-from skldos.data import Blocks
+from skldos import GridSNAPTransformer, LDOSRegressor
 
 
 def loss_of(model, X, y):
@@ -304,13 +307,59 @@ def test_lbfgs(blocks, targets, make):
 
 
 def test_scores_by_epoch(blocks, targets, make):
-    def mean_prediction(net, X, y=None):
-        return float(np.mean(np.concatenate(net.predict(Blocks(X.inputs)))))
+    """EpochScoring of skorch, by a function of the net and by the net's own score."""
 
-    scoring = EpochScoring(mean_prediction, name="mean", use_caching=False, on_train=True)
-    model = make(callbacks=[scoring]).fit(blocks, targets)
+    def mean_prediction(net, X, y=None):
+        return float(np.mean(np.concatenate(net.predict(X))))
+
+    scorings = [
+        ("mean", EpochScoring(mean_prediction, name="mean", on_train=True)),
+        ("r2", EpochScoring(lambda net, X, y=None: net.score(X), name="r2", on_train=True)),
+    ]
+    model = make(callbacks=scorings, dos_weight=None).fit(blocks, targets)
     last = np.mean(np.concatenate(model.predict(blocks)))
     assert model.history_[-1, "mean"] == pytest.approx(last, rel=1e-5)
+    assert model.history_[-1, "r2"] == pytest.approx(model.score(blocks, targets), rel=1e-5)
+
+
+def test_interrupt_by_the_user_gets_through(blocks, targets, make):
+    class Impatient(Callback):
+        def on_epoch_begin(self, net, **kwargs):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        make(callbacks=[Impatient()]).fit(blocks, targets)
+
+
+def test_diverged_training_is_an_error(blocks, targets, make):
+    model = make(lr=1e30)
+    with pytest.raises(ValueError, match=r"diverged: the loss of epoch .* is (nan|inf).*lr=1e\+30"):
+        model.fit(blocks, targets)
+    with pytest.raises(NotFittedError):
+        model.predict(blocks)
+
+
+def test_metadata_routing_can_be_switched_on(blocks, targets, make):
+    with config_context(enable_metadata_routing=True):
+        model = make().fit(blocks, targets)
+        assert model.get_metadata_routing() is not None
+        scores = cross_val_score(make(), blocks, targets, cv=2, error_score="raise")
+    assert np.isfinite(scores).all()
+
+
+def test_snapshots_on_different_energies_are_not_mixed(snapshots):
+    moved = snapshots[1].replace(energies=snapshots[1].energies + 5.0)
+    blocks = GridSNAPTransformer(twojmax=2).fit_transform([snapshots[0], moved])
+    with pytest.raises(ValueError, match=r"same energies: .* from -4 to 12 eV.* from 1 to 17 eV"):
+        LDOSRegressor(max_epochs=1).fit(blocks)
+
+
+@pytest.mark.parametrize(
+    ("target", "got"), [(None, "NoneType"), (np.zeros(64), r"shape \(64,\)")], ids=["None", "flat"]
+)
+def test_targets_without_columns_are_named(blocks, targets, target, got):
+    with pytest.raises(ValueError, match=rf"y\[1\] must have shape .*got {got}"):
+        LDOSRegressor(max_epochs=1).fit(blocks, [targets[0], target, *targets[2:]])
 
 
 # -------------------------------------------------------------------- output

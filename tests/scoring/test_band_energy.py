@@ -4,6 +4,7 @@ import warnings
 
 import joblib
 import numpy as np
+import pandas as pd
 import pytest
 from ase.build import bulk
 from sklearn.base import BaseEstimator
@@ -297,3 +298,17 @@ def test_no_warning_without_a_reason(snapshots, oracle):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         BandEnergyScorer()(oracle(1.001).fit(snapshots), snapshots)
+
+
+def test_energies_of_the_model_and_of_the_snapshots_must_agree(snapshots, pipeline):
+    model = pipeline.fit(snapshots[:4])
+    moved = snapshots[4].replace(energies=snapshots[4].energies + 5.0)
+    with pytest.raises(ScoringError, match="the model predicts the LDOS at EnergyGrid"):
+        evaluate(model, [moved])
+
+
+def test_targets_are_taken_by_position(snapshots, pipeline):
+    model = pipeline.fit(snapshots)
+    targets = pd.Series(snapshots.targets)[::-1]
+    expected = evaluate(model, snapshots, list(targets))
+    assert evaluate(model, snapshots, targets).equals(expected)
