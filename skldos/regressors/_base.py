@@ -10,7 +10,7 @@ from skorch.callbacks import EarlyStopping, EpochTimer, LRScheduler, PrintLog
 from torch.optim.lr_scheduler import CosineAnnealingLR, ReduceLROnPlateau
 
 from skldos._compat import SkorchRegressor, seeded
-from skldos._validation import check_option, check_scalar
+from skldos._validation import check_device, check_option, check_scalar
 from skldos.data import Blocks, EnergyGrid, Snapshot, is_blocks
 from skldos.networks import Backpropagation
 from skldos.regressors._batches import BlockDataset, RowBatches, RowDataset
@@ -119,6 +119,7 @@ class BlockRegressor(SkorchRegressor):
         return self.random_state
 
     def _check_parameters(self):
+        check_device("device", self.device)
         check_scalar("max_epochs", self.max_epochs, low=0, integer=True)
         check_scalar("batch_size", self.batch_size, low=1, integer=True)
         check_scalar("verbose", int(self.verbose), low=0)

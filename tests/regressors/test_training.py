@@ -377,3 +377,9 @@ def test_verbose(blocks, targets, make, capsys):
     shown = capsys.readouterr()
     assert [line.split()[0] for line in shown.out.splitlines()] == ["epoch", "-------", *"123"]
     assert "valid_loss" in shown.out
+
+
+@pytest.mark.parametrize("device", ["gpu", None])
+def test_device_that_is_not_there_is_named(blocks, targets, make, device):
+    with pytest.raises(ValueError, match="device must be a device that torch finds .*'cpu'"):
+        make(device=device).fit(blocks, targets)
