@@ -27,7 +27,10 @@ _HOMES = {
     "DOSDisplay": "plotting",
     "ParityDisplay": "plotting",
 }
-_SUBMODULES = ("data", "datasets", "descriptors", "io", "physics", "plotting", "scoring")
+_SUBMODULES = (
+    *("units", "exceptions", "geometry", "physics", "data", "io", "descriptors", "networks"),
+    *("datasets", "scoring", "regressors", "plotting"),
+)
 
 __all__ = [*_HOMES, *_SUBMODULES]
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from skldos._validation import check_scalar
 from skldos.exceptions import SkldosError, SnapshotError
-from skldos.physics import band_energy, fermi_level
 
 #: Folds of the cross-validation, and how the model is trained; ``--quick`` makes it tiny.
 N_FOLDS = 4
@@ -36,8 +36,9 @@ def main(argv=None):
     torch.set_num_threads(1)
     try:
         run(options)
-    except (SkldosError, OSError) as error:
-        print(f"skldos: error: {error}", file=sys.stderr)
+    except (SkldosError, ValueError, OSError) as error:
+        message = " ".join(str(error).splitlines())
+        print(f"skldos: error: {message}", file=sys.stderr)
         return 1
     return 0
 
@@ -58,15 +59,29 @@ def parse(argv):
         help="where results and cached descriptors go (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
-        "--epochs", type=int, help=f"passes over the training data (default: {FULL['epochs']})"
-    )
+        "--epochs", metavar="N", type=integer(low=1),
+        help=f"passes over the training data (default: {FULL['epochs']})",
+    )  # fmt: skip
     parser.add_argument(
-        "--random-state", type=int, default=0, help="seed of the training (default: %(default)s)"
-    )
+        "--random-state", metavar="SEED", type=integer(low=0, high=2**32 - 1), default=0,
+        help="seed of the training (default: %(default)s)",
+    )  # fmt: skip
     parser.add_argument(
         "--quick", action="store_true", help="a tiny model, to see whether everything runs"
     )
     return parser.parse_args(argv)
+
+
+def integer(**bounds):
+    """Return a function that reads an integer within `bounds` from the command line."""
+
+    def read(text):
+        try:
+            return check_scalar("value", int(text), integer=True, **bounds)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return read
 
 
 def run(options):
@@ -187,23 +202,19 @@ def baseline_errors(training, test):
 
     It predicts the mean DOS per atom of the training snapshots at the nearest temperature.
     """
+    from skldos.scoring._energies import integrate
+
     temperatures = np.array([snapshot.temperature for snapshot in training])
     dos = np.array([snapshot.dos() / len(snapshot.atoms) for snapshot in training])
     errors = []
     for snapshot in test:
         distance = np.abs(temperatures - snapshot.temperature)
-        mean = dos[distance == distance.min()].mean(axis=0)
-        true = snapshot.dos() / len(snapshot.atoms)
-        errors.append(1e3 * (energy_per_atom(mean, snapshot) - energy_per_atom(true, snapshot)))
+        n_atoms = len(snapshot.atoms)
+        mean = n_atoms * dos[distance == distance.min()].mean(axis=0)
+        _, predicted = integrate(mean, snapshot)
+        _, true = integrate(snapshot.dos(), snapshot)
+        errors.append(1e3 * (predicted - true) / n_atoms)
     return errors
-
-
-def energy_per_atom(dos, snapshot):
-    """Return the band energy in eV/atom of a DOS in 1/(eV atom)."""
-    state = {"temperature": snapshot.temperature}
-    n_electrons = snapshot.n_electrons / len(snapshot.atoms)
-    mu = fermi_level(dos, snapshot.energies, n_electrons=n_electrons, **state)
-    return float(band_energy(dos, snapshot.energies, fermi_level=mu, **state))
 
 
 def report(results):

@@ -11,7 +11,7 @@ from inspect import signature
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import check_random_state
 from sklearn.utils._set_output import _get_output_config
 from skorch import NeuralNetRegressor
@@ -20,10 +20,42 @@ from skorch.dataset import Dataset
 from skorch.exceptions import DeviceWarning
 from torch.utils.data import DataLoader
 
+from skldos._validation import check_option
+
 
 def output_container(estimator):
     """Return ``"default"``, ``"pandas"`` or ``"polars"``: what ``set_output`` asked for."""
     return _get_output_config("transform", estimator)["dense"]
+
+
+class BlockTransformerMixin(TransformerMixin, auto_wrap_output_keys=None):
+    """Mixin of transformers whose output is one block per snapshot, not one table.
+
+    scikit-learn would wrap what ``transform`` returns into a single DataFrame; here the choice
+    is only kept, and the transformer asks :func:`output_container` what each block should be.
+    """
+
+    def __init_subclass__(cls, **kwargs):
+        # Every subclass would wrap its methods anew.
+        super().__init_subclass__(**({"auto_wrap_output_keys": None} | kwargs))
+
+    def set_output(self, *, transform=None):
+        """Choose what a block is: ``"default"`` for arrays, ``"pandas"`` for DataFrames.
+
+        Parameters
+        ----------
+        transform : {"default", "pandas"}, optional
+            The container; None changes nothing.
+
+        Returns
+        -------
+        self
+            The transformer.
+        """
+        if transform is not None:
+            check_option("transform", transform, ("default", "pandas"))
+            self._sklearn_output_config = {"transform": transform}
+        return self
 
 
 @contextmanager

@@ -69,6 +69,49 @@ def check_option(name, value, options):
     return value
 
 
+def check_device(name, value):
+    """Return the name of the torch device `value` if this machine has it.
+
+    Parameters
+    ----------
+    name : str
+        Name of the argument, for the message.
+    value : str or torch.device
+        ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
+
+    Returns
+    -------
+    str
+        The device as a string.
+
+    Raises
+    ------
+    ValueError
+        If there is no such device, here or anywhere.
+
+    Examples
+    --------
+    >>> check_device("device", "cpu")
+    'cpu'
+    """
+    if isinstance(value, str) and value == "cpu":
+        return value
+    import torch  # it takes a second, which the CPU alone need not
+
+    usable = ["cpu"]
+    if torch.cuda.is_available():
+        usable += ["cuda", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
+    if torch.backends.mps.is_available():
+        usable.append("mps")
+    if not isinstance(value, (str, torch.device)) or str(value) not in usable:
+        listed = ", ".join(map(repr, usable))
+        raise ValueError(
+            f"{name} must be a device that torch finds on this machine, one of {listed}; got "
+            f"{value!r}."
+        )
+    return str(value)
+
+
 def check_shape(name, array, shape):
     """Raise a ``ValueError`` unless `array` has `shape`, in which None fits any length.
 

@@ -37,6 +37,8 @@ class FermiLevelError(SkldosError, RuntimeError):
 class ScoringError(SkldosError, RuntimeError):
     """A scorer could not judge an estimator.
 
-    A :class:`RuntimeError` on purpose: searches that catch :class:`ValueError` to skip a
-    bad parameter set would otherwise hide a mistake in the data behind a NaN.
+    Cross-validation and searches of scikit-learn turn it, as every error of a scorer, into
+    NaN with a warning that carries the traceback; ``error_score="raise"`` stops at it. It is
+    a :class:`RuntimeError` because the ``OptunaSearchCV`` of optuna-integration catches every
+    :class:`ValueError` of a trial itself, even then, and its cause is lost.
     """

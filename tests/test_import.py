@@ -9,7 +9,7 @@ import skldos
 
 HEAVY = (
     *("torch", "sklearn", "skorch", "ase", "dscribe", "numba", "scipy", "pandas", "joblib"),
-    *("optuna", "optuna_integration", "matplotlib", "vesin", "skops", "tqdm"),
+    *("optuna", "optuna_integration", "matplotlib", "skops", "tqdm"),
 )
 
 
@@ -53,6 +53,11 @@ def test_every_name_of_a_submodule_is_there(module):
     submodule = getattr(skldos, module)
     for name in getattr(submodule, "__all__", ()):
         assert inspect.getdoc(getattr(submodule, name)), f"{module}.{name}"
+
+
+@pytest.mark.parametrize("name", ["exceptions", "geometry", "networks", "regressors", "units"])
+def test_submodules_come_with_the_package(run_python, name):
+    assert run_python(f"import skldos; print(skldos.{name}.__name__)").strip() == f"skldos.{name}"
 
 
 def test_unknown_names_are_named():

@@ -76,6 +76,33 @@ def test_snapshot_without_ldos_is_an_error_message(tmp_path, capsys):
     assert "lacks ldos and temperature and n_electrons" in capsys.readouterr().err
 
 
+def test_values_that_do_not_fit_together_are_one_line(tmp_path, capsys):
+    different = make_snapshots(2, random_state=0) + make_snapshots(
+        2, n_energies=20, temperature=933.0, random_state=1
+    )
+    arguments = ["--data", str(different.save(tmp_path / "set")), "--output", str(tmp_path / "out")]
+    assert main(["--quick", *arguments]) == 1
+    printed = capsys.readouterr().err
+    assert "Traceback" not in printed
+    assert "21 outputs" in printed.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--epochs", "-1", "value must be >= 1, got -1."),
+        ("--epochs", "many", "invalid literal"),
+        ("--random-state", "-3", "value must be >= 0 and <= 4294967295, got -3."),
+        ("--random-state", str(2**32), "value must be >= 0 and <= 4294967295"),
+    ],
+)
+def test_options_out_of_range_are_usage_errors(option, value, message, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([option, value])
+    assert stop.value.code == 2
+    assert f"argument {option}: {message}" in capsys.readouterr().err
+
+
 def test_module_runs_and_names_its_options():
     done = subprocess.run(
         [sys.executable, "-m", "skldos", "--help"], capture_output=True, text=True, check=True

@@ -1,7 +1,9 @@
 """Lazy handles of ``.npy`` files."""
 
+import math
 import os
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 
@@ -20,8 +22,8 @@ class ArrayFile(LazyArray):
     Parameters
     ----------
     path : str or path-like
-        A ``.npy`` file with an array of numbers in C order. Files that hold pickled objects
-        are refused: loading one would execute code.
+        A ``.npy`` file with an array of real numbers in C order. Files that hold pickled
+        objects are refused: loading one would execute code.
 
     Attributes
     ----------
@@ -37,7 +39,8 @@ class ArrayFile(LazyArray):
     FileNotFoundError
         If there is no such file.
     FileFormatError
-        If the file is not ``.npy``, is truncated, holds objects or is in Fortran order.
+        If the file is not ``.npy``, is truncated, holds anything but real numbers or is in
+        Fortran order; on reading, if it was written anew since the handle was made.
 
     Examples
     --------
@@ -52,19 +55,24 @@ class ArrayFile(LazyArray):
 
     def __init__(self, path):
         self.path = Path(path).absolute()
-        self.shape, self.dtype, self._offset = _read_header(self.path)
+        self.shape, self.dtype, self._offset, self._written = _read_header(self.path)
 
     def read(self, start, stop):
         """Return rows `start` to `stop` of the first axis as an array in memory."""
         row_shape = self.shape[1:]
-        row_size = int(np.prod(row_shape, dtype=np.int64))
+        row_size = math.prod(row_shape)
         count = (stop - start) * row_size
-        rows = np.fromfile(
-            self.path,
-            dtype=self.dtype,
-            count=count,
-            offset=self._offset + start * row_size * self.dtype.itemsize,
-        )
+        with open(self.path, "rb") as file:
+            if _written(file) != self._written:
+                raise FileFormatError(
+                    "the file changed since its handle was made; make a new ArrayFile", self.path
+                )
+            rows = np.fromfile(
+                file,
+                dtype=self.dtype,
+                count=count,
+                offset=self._offset + start * row_size * self.dtype.itemsize,
+            )
         if rows.size != count:
             raise FileFormatError(
                 f"the array promises {self.shape} of {self.dtype}, but the file ends within "
@@ -89,8 +97,14 @@ class ArrayFile(LazyArray):
         return f"ArrayFile({str(self.path)!r}, shape={self.shape}, dtype={self.dtype})"
 
 
+def _written(file):
+    """Return size and time of the last change of an open file."""
+    stat = os.fstat(file.fileno())
+    return stat.st_size, stat.st_mtime_ns
+
+
 def _read_header(path):
-    """Return shape, dtype and the position of the data of a ``.npy`` file."""
+    """Return shape, dtype, position of the data and size and time of a ``.npy`` file."""
     with open(path, "rb") as file:
         try:
             version = np.lib.format.read_magic(file)
@@ -99,18 +113,20 @@ def _read_header(path):
                 (2, 0): np.lib.format.read_array_header_2_0,
             }[version]
             shape, fortran_order, dtype = read(file)
-        except (ValueError, KeyError) as error:
+        except (ValueError, KeyError, SyntaxError, TokenError) as error:
             raise FileFormatError(f"not a .npy file that can be read: {error}", path) from error
-        offset = file.tell()
+        offset, written = file.tell(), _written(file)
     if dtype.hasobject:
         raise FileFormatError("the file holds pickled objects, expected numbers", path)
+    if dtype.kind not in "fiub":
+        raise FileFormatError(f"the file holds {dtype}, expected real numbers", path)
     if fortran_order and len(shape) > 1:
         raise FileFormatError("the array is in Fortran order, expected C order", path)
-    expected = offset + int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-    size = os.path.getsize(path)
+    expected = offset + math.prod(shape) * dtype.itemsize
+    size, _ = written
     if size < expected:
         raise FileFormatError(
             f"the file is truncated: shape {shape} of {dtype} needs {expected} bytes, got {size}",
             path,
         )
-    return shape, dtype, offset
+    return shape, dtype, offset, written

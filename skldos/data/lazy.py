@@ -12,8 +12,8 @@ class LazyArray:
     """Base of arrays that are read, or computed, slice by slice.
 
     A subclass sets `shape` and `dtype` and implements ``read(start, stop)``, which returns
-    rows of the first axis. Indexing by a slice reads just those rows; everything else
-    (``numpy.asarray``, fancy indices) reads the whole array.
+    rows of the first axis. Indexing the first axis by an integer or a slice reads just those
+    rows; everything else (``numpy.asarray``, fancy indices) reads the whole array.
     """
 
     shape = ()
@@ -42,10 +42,16 @@ class LazyArray:
         return self.shape[0]
 
     def __getitem__(self, key):
-        if isinstance(key, slice):
-            start, stop, step = key.indices(len(self))
-            if step == 1:
-                return self.read(start, max(start, stop))
+        first, *rest = key if isinstance(key, tuple) and key else (key,)
+        if isinstance(first, slice):
+            rows = self._read_slice(*first.indices(len(self)))
+            return rows[:, *rest] if rest else rows
+        if isinstance(first, (int, np.integer)) and not isinstance(first, bool):
+            row = first + len(self) if first < 0 else first
+            if not 0 <= row < len(self):
+                raise IndexError(f"index {first} is out of bounds for axis 0 with size {len(self)}")
+            # All in one step, as numpy does: an integer before index arrays acts as one of them.
+            return self.read(int(row), int(row) + 1)[0, *rest]
         return np.asarray(self)[key]
 
     def __array__(self, dtype=None, copy=None):
@@ -53,6 +59,15 @@ class LazyArray:
             raise ValueError(f"{type(self).__name__} has to be read: it can't avoid a copy.")
         array = self.read(0, len(self))
         return array if dtype is None else array.astype(dtype, copy=False)
+
+    def _read_slice(self, start, stop, step):
+        """Return the rows of a slice, reading no others than those between its ends."""
+        if step == 1:
+            return self.read(start, max(start, stop))
+        chosen = range(start, stop, step)
+        if not chosen:
+            return self.read(0, 0)
+        return self.read(min(chosen), max(chosen) + 1)[::step]
 
     def reshape_rows(self):
         """Return the array as ``(n_rows, n_columns)``, all leading axes joined, still lazy."""

@@ -21,7 +21,8 @@ class Snapshot:
     Parameters
     ----------
     atoms : ase.Atoms
-        Numbers, positions and cell (Å), periodic in all three directions.
+        Numbers, positions and cell (Å), periodic in all three directions. A copy is kept, so
+        that the loop of a simulation may go on with its own.
     grid_shape : tuple of 3 int, optional
         Points along each cell vector. Point (i, j, k) sits at i/n_x a₁ + j/n_y a₂ + k/n_z a₃.
         Taken from `ldos` or `density` when one is given.
@@ -51,8 +52,13 @@ class Snapshot:
     ------
     SnapshotError
         If the parts do not fit together: an LDOS whose grid is not `grid_shape`, or whose
-        last axis is not the energy grid, NaN in an array, a cell that is not periodic or has
-        no volume.
+        last axis is not the energy grid, an array with NaN or of anything but real numbers, a
+        cell that is not periodic or has no volume.
+    ValueError
+        If `grid_shape`, `energies`, `temperature` or `n_electrons` has a value out of range.
+    TypeError
+        If `atoms` is not an ``ase.Atoms``, `reference` not a mapping, or one of the others not
+        a number.
 
     Examples
     --------
@@ -199,7 +205,7 @@ def _check_atoms(atoms):
         )
     if not np.isfinite(atoms.positions).all():
         raise SnapshotError(f"the positions of {atoms.symbols} hold NaN or infinite values.")
-    return atoms
+    return atoms.copy()
 
 
 def _check_energies(energies):
@@ -214,8 +220,8 @@ def _check_field(name, field, ndim):
         return None
     if not isinstance(field, LazyArray):
         field = np.asanyarray(field)
-        if field.dtype.kind not in "fiu":
-            raise SnapshotError(f"{name} must hold real numbers, got dtype {field.dtype}.")
+    if field.dtype.kind not in "fiu":
+        raise SnapshotError(f"{name} must hold real numbers, got dtype {field.dtype}.")
     try:
         check_shape(name, field, (None,) * ndim)
         if not isinstance(field, (LazyArray, np.memmap)):

@@ -50,7 +50,8 @@ class SnapshotList(Sequence):
     def save(self, directory, *, overwrite=False):
         """Write all snapshots to a new `directory`: one JSON index and one ``.npy`` per field.
 
-        Nothing in it is pickled: loading it executes no code.
+        Of the atoms, numbers, positions and cell are kept; tags, magnetic moments, constraints,
+        ``info`` and any other array are not. Nothing is pickled: loading executes no code.
 
         Parameters
         ----------
@@ -99,7 +100,7 @@ class SnapshotList(Sequence):
         return type(self)([self._snapshots[i] for i in np.arange(len(self))[key]])
 
     def __add__(self, other):
-        return type(self)([*self, *as_snapshots(other)])
+        return type(self)([*self, *SnapshotList(other)])
 
     def __eq__(self, other):
         if not isinstance(other, SnapshotList):
@@ -135,6 +136,12 @@ def as_snapshots(X):
     SnapshotError
         If `X` is empty, or an ``Atoms`` object does not make a snapshot.
     """
+    if hasattr(X, "__iter__") and not hasattr(X, "__len__"):
+        # Every step of a pipeline looks at X; an iterator would be empty for the second.
+        raise TypeError(
+            f"expected a sequence of Snapshot or ase.Atoms, got {type(X).__name__}, which can be "
+            "read only once; make it a SnapshotList(X)."
+        )
     snapshots = X if isinstance(X, SnapshotList) else SnapshotList(X)
     if len(snapshots) == 0:
         raise SnapshotError("X must hold at least one snapshot, got an empty sequence.")

@@ -15,7 +15,7 @@ FILLED_TO = 7.0
 
 
 def make_snapshots(
-    n_snapshots,
+    n,
     *,
     grid_shape=(6, 6, 6),
     n_energies=21,
@@ -34,7 +34,7 @@ def make_snapshots(
 
     Parameters
     ----------
-    n_snapshots : int
+    n : int
         Number of snapshots, of four atoms each.
     grid_shape : tuple of 3 int, default=(6, 6, 6)
         Points along each cell vector.
@@ -59,13 +59,13 @@ def make_snapshots(
     >>> make_snapshots(2, random_state=0)[0]
     Snapshot(Al4, grid 6x6x6, 21 energies -4…12 eV, 298 K, ldos, density)
     """
-    n_snapshots = check_scalar("n_snapshots", n_snapshots, low=1, integer=True)
+    n = check_scalar("n", n, low=1, integer=True)
     check_scalar("displacement", displacement, low=0)
     grid_shape = check_grid_shape(grid_shape)
     rng = check_random_state(random_state)
     energies = np.linspace(-4.0, 12.0, check_scalar("n_energies", n_energies, low=2, integer=True))
     snapshots = []
-    for _ in range(n_snapshots):
+    for _ in range(n):
         atoms = bulk("Al", cubic=True)
         atoms.positions += rng.normal(scale=displacement, size=(len(atoms), 3))
         snapshots.append(_snapshot(atoms, grid_shape, energies, temperature))

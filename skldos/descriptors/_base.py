@@ -4,35 +4,36 @@ from abc import ABCMeta, abstractmethod
 
 import joblib
 import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 from tqdm.auto import tqdm
 
-from skldos._compat import output_container
+from skldos._compat import BlockTransformerMixin, output_container
 from skldos._validation import check_option
-from skldos.data import Blocks, ComputedArray, as_snapshots
+from skldos.data import Blocks, ComputedArray, SnapshotList, as_snapshots
 from skldos.descriptors._store import BlockStore
+from skldos.exceptions import SnapshotError
+from skldos.geometry import check_grid_shape
 
 #: Sites that are computed at once; between two such chunks a progress bar can move.
 CHUNK_SITES = 8192
 
 
-class SnapshotTransformer(
-    TransformerMixin, BaseEstimator, auto_wrap_output_keys=None, metaclass=ABCMeta
-):
+class SnapshotTransformer(BlockTransformerMixin, BaseEstimator, metaclass=ABCMeta):
     """Base of transformers from snapshots to one block of features per snapshot.
 
-    A subclass implements :meth:`_n_sites`, :meth:`_compute` and :meth:`_feature_names`, and
-    checks its parameters in :meth:`_check_parameters`. Parameters it should have besides its
-    own: `dtype`, `memory`, `verbose`.
+    A subclass implements :meth:`_compute` and :meth:`_feature_names`, and checks its parameters
+    in :meth:`_check_parameters`. Its sites are the atoms, or the points of a grid if it says
+    `_sites_on_grid`. Parameters it should have besides its own: `dtype`, `memory`, `verbose`,
+    and for a grid `grid_shape`.
     """
 
     #: Raised by a subclass when its blocks change, so that caches of older ones are left alone.
     _block_version = 1
 
-    def __init_subclass__(cls, **kwargs):
-        # Every subclass would wrap fit_transform anew, and blocks are no table.
-        super().__init_subclass__(**({"auto_wrap_output_keys": None} | kwargs))
+    #: Whether sites are points of a grid, that of the parameter `grid_shape` or else that of
+    #: the snapshot; if not, they are the atoms.
+    _sites_on_grid = False
 
     #: Parameters that change how a block is computed, but not what is in it.
     _not_in_cache_key = ("n_jobs", "memory", "verbose", "device")
@@ -75,15 +76,7 @@ class SnapshotTransformer(
             :class:`~skldos.ArrayFile` if `memory` is set, or a DataFrame after
             ``set_output(transform="pandas")``.
         """
-        check_is_fitted(self)
-        snapshots = as_snapshots(X)
-        for snapshot in snapshots:
-            self._check_snapshot(snapshot)
-        store = None if self.memory is None else BlockStore(self.memory)
-        total = sum(self._n_sites(snapshot) for snapshot in snapshots)
-        name = type(self).__name__
-        with tqdm(total=total, unit="site", desc=name, disable=not self.verbose) as bar:
-            blocks = [self._transform_one(snapshot, store, bar) for snapshot in snapshots]
+        blocks, snapshots = self._blocks(X)
         return Blocks([self._wrap(block) for block in blocks], snapshots)
 
     def transform_lazy(self, X):
@@ -101,13 +94,7 @@ class SnapshotTransformer(
         Blocks of shape (n_snapshots,)
             One :class:`~skldos.data.ComputedArray` per snapshot, or what `memory` holds.
         """
-        if self.memory is not None:
-            return self.transform(X)
-        check_is_fitted(self)
-        snapshots = as_snapshots(X)
-        for snapshot in snapshots:
-            self._check_snapshot(snapshot)
-        return Blocks([self._lazy_block(snapshot) for snapshot in snapshots], snapshots)
+        return Blocks(*self._blocks(X, lazy=True))
 
     def get_feature_names_out(self, input_features=None):
         """Return the names of the features.
@@ -122,26 +109,7 @@ class SnapshotTransformer(
         ndarray of str of shape (n_features_out_,)
             One name per column of a block.
         """
-        check_is_fitted(self)
-        return np.asarray(self._feature_names(), dtype=object)
-
-    def set_output(self, *, transform=None):
-        """Choose what a block is: ``"default"`` for arrays, ``"pandas"`` for DataFrames.
-
-        Parameters
-        ----------
-        transform : {"default", "pandas"}, optional
-            The container; None changes nothing.
-
-        Returns
-        -------
-        self
-            The transformer.
-        """
-        if transform is not None:
-            check_option("transform", transform, ("default", "pandas"))
-            self._sklearn_output_config = {"transform": transform}
-        return self
+        return np.asarray(self._fitted_names(), dtype=object)
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "n_features_out_")
@@ -153,17 +121,28 @@ class SnapshotTransformer(
 
     # ---------------------------------------------------------------- for subclasses
 
-    @abstractmethod
     def _check_parameters(self):
         """Raise an error that names a parameter with a wrong value."""
+        check_option("dtype", self.dtype, ("float64", "float32"))
+        if getattr(self, "grid_shape", None) is not None:
+            check_grid_shape(self.grid_shape)
 
-    @abstractmethod
     def _check_snapshot(self, snapshot):
         """Raise an error if `snapshot` lacks something that is needed."""
+        unknown = sorted(set(snapshot.atoms.symbols) - set(self.species_))
+        if unknown:
+            raise SnapshotError(
+                f"{unknown[0]} of {snapshot!r} is not among {self.species_}, the species that "
+                f"{type(self).__name__} was fitted for."
+            )
+        if self._sites_on_grid:
+            self._check_grid(snapshot)
 
-    @abstractmethod
     def _n_sites(self, snapshot):
         """Return the number of rows of the block of `snapshot`."""
+        if self._sites_on_grid:
+            return int(np.prod(self._grid(snapshot)))
+        return len(snapshot.atoms)
 
     @abstractmethod
     def _compute(self, snapshot, start, stop):
@@ -182,29 +161,94 @@ class SnapshotTransformer(
         params = self.get_params(deep=False)
         for name in self._not_in_cache_key:
             params.pop(name, None)
+        if "grid_shape" in params:
+            # The same grid is the same block, wherever it was named.
+            params["grid_shape"] = self._grid(snapshot) if self._sites_on_grid else None
         atoms = snapshot.atoms
         name = f"{type(self).__name__} {self._block_version}"
         return (name, params, atoms.numbers, atoms.positions, atoms.cell.array)
 
     # ----------------------------------------------------------------
 
-    def _transform_one(self, snapshot, store, bar):
-        shape = (self._n_sites(snapshot), self.n_features_out_)
-        dtype = np.dtype(self.dtype)
+    def _grid(self, snapshot):
+        """Return the grid whose points are the sites."""
+        return snapshot.grid_shape if self.grid_shape is None else check_grid_shape(self.grid_shape)
 
-        def chunks():
-            for start in range(0, shape[0], CHUNK_SITES):
-                stop = min(start + CHUNK_SITES, shape[0])
-                yield start, stop, self._compute(snapshot, start, stop)
-                bar.update(stop - start)
+    def _check_grid(self, snapshot):
+        name = type(self).__name__
+        grid = self._grid(snapshot)
+        if grid is None:
+            raise SnapshotError(
+                f"{snapshot!r} has no grid: give it a grid_shape, or set the grid_shape of {name}."
+            )
+        fields = [field for field in ("ldos", "density") if getattr(snapshot, field) is not None]
+        if fields and grid != snapshot.grid_shape:
+            # Row i of the block would not be the point of row i of the target.
+            raise SnapshotError(
+                f"the grid_shape of {name} must be {snapshot.grid_shape}, that of the "
+                f"{fields[0]} of {snapshot!r}, or None; got {grid}."
+            )
 
-        if store is not None:
-            key = joblib.hash((self._cache_key(snapshot), shape, dtype.str))
-            if key in store:
-                bar.update(shape[0])
-            return store.get(key, shape, dtype, chunks)
-        block = np.empty(shape, dtype)
-        for start, stop, rows in chunks():
+    def _with_grid(self, snapshot):
+        """Return `snapshot` with the grid whose points are the sites."""
+        if not self._sites_on_grid or snapshot.grid_shape == self._grid(snapshot):
+            return snapshot
+        return snapshot.replace(grid_shape=self._grid(snapshot))
+
+    def _fitted_names(self):
+        """Return the names of the columns, as many as in ``fit``."""
+        check_is_fitted(self)
+        names = self._feature_names()
+        if len(names) != self.n_features_out_:
+            raise ValueError(
+                f"the parameters of {type(self).__name__} changed since fit: they give "
+                f"{len(names)} features, expected {self.n_features_out_}; call fit again."
+            )
+        return names
+
+    def _blocks(self, X, lazy=False):
+        """Return the block of every snapshot, from `memory` if that is set, and the snapshots."""
+        self._fitted_names()
+        snapshots = as_snapshots(X)
+        for snapshot in snapshots:
+            self._check_snapshot(snapshot)
+        snapshots = SnapshotList([self._with_grid(snapshot) for snapshot in snapshots])
+        store = None if self.memory is None else BlockStore(self.memory)
+        total = sum(self._n_sites(snapshot) for snapshot in snapshots)
+        name = type(self).__name__
+        quiet = not self.verbose or (lazy and store is None)
+        blocks = []
+        with tqdm(total=total, unit="site", desc=name, disable=quiet) as bar:
+            for snapshot in snapshots:
+                block = None if store is None else self._stored_block(snapshot, store, bar)
+                if block is None:
+                    block = self._lazy_block(snapshot) if lazy else self._block(snapshot, bar)
+                blocks.append(block)
+        return blocks, snapshots
+
+    def _shape(self, snapshot):
+        return (self._n_sites(snapshot), self.n_features_out_)
+
+    def _chunks(self, snapshot, bar):
+        n_sites = self._n_sites(snapshot)
+        for start in range(0, n_sites, CHUNK_SITES):
+            stop = min(start + CHUNK_SITES, n_sites)
+            yield start, stop, self._compute(snapshot, start, stop)
+            bar.update(stop - start)
+
+    def _stored_block(self, snapshot, store, bar):
+        """Return the handle of a block on disk; None if it can't be there."""
+        shape, dtype = self._shape(snapshot), np.dtype(self.dtype)
+        key = joblib.hash((self._cache_key(snapshot), shape, dtype.str))
+        block = store.find(key, shape, dtype)
+        if block is None:
+            return store.write(key, shape, dtype, self._chunks(snapshot, bar))
+        bar.update(shape[0])
+        return block
+
+    def _block(self, snapshot, bar):
+        block = np.empty(self._shape(snapshot), self.dtype)
+        for start, stop, rows in self._chunks(snapshot, bar):
             block[start:stop] = rows
         return block
 
@@ -212,7 +256,7 @@ class SnapshotTransformer(
         def rows(start, stop):
             return self._compute(snapshot, start, stop)
 
-        return ComputedArray(rows, (self._n_sites(snapshot), self.n_features_out_), self.dtype)
+        return ComputedArray(rows, self._shape(snapshot), self.dtype)
 
     def _wrap(self, block):
         if output_container(self) != "pandas":

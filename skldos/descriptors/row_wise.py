@@ -3,16 +3,17 @@
 from functools import partial
 
 import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin, clone
+from ase import Atoms
+from sklearn.base import BaseEstimator, clone
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from skldos._compat import output_container
-from skldos._validation import check_option, check_scalar
-from skldos.data import Blocks, LazyArray, is_blocks, iter_slices
+from skldos._compat import BlockTransformerMixin, output_container
+from skldos._validation import check_scalar
+from skldos.data import Blocks, LazyArray, Snapshot, SnapshotList, is_blocks, iter_slices
 
 
-class RowWise(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
+class RowWise(BlockTransformerMixin, BaseEstimator):
     """Apply a transformer that works row by row to the rows of all blocks.
 
     ``RowWise(StandardScaler())`` learns one mean and variance per feature from the rows of all
@@ -140,24 +141,6 @@ class RowWise(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
             input_features = getattr(self, "feature_names_in_", None)
         return self.row_transformer_.get_feature_names_out(input_features)
 
-    def set_output(self, *, transform=None):
-        """Choose what a block is: ``"default"`` for arrays, ``"pandas"`` for DataFrames.
-
-        Parameters
-        ----------
-        transform : {"default", "pandas"}, optional
-            The container; None changes nothing.
-
-        Returns
-        -------
-        self
-            The transformer.
-        """
-        if transform is not None:
-            check_option("transform", transform, ("default", "pandas"))
-            self._sklearn_output_config = {"transform": transform}
-        return self
-
     def __sklearn_is_fitted__(self):
         return hasattr(self, "n_features_in_")
 
@@ -207,6 +190,12 @@ def _apply_to_block(block, function, names):
 
 def _blocks_of(X):
     """Return the blocks of `X` as arrays, and whether it was a single array."""
+    first = X[0] if isinstance(X, (list, tuple, SnapshotList)) and len(X) > 0 else X
+    if isinstance(first, (Snapshot, SnapshotList, Atoms)):
+        raise TypeError(
+            f"RowWise takes blocks of rows, got {type(first).__name__}: put a transformer that "
+            "makes blocks of snapshots, such as GridSNAPTransformer, before it."
+        )
     single = not is_blocks(X)
     blocks = [X] if single else list(X)
     if not blocks:

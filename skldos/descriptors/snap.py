@@ -1,14 +1,14 @@
 """Bispectrum transformers, on the points of a grid and on atoms."""
 
+import warnings
 from collections.abc import Mapping
 
 import numpy as np
 
-from skldos._validation import check_option, check_scalar
+from skldos._validation import check_device, check_option, check_scalar
 from skldos.descriptors._base import SnapshotTransformer, n_threads
 from skldos.descriptors.bispectrum import component_names, grid_bispectrum, point_bispectrum
 from skldos.exceptions import SnapshotError
-from skldos.geometry import check_grid_shape
 
 
 class _SNAPTransformer(SnapshotTransformer):
@@ -40,13 +40,28 @@ class _SNAPTransformer(SnapshotTransformer):
         self.memory = memory
         self.verbose = verbose
 
+    def _learn_species(self, snapshots):
+        species = super()._learn_species(snapshots)
+        if self.weights is None and len(species) > 1:
+            warnings.warn(
+                f"{' and '.join(species)} look alike to {type(self).__name__} without weights; "
+                "set the parameter weights, such as "
+                f"{dict(zip(species, (1.0, 0.6, 0.3), strict=False))}, to tell them apart.",
+                UserWarning,
+                stacklevel=3,
+            )
+        return species
+
     def _check_parameters(self):
+        super()._check_parameters()
         check_scalar("rmin0", self.rmin0, low=0)
         check_scalar("rcut", self.rcut, low=self.rmin0, strict=True)
         check_scalar("twojmax", self.twojmax, low=0, integer=True)
         check_scalar("rfac0", self.rfac0, low=0, high=1, strict=True)
         check_option("switch", self.switch, (True, False))
-        check_option("dtype", self.dtype, ("float64", "float32"))
+        check_device("device", self.device)
+        if self.n_jobs is not None and check_scalar("n_jobs", self.n_jobs, integer=True) == 0:
+            raise ValueError("n_jobs must be a number of threads, or negative for all; got 0.")
         if not isinstance(self.weights, (Mapping, type(None))):
             raise TypeError(
                 "weights must be a mapping of elements to numbers, got "
@@ -56,6 +71,7 @@ class _SNAPTransformer(SnapshotTransformer):
             check_scalar(f"weights[{symbol!r}]", weight)
 
     def _check_snapshot(self, snapshot):
+        super()._check_snapshot(snapshot)
         if self.weights is not None:
             missing = sorted(set(snapshot.atoms.symbols) - set(self.weights))
             if missing:
@@ -112,9 +128,10 @@ class GridSNAPTransformer(_SNAPTransformer):
         Whether neighbours fade out smoothly towards the cutoff.
     weights : dict of str to float, optional
         Weight of each element in the neighbour density, such as ``{"Na": 1.0, "Cl": 0.6}``;
-        1 for all by default.
+        1 for all by default, which does not tell elements apart.
     grid_shape : tuple of 3 int, optional
-        Points along each cell vector; by default those of each snapshot.
+        Points along each cell vector, for snapshots without a grid; by default those of each
+        snapshot.
     dtype : {"float64", "float32"}, default="float64"
         Precision of computation and result.
     device : str, default="cpu"
@@ -154,6 +171,8 @@ class GridSNAPTransformer(_SNAPTransformer):
     (216, 14)
     """
 
+    _sites_on_grid = True
+
     def __init__(
         self,
         rcut=4.67637,
@@ -174,25 +193,6 @@ class GridSNAPTransformer(_SNAPTransformer):
         )
         self.grid_shape = grid_shape
 
-    def _check_parameters(self):
-        super()._check_parameters()
-        if self.grid_shape is not None:
-            check_grid_shape(self.grid_shape)
-
-    def _check_snapshot(self, snapshot):
-        super()._check_snapshot(snapshot)
-        if self.grid_shape is None and snapshot.grid_shape is None:
-            raise SnapshotError(
-                f"{snapshot!r} has no grid: give it a grid_shape, or set the grid_shape of "
-                "GridSNAPTransformer."
-            )
-
-    def _grid(self, snapshot):
-        return snapshot.grid_shape if self.grid_shape is None else tuple(self.grid_shape)
-
-    def _n_sites(self, snapshot):
-        return int(np.prod(self._grid(snapshot)))
-
     def _compute(self, snapshot, start, stop):
         atoms = snapshot.atoms
         return grid_bispectrum(
@@ -204,11 +204,6 @@ class GridSNAPTransformer(_SNAPTransformer):
             stop=stop,
             **self._options(),
         )
-
-    def _cache_key(self, snapshot):
-        # The same grid is the same block, wherever it was named.
-        name, params, *rest = super()._cache_key(snapshot)
-        return (name, params | {"grid_shape": self._grid(snapshot)}, *rest)
 
 
 class AtomSNAPTransformer(_SNAPTransformer):
@@ -231,7 +226,7 @@ class AtomSNAPTransformer(_SNAPTransformer):
         Whether neighbours fade out smoothly towards the cutoff.
     weights : dict of str to float, optional
         Weight of each element in the neighbour density, such as ``{"Na": 1.0, "Cl": 0.6}``;
-        1 for all by default.
+        1 for all by default, which does not tell elements apart.
     dtype : {"float64", "float32"}, default="float64"
         Precision of computation and result.
     device : str, default="cpu"
@@ -261,9 +256,6 @@ class AtomSNAPTransformer(_SNAPTransformer):
     >>> AtomSNAPTransformer(twojmax=4).fit_transform([bulk("Al", cubic=True)])[0].shape
     (4, 14)
     """
-
-    def _n_sites(self, snapshot):
-        return len(snapshot.atoms)
 
     def _compute(self, snapshot, start, stop):
         atoms = snapshot.atoms

@@ -4,8 +4,7 @@ import numpy as np
 
 from skldos._validation import check_option, check_scalar
 from skldos.descriptors._base import SnapshotTransformer
-from skldos.exceptions import SnapshotError
-from skldos.geometry import check_grid_shape, grid_points
+from skldos.geometry import grid_points
 
 
 class SOAPTransformer(SnapshotTransformer):
@@ -32,7 +31,8 @@ class SOAPTransformer(SnapshotTransformer):
     species : sequence of str, optional
         Elements to distinguish; by default those seen in ``fit``.
     grid_shape : tuple of 3 int, optional
-        Points along each cell vector, for grid centres; by default those of each snapshot.
+        Points along each cell vector, for grid centres and snapshots without a grid; by default
+        those of each snapshot.
     dtype : {"float64", "float32"}, default="float64"
         Precision of the result; computed in double precision.
     memory : str, path-like or joblib.Memory, optional
@@ -92,36 +92,20 @@ class SOAPTransformer(SnapshotTransformer):
     def _learn_species(self, snapshots):
         return super()._learn_species(snapshots) if self.species is None else sorted(self.species)
 
+    @property
+    def _sites_on_grid(self):
+        return self.centers == "grid"
+
     def _check_parameters(self):
+        super()._check_parameters()
         check_option("centers", self.centers, ("grid", "atoms"))
         check_option("rbf", self.rbf, ("gto", "polynomial"))
-        check_option("dtype", self.dtype, ("float64", "float32"))
         check_scalar("r_cut", self.r_cut, low=0, strict=True)
         check_scalar("sigma", self.sigma, low=0, strict=True)
         check_scalar("n_max", self.n_max, low=1, integer=True)
         check_scalar("l_max", self.l_max, low=0, integer=True)
         if isinstance(self.species, str):
             raise TypeError(f"species must be a sequence of elements, got {self.species!r}.")
-        if self.grid_shape is not None:
-            check_grid_shape(self.grid_shape)
-
-    def _check_snapshot(self, snapshot):
-        unknown = sorted(set(snapshot.atoms.symbols) - set(self.species_))
-        if unknown:
-            raise SnapshotError(
-                f"species must hold every element: {unknown[0]} of {snapshot!r} is not among "
-                f"{self.species_}."
-            )
-        if self.centers == "grid" and self.grid_shape is None:
-            snapshot.require("grid_shape")
-
-    def _grid(self, snapshot):
-        return snapshot.grid_shape if self.grid_shape is None else tuple(self.grid_shape)
-
-    def _n_sites(self, snapshot):
-        if self.centers == "atoms":
-            return len(snapshot.atoms)
-        return int(np.prod(self._grid(snapshot)))
 
     def _soap(self):
         # DScribe's objects cannot be cloned, so one is made where it is needed.
@@ -139,10 +123,10 @@ class SOAPTransformer(SnapshotTransformer):
 
     def _compute(self, snapshot, start, stop):
         atoms = snapshot.atoms
-        if self.centers == "atoms":
-            centers = atoms.positions[start:stop]
-        else:
+        if self._sites_on_grid:
             centers = grid_points(atoms.cell.array, self._grid(snapshot), start, stop)
+        else:
+            centers = atoms.positions[start:stop]
         rows = self._soap().create(atoms, centers=np.asarray(centers))
         return np.asarray(rows, dtype=self.dtype).reshape(stop - start, -1)
 
@@ -151,6 +135,4 @@ class SOAPTransformer(SnapshotTransformer):
 
     def _cache_key(self, snapshot):
         name, params, *rest = super()._cache_key(snapshot)
-        params |= {"species": self.species_}
-        params |= {"grid_shape": self._grid(snapshot) if self.centers == "grid" else None}
-        return (name, params, *rest)
+        return (name, params | {"species": self.species_}, *rest)

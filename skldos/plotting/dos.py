@@ -5,11 +5,12 @@ import warnings
 import numpy as np
 
 from skldos._validation import check_finite, check_scalar, check_shape
-from skldos.data import as_rows, as_snapshots
+from skldos.data import as_rows
 from skldos.exceptions import FermiLevelError
 from skldos.physics import fermi_level, occupation
 from skldos.plotting._axes import GUIDE, check_length, colors, new_axes
 from skldos.scoring import dos_of_block, predict_dos
+from skldos.scoring._dos import snapshots_of
 
 #: Points per energy interval where the edge of the occupied states is drawn.
 FINE = 20
@@ -90,9 +91,9 @@ class DOSDisplay:
         ----------
         estimator : estimator
             Fitted; predicts the LDOS on grids, or the DOS of atoms.
-        X : sequence of Snapshot
-            Snapshots on one energy grid; with temperature and number of electrons if Fermi
-            levels shall be shown.
+        X : sequence of Snapshot, or Blocks
+            Snapshots on one energy grid, with temperature and number of electrons if Fermi
+            levels shall be shown; or blocks made of them, where the estimator takes blocks.
         y : sequence of array-like, optional
             True LDOS; None takes those of the snapshots, where all have one.
         labels : sequence of str, optional
@@ -107,7 +108,7 @@ class DOSDisplay:
         DOSDisplay
             The display, drawn.
         """
-        snapshots = as_snapshots(X)
+        snapshots = snapshots_of(X)
         energies = _common_energies(snapshots)
         if y is not None:
             check_length("y", y, len(snapshots))
@@ -118,7 +119,7 @@ class DOSDisplay:
             dos_true = [dos_of_block(as_rows(d), s) for d, s in zip(y, snapshots, strict=True)]
         return cls.from_predictions(
             dos_true,
-            predict_dos(estimator, snapshots),
+            predict_dos(estimator, X),
             energies=energies,
             n_atoms=[len(snapshot.atoms) for snapshot in snapshots],
             temperature=_all_or_none(snapshots, "temperature"),

@@ -3,7 +3,6 @@
 import numpy as np
 
 from skldos._validation import check_finite, check_option, check_shape
-from skldos.data import as_snapshots
 from skldos.plotting._axes import GUIDE, check_length, colors, new_axes
 from skldos.scoring import evaluate
 
@@ -80,8 +79,9 @@ class ParityDisplay:
         ----------
         estimator : estimator
             Fitted; predicts the LDOS on grids, or the DOS of atoms.
-        X : sequence of Snapshot
-            Snapshots with energies, temperature and number of electrons.
+        X : sequence of Snapshot, or Blocks
+            Snapshots with energies, temperature and number of electrons; or blocks made of
+            them, where the estimator takes blocks.
         y : sequence of array-like, optional
             True LDOS; None takes those of the snapshots.
         quantity : {"band_energy", "fermi_level"}, default="band_energy"
@@ -103,7 +103,7 @@ class ParityDisplay:
             The display, drawn.
         """
         check_option("quantity", quantity, tuple(QUANTITIES))
-        table = evaluate(estimator, as_snapshots(X), y, reference=reference)
+        table = evaluate(estimator, X, y, reference=reference)
         n = table["n_atoms"].to_numpy() if quantity == "band_energy" else 1
         if isinstance(hue, str):
             check_option("hue", hue, ("temperature",))

@@ -59,8 +59,8 @@ def test_displacements_have_the_spread_that_was_asked_for():
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"n_snapshots": 0}, ValueError, "n_snapshots must be >= 1, got 0"),
-        ({"n_snapshots": 1.5}, TypeError, "n_snapshots must be an integer"),
+        ({"n": 0}, ValueError, "n must be >= 1, got 0"),
+        ({"n": 1.5}, TypeError, "n must be an integer"),
         ({"displacement": -1}, ValueError, "displacement must be >= 0"),
         ({"grid_shape": (2, 2)}, ValueError, "grid_shape must be three"),
         ({"n_energies": 1}, ValueError, "n_energies must be >= 2"),
@@ -68,4 +68,4 @@ def test_displacements_have_the_spread_that_was_asked_for():
 )
 def test_wrong_arguments_are_named(arguments, error, message):
     with pytest.raises(error, match=message):
-        make_snapshots(**({"n_snapshots": 1} | arguments))
+        make_snapshots(**({"n": 1} | arguments))

@@ -40,6 +40,13 @@ def test_from_estimator_equals_from_predictions(model, snapshots):
     np.testing.assert_allclose(by_model.fermi_level_pred, table["fermi_level"])
 
 
+def test_from_estimator_takes_precomputed_blocks(model, snapshots):
+    by_blocks = DOSDisplay.from_estimator(model[-1], model[:-1].transform(snapshots))
+    by_snapshots = DOSDisplay.from_estimator(model, snapshots)
+    for name in ("dos_true", "dos_pred", "fermi_level_true", "fermi_level_pred"):
+        np.testing.assert_allclose(getattr(by_blocks, name), getattr(by_snapshots, name), 1e-6)
+
+
 def test_from_estimator_takes_targets_apart_from_the_snapshots(model, snapshots):
     doubled = [2 * snapshot.ldos for snapshot in snapshots]
     display = DOSDisplay.from_estimator(model, snapshots, doubled)

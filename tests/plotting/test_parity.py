@@ -56,6 +56,13 @@ def test_from_estimator_equals_from_predictions(model, snapshots, quantity, refe
     assert legend(by_model)[0].startswith("298 K: MAE")
 
 
+def test_from_estimator_takes_precomputed_blocks(model, snapshots):
+    by_blocks = ParityDisplay.from_estimator(model[-1], model[:-1].transform(snapshots))
+    by_snapshots = ParityDisplay.from_estimator(model, snapshots)
+    np.testing.assert_allclose(by_blocks.y_true, by_snapshots.y_true)
+    np.testing.assert_allclose(by_blocks.y_pred, by_snapshots.y_pred)
+
+
 def test_groups_of_a_hue_have_a_line_each():
     display = ParityDisplay.from_predictions(
         TRUE, PREDICTED, hue=[298, 298, 933, 933], hue_label="T (K)"
