@@ -29,11 +29,7 @@ def main(argv=None):
     int
         Exit status.
     """
-    import torch
-
     options = parse(argv)
-    # Batches are so small that further threads cost more than they give.
-    torch.set_num_threads(1)
     try:
         run(options)
     except (SkldosError, ValueError, OSError) as error:

@@ -68,6 +68,17 @@ def seeded(random_state, device):
         yield seed
 
 
+@contextmanager
+def torch_threads(n_threads):
+    """Let torch use at most `n_threads` on the CPU within the block; None changes nothing."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(before if n_threads is None else min(n_threads, before))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 class _StopTraining(Exception):  # noqa: N818 (an event, no error)
     """A callback asks for the end of the training."""
 

@@ -132,8 +132,8 @@ class SnapshotTransformer(BlockTransformerMixin, BaseEstimator, metaclass=ABCMet
         unknown = sorted(set(snapshot.atoms.symbols) - set(self.species_))
         if unknown:
             raise SnapshotError(
-                f"{unknown[0]} of {snapshot!r} is not among {self.species_}, the species that "
-                f"{type(self).__name__} was fitted for."
+                f"the species that {type(self).__name__} was fitted for must hold every element: "
+                f"{unknown[0]} of {snapshot!r} is not among {self.species_}."
             )
         if self._sites_on_grid:
             self._check_grid(snapshot)

@@ -9,7 +9,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from skorch.callbacks import EarlyStopping, EpochTimer, LRScheduler, PrintLog
 from torch.optim.lr_scheduler import CosineAnnealingLR, ReduceLROnPlateau
 
-from skldos._compat import SkorchRegressor, seeded
+from skldos._compat import SkorchRegressor, seeded, torch_threads
 from skldos._validation import check_device, check_option, check_scalar
 from skldos.data import Blocks, EnergyGrid, Snapshot, is_blocks
 from skldos.networks import Backpropagation
@@ -21,6 +21,10 @@ from skldos.regressors._split import split_units
 
 #: Rows that pass through the network at once in prediction.
 PREDICT_ROWS = 8192
+
+#: Inputs per batch below which one thread trains faster than several, which spend their time
+#: waiting for each other; on busy cores by far.
+SMALL_BATCH = 2**16
 
 #: The weight of the DOS that "auto" stands for: the best of 1, 10, 100, 1000 over three seeds on
 #: 32-atom aluminium, where ten times more or less changes little.
@@ -107,7 +111,9 @@ class BlockRegressor(SkorchRegressor):
                 # From the training data alone: the validation data must not be seen.
                 scaling = TargetScaling.learn(split.training.targets, self.target_scaling)
                 self.target_center_, self.target_scale_ = scaling.center, scaling.scale
-            self._train(split, reset=reset)
+            small = self.batch_size * self.n_features_in_ < SMALL_BATCH
+            with torch_threads(1 if small else None):
+                self._train(split, reset=reset)
         if split.dos_weight is not None:
             self._refit_output_layer(split.training, split.dos_weight)
         return self

@@ -132,6 +132,17 @@ def save_truncated(path):
     os.truncate(path, 500)
 
 
+def save_structured(path):
+    np.save(path, np.zeros(3, dtype=[("x", float), ("y", int)]))
+
+
+def save_damaged_header(path):
+    np.save(path, np.zeros((30, 4)))
+    content = bytearray(path.read_bytes())
+    content[20:60] = 40 * b"("
+    path.write_bytes(content)
+
+
 def save_half_a_header(path):
     np.save(path, np.zeros((30, 4)))
     os.truncate(path, 40)
@@ -143,6 +154,10 @@ def save_half_a_header(path):
         (save_objects, "pickled objects"),
         (save_fortran, "Fortran order, expected C order"),
         (save_truncated, r"truncated: shape \(30, 4\) of float64 needs \d+ bytes, got 500"),
+        (save_structured, r"holds \[\('x', .*, expected real numbers"),
+        (lambda path: np.save(path, np.zeros(3, complex)), "holds complex128, expected real"),
+        (lambda path: np.save(path, np.array(["a"])), "holds <U1, expected real"),
+        (save_damaged_header, "not a .npy file"),
         (save_half_a_header, "not a .npy file"),
         (lambda path: path.write_bytes(b"PK\x03\x04 a zip file"), "not a .npy file"),
         (lambda path: path.write_bytes(b""), "not a .npy file"),
@@ -164,9 +179,17 @@ def test_one_dimensional_fortran_order_is_c_order(tmp_path):
     np.testing.assert_array_equal(ArrayFile(path)[:], [0, 1, 2])
 
 
-def test_a_file_that_shrinks_later_is_named(file):
+def test_a_file_that_changes_later_is_named(file, array):
+    message = r"changed since its handle was made.*array.npy"
+    os.utime(file.path, ns=(1, 1))
+    with pytest.raises(FileFormatError, match=message):
+        file[1:2]
+    np.save(file.path, array[::-1, :2])
+    with pytest.raises(FileFormatError, match=message):
+        file[:]
+    np.testing.assert_array_equal(ArrayFile(file.path)[:], array[::-1, :2])
     os.truncate(file.path, 300)
-    with pytest.raises(FileFormatError, match=r"ends within rows 0 to 6 .*array.npy"):
+    with pytest.raises(FileFormatError, match=message):
         file[:]
 
 

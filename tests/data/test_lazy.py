@@ -32,6 +32,42 @@ def test_computed_arrays_compute_what_is_asked_for(array):
     assert (lazy.ndim, lazy.size, lazy.nbytes, len(lazy)) == (4, 120, 960, 5)
 
 
+KEYS = [
+    (0, 1),
+    (-2, 1),
+    (np.int64(3), 1),
+    ((0, 0, 0), 1),
+    ((-1, ..., 2), 1),
+    ((2, slice(None), [0, 1], [1, 2]), 1),
+    ((2, [0, 1], slice(None), [1, 2]), 1),
+    ((slice(1, 2), 0), 1),
+    ((slice(1, 3), [0, 2], ..., None), 2),
+    (slice(1, 4, 2), 3),
+    (slice(3, 0, -2), 3),
+    (slice(0, 0, 2), 0),
+]
+
+
+@pytest.mark.parametrize(("key", "n_rows"), KEYS, ids=str)
+def test_only_the_rows_of_the_key_are_read(key, n_rows, array):
+    asked = []
+
+    def rows(start, stop):
+        asked.append(stop - start)
+        return array[start:stop]
+
+    lazy = ComputedArray(rows, array.shape, array.dtype)
+    np.testing.assert_array_equal(lazy[key], array[key], strict=True)
+    assert asked == [n_rows]
+
+
+def test_iteration_ends_and_indices_have_bounds(lazy, array):
+    np.testing.assert_array_equal(list(lazy), array)
+    for key in (5, -6, (5, 0)):
+        with pytest.raises(IndexError, match="out of bounds for axis 0 with size 5"):
+            lazy[key]
+
+
 def test_every_range_of_joined_rows(array, lazy):
     rows, expected = as_rows(lazy), array.reshape(-1, 4)
     assert isinstance(rows, LazyArray)

@@ -6,6 +6,7 @@ from ase import Atoms
 from ase.build import bulk, molecule
 
 from skldos import ArrayFile, EnergyGrid, Snapshot
+from skldos.data import ComputedArray
 from skldos.exceptions import SnapshotError
 
 ALUMINIUM = bulk("Al", cubic=True)
@@ -94,6 +95,23 @@ def test_parts_that_do_not_fit_are_named(changes, error, message):
 def test_atoms_without_a_periodic_cell_are_refused(atoms, error, message):
     with pytest.raises(error, match=message):
         Snapshot(atoms)
+
+
+def test_snapshots_keep_their_own_atoms():
+    atoms = ALUMINIUM.copy()
+    trajectory = []
+    for _ in range(3):
+        atoms.positions += 0.1
+        trajectory.append(Snapshot(atoms))
+    shifts = [(s.atoms.positions - ALUMINIUM.positions).mean() for s in trajectory]
+    np.testing.assert_allclose(shifts, [0.1, 0.2, 0.3])
+
+
+@pytest.mark.parametrize("dtype", [complex, bool, [("x", float)]], ids=str)
+def test_lazy_fields_hold_real_numbers(dtype):
+    lazy = ComputedArray(None, LDOS.shape, dtype)
+    with pytest.raises(SnapshotError, match="ldos must hold real numbers, got dtype"):
+        make(ldos=lazy)
 
 
 def test_nan_in_a_file_is_found_when_it_is_read(tmp_path):

@@ -77,6 +77,7 @@ def test_bare_atoms_become_snapshots():
         (Snapshot(bulk("Al")), "a single Snapshot"),
         ("Al", "got str"),
         (3, "got int"),
+        ((atoms for atoms in [bulk("Al")]), r"got generator, which .* SnapshotList\(X\)"),
         (np.zeros((4, 2)), r"got ndarray of shape \(2,\) at position 0"),
         ([bulk("Al"), None], "got NoneType at position 1"),
     ],
@@ -91,6 +92,12 @@ def test_lists_add_up_and_compare(snapshots):
     longer = snapshots[:2] + snapshots[2:3]
     assert longer + SnapshotList([bulk("Al")]) != snapshots[:4]
     assert snapshots != [1]
+    nothing = []
+    assert snapshots + nothing == SnapshotList() + snapshots == snapshots
+
+
+def test_a_list_may_be_made_of_a_generator(snapshots):
+    assert SnapshotList(snapshot for snapshot in snapshots) == snapshots
 
 
 def test_repr_is_short(snapshots):

@@ -198,3 +198,15 @@ def test_the_index_is_plain_json(snapshots, tmp_path):
     record = json.loads((snapshots[:1].save(tmp_path) / INDEX).read_text())["snapshots"][0]
     assert record["temperature"] == 298.0
     assert record["numbers"] == [13, 13, 13, 13]
+
+
+def test_of_the_atoms_numbers_positions_and_cell_are_kept(tmp_path):
+    atoms = bulk("Al", cubic=True)
+    atoms.set_tags([1, 2, 3, 4])
+    atoms.info["name"] = "crystal"
+    SnapshotList([atoms]).save(tmp_path)
+    loaded = SnapshotList.load(tmp_path)[0].atoms
+    for name in ("numbers", "positions", "cell"):
+        np.testing.assert_array_equal(getattr(loaded, name), getattr(atoms, name))
+    assert not loaded.get_tags().any()
+    assert not loaded.info

@@ -252,3 +252,24 @@ def test_wrong_blocks_are_named(X, message):
 def test_blocks_of_another_width_are_named(blocks):
     with pytest.raises(ValueError, match="3 features, but StandardScaler is expecting 4"):
         RowWise(StandardScaler()).fit(blocks).transform([np.zeros((2, 3))])
+
+
+@pytest.mark.parametrize("kind", ["snapshots", "list", "atoms", "one"])
+def test_snapshots_need_a_transformer_before_it(kind, snapshots):
+    X = {
+        "snapshots": snapshots,
+        "list": list(snapshots),
+        "atoms": [s.atoms for s in snapshots],
+        "one": snapshots[0],
+    }[kind]
+    with pytest.raises(TypeError, match=r"takes blocks of rows, got \w+: put .* before it"):
+        RowWise(StandardScaler()).fit(X)
+
+
+def test_subclasses_keep_their_blocks(blocks):
+    class Scaled(RowWise):
+        def transform(self, X):
+            return super().transform(X)
+
+    frames = Scaled(StandardScaler()).set_output(transform="pandas").fit(blocks).transform(blocks)
+    assert [frame.shape for frame in frames] == [block.shape for block in blocks]

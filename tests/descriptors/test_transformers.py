@@ -2,6 +2,8 @@
 
 import os
 import pickle
+import time
+from pathlib import Path
 
 import joblib
 import numpy as np
@@ -26,7 +28,7 @@ from skldos import (
 )
 from skldos.data import Blocks, LazyArray
 from skldos.descriptors import _base
-from skldos.exceptions import FileFormatError, SnapshotError
+from skldos.exceptions import SnapshotError
 
 TRANSFORMERS = [
     GridSNAPTransformer(twojmax=2, n_jobs=1),
@@ -131,10 +133,37 @@ def test_bare_atoms_with_a_grid_of_the_transformer(transformer, snapshots):
     assert_same_blocks(blocks, clone(transformer).fit_transform(snapshots[:2]))
 
 
+def without_fields(snapshots):
+    return SnapshotList([s.replace(ldos=None, density=None) for s in snapshots])
+
+
 @grid_transformers
 def test_the_grid_of_the_transformer_comes_first(transformer, snapshots):
     transformer = clone(transformer).set_params(grid_shape=(2, 1, 3))
-    assert transformer.fit_transform(snapshots[:1])[0].shape[0] == 6
+    bare = without_fields(snapshots[:1])
+    assert bare[0].grid_shape == (4, 4, 4)
+    assert transformer.fit_transform(bare)[0].shape[0] == 6
+
+
+@grid_transformers
+def test_the_grid_of_a_field_must_be_that_of_the_transformer(transformer, snapshots):
+    transformer = clone(transformer).set_params(grid_shape=[4, 4, 4]).fit(snapshots)
+    transformer.set_params(grid_shape=(4, 2, 8))
+    for wrong, field in ((snapshots, "ldos"), ([snapshots[0].replace(ldos=None)], "density")):
+        message = rf"grid_shape .* must be \(4, 4, 4\), that of the {field} .* got \(4, 2, 8\)"
+        for method in (transformer.fit, transformer.transform, transformer.transform_lazy):
+            with pytest.raises(SnapshotError, match=message):
+                method(wrong)
+
+
+@grid_transformers
+@pytest.mark.parametrize("method", ["transform", "transform_lazy"])
+def test_blocks_know_the_grid_that_was_used(transformer, method, snapshots):
+    transformer = clone(transformer).set_params(grid_shape=[2, 1, 3])
+    given = [snapshots[0].atoms, *without_fields(snapshots[1:2])]
+    made_of = getattr(transformer.fit(given), method)(given).snapshots
+    assert [s.grid_shape for s in made_of] == [(2, 1, 3)] * 2
+    assert made_of[1].temperature == snapshots[1].temperature
 
 
 @grid_transformers
@@ -166,6 +195,28 @@ def test_wrong_x_is_named(transformer, X, error, message, snapshots):
         clone(transformer).fit(X)
     with pytest.raises(error, match=message):
         clone(transformer).fit(snapshots).transform(X)
+
+
+@every_transformer
+def test_new_elements_are_refused(transformer, snapshots):
+    beryllium = Snapshot(bulk("Be"), grid_shape=(2, 2, 2))
+    fitted = clone(transformer).fit(snapshots)
+    for method in (fitted.transform, fitted.transform_lazy):
+        with pytest.raises(SnapshotError, match=r"Be of Snapshot.* is not among \['Al'\]"):
+            method([beryllium])
+
+
+@pytest.mark.parametrize(
+    ("transformer", "change"),
+    [(TRANSFORMERS[0], {"twojmax": 4}), (TRANSFORMERS[2], {"n_max": 3})],
+    ids=["SNAP", "SOAP"],
+)
+def test_parameters_that_changed_since_fit_are_named(transformer, change, snapshots):
+    changed = clone(transformer).fit(snapshots).set_params(**change)
+    message = r"parameters of \w+ changed since fit: .* call fit again"
+    for method in ("transform", "transform_lazy", "get_feature_names_out"):
+        with pytest.raises(ValueError, match=message):
+            getattr(changed, method)(snapshots)
 
 
 # -------------------------------------------------------------------- rules of scikit-learn
@@ -332,9 +383,10 @@ CHANGES = [
 def test_every_parameter_that_matters_makes_another_block(change, snapshots, tmp_path):
     transformer = clone(TRANSFORMERS[0]).set_params(memory=tmp_path)
     before = transformer.fit_transform(snapshots[:1])
-    after = transformer.set_params(**change).fit_transform(snapshots[:1])
+    bare = without_fields(snapshots[:1])
+    after = transformer.set_params(**change).fit_transform(bare)
     assert after[0].path != before[0].path
-    expected = clone(transformer).set_params(memory=None).fit_transform(snapshots[:1])
+    expected = clone(transformer).set_params(memory=None).fit_transform(bare)
     assert_same_blocks(after, expected)
     assert expected[0].dtype == after[0].dtype
 
@@ -351,8 +403,10 @@ def test_parameters_that_do_not_matter_find_the_block(change, snapshots, tmp_pat
 
 
 def test_atoms_that_moved_make_another_block(snapshots, tmp_path):
-    transformer = clone(TRANSFORMERS[0]).set_params(memory=tmp_path).fit(snapshots)
+    transformer = clone(TRANSFORMERS[0]).set_params(memory=tmp_path, weights={"Al": 1, "Mg": 1})
     atoms = snapshots[0].atoms.copy()
+    magnesium = bulk("Mg")
+    transformer.fit([snapshots[0], Snapshot(magnesium, grid_shape=(2, 2, 2))])
     paths = [transformer.transform([snapshots[0]])[0].path]
     atoms.positions[0, 0] += 1e-6
     paths.append(transformer.transform([Snapshot(atoms, grid_shape=(4, 4, 4))])[0].path)
@@ -426,12 +480,61 @@ def test_an_interrupt_leaves_nothing(snapshots, tmp_path, monkeypatch):
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
-def test_a_damaged_block_is_named(snapshots, tmp_path):
+def other_text(path):
+    content = bytearray(path.read_bytes())
+    content[20:60] = 40 * b"("
+    path.write_bytes(content)
+
+
+DAMAGES = {
+    "truncated": lambda path: os.truncate(path, 200),
+    "empty": lambda path: os.truncate(path, 0),
+    "header": other_text,
+    "shape": lambda path: np.save(path, np.zeros((64, 4))),
+    "dtype": lambda path: np.save(path, np.zeros((64, 5), dtype=np.int64)),
+    "complex": lambda path: np.save(path, np.zeros((64, 5), dtype=complex)),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_block_is_computed_again(damage, snapshots, tmp_path, calls):
     transformer = clone(TRANSFORMERS[0]).set_params(memory=tmp_path)
     path = transformer.fit_transform(snapshots[:1])[0].path
-    os.truncate(path, 200)
-    with pytest.raises(FileFormatError, match=path.name):
-        transformer.transform(snapshots[:1])
+    damage(path)
+    expected = clone(TRANSFORMERS[0]).fit_transform(snapshots[:1])
+    calls.clear()
+    assert_same_blocks(transformer.transform(snapshots[:1]), expected)
+    n_calls = len(calls)
+    assert n_calls > 0
+    assert_same_blocks(transformer.transform(snapshots[:1]), expected)
+    assert len(calls) == n_calls
+
+
+def test_files_of_processes_that_were_killed_are_removed(snapshots, tmp_path):
+    folder = tmp_path / "skldos-blocks"
+    folder.mkdir()
+    for name, age in (("old", 25 * 3600), ("new", 23 * 3600)):
+        (folder / f"{name}.partial").write_bytes(b"half a block")
+        os.utime(folder / f"{name}.partial", times=(time.time() - age,) * 2)
+    clone(TRANSFORMERS[0]).set_params(memory=tmp_path).fit_transform(snapshots[:1])
+    assert [path.name for path in folder.glob("*.partial")] == ["new.partial"]
+
+
+@every_transformer
+@pytest.mark.parametrize("method", ["transform", "transform_lazy"])
+def test_a_folder_that_cannot_be_made_does_without(
+    transformer, method, snapshots, tmp_path, monkeypatch
+):
+    def read_only(path, *args, **kwargs):
+        raise OSError(30, "Read-only file system", str(path))
+
+    monkeypatch.setattr(Path, "mkdir", read_only)
+    elsewhere = clone(transformer).set_params(memory=tmp_path / "elsewhere").fit(snapshots)
+    with pytest.warns(UserWarning, match=r"memory cannot be written.*elsewhere") as caught:
+        blocks = getattr(elsewhere, method)(snapshots)
+    assert len(caught) == 1
+    assert_same_blocks(blocks, clone(transformer).fit_transform(snapshots), rtol=1e-10, atol=1e-12)
+    assert all(isinstance(block, LazyArray) == (method == "transform_lazy") for block in blocks)
 
 
 def test_memory_that_is_no_folder_is_named(snapshots, tmp_path):
@@ -443,17 +546,19 @@ def test_memory_that_is_no_folder_is_named(snapshots, tmp_path):
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_read_only_folder_is_named(snapshots, tmp_path):
+def test_a_read_only_folder_is_read_and_else_done_without(snapshots, tmp_path):
     transformer = clone(TRANSFORMERS[0]).set_params(memory=tmp_path)
     transformer.fit_transform(snapshots[:1])
     folder = tmp_path / "skldos-blocks"
     folder.chmod(0o555)
     try:
         transformer.transform(snapshots[:1])  # reading is fine
-        with pytest.raises(PermissionError, match="skldos-blocks"):
-            transformer.transform(snapshots[1:2])
+        with pytest.warns(UserWarning, match="skldos-blocks"):
+            blocks = transformer.transform(snapshots[:2])
     finally:
         folder.chmod(0o755)
+    assert isinstance(blocks[0], ArrayFile)
+    assert_same_blocks(blocks, clone(TRANSFORMERS[0]).fit_transform(snapshots[:2]))
 
 
 # -------------------------------------------------------------------- parameters of SNAP
@@ -475,6 +580,10 @@ def test_a_read_only_folder_is_named(snapshots, tmp_path):
         ({"weights": [1.0]}, TypeError, "weights must be a mapping .* got list"),
         ({"weights": {"Be": 1.0}}, SnapshotError, r"Al of Snapshot.* is missing among \['Be'\]"),
         ({"weights": {}}, SnapshotError, "Al of Snapshot.* is missing"),
+        ({"device": "gpu"}, ValueError, "device must be .* one of 'cpu'.*; got 'gpu'"),
+        ({"device": None}, ValueError, "device must be .*; got None"),
+        ({"n_jobs": "2"}, TypeError, "n_jobs must be an integer, got '2'"),
+        ({"n_jobs": 0}, ValueError, "n_jobs must be .* got 0"),
     ],
 )
 @pytest.mark.parametrize("kind", [GridSNAPTransformer, AtomSNAPTransformer])
@@ -483,12 +592,15 @@ def test_wrong_parameters_are_named_in_fit(kind, params, error, message, snapsho
         kind(**params).fit(snapshots)
 
 
-def test_new_elements_need_a_weight(snapshots):
+def test_several_elements_need_weights():
+    alloy = SnapshotList([bulk("Al"), bulk("Be")])
     transformer = GridSNAPTransformer(twojmax=2, grid_shape=(2, 2, 2), weights={"Al": 1.0})
     with pytest.raises(SnapshotError, match="Be of"):
-        transformer.fit(snapshots).transform([bulk("Be")])
-    transformer.set_params(weights=None).fit(SnapshotList([bulk("Al"), bulk("Be")]))
+        transformer.fit(alloy)
+    with pytest.warns(UserWarning, match="Al and Be look alike .* parameter weights"):
+        transformer.set_params(weights=None).fit(alloy)
     assert transformer.species_ == ["Al", "Be"]
+    transformer.set_params(weights={"Al": 1.0, "Be": 1.0}).fit(alloy)
 
 
 @pytest.mark.parametrize("kind", [GridSNAPTransformer, AtomSNAPTransformer])

@@ -383,3 +383,22 @@ def test_verbose(blocks, targets, make, capsys):
 def test_device_that_is_not_there_is_named(blocks, targets, make, device):
     with pytest.raises(ValueError, match="device must be a device that torch finds .*'cpu'"):
         make(device=device).fit(blocks, targets)
+
+
+def test_small_batches_train_on_one_thread(blocks, targets, make):
+    seen = []
+
+    class Threads(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            seen.append(torch.get_num_threads())
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        make(callbacks=[Threads()]).fit(blocks, targets)
+        make(callbacks=[Threads()], batch_size=2**16).fit(blocks, targets)
+        assert set(seen[: len(seen) // 2]) == {1}
+        assert set(seen[len(seen) // 2 :]) == {2}
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
