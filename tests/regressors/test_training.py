@@ -381,7 +381,7 @@ def test_verbose(blocks, targets, make, capsys):
 
 @pytest.mark.parametrize("device", ["gpu", None])
 def test_device_that_is_not_there_is_named(blocks, targets, make, device):
-    with pytest.raises(ValueError, match="device must be a device that torch finds .*'cpu'"):
+    with pytest.raises(ValueError, match=r"device must be a device that torch finds .*'cpu'"):
         make(device=device).fit(blocks, targets)
 
 
