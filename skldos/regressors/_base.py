@@ -11,10 +11,11 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, ReduceLROnPlateau
 
 from skldos._compat import SkorchRegressor, seeded, torch_threads
 from skldos._validation import check_device, check_option, check_scalar
-from skldos.data import Blocks, EnergyGrid, Snapshot, is_blocks
+from skldos.data import Blocks, Snapshot, is_blocks
 from skldos.networks import Backpropagation
 from skldos.regressors._batches import BlockDataset, RowBatches, RowDataset
 from skldos.regressors._callbacks import EpochBar
+from skldos.regressors._checks import checked_dataset, common_energies
 from skldos.regressors._output_layer import fit_output_layer, output_layer
 from skldos.regressors._scaling import TargetScaling
 from skldos.regressors._split import split_units
@@ -151,6 +152,8 @@ class BlockRegressor(SkorchRegressor):
                 f"{type(self).__name__} takes blocks of descriptors, got snapshots: put a "
                 "transformer such as GridSNAPTransformer before it, in a pipeline."
             )
+        if reset:
+            self.energies_ = None
         if is_blocks(X):
             dataset = self._check_blocks(X, y, reset=reset)
             n_outputs = dataset.targets[0].shape[1]
@@ -173,37 +176,17 @@ class BlockRegressor(SkorchRegressor):
         return dataset
 
     def _check_blocks(self, X, y, *, reset):
-        name = type(self).__name__
+        snapshots = getattr(X, "snapshots", None)
         if y is None:
-            snapshots = getattr(X, "snapshots", None)
             if snapshots is None:
                 raise ValueError(
-                    f"{name}.fit needs targets: pass y, or blocks that a transformer made of "
-                    "snapshots that carry them."
+                    f"{type(self).__name__}.fit needs targets: pass y, or blocks that a "
+                    "transformer made of snapshots that carry them."
                 )
             y = self.block_targets(snapshots)
-        if len(X) == 0:
-            raise ValueError("X must hold at least one block, got none.")
-        if len(y) != len(X):
-            raise ValueError(f"X has {len(X)} blocks, but y has {len(y)}; they must match.")
-        for i, target in enumerate(y):
-            _check_target(f"y[{i}]", target)
-        dataset = BlockDataset(X, y)
-        n_features, n_outputs = dataset.inputs[0].shape[1], dataset.targets[0].shape[1]
-        for i, (block, target) in enumerate(zip(dataset.inputs, dataset.targets, strict=True)):
-            if block.shape[0] == 0:
-                raise ValueError(f"X[{i}] has no rows; every block must have at least one.")
-            if block.shape[0] != target.shape[0]:
-                raise ValueError(
-                    f"X[{i}] has {block.shape[0]} sites, but y[{i}] has {target.shape[0]} rows."
-                )
-            if block.shape[1] != n_features or target.shape[1] != n_outputs:
-                raise ValueError(
-                    f"all blocks must have {n_features} features and {n_outputs} outputs as the "
-                    f"first has, got {block.shape[1]} and {target.shape[1]} in block {i}."
-                )
-        self._check_n_features(n_features, reset=reset)
-        self._check_energies(getattr(X, "snapshots", None), reset=reset)
+        dataset = checked_dataset(X, y)
+        self._check_n_features(dataset.inputs[0].shape[1], reset=reset)
+        self.energies_ = common_energies(snapshots, self.energies_)
         if reset:
             self.__dict__.pop("feature_names_in_", None)
             self.target_dtype_, self.target_ndim_ = "<f4", 2
@@ -233,21 +216,6 @@ class BlockRegressor(SkorchRegressor):
             self.get_iterator(dataset.take([i]), training=False) for i in range(len(dataset))
         )
         fit_output_layer(self.module_, one_by_one, weight)
-
-    def _check_energies(self, snapshots, *, reset):
-        """Note the energies of the outputs, which must be those of all snapshots."""
-        if reset:
-            self.energies_ = None
-        for snapshot in snapshots or ():
-            if snapshot.energies is None:
-                continue
-            if self.energies_ is None:
-                self.energies_ = snapshot.energies
-            elif not np.array_equal(self.energies_, snapshot.energies):
-                raise ValueError(
-                    "all snapshots must have the same energies: "
-                    f"{EnergyGrid(self.energies_)!r} and {snapshot.energy_grid!r} differ."
-                )
 
     def _check_n_features(self, n_features, *, reset):
         if reset:
@@ -436,17 +404,6 @@ class _Split:
 def _unpack(X, y=None):
     """Return blocks and targets of a dataset, which skorch's EpochScoring passes; else X and y."""
     return (Blocks(X.inputs), X.targets) if isinstance(X, BlockDataset) else (X, y)
-
-
-def _check_target(name, target):
-    """Raise an error unless `target` has rows of numbers."""
-    shape, dtype = getattr(target, "shape", None), getattr(target, "dtype", np.dtype(float))
-    if target is None or (shape is not None and len(shape) < 2) or dtype.kind not in "fiu":
-        got = type(target).__name__ if shape is None else f"shape {tuple(shape)} of {dtype}"
-        raise ValueError(
-            f"{name} must have shape (n_sites, n_outputs) or (n_x, n_y, n_z, n_outputs) and hold "
-            f"numbers, got {got}."
-        )
 
 
 def _silent(text):
