@@ -3,7 +3,7 @@
 from skldos.data.array_file import ArrayFile
 from skldos.data.blocks import Blocks, is_blocks
 from skldos.data.energy_grid import EnergyGrid
-from skldos.data.lazy import ComputedArray, LazyArray, as_rows, iter_slices
+from skldos.data.lazy import ComputedArray, LazyArray, as_rows, iter_slices, sum_rows
 from skldos.data.snapshot import Snapshot
 from skldos.data.snapshot_list import SnapshotList, as_snapshots
 
@@ -19,4 +19,5 @@ __all__ = [
     "as_snapshots",
     "is_blocks",
     "iter_slices",
+    "sum_rows",
 ]

@@ -149,3 +149,18 @@ def iter_slices(array, max_bytes=SLICE_BYTES):
     step = max(1, max_bytes // row_bytes)
     for start in range(0, n_rows, step):
         yield array[start : min(start + step, n_rows)]
+
+
+def sum_rows(array):
+    """Return the sum over all axes but the last, in double precision and slice by slice.
+
+    Examples
+    --------
+    >>> sum_rows(np.ones((2, 3, 4, 5), dtype=np.float32))
+    array([24., 24., 24., 24., 24.])
+    """
+    rows = as_rows(array)
+    total = np.zeros(rows.shape[1])
+    for part in iter_slices(rows):
+        total += part.sum(axis=0, dtype=float)
+    return total

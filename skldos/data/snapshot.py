@@ -7,7 +7,7 @@ from ase import Atoms
 
 from skldos._validation import check_finite, check_scalar, check_shape
 from skldos.data.energy_grid import EnergyGrid
-from skldos.data.lazy import LazyArray, as_rows, iter_slices
+from skldos.data.lazy import LazyArray, sum_rows
 from skldos.exceptions import SnapshotError
 from skldos.geometry import check_grid_shape
 
@@ -118,9 +118,7 @@ class Snapshot:
         The LDOS is read in slices and summed in double precision.
         """
         self.require("ldos")
-        total = np.zeros(self.ldos.shape[-1])
-        for rows in iter_slices(as_rows(self.ldos)):
-            total += rows.sum(axis=0, dtype=float)
+        total = sum_rows(self.ldos)
         if not np.isfinite(total).all():
             raise SnapshotError(f"the LDOS of {self!r} holds NaN or infinite values.")
         return total * self.voxel_volume

@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.pipeline import Pipeline
 
-from skldos.data import Blocks, EnergyGrid, as_rows, as_snapshots, iter_slices
+from skldos.data import Blocks, EnergyGrid, as_rows, as_snapshots, sum_rows
 from skldos.exceptions import ScoringError
 
 
@@ -78,11 +78,7 @@ def dos_of_block(block, snapshot):
 
     Which it is shows in its number of rows.
     """
-    rows = as_rows(block)
-    total = np.zeros(rows.shape[1])
-    for part in iter_slices(rows):
-        total += part.sum(axis=0, dtype=float)
-    return _checked(total, rows.shape[0], snapshot)
+    return _checked(sum_rows(block), as_rows(block).shape[0], snapshot)
 
 
 def _streamed_dos(estimator, regressor, X, snapshot):
