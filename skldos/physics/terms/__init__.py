@@ -1,0 +1,1 @@
+"""Terms of the total energy, one module each."""
