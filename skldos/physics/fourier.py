@@ -1,7 +1,7 @@
 r"""Plane waves of a periodic cell: wave vectors of an FFT grid, and the sphere of a cutoff.
 
 A real field on a grid is :math:`f(r) = \sum_G f_G e^{i G \cdot r}`, with :math:`f_G` from
-``torch.fft.rfftn(f, dim=(-3, -2, -1), norm="forward")``: of each pair *G*, *-G* only one is kept, so
+``torch.fft.rfftn(f, dim=GRID_AXES, norm="forward")``: of each pair *G*, *-G* only one is kept, so
 that sums over *G* weigh with :func:`pair_weights`. Everything is differentiable with respect to
 the cell.
 """
@@ -99,4 +99,5 @@ def in_sphere(G, cutoff):
     if cutoff is None:
         return torch.ones_like(G2, dtype=torch.bool)
     # ħ²/2m is 1 Ry bohr²; a hair of slack, so that a shell on the sphere is not torn by rounding.
-    return G2 * (RYDBERG * BOHR**2) <= cutoff * (1 + 1e-9)
+    energy = RYDBERG * BOHR**2 * G2
+    return energy <= cutoff * (1 + 1e-9)
