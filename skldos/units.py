@@ -19,3 +19,5 @@ HARTREE = 27.211386245988
 RYDBERG = HARTREE / 2
 #: Bohr radius in Å.
 BOHR = 0.529177210903
+#: Coulomb constant e²/4πε₀ in eV Å.
+COULOMB = HARTREE * BOHR

@@ -12,11 +12,18 @@ The LDOS d(r, E), in 1/(eV Å³) with the spin factor included, gives
 - the entropy term -TS, a negative energy that is added: :func:`entropy`;
 - the electron density :math:`n(r) = \int f\,d(r, E)\,dE`: :func:`density`;
 
-and with them the total free energy, in the bookkeeping of Quantum ESPRESSO's pw.x,
+and with them, in the bookkeeping of Quantum ESPRESSO's pw.x, the total free energy
 
 .. math::
 
     A = E_\mathrm{band} - \int n\,(v_H + v_{xc})\,dr + E_H + E_{xc} + E_\mathrm{Ewald} - TS
+
+term by term: :func:`total_energy`. The terms that the density and the ions determine can be had one
+by one: :func:`hartree`, :func:`exchange_correlation`, :func:`ewald`, and the charge of the
+pseudo-cores, :func:`core_charge`, for which a :class:`Pseudopotential` stands.
+:func:`total_energy_response` gives the derivatives of A, of which forces are made.
+
+The broadening with which an LDOS was made biases all of them; :func:`sharpening_matrix` undoes it.
 
 A band energy is worth what its Fermi level is: take μ from the same DOS, at the exact number of
 electrons. All integrals over E are the exact ones of a DOS that is linear between its energies;
@@ -27,8 +34,13 @@ from skldos.physics.density import density
 from skldos.physics.dos import band_energy, dos_from_ldos, entropy, n_electrons
 from skldos.physics.fermi import fermi_level
 from skldos.physics.polylog import polylog
+from skldos.physics.pseudopotential import Pseudopotential
 from skldos.physics.quadrature import integration_weights
+from skldos.physics.response import Response, total_energy_response
+from skldos.physics.sharpening import sharpening_matrix
 from skldos.physics.smearing import broadening, entropy_density, occupation
+from skldos.physics.terms import core_charge, ewald, exchange_correlation, hartree, low_pass
+from skldos.physics.total_energy import TotalEnergy, total_energy
 
 __all__ = [
     "occupation",
@@ -37,9 +49,20 @@ __all__ = [
     "polylog",
     "integration_weights",
     "dos_from_ldos",
+    "sharpening_matrix",
     "fermi_level",
     "n_electrons",
     "band_energy",
     "entropy",
     "density",
+    "low_pass",
+    "hartree",
+    "exchange_correlation",
+    "core_charge",
+    "ewald",
+    "Pseudopotential",
+    "TotalEnergy",
+    "total_energy",
+    "Response",
+    "total_energy_response",
 ]

@@ -1,0 +1,90 @@
+"""All pairs of atoms within a cutoff, periodic images included, each pair once."""
+
+import numpy as np
+
+from skldos.geometry._compiled import compiled
+from skldos.geometry.neighbors import search_range
+
+
+@compiled
+def _scan_pairs(positions, bins, start, stop, fill, first, second, shifts):
+    """Count the pairs of the atoms from `start` to `stop`, and write them if `fill`."""
+    home, low, high = np.empty(3), np.empty(3, dtype=np.int64), np.empty(3, dtype=np.int64)
+    turns = np.zeros(3, dtype=np.int64)
+    x, y, z = bins.images[0], bins.images[1], bins.images[2]
+    cutoff2 = bins.cutoff * bins.cutoff
+    n = 0
+    for i in range(start, stop):
+        search_range(positions[i], bins, home, low, high)
+        for bx in range(low[0], high[0] + 1):
+            for by in range(low[1], high[1] + 1):
+                row = (bx * bins.shape[1] + by) * bins.shape[2]
+                for k in range(bins.first[row + low[2]], bins.first[row + high[2] + 1]):
+                    j = bins.atoms[k]
+                    if j < i:
+                        continue
+                    dx, dy, dz = x[k] - home[0], y[k] - home[1], z[k] - home[2]
+                    if not dx * dx + dy * dy + dz * dz < cutoff2:
+                        continue
+                    if fill or i == j:
+                        # The displacement is positions[j] - positions[i] + turns @ cell.
+                        dx += positions[i, 0] - positions[j, 0]
+                        dy += positions[i, 1] - positions[j, 1]
+                        dz += positions[i, 2] - positions[j, 2]
+                        for a in range(3):
+                            turns[a] = round(
+                                dx * bins.inverse[0, a]
+                                + dy * bins.inverse[1, a]
+                                + dz * bins.inverse[2, a]
+                            )
+                    if i == j:
+                        # Of an atom and its own images, one of each two opposite ones.
+                        lead = turns[0] if turns[0] != 0 else turns[1]
+                        lead = lead if lead != 0 else turns[2]
+                        if lead <= 0:
+                            continue
+                    if fill:
+                        first[n], second[n] = i, j
+                        shifts[n, 0], shifts[n, 1], shifts[n, 2] = turns[0], turns[1], turns[2]
+                    n += 1
+    return n
+
+
+def find_pairs(positions, bins, start=0, stop=None):
+    """List the pairs of atoms within the cutoff, each once, images and coinciding atoms included.
+
+    The time grows with the number of pairs. Atoms are taken in blocks where the whole list
+    would be too long to keep.
+
+    Parameters
+    ----------
+    positions : ndarray of shape (n_atoms, 3)
+        Cartesian, in Å; those that `bins` was made of.
+    bins : NeighborBins
+        From :func:`skldos.geometry.bin_neighbors`.
+    start, stop : int, optional
+        Only pairs whose first atom is in this range; by default all.
+
+    Returns
+    -------
+    first, second : ndarray of shape (n_pairs,)
+        Indices of the atoms; ``first <= second``, equal for an atom and its own image.
+    shifts : ndarray of shape (n_pairs, 3)
+        Integers; the displacement is ``positions[second] + shifts @ cell - positions[first]``.
+
+    Examples
+    --------
+    >>> from skldos.geometry import bin_neighbors
+    >>> positions = np.array([[0.0, 0, 0], [0, 0, 1.5]])
+    >>> first, second, shifts = find_pairs(positions, bin_neighbors(positions, 4 * np.eye(3), 2.6))
+    >>> first, second, shifts.tolist()
+    (array([0, 0]), array([1, 1]), [[0, 0, -1], [0, 0, 0]])
+    """
+    positions = np.ascontiguousarray(positions, dtype=np.float64)
+    stop = len(positions) if stop is None else stop
+    indices, triples = np.empty(0, dtype=np.int64), np.empty((0, 3), dtype=np.int64)
+    n_pairs = _scan_pairs(positions, bins, start, stop, False, indices, indices, triples)
+    first, second = np.empty(n_pairs, dtype=np.int64), np.empty(n_pairs, dtype=np.int64)
+    shifts = np.empty((n_pairs, 3), dtype=np.int64)
+    _scan_pairs(positions, bins, start, stop, True, first, second, shifts)
+    return first, second, shifts

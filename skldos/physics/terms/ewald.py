@@ -1,0 +1,265 @@
+r"""Electrostatic energy of point charges in a periodic cell, by Ewald's summation.
+
+.. math::
+    E = \frac{e^2}{4\pi\varepsilon_0} \Big[ \frac12 \sum_{ijn}{}' q_i q_j
+        \frac{\operatorname{erfc}(\alpha r_{ijn})}{r_{ijn}}
+      + \frac{2\pi}{\Omega} \sum_{G \ne 0} \frac{e^{-G^2/4\alpha^2}}{G^2} |S(G)|^2
+      - \frac{\alpha}{\sqrt\pi} \sum_i q_i^2 - \frac{\pi Q^2}{2 \Omega \alpha^2} \Big]
+
+The last term is that of the uniform background which neutralises a total charge *Q*. Nothing
+depends on the splitting α but the cost, which is least
+
+- with all waves summed exactly (``"direct"``) for :math:`\alpha \propto (N/\Omega^2)^{1/6}`,
+  and grows as :math:`N^{3/2}`,
+- with the structure factors of a particle mesh (``"mesh"``) for
+  :math:`\alpha \propto (N/\Omega)^{1/3}`, and grows as :math:`N \log N`.
+
+The machinery is skldos's own because torch-pme, whose splines have up to seven points, takes forty
+times as large a mesh for a relative 1e-11 (128³ against 36³ points for 256 atoms of aluminium),
+and would be one more dependency.
+"""
+
+import math
+
+import numpy as np
+import torch
+from scipy.fft import next_fast_len
+
+from skldos._validation import check_finite, check_option, check_scalar, check_shape
+from skldos.geometry import bin_neighbors, check_cell
+from skldos.geometry.pairs import find_pairs
+from skldos.physics._arrays import same_kind_out
+from skldos.physics.fourier import pair_weights
+from skldos.physics.terms.particle_mesh import (
+    PIECE,
+    map_blocks,
+    mesh_structure_factors,
+    phases,
+)
+from skldos.units import COULOMB
+
+METHODS = ("auto", "direct", "mesh")
+#: Two nuclei are never this close, in Å.
+CLOSEST = 0.01
+#: Both sums end where their Gaussian has fallen to exp(-REACH²): 1e-17, and 1e-13 with a mesh,
+#: whose own error is larger.
+REACH_DIRECT, REACH_MESH = 6.2, 5.5
+#: Order of the splines, and mesh spacing in units of 1/α; together they err by a relative 2e-11
+#: at most, measured on crystals, liquids and random charges.
+ORDER, SPACING = 12, 0.22
+#: Best α in units of (N/Ω²)^(1/6) and (N/Ω)^(1/3), and the number of atoms from which the mesh
+#: is faster, all measured on one core.
+SPLITTING_DIRECT, SPLITTING_MESH, MANY_ATOMS = 4.5, 1.3, 500
+#: Atoms, or columns of waves, that one block of a sum takes at least.
+SMALLEST_BLOCK = 16
+
+
+@same_kind_out("positions", "cell", "charges")
+def ewald(positions, cell, charges, *, method="auto", splitting=None):
+    r"""Electrostatic energy of point charges, and a neutralising background, in a periodic cell.
+
+    For ions with their valence charges this is what pw.x calls the Ewald contribution, negative
+    for an equilibrium structure. Atoms may lie outside of the cell, and the cell may be of any
+    shape.
+
+    Parameters
+    ----------
+    positions : tensor or ndarray of shape (n_atoms, 3)
+        Cartesian, in Å.
+    cell : tensor or ndarray of shape (3, 3)
+        Lattice vectors as rows, in Å.
+    charges : tensor or ndarray of shape (n_atoms,)
+        In units of the elementary charge; the valence, for ions.
+    method : {"auto", "direct", "mesh"}, default="auto"
+        Exact to rounding (a relative 1e-13) in a time of :math:`N^{3/2}`, or to a relative 1e-10
+        by a particle mesh in :math:`N \log N`; by default, the faster for this number of atoms.
+    splitting : float, optional
+        α of the error function in 1/Å, for tests of its irrelevance; by default the cheapest.
+
+    Returns
+    -------
+    tensor or float
+        In eV; differentiable with respect to all three arguments, once with a mesh and any number
+        of times without.
+
+    Raises
+    ------
+    ValueError
+        If shapes disagree, a value is not finite, the cell spans no volume, or two atoms coincide.
+
+    Examples
+    --------
+    The cohesion of an ionic crystal, NaCl with edges of 5.64 Å, per ion pair:
+
+    >>> import numpy as np
+    >>> fcc = 2.82 * np.array([[0, 1, 1], [1, 0, 1], [1, 1, 0]])
+    >>> float(ewald([[0, 0, 0], [2.82, 0, 0]], fcc, [1, -1]).round(6))
+    -8.923514
+    """
+    check_option("method", method, METHODS)
+    positions, cell = _in_reduced_cell(positions, cell, charges)
+    n_atoms, volume = len(charges), torch.linalg.det(cell).abs()
+    if method == "auto":
+        method = "mesh" if n_atoms >= MANY_ATOMS else "direct"
+    if splitting is not None:
+        alpha = check_scalar("splitting", splitting, low=0, strict=True)
+    elif method == "mesh":
+        alpha = SPLITTING_MESH * (n_atoms / volume.item()) ** (1 / 3)
+    else:
+        alpha = SPLITTING_DIRECT * (n_atoms / volume.item() ** 2) ** (1 / 6)
+
+    if method == "mesh":
+        energy = _real_space(positions, cell, charges, alpha, REACH_MESH / alpha)
+        energy = energy + _waves_of_mesh(positions, cell, charges, alpha)
+    else:
+        energy = _real_space(positions, cell, charges, alpha, REACH_DIRECT / alpha)
+        energy = energy + _waves_of_sphere(positions, cell, charges, alpha)
+    energy = energy - alpha / math.sqrt(math.pi) * (charges**2).sum()
+    energy = energy - math.pi / (2 * alpha**2) * charges.sum() ** 2 / volume
+    return COULOMB * energy
+
+
+def _in_reduced_cell(positions, cell, charges):
+    """Check the arguments and return positions within the most compact cell of the lattice."""
+    check_shape("positions", positions, (None, 3))
+    check_shape("charges", charges, (len(positions),))
+    if len(positions) == 0:
+        raise ValueError("positions must have at least one atom, got none.")
+    check_finite("positions", positions.detach().cpu().numpy())
+    check_finite("charges", charges.detach().cpu().numpy())
+    turns = _reduction(check_cell(cell.detach().cpu().numpy()))
+    # Integers times vectors of the given cell, so that derivatives refer to that one.
+    cell = torch.from_numpy(turns).to(cell) @ cell
+    home = torch.floor(positions.detach() @ torch.linalg.inv(cell.detach()))
+    return positions - home @ cell, cell
+
+
+def _reduction(cell):
+    """Integer matrix that turns a cell into one of short vectors of the same lattice.
+
+    Each vector is made shorter by the others until none can be; neither sum then goes over the
+    many images that a needlessly skewed cell has.
+    """
+    turns = np.eye(3)
+    for _ in range(1000):
+        short = turns @ cell
+        order = np.argsort((short**2).sum(1), kind="stable")
+        turns, short = turns[order], short[order]
+        (a, b), c = short[:2], short[2]
+        if round(a @ b / (a @ a)) != 0:
+            turns[1] -= round(a @ b / (a @ a)) * turns[0]
+            continue
+        # The lattice point of the plane of a and b that is closest to c.
+        step = np.round(np.linalg.lstsq(short[:2].T, c, rcond=None)[0])
+        trials = [np.add(step, (i, j)) for i in (-1, 0, 1) for j in (-1, 0, 1)]
+        best = min(trials, key=lambda step: ((c - step @ short[:2]) ** 2).sum())
+        if ((c - best @ short[:2]) ** 2).sum() >= (c @ c) * (1 - 1e-12):
+            break
+        turns[2] -= best @ turns[:2]
+    return turns
+
+
+def _real_space(positions, cell, charges, alpha, cutoff):
+    """Sum over all pairs within a cutoff, a block of first atoms at a time."""
+    at = positions.detach().cpu().numpy()
+    bins = bin_neighbors(at, cell.detach().cpu().numpy(), cutoff)
+
+    def block(positions, cell, charges, start, stop):
+        pairs = find_pairs(at, bins, start, stop)
+        first, second, shifts = (torch.from_numpy(part).to(positions.device) for part in pairs)
+        # index_select, because plain indexing has a slow derivative
+        r = positions.index_select(0, second) - positions.index_select(0, first)
+        r = r + shifts.to(cell.dtype) @ cell
+        r = torch.linalg.vector_norm(r, dim=1)
+        _check_distances(r.detach(), first, second)
+        # Σ q_i q_j erfc(α r) / r, every pair once
+        q = charges.index_select(0, first) * charges.index_select(0, second)
+        return (q * torch.erfc(alpha * r) / r).sum()
+
+    density = len(charges) / torch.linalg.det(cell.detach()).abs().item()
+    pairs_per_atom = 2 / 3 * math.pi * cutoff**3 * density
+    # A pair takes some ten numbers on its way.
+    step = max(SMALLEST_BLOCK, int(PIECE / 10 / pairs_per_atom))
+    return sum(map_blocks(block, (positions, cell, charges), len(charges), step))
+
+
+def _check_distances(r, first, second):
+    """Raise a ``ValueError`` if any two atoms of a list of pairs coincide."""
+    if len(r) and r.min() < CLOSEST:
+        at = int(r.argmin())
+        raise ValueError(
+            f"positions must be at least {CLOSEST} Å apart, got {r[at].item():.3g} Å between "
+            f"atoms {first[at].item()} and {second[at].item()} or an image of it."
+        )
+
+
+def _waves_of_sphere(positions, cell, charges, alpha):
+    """Reciprocal sum over the waves of a sphere, with exact structure factors."""
+    reciprocal = torch.linalg.inv(cell).T  # without the 2π
+    s = positions @ reciprocal.T
+    mx, my, mz = (m.to(s) for m in _sphere(cell.detach().cpu(), 2 * alpha * REACH_DIRECT))
+    top = mx.abs().max(), my.abs().max()
+    px, py = (phases(s[:, axis], torch.arange(-m, m + 1).to(s)) for axis, m in enumerate(top))
+    pz = phases(s[:, 2], mz)
+
+    def block(px, py, pz, charges, reciprocal, start, stop):
+        x, y = mx[start:stop], my[start:stop]
+        # S(m) = Σ_j q_j e^{-2πi m·s_j}, of every column (m_x, m_y) at once
+        S = px[:, (x + top[0]).long()] * py[:, (y + top[1]).long()] * charges[:, None]
+        S = S.T @ pz
+        m = torch.stack(torch.broadcast_tensors(x[:, None], y[:, None], mz), dim=-1)
+        # Of each pair G, -G only the one with m_z ≥ 0 is here.
+        weights = 2.0 - (mz == 0).to(s)
+        return (weights * _kernel(m @ reciprocal, alpha) * _power(S)).sum()
+
+    step = max(SMALLEST_BLOCK, PIECE // 4 // max(len(charges), len(mz)))
+    total = sum(map_blocks(block, (px, py, pz, charges, reciprocal), len(mx), step))
+    return total / (2 * math.pi * torch.linalg.det(cell).abs())
+
+
+def _sphere(cell, g_max):
+    """Frequencies whose waves fill a sphere: columns (m_x, m_y), and m_z from zero up."""
+    # |m_i| = |G · a_i| / 2π ≤ G_max |a_i| / 2π
+    tops = (g_max / (2 * math.pi) * torch.linalg.vector_norm(cell, dim=1)).floor().tolist()
+    mx, my = (torch.arange(-top, top + 1, dtype=cell.dtype) for top in tops[:2])
+    m = torch.cartesian_prod(mx, my)
+    b = 2 * math.pi * torch.linalg.inv(cell).T
+    # A column is a line along b_z; it meets the sphere if its distance from the origin allows.
+    line = m @ b[:2]
+    line = line - (line @ b[2])[:, None] * b[2] / (b[2] @ b[2])
+    m = m[(line**2).sum(1) <= g_max**2]
+    return m[:, 0], m[:, 1], torch.arange(0, tops[2] + 1, dtype=cell.dtype)
+
+
+def _waves_of_mesh(positions, cell, charges, alpha):
+    """Reciprocal sum over the waves of a mesh, with its structure factors."""
+    reciprocal = torch.linalg.inv(cell).T
+    edges = torch.linalg.vector_norm(cell.detach(), dim=1)
+    shape = [next_fast_len(math.ceil(edge * alpha / SPACING), real=True) for edge in edges.tolist()]
+    S = mesh_structure_factors(positions @ reciprocal.T, charges, shape, ORDER)
+    mx, my = (torch.fft.fftfreq(n, 1 / n).to(edges) for n in shape[:2])
+    mz = torch.arange(shape[2] // 2 + 1).to(edges)
+    weights = pair_weights(shape, device=S.device)
+
+    def block(S, reciprocal, start, stop):
+        m = torch.meshgrid(mx[start:stop], my, mz, indexing="ij")
+        kernel = _kernel(torch.stack(m, dim=-1) @ reciprocal, alpha)
+        return (weights * kernel * _power(S[start:stop])).sum()
+
+    step = max(1, PIECE // 8 // (len(my) * len(mz)))
+    total = sum(map_blocks(block, (S, reciprocal), len(mx), step))
+    return total / (2 * math.pi * torch.linalg.det(cell).abs())
+
+
+def _kernel(g, alpha):
+    r"""Weight :math:`e^{-\pi^2 g^2/\alpha^2} / g^2` of the waves g = G/2π, none for G = 0."""
+    g2 = (g**2).sum(-1)
+    # The uniform background cancels G = 0.
+    zero = g2 == 0
+    g2 = torch.where(zero, 1.0, g2)
+    return torch.where(zero, 0.0, torch.exp(-((math.pi / alpha) ** 2) * g2) / g2)
+
+
+def _power(S):
+    """|S|², whose derivative exists where S vanishes."""
+    return S.real**2 + S.imag**2

@@ -1,0 +1,258 @@
+r"""Structure factors of point charges: exact phases, or charges spread on a mesh with B-splines.
+
+The sum :math:`S(m) = \sum_j q_j e^{-2\pi i\, m \cdot s_j}` over charges at fractional coordinates
+*s* costs the number of charges times the number of waves. On a mesh of *K* points an exponential
+is nearly a combination of B-splines of even order *p* (Schoenberg's exponential Euler spline),
+
+.. math:: e^{-2\pi i m u/K} \approx
+    \frac{\sum_k \beta_p(u - k)\, e^{-2\pi i m k/K}}{\sum_k \beta_p(k) \cos(2\pi m k/K)},
+
+to a relative :math:`2 (m/(K-m))^p`, so that charges spread on the mesh and one FFT give all waves
+at once: the smooth particle-mesh method.
+
+References
+----------
+.. [1] U. Essmann et al., "A smooth particle mesh Ewald method", J. Chem. Phys. 103, 8577 (1995).
+"""
+
+import torch
+from torch.autograd.function import once_differentiable
+from torch.utils.checkpoint import checkpoint
+
+from skldos.physics.fourier import GRID_AXES
+
+#: Numbers that one piece of work holds at once, 32 MiB of float64.
+PIECE = 2**22
+
+
+def map_blocks(function, tensors, n, step):
+    """Yield ``function(*tensors, start, stop)`` for blocks of 0 to n, in bounded memory.
+
+    Where derivatives are wanted and there is more than one block, what a block needs for them
+    is not kept but computed anew.
+
+    Parameters
+    ----------
+    function : callable
+        Of the tensors and two integers.
+    tensors : sequence of tensor
+        All that the result depends on differentiably.
+    n, step : int
+        Length of the whole, and of a block.
+
+    Yields
+    ------
+    tensor
+        In order.
+
+    Examples
+    --------
+    >>> x = torch.arange(5.0)
+    >>> [y.tolist() for y in map_blocks(lambda x, start, stop: 2 * x[start:stop], [x], 5, 3)]
+    [[0.0, 2.0, 4.0], [6.0, 8.0]]
+    """
+    differentiable = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
+    for start in range(0, n, step):
+        block = *tensors, start, min(start + step, n)
+        # The first checkpoint takes seconds, in which torch loads its compiler.
+        if differentiable and step < n:
+            yield checkpoint(function, *block, use_reentrant=False)
+        else:
+            yield function(*block)
+
+
+def phases(fractional, frequencies):
+    r"""Phase factors :math:`e^{-2\pi i m s}` along one axis.
+
+    Parameters
+    ----------
+    fractional : tensor of shape (n_atoms,)
+        One fractional coordinate of each atom; within the cell, so that no digits are lost.
+    frequencies : tensor of shape (n,)
+        Integers m.
+
+    Returns
+    -------
+    complex tensor of shape (n_atoms, n)
+        The factors of the three axes multiply to those of a wave.
+
+    Examples
+    --------
+    >>> torch.view_as_real(phases(torch.tensor([0.25]), torch.tensor([0, 1]))).round().tolist()
+    [[[1.0, -0.0], [-0.0, -1.0]]]
+    """
+    angle = -2 * torch.pi * fractional[:, None] * frequencies
+    return torch.polar(torch.ones_like(angle), angle)
+
+
+def spline_weights(offset, order):
+    r"""Values of the centred B-spline on the mesh points around a charge.
+
+    Parameters
+    ----------
+    offset : tensor of shape (...)
+        How far the charge is past the mesh point below it, from 0 to 1.
+    order : int
+        Even.
+
+    Returns
+    -------
+    tensor of shape (..., order)
+        :math:`\beta_p(\mathrm{offset} - l)` for l from -p/2 + 1 to p/2; they sum to one.
+
+    Examples
+    --------
+    >>> spline_weights(torch.tensor([0.0, 0.5]), 4).mul(48).round().tolist()
+    [[8.0, 32.0, 8.0, 0.0], [1.0, 23.0, 23.0, 1.0]]
+    """
+    # β_n(x) = [(n/2 + x) β_{n-1}(x + 1/2) + (n/2 - x) β_{n-1}(x - 1/2)] / (n - 1)
+    t = offset[..., None]
+    values = torch.ones_like(t)
+    for n in range(2, order + 1):
+        a = torch.arange(n, dtype=offset.dtype, device=offset.device)
+        above = torch.nn.functional.pad(values, (1, 0))
+        below = torch.nn.functional.pad(values, (0, 1))
+        values = ((t + n - 1 - a) * above + (1 - t + a) * below) / (n - 1)
+    return values
+
+
+def spline_transform(n, order, *, half=False, device=None):
+    r"""Transform :math:`\sum_k \beta_p(k) \cos(2\pi m k/n)` of the B-spline on a mesh.
+
+    Parameters
+    ----------
+    n : int
+        Mesh points along the axis.
+    order : int
+        Even, so that no value vanishes.
+    half : bool, default=False
+        Frequencies as ``rfftfreq`` orders them rather than ``fftfreq``.
+    device : torch.device, optional
+        Where the tensor goes.
+
+    Returns
+    -------
+    tensor of shape (n,) or (n // 2 + 1,)
+        Positive.
+
+    Examples
+    --------
+    >>> spline_transform(4, 4).mul(3).round().tolist()
+    [3.0, 2.0, 1.0, 2.0]
+    """
+    like = {"dtype": torch.float64, "device": device}
+    m = torch.fft.rfftfreq(n, **like) if half else torch.fft.fftfreq(n, **like)
+    k = torch.arange(1 - order // 2, order // 2 + 1, **like)
+    values = spline_weights(torch.zeros((), **like), order)
+    return (values * torch.cos(2 * torch.pi * m[:, None] * k)).sum(-1)
+
+
+def spread(fractional, charges, mesh_shape, order):
+    r"""Spread charges on a periodic mesh, :math:`Q(k) = \sum_j q_j \prod_i \beta_p(u_{ji} - k_i)`.
+
+    Differentiable once with respect to coordinates and charges; the memory is that of the mesh
+    and of :data:`PIECE` numbers.
+
+    Parameters
+    ----------
+    fractional : tensor of shape (n_atoms, 3)
+        Fractional coordinates.
+    charges : tensor of shape (n_atoms,)
+        In any unit.
+    mesh_shape : tuple of 3 int
+        Mesh points along each cell vector.
+    order : int
+        Order p of the spline, even.
+
+    Returns
+    -------
+    tensor of shape mesh_shape
+        Sums to the total charge.
+
+    Examples
+    --------
+    >>> spread(torch.full((1, 3), 0.5).double(), torch.ones(1).double(), (4, 4, 4), 2).argmax()
+    tensor(42)
+    """
+    return _Spread.apply(fractional, charges, tuple(mesh_shape), order)
+
+
+def mesh_structure_factors(fractional, charges, mesh_shape, order):
+    """Structure factors of all waves of a mesh, as ``rfftn`` orders them.
+
+    Parameters
+    ----------
+    fractional, charges, mesh_shape, order
+        As in :func:`spread`.
+
+    Returns
+    -------
+    complex tensor of shape (n_x, n_y, n_z // 2 + 1)
+        The closer a wave to the edge of the mesh, the less accurate.
+
+    Examples
+    --------
+    >>> at = torch.tensor([[0.3, 0.1, 0.6]]).double()
+    >>> S = mesh_structure_factors(at, torch.ones(1).double(), (16, 16, 16), 10)
+    >>> bool((S[1, 2, 0] - phases(torch.tensor([0.5]), torch.tensor([1]))).abs() < 1e-6)
+    True
+    """
+    S = torch.fft.rfftn(spread(fractional, charges, mesh_shape, order), dim=GRID_AXES)
+    nx, ny, nz = mesh_shape
+    S = S / spline_transform(nx, order, device=S.device)[:, None, None]
+    S = S / spline_transform(ny, order, device=S.device)[:, None]
+    return S / spline_transform(nz, order, half=True, device=S.device)
+
+
+class _Spread(torch.autograd.Function):
+    """:func:`spread`, whose gradient computes the weights anew, a piece of the atoms at a time."""
+
+    @staticmethod
+    def forward(ctx, fractional, charges, mesh_shape, order):
+        ctx.save_for_backward(fractional, charges)
+        ctx.mesh_shape, ctx.order = mesh_shape, order
+        n_points = mesh_shape[0] * mesh_shape[1] * mesh_shape[2]
+        mesh = torch.zeros(n_points, dtype=fractional.dtype, device=fractional.device)
+        for part in _pieces(len(charges), order):
+            index, (wx, wy, wz) = _footprint(fractional[part], mesh_shape, order)
+            wx = charges[part, None] * wx
+            values = (wx[:, :, None] * wy[:, None, :])[..., None] * wz[:, None, None, :]
+            mesh.scatter_add_(0, index.flatten(), values.flatten())
+        return mesh.reshape(mesh_shape)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, gradient):
+        fractional, charges = ctx.saved_tensors
+        gradient = gradient.flatten()
+        potential = torch.empty_like(charges)
+        force = torch.empty_like(fractional)
+        for part in _pieces(len(charges), ctx.order):
+            with torch.enable_grad():
+                at = fractional[part].detach().requires_grad_()
+                index, (wx, wy, wz) = _footprint(at, ctx.mesh_shape, ctx.order)
+                field = gradient[index]
+                field = (field * wz[:, None, None, :]).sum(-1)
+                field = ((field * wy[:, None, :]).sum(-1) * wx).sum(-1)
+                (slope,) = torch.autograd.grad(field.sum(), at)
+            potential[part] = field.detach()
+            force[part] = charges[part, None] * slope
+        return force, potential, None, None
+
+
+def _pieces(n_atoms, order):
+    """Slices of the atoms whose footprints are :data:`PIECE` numbers."""
+    step = max(1, PIECE // order**3)
+    return [slice(start, start + step) for start in range(0, n_atoms, step)]
+
+
+def _footprint(fractional, mesh_shape, order):
+    """Flat indices of the mesh points that charges touch, and the weights along each axis."""
+    K = torch.tensor(mesh_shape, device=fractional.device)
+    u = fractional * K
+    below = torch.floor(u.detach())
+    weights = spline_weights(u - below, order)  # [atom, axis, point]
+    steps = torch.arange(1 - order // 2, order // 2 + 1, device=u.device)
+    k = torch.remainder(below.long()[..., None] + steps, K[:, None])
+    index = (k[:, 0, :, None] * K[1] + k[:, 1, None, :])[..., None] * K[2] + k[:, 2, None, None, :]
+    return index, weights.unbind(1)

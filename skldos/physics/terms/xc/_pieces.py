@@ -1,0 +1,72 @@
+"""Functions of a point, on many points, in little memory."""
+
+import functools
+
+import torch
+
+#: Points at a time: few enough to stay in a processor's cache.
+PIECE = 2**15
+
+
+def in_pieces(function, *fields):
+    r"""Evaluate a function of a point all over a grid, piece by piece.
+
+    Automatic differentiation would keep every intermediate result of every point, some hundred
+    arrays of the size of the grid for a gradient-corrected functional and its second derivative.
+    Here it keeps the fields only, and evaluates the function again where a derivative is asked
+    for. As that derivative is a function of a point too, it is treated the same way; so
+    derivatives of any order come out, to rounding, as autograd's.
+
+    Parameters
+    ----------
+    function : callable
+        Takes as many tensors as there are fields, and returns one, of the same shape (n_points,).
+        Each value depends on that point only.
+    *fields : tensor of one shape
+        What it is a function of.
+
+    Returns
+    -------
+    tensor of that shape
+
+    Examples
+    --------
+    >>> x = torch.linspace(0.0, 1.0, 3, requires_grad=True)
+    >>> (slope,) = torch.autograd.grad(in_pieces(torch.exp, x).sum(), x, create_graph=True)
+    >>> torch.autograd.grad(slope.sum(), x)[0]
+    tensor([1.0000, 1.6487, 2.7183])
+    """
+    return _InPieces.apply(function, *fields)
+
+
+class _InPieces(torch.autograd.Function):
+    """The function, with a derivative that is again a function in pieces."""
+
+    @staticmethod
+    def forward(ctx, function, *fields):
+        ctx.function = function
+        ctx.save_for_backward(*fields)
+        pieces = zip(*(field.reshape(-1).split(PIECE) for field in fields), strict=True)
+        return torch.cat([function(*piece) for piece in pieces]).reshape(fields[0].shape)
+
+    @staticmethod
+    def backward(ctx, weight):
+        slopes = (
+            in_pieces(functools.partial(_slope, ctx.function, i), *ctx.saved_tensors, weight)
+            if needed
+            else None
+            for i, needed in enumerate(ctx.needs_input_grad[1:])
+        )
+        return None, *slopes
+
+
+def _slope(function, i, *fields):
+    """Return the derivative of the function by its argument i, times the last field."""
+    *x, weight = fields
+    again = torch.is_grad_enabled()  # where this slope is itself being differentiated
+    with torch.enable_grad():
+        x[i] = x[i].view_as(x[i]) if x[i].requires_grad else x[i].detach().requires_grad_()
+        value = function(*x)
+        return torch.autograd.grad(value, x[i], weight, create_graph=again, materialize_grads=True)[
+            0
+        ]
