@@ -58,6 +58,10 @@ class SnapshotTransformer(BlockTransformerMixin, BaseEstimator, metaclass=ABCMet
         self.species_ = self._learn_species(snapshots)
         for snapshot in snapshots:
             self._check_snapshot(snapshot)
+        if self._sites_on_grid:
+            # Per cell vector the finest, so that a grid for another cell can be made as fine.
+            spacings = [s.atoms.cell.lengths() / self._grid(s) for s in snapshots]
+            self.grid_spacing_ = np.min(spacings, axis=0)
         self.n_features_out_ = len(self._feature_names())
         return self
 

@@ -7,7 +7,12 @@ import numpy as np
 
 from skldos._validation import check_device, check_option, check_scalar
 from skldos.descriptors._base import SnapshotTransformer, n_threads
-from skldos.descriptors.bispectrum import component_names, grid_bispectrum, point_bispectrum
+from skldos.descriptors.bispectrum import (
+    component_names,
+    grid_bispectrum,
+    grid_bispectrum_adjoint,
+    point_bispectrum,
+)
 from skldos.exceptions import SnapshotError
 
 
@@ -150,6 +155,8 @@ class GridSNAPTransformer(_SNAPTransformer):
         Elements seen in ``fit``.
     n_features_out_ : int
         Number of components.
+    grid_spacing_ : ndarray of shape (3,)
+        Finest spacing in Å of the grids seen in ``fit``, along each cell vector.
 
     See Also
     --------
@@ -200,6 +207,41 @@ class GridSNAPTransformer(_SNAPTransformer):
             self._atom_weights(atoms),
             atoms.cell.array,
             self._grid(snapshot),
+            start=start,
+            stop=stop,
+            **self._options(),
+        )
+
+    def pullback(self, snapshot, sensitivity, start=0, stop=None):
+        r"""Return derivatives of a scalar A, given those with respect to the descriptors.
+
+        .. math:: \frac{\partial A}{\partial R_i} = \sum_{r, k}
+                  \frac{\partial A}{\partial B_k(r)} \frac{\partial B_k(r)}{\partial R_i}
+
+        Parameters
+        ----------
+        snapshot : Snapshot
+            The atoms, on the grid.
+        sensitivity : array-like of shape (stop - start, n_features_out_)
+            :math:`\partial A / \partial B_k(r)` at grid points `start` to `stop`.
+        start, stop : int, optional
+            Slice of the flattened grid; all of it by default.
+
+        Returns
+        -------
+        by_positions : ndarray of shape (n_atoms, 3)
+            The derivative with respect to the positions, per Å.
+        by_strain : ndarray of shape (3, 3)
+            That with respect to a strain ε which takes every vector x, a row, to x (1 + ε), the
+            grid moving along.
+        """
+        atoms = snapshot.atoms
+        return grid_bispectrum_adjoint(
+            atoms.positions,
+            self._atom_weights(atoms),
+            atoms.cell.array,
+            self._grid(snapshot),
+            sensitivity,
             start=start,
             stop=stop,
             **self._options(),

@@ -297,15 +297,15 @@ def average_products(F, c, jmax):
     -------
     Tensor of shape (n_points, n_components)
     """
-    found, place = {}, {j: i for i, j in enumerate(by_parity(jmax))}
+    found = {}
+    # One tensor an order: of a slice, the gradient would be a tensor of the size of F, of zeros.
+    order = dict(zip(by_parity(jmax), F.unbind(1), strict=True))
     for j in range(1, jmax + 1):
         for j1 in range(1, j + 1):
             partners = [j2 for j2 in range(max(1, j - j1), j1 + 1) if (j + j1 + j2) % 2 == 0]
-            if not partners:
-                continue
-            some = F[:, place[partners[0]] : place[partners[-1]] + 1]
-            sums = torch.einsum("pn,pjn->pj", F[:, place[j]] * F[:, place[j1]], some)
-            found.update({(j1, j2, j): (j + 1) * B for j2, B in zip(partners, sums.T, strict=True)})
+            product = order[j] * order[j1] if partners else None
+            for j2 in partners:
+                found[j1, j2, j] = (j + 1) * (product * order[j2]).sum(1)
     for j in range(jmax + 1):
         found[j, 0, j] = c[0][:, 0] * (c[j] ** 2).sum(1)
     return torch.stack([found[key] for key in bispectrum_components(jmax)], dim=1)

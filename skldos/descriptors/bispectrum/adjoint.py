@@ -1,0 +1,264 @@
+"""The derivative of a scalar by the atoms, from its derivatives by bispectrum components.
+
+For machine-learned energies: the network gives dA/dB at every point, what is here turns them into
+forces and stress. The components themselves are computed again, point by point, so that the
+memory needed does not grow with the number of points.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from skldos._validation import check_finite, check_shape
+from skldos.descriptors.bispectrum.api import (
+    BLOCK,
+    check_atoms,
+    check_settings,
+    check_threads,
+)
+from skldos.descriptors.bispectrum.components import bispectrum_components
+from skldos.geometry.cell import check_cell
+from skldos.geometry.grid import check_block, check_grid_shape, grid_points
+from skldos.geometry.neighbors import bin_neighbors
+
+
+def grid_bispectrum_adjoint(
+    positions,
+    weights,
+    cell,
+    grid_shape,
+    sensitivity,
+    *,
+    twojmax=10,
+    rcut=4.67637,
+    rfac0=0.99363,
+    rmin0=0.0,
+    switch=True,
+    dtype="float64",
+    device="cpu",
+    n_threads=None,
+    start=0,
+    stop=None,
+):
+    r"""Turn derivatives by the components at grid points into those by atoms and strain.
+
+    Of a scalar *A* that depends on the bispectrum at the points *p* of a grid,
+
+    .. math::
+
+        \frac{\partial A}{\partial R_i} = \sum_{p f}
+            \frac{\partial A}{\partial B_{p f}} \frac{\partial B_{p f}}{\partial R_i}, \qquad
+        \frac{\partial A}{\partial \varepsilon_{ab}} = \sum_{p k}
+            \Delta_{pk,a} \frac{\partial A}{\partial \Delta_{pk,b}},
+
+    with the displacements :math:`\Delta_{pk}` from the points to their neighbours, all periodic
+    images included. The strain deforms everything, atoms, cell and thereby the points, as
+    :math:`x_b \to x_b + \sum_a x_a \varepsilon_{ab}`: row vectors times
+    :math:`1 + \varepsilon`. The force is minus the first, the stress the second over the volume.
+
+    Parameters
+    ----------
+    positions, weights, cell, grid_shape
+        See :func:`~skldos.descriptors.bispectrum.grid_bispectrum`.
+    sensitivity : array-like of shape (stop - start, n_components)
+        :math:`\partial A/\partial B`, in any unit.
+    twojmax, rcut, rfac0, rmin0, switch
+        See :func:`~skldos.descriptors.bispectrum.grid_bispectrum`.
+    dtype : {"float64", "float32"}, default="float64"
+        Precision of the computation at a point; the sums over points are always float64.
+    device : str or torch.device, default="cpu"
+        "cpu" runs a compiled kernel; anything else, say "cuda", is where torch computes.
+    n_threads : int, optional
+        Number of threads on the CPU; by default as many as Numba would use. The result does not
+        depend on it.
+    start, stop : int, optional
+        The block of grid points, counted in C order, that `sensitivity` belongs to. The results
+        of the blocks of a grid add up to that of the grid.
+
+    Returns
+    -------
+    position_gradient : ndarray of shape (n_atoms, 3)
+        :math:`\partial A/\partial R_i`, in the unit of `sensitivity` per Å.
+    strain_gradient : ndarray of shape (3, 3)
+        :math:`\partial A/\partial \varepsilon_{ab}`, in the unit of `sensitivity`; symmetric,
+        because the components do not change when everything is rotated.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong type or shape, not finite, or out of range.
+
+    Examples
+    --------
+    The sum of all components on a grid, with one of two atoms moved off its site:
+
+    >>> import numpy as np
+    >>> from skldos.descriptors.bispectrum import grid_bispectrum
+    >>> cell, grid_shape = 4.0 * np.eye(3), (3, 3, 3)
+    >>> positions = np.array([[0.0, 0.0, 0.0], [2.1, 2.0, 2.0]])
+    >>> settings = {"twojmax": 2, "rcut": 3.0}
+    >>> gradient, strain = grid_bispectrum_adjoint(
+    ...     positions, np.ones(2), cell, grid_shape, np.ones((27, 5)), **settings
+    ... )
+    >>> h = np.zeros((2, 3))
+    >>> h[1, 0] = 1e-4
+    >>> plus, minus = (
+    ...     grid_bispectrum(x, np.ones(2), cell, grid_shape, **settings).sum()
+    ...     for x in (positions + h, positions - h)
+    ... )
+    >>> bool(abs((plus - minus) / 2e-4 - gradient[1, 0]) < 1e-4)
+    True
+    """
+    grid_shape = check_grid_shape(grid_shape)
+    start, stop = check_block(grid_shape, start, stop)
+    cell = check_cell(cell)
+    settings = check_settings(twojmax, rcut, rfac0, rmin0, switch, dtype)
+    positions, weights = check_atoms(positions, weights)
+    sensitivity = check_sensitivity(sensitivity, stop - start, settings["twojmax"])
+
+    def points_of(first, last):
+        return grid_points(cell, grid_shape, start + first, start + last)
+
+    by_atom, by_strain = np.zeros((len(positions), 3)), np.zeros((3, 3))
+    blocks = _blocks(points_of, sensitivity, positions, weights, cell, settings, device, n_threads)
+    for _, of_atoms, of_strain, _ in blocks:
+        by_atom += of_atoms
+        by_strain += of_strain
+    return by_atom, by_strain
+
+
+def point_bispectrum_adjoint(
+    points,
+    positions,
+    weights,
+    cell,
+    sensitivity,
+    *,
+    twojmax=10,
+    rcut=4.67637,
+    rfac0=0.99363,
+    rmin0=0.0,
+    switch=True,
+    dtype="float64",
+    device="cpu",
+    n_threads=None,
+):
+    r"""Turn derivatives by the components at any points into those by points, atoms and strain.
+
+    With the atoms themselves as points, the derivative by an atom is the sum of the first two
+    results. See :func:`grid_bispectrum_adjoint` for all else.
+
+    Parameters
+    ----------
+    points : array-like of shape (n_points, 3)
+        Cartesian positions of the points in Å, inside the cell or not.
+    positions, weights, cell
+        See :func:`~skldos.descriptors.bispectrum.grid_bispectrum`.
+    sensitivity : array-like of shape (n_points, n_components)
+        :math:`\partial A/\partial B`, in any unit.
+    twojmax, rcut, rfac0, rmin0, switch
+        See :func:`~skldos.descriptors.bispectrum.grid_bispectrum`.
+    dtype, device, n_threads
+        See :func:`grid_bispectrum_adjoint`.
+
+    Returns
+    -------
+    point_gradient : ndarray of shape (n_points, 3)
+        By the points, in the unit of `sensitivity` per Å.
+    position_gradient : ndarray of shape (n_atoms, 3)
+        By the atoms, at fixed points.
+    strain_gradient : ndarray of shape (3, 3)
+        By a strain of points, atoms and cell, in the unit of `sensitivity`; symmetric.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong type or shape, not finite, or out of range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> dimer = np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 2.2]])
+    >>> by_point, by_atom, strain = point_bispectrum_adjoint(
+    ...     dimer, dimer, np.ones(2), 20 * np.eye(3), np.ones((2, 5)), twojmax=2
+    ... )
+    >>> bool(np.allclose((by_point + by_atom).sum(axis=0), 0))  # the forces cancel
+    True
+    """
+    points = np.asarray(points, dtype=np.float64)
+    check_shape("points", points, (None, 3))
+    check_finite("points", points)
+    cell = check_cell(cell)
+    settings = check_settings(twojmax, rcut, rfac0, rmin0, switch, dtype)
+    positions, weights = check_atoms(positions, weights)
+    sensitivity = check_sensitivity(sensitivity, len(points), settings["twojmax"])
+
+    def points_of(first, last):
+        return points[first:last]
+
+    by_point = np.empty(points.shape)
+    by_atom, by_strain = np.zeros((len(positions), 3)), np.zeros((3, 3))
+    blocks = _blocks(points_of, sensitivity, positions, weights, cell, settings, device, n_threads)
+    for first, of_atoms, of_strain, of_points in blocks:
+        by_atom += of_atoms
+        by_strain += of_strain
+        by_point[first : first + len(of_points)] = of_points
+    return by_point, by_atom, by_strain
+
+
+def check_sensitivity(sensitivity, n_points, twojmax):
+    """Return `sensitivity` as an array after checking its shape."""
+    sensitivity = np.asarray(sensitivity)
+    check_shape("sensitivity", sensitivity, (n_points, len(bispectrum_components(twojmax))))
+    if sensitivity.dtype.kind not in "fiu":
+        raise TypeError(f"sensitivity must be an array of real numbers, got {sensitivity.dtype}.")
+    return sensitivity
+
+
+def _blocks(points_of, sensitivity, positions, weights, cell, settings, device, n_threads):
+    """Yield, block by block, the first point and the derivatives by atoms, strain and points.
+
+    Each block has sums of its own, which the caller adds up in the order of the blocks: that is
+    what makes the result independent of the number of threads.
+    """
+    n_threads = check_threads(n_threads)
+    if str(device) != "cpu":
+        from skldos.descriptors.bispectrum.torch_adjoint import adjoint_blocks
+
+        yield from adjoint_blocks(
+            points_of, sensitivity, positions, weights, cell, settings, device
+        )
+        return
+
+    # Imported here: a program that never needs a gradient need not load the compiled code.
+    from skldos.descriptors.bispectrum.adjoint_kernel import adjoint_kernel
+    from skldos.descriptors.bispectrum.adjoint_tables import adjoint_tables
+    from skldos.descriptors.bispectrum.tables import kernel_tables
+
+    tables, back = (
+        build(settings["twojmax"], settings["dtype"]) for build in (kernel_tables, adjoint_tables)
+    )
+    bins = bin_neighbors(positions, cell, settings["rcut"])
+    parameters = [settings[name] for name in ("rcut", "rfac0", "rmin0", "switch")]
+
+    # Copies: the kernel is compiled for arrays that are contiguous and writable, and would be once
+    # more for others.
+    weights = np.array(weights)
+
+    def compute(first):
+        beta = np.array(sensitivity[first : first + BLOCK], settings["dtype"], order="C")
+        points = np.array(points_of(first, first + len(beta)), order="C")
+        check_finite("sensitivity", beta)
+        by_atom, by_strain = np.zeros((len(positions), 3)), np.zeros((3, 3))
+        by_point = np.empty((len(points), 3))
+        adjoint_kernel(
+            points, bins, weights, beta, *parameters, tables, back, by_atom, by_strain, by_point
+        )
+        return first, by_atom, by_strain, by_point
+
+    blocks = range(0, len(sensitivity), BLOCK)
+    if n_threads == 1 or len(blocks) <= 1:
+        yield from map(compute, blocks)
+        return
+    with ThreadPoolExecutor(min(n_threads, len(blocks))) as pool:
+        yield from pool.map(compute, blocks)

@@ -1,0 +1,284 @@
+r"""Derivative of the bispectrum, backwards through the kernel, compiled for the CPU.
+
+Of a scalar *A* the derivatives by the components of a point, :math:`\partial A/\partial B`, are
+given; wanted are those by its neighbours. Each stage of
+:mod:`skldos.descriptors.bispectrum.kernel` is a linear map but for the products, so that the way
+back is the transposed maps in reverse order. For each point,
+
+1. the kernel's own stages as far as :math:`f_j` at the nodes;
+2. :func:`multiply_others`: :math:`\partial A/\partial f_j`, sums of products of two others;
+3. :func:`spread_fibre`, :func:`spread_directions`, and the transposed change of basis lead to the
+   derivatives by the coefficients of :math:`f_j`;
+4. these are themselves coefficients of a function :math:`\varphi` on the sphere, whose value at
+   :math:`g_k` is the derivative by the weight of a neighbour, and whose gradient that by its place;
+   :mod:`skldos.descriptors.bispectrum.adjoint_expansion` takes it from there.
+
+Nothing is kept from one point to the next but the sums that are returned.
+"""
+
+import numpy as np
+
+from skldos.descriptors.bispectrum.adjoint_expansion import (
+    evaluate,
+    evaluate_gradient,
+    pull_back,
+    scatter,
+)
+from skldos.descriptors.bispectrum.expansion import (
+    NEIGHBORS,
+    add_powers,
+    angular_functions,
+    expand_neighbors,
+    map_to_sphere,
+    padded,
+    radial_functions,
+)
+from skldos.descriptors.bispectrum.kernel import aligned, change_basis, sum_directions, sum_fibre
+from skldos.descriptors.bispectrum.tables import DIRECTIONS, LANES, NODES, ROWS
+from skldos.geometry._compiled import compiled
+from skldos.geometry.neighbors import collect_neighbors
+
+
+@compiled
+def adjoint_kernel(
+    points, bins, weights, beta, rcut, rfac0, rmin0, switch, tables, back,
+    by_atom, by_strain, by_point,
+):  # fmt: skip
+    """Add the derivatives of some points to `by_atom` and `by_strain`; write `by_point`."""
+    dtype = tables.first.dtype
+    n = len(tables.first)
+    n_radial = 0
+    for ell in range(n):
+        n_radial += padded(n - ell)
+    home, low, high = np.empty(3), np.empty(3, np.int64), np.empty(3, np.int64)
+    room = 4 * NEIGHBORS
+    displacements, found, s = np.empty((3, room)), np.empty(room, np.int64), np.empty(room)
+    sphere, faded = aligned(5 * NEIGHBORS, dtype).reshape(5, -1), aligned(NEIGHBORS, dtype)
+    X = aligned(n_radial * NEIGHBORS, dtype).reshape(-1, NEIGHBORS)
+    X[:] = 0
+    R = aligned(n * n * NEIGHBORS, dtype).reshape(-1, NEIGHBORS)
+    work = sphere, faded, X, R
+    c, by_c = aligned(len(tables.alone), dtype), aligned(len(tables.alone), dtype)
+    slopes = aligned(len(back.slope_row), dtype)
+    total = aligned(max(len(tables.row), len(back.row), len(back.slope_row)), dtype)
+    power = np.empty(n, dtype)
+    nodes = node_memory(tables, back)
+    for p in range(len(points)):
+        n_found = collect_neighbors(points[p], bins, home, low, high, displacements, found)
+        while n_found < 0 or n_found + NEIGHBORS > room:
+            room = 2 * abs(n_found) + NEIGHBORS
+            displacements, found, s = np.empty((3, room)), np.empty(room, np.int64), np.empty(room)
+            n_found = collect_neighbors(points[p], bins, home, low, high, displacements, found)
+        by_point[p] = 0
+        if n_found == 0:
+            continue
+        for k in range(n_found):
+            s[k] = weights[found[k]]
+        expand_neighbors(
+            displacements, s, n_found, n, rcut, rfac0, rmin0, switch, tables, work, c
+        )  # fmt: skip
+        differentiate_average(c, beta[p], tables, back, total, nodes, by_c)
+        add_powers(c, n, tables.start, power)
+        differentiate_powers(c, n, tables.start, power, beta[p], back.lone, by_c)
+        change_basis(
+            back.slope_row, back.slope_column, back.slope_value, back.slope_diagonals,
+            by_c, total[: len(back.slope_row)], slopes,
+        )  # fmt: skip
+        differentiate_neighbors(
+            displacements, s, found, n_found, n, rcut, rfac0, rmin0, switch, tables,
+            back.slope_start, work, by_c, slopes, by_atom, by_strain, by_point[p],
+        )  # fmt: skip
+
+
+@compiled
+def node_memory(tables, back):
+    """Memory for the functions at directions and nodes, and for the derivatives by them."""
+    dtype = tables.first.dtype
+    n_rows = len(tables.block) - 1
+    u, by_u = aligned(len(tables.row), dtype), aligned(len(tables.row), dtype)
+    S = aligned(8 * DIRECTIONS, dtype)
+    G = aligned((n_rows + ROWS - 1) * 2 * LANES, dtype)
+    G[:] = 0
+    by_G = aligned((n_rows + ROWS - 1) * 2 * LANES, dtype)
+    F = aligned(len(tables.first) * NODES, dtype).reshape(-1, NODES)
+    by_f = aligned(NODES, dtype)
+    w = np.empty(len(back.factor), dtype)
+    return u, by_u, S, G, by_G, F, by_f, w
+
+
+@compiled
+def differentiate_average(c, beta, tables, back, total, nodes, by_c):
+    """Differentiate the averages of triple products by the coefficients in real harmonics."""
+    u, by_u, S, G, by_G, F, by_f, w = nodes
+    n_rows = len(tables.block) - 1
+    size = n_rows * 2 * LANES
+    change_basis(
+        tables.row, tables.column, tables.value, tables.diagonals, c, total[: len(tables.row)], u
+    )
+    for e in range(len(w)):
+        w[e] = back.factor[e] * beta[back.component[e]]
+    by_u[:] = 0
+    for tile in range(len(tables.wigner)):
+        sum_directions(u, tables.block, tables.wigner[tile], S, G[:size].reshape(n_rows, -1))
+        by_G[:] = 0
+        for turn in range(len(tables.fibre)):
+            sum_fibre(G, tables.strip, tables.fibre[turn], F)
+            e = 0
+            b = 0
+            for j in range(1, len(F)):
+                by_f[:] = 0
+                groups = back.product[back.first_product[j] : back.first_product[j + 1]]
+                e = multiply_others(F.reshape(-1), groups, w, e, by_f)
+                while b < len(tables.strip) and tables.strip[b, 0] == j:
+                    r = tables.strip[b, 1] * 2 * LANES
+                    spread_fibre(tables.fibre[turn, b], by_f, by_G[r : r + ROWS * 2 * LANES])
+                    b += 1
+        spread_directions(
+            by_G[:size].reshape(n_rows, -1), tables.block, tables.wigner[tile], S, by_u
+        )
+    change_basis(
+        back.row, back.column, back.value, back.diagonals, by_u, total[: len(back.row)], by_c
+    )
+
+
+@compiled
+def multiply_others(F, groups, w, e, by_f):
+    """Add the products of two other functions, w f_j1 f_j2, up to four j2 at once.
+
+    Returns where the weights of the next groups begin. The j2 of a group lie a constant number of
+    elements apart, and are accessed as such: a compiler that knows makes one check of overlap for
+    all of them, and vectorises.
+    """
+    step = 2 * NODES
+    for g in range(len(groups)):
+        j1, j2, count, n = groups[g]
+        y = F[j1 * NODES : (j1 + 1) * NODES]
+        z = F[j2 * NODES : (j2 + 2 * count - 1) * NODES]
+        w0 = w[e]
+        if count == 4:
+            w1, w2, w3 = w[e + 1], w[e + 2], w[e + 3]
+            for i in range(n):
+                by_f[i] += y[i] * (
+                    w0 * z[i] + w1 * z[step + i] + w2 * z[2 * step + i] + w3 * z[3 * step + i]
+                )
+        elif count == 3:
+            w1, w2 = w[e + 1], w[e + 2]
+            for i in range(n):
+                by_f[i] += y[i] * (w0 * z[i] + w1 * z[step + i] + w2 * z[2 * step + i])
+        elif count == 2:
+            w1 = w[e + 1]
+            for i in range(n):
+                by_f[i] += y[i] * (w0 * z[i] + w1 * z[step + i])
+        else:
+            for i in range(n):
+                by_f[i] += y[i] * w0 * z[i]
+        e += count
+    return e
+
+
+@compiled
+def spread_fibre(t, F, G):
+    """Transposed :func:`~skldos.descriptors.bispectrum.kernel.extend_fibre`: three rows."""
+    c0, s0, c1, s1, c2, s2 = t[0], t[1], t[2], t[3], t[4], t[5]
+    d0, t0, d1, t1, d2, t2 = t[6], t[7], t[8], t[9], t[10], t[11]
+    n = LANES
+    for i in range(n):
+        C, S = F[i] + F[2 * n + i], F[i] - F[2 * n + i]
+        D, T = F[3 * n + i] + F[n + i], F[3 * n + i] - F[n + i]
+        G[i] += c0 * C + d0 * D
+        G[n + i] += s0 * S + t0 * T
+        G[2 * n + i] += c1 * C + d1 * D
+        G[3 * n + i] += s1 * S + t1 * T
+        G[4 * n + i] += c2 * C + d2 * D
+        G[5 * n + i] += s2 * S + t2 * T
+
+
+@compiled
+def spread_directions(G, block, wigner, S, u):
+    """Transposed :func:`~skldos.descriptors.bispectrum.kernel.sum_directions`; adds to u."""
+    for r in range(len(block) - 1):
+        separate_classes(G[r], S)
+        for b in range(block[r], block[r + 1]):
+            project_classes(S, wigner[b], u[8 * b : 8 * b + 8])
+
+
+@compiled
+def separate_classes(G, S):
+    """S_q = Σ_r i^(q r) G(r): the transposed combination of four directions."""
+    n = DIRECTIONS
+    for i in range(n):
+        even, odd = G[i] + G[2 * n + i], G[i] - G[2 * n + i]
+        dif, fid_i = G[n + i] + G[3 * n + i], G[n + i] - G[3 * n + i]
+        even_i, odd_i = G[4 * n + i] + G[6 * n + i], G[4 * n + i] - G[6 * n + i]
+        dif_i, fid = G[5 * n + i] + G[7 * n + i], G[7 * n + i] - G[5 * n + i]
+        S[i], S[2 * n + i] = even + dif, even - dif
+        S[n + i], S[3 * n + i] = odd + fid, odd - fid
+        S[4 * n + i], S[6 * n + i] = even_i + dif_i, even_i - dif_i
+        S[5 * n + i], S[7 * n + i] = odd_i + fid_i, odd_i - fid_i
+
+
+@compiled
+def project_classes(S, T, u):
+    """U += Σ_directions S D* for one m of each of the four classes."""
+    n = DIRECTIONS
+    a0 = a1 = a2 = a3 = b0 = b1 = b2 = b3 = S.dtype.type(0)
+    for i in range(n):
+        a0 += S[i] * T[i] + S[4 * n + i] * T[4 * n + i]
+        a1 += S[n + i] * T[n + i] + S[5 * n + i] * T[5 * n + i]
+        a2 += S[2 * n + i] * T[2 * n + i] + S[6 * n + i] * T[6 * n + i]
+        a3 += S[3 * n + i] * T[3 * n + i] + S[7 * n + i] * T[7 * n + i]
+        b0 += S[4 * n + i] * T[i] - S[i] * T[4 * n + i]
+        b1 += S[5 * n + i] * T[n + i] - S[n + i] * T[5 * n + i]
+        b2 += S[6 * n + i] * T[2 * n + i] - S[2 * n + i] * T[6 * n + i]
+        b3 += S[7 * n + i] * T[3 * n + i] - S[3 * n + i] * T[7 * n + i]
+    u[0] += a0
+    u[1] += a1
+    u[2] += a2
+    u[3] += a3
+    u[4] += b0
+    u[5] += b1
+    u[6] += b2
+    u[7] += b3
+
+
+@compiled
+def differentiate_powers(c, n, start, power, beta, lone, by_c):
+    """Add the derivatives of B_j0j = f_0 Σ_lm c_jlm², where f_0 is the coefficient c_000."""
+    f0 = c[0]
+    for j in range(n):
+        by_c[0] += beta[lone[j]] * power[j]
+    lm = 0
+    for ell in range(n):
+        for _ in range(2 * ell + 1):
+            t = start[lm]
+            for j in range(n - ell):
+                by_c[t + j] += 2 * f0 * beta[lone[ell + j]] * c[t + j]
+            lm += 1
+
+
+@compiled
+def differentiate_neighbors(
+    displacements, s, found, n_found, n, rcut, rfac0, rmin0, switch, tables,
+    slope_start, work, by_c, slopes, by_atom, by_strain, by_point,
+):  # fmt: skip
+    """Add the derivatives by the neighbours, given the coefficients of φ and of its gradient."""
+    sphere, faded, X, R = work
+    dtype = tables.first.dtype
+    value, gradient = np.empty(NEIGHBORS, dtype), np.empty(4 * NEIGHBORS, dtype)
+    out = np.empty((3, NEIGHBORS))
+    for begin in range(0, n_found, NEIGHBORS):
+        end = begin + NEIGHBORS
+        some = displacements[:, begin:end]
+        if n_found > NEIGHBORS:  # otherwise X and R are those of the way forward
+            map_to_sphere(some, s[begin:end], rcut, rfac0, rmin0, switch, sphere, faded)
+            radial_functions(sphere[0], tables.first, tables.radial_rise, tables.radial_fall, X)
+            angular_functions(
+                sphere, faded, tables.diagonal, tables.solid_rise, tables.solid_fall, R
+            )
+        x, r = X.reshape(-1), R.reshape(-1)
+        if switch:
+            evaluate(x, r, n, tables.start, by_c, value)
+        evaluate_gradient(x[padded(n) * NEIGHBORS :], r, n - 1, slope_start, slopes, gradient)
+        pull_back(some, value, gradient, rcut, rfac0, rmin0, switch, out)
+        count = min(n_found - begin, NEIGHBORS)
+        scatter(some, found[begin:end], count, out, by_atom, by_strain, by_point)

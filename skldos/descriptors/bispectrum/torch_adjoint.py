@@ -1,0 +1,57 @@
+"""The derivative of the bispectrum by torch's automatic differentiation: on a GPU.
+
+The same sums as in :mod:`skldos.descriptors.bispectrum.adjoint_kernel`, chunk by chunk.
+"""
+
+import numpy as np
+import torch
+
+from skldos._validation import check_finite
+from skldos.descriptors.bispectrum.torch_kernel import chunk_bispectrum, default_chunk
+from skldos.geometry.neighbors import periodic_images
+
+#: On the way back the products of all pairs of functions are kept: fewer points at once.
+PRODUCTS = 8
+
+
+def adjoint_blocks(points_of, sensitivity, positions, weights, cell, settings, device):
+    """Yield, chunk by chunk, the first point and the derivatives by atoms, strain and points.
+
+    Parameters
+    ----------
+    points_of : callable
+        ``points_of(first, last)`` gives points, in Å.
+    sensitivity : ndarray of shape (n_points, n_components)
+        Derivatives by the components.
+    positions, weights, cell : ndarray
+        Of the atoms, in Å.
+    settings : dict
+        From :func:`skldos.descriptors.bispectrum.api.check_settings`.
+    device : str or torch.device
+        Where to compute.
+
+    Yields
+    ------
+    int, ndarray of shape (n_atoms, 3), ndarray of shape (3, 3), ndarray of shape (n_chunk, 3)
+    """
+    atoms, shifts = periodic_images(positions, cell, settings["rcut"])
+    settings = dict(settings, dtype=getattr(torch, settings["dtype"]))
+    positions, weights, cell, shifts = (
+        torch.tensor(array, dtype=torch.float64, device=device)
+        for array in (positions, weights, cell, shifts)
+    )
+    atoms = torch.tensor(atoms, device=device)
+    size = default_chunk(settings["twojmax"], settings["dtype"], positions.device)
+    size = max(1, size // PRODUCTS)
+    for first in range(0, len(sensitivity), size):
+        beta = np.array(sensitivity[first : first + size], np.float64)
+        check_finite("sensitivity", beta)
+        points = torch.tensor(points_of(first, first + len(beta)), device=device)
+        with torch.enable_grad():
+            D = torch.eye(3, dtype=torch.float64, device=device)  # 1 + strain
+            points, x, D = (t.detach().requires_grad_() for t in (points, positions, D))
+            images = (x[atoms] + shifts @ cell) @ D
+            B = chunk_bispectrum(points @ D, images, weights[atoms], cell @ D, **settings)
+            A = (B.double() * torch.tensor(beta, device=device)).sum()
+        gradients = torch.autograd.grad(A, (x, D, points))
+        yield first, *(gradient.cpu().numpy() for gradient in gradients)

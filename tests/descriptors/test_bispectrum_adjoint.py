@@ -1,0 +1,448 @@
+"""The derivative of the bispectrum: torch, finite differences, and what it must obey."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import special_ortho_group
+
+from skldos.descriptors.bispectrum import (
+    bispectrum_components,
+    grid_bispectrum,
+    grid_bispectrum_adjoint,
+    point_bispectrum,
+    point_bispectrum_adjoint,
+)
+from skldos.descriptors.bispectrum import torch_kernel as in_torch
+from skldos.descriptors.bispectrum.adjoint_kernel import adjoint_kernel
+from skldos.descriptors.bispectrum.adjoint_tables import solid_harmonic_gradient
+from skldos.descriptors.bispectrum.harmonics import solid_harmonics
+
+RCUT = 3.5
+TRICLINIC = np.array([[4.0, 0.2, 0.1], [-1.0, 3.6, 0.3], [0.4, -0.7, 4.2]])
+SMALL = np.array([[1.6, 0, 0], [0.5, 1.5, 0], [0.1, -0.3, 1.7]])
+
+
+def triclinic():
+    """Four atoms of two kinds."""
+    rng = np.random.default_rng(11)
+    positions = np.array([[0.1, 0.1, 0.1], [0.6, 0.5, 0.1], [0.5, 0.1, 0.6], [0.1, 0.6, 0.5]])
+    positions = (positions + rng.normal(scale=0.03, size=(4, 3))) @ TRICLINIC
+    return positions, np.array([1.0, 0.5, 1.0, 0.5]), TRICLINIC
+
+
+def fcc():
+    """Aluminium with displacements of 0.1 Å."""
+    sites = 4.05 * np.array([[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])
+    positions = sites + np.random.default_rng(3).normal(scale=0.1, size=(4, 3))
+    return positions, np.ones(4), 4.05 * np.eye(3)
+
+
+def tiny():
+    """One atom whose cell is so small that most of its neighbours are its own images."""
+    return np.array([[0.3, 0.2, 0.1]]), np.ones(1), SMALL
+
+
+def random_sensitivity(n_points, twojmax, seed=5):
+    return np.random.default_rng(seed).normal(size=(n_points, len(bispectrum_components(twojmax))))
+
+
+def random_points(cell, n_points=5, seed=7):
+    # Some of them outside of the cell
+    return np.random.default_rng(seed).uniform(-0.5, 1.5, size=(n_points, 3)) @ cell
+
+
+def torch_gradients(points, positions, weights, cell, sensitivity, **settings):
+    """Return what point_bispectrum_adjoint does, by automatic differentiation."""
+    points, positions = (torch.tensor(x, requires_grad=True) for x in (points, positions))
+    deformation = torch.eye(3, dtype=torch.float64, requires_grad=True)
+    B = in_torch.point_bispectrum(
+        points @ deformation,
+        positions @ deformation,
+        torch.tensor(weights),
+        torch.tensor(cell) @ deformation,
+        **settings,
+    )
+    A = (B * torch.tensor(sensitivity)).sum()
+    gradients = torch.autograd.grad(A, (points, positions, deformation))
+    return tuple(gradient.numpy() for gradient in gradients)
+
+
+def assert_same(found, expected, tolerance=1e-12):
+    """Compare tuples of gradients, each with its own largest element."""
+    for one, other in zip(found, expected, strict=True):
+        assert np.abs(other).max() > 1e-3
+        assert np.abs(one - other).max() < tolerance * np.abs(other).max()
+
+
+@pytest.mark.parametrize("ell", [1, 2, 3, 6])
+def test_gradient_of_solid_harmonics(ell):
+    v, h = np.random.default_rng(0).normal(size=(6, 3)), 1e-5
+    R = solid_harmonics(v, ell)
+    for axis, step in enumerate(h * np.eye(3)):
+        expected = (solid_harmonics(v + step, ell) - solid_harmonics(v - step, ell)) / (2 * h)
+        for m in range(-ell, ell + 1):
+            terms = [t for t in solid_harmonic_gradient(ell, m) if t[0] == axis]
+            found = sum(value * R[(ell - 1) * ell + n] for _, n, value in terms)
+            # Three digits above the h² of the differences, for values of the order of ten
+            assert found == pytest.approx(expected[ell * ell + ell + m], abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("system", "settings"),
+    [
+        (fcc, {"twojmax": 10, "rcut": 4.67637}),
+        (fcc, {"twojmax": 12, "rcut": 3.0}),  # more than one tile of directions
+        (triclinic, {"twojmax": 5, "rcut": RCUT}),
+        (triclinic, {"twojmax": 10, "rcut": RCUT}),
+        (triclinic, {"twojmax": 7, "rcut": RCUT, "switch": False}),
+        (triclinic, {"twojmax": 6, "rcut": RCUT, "rmin0": 1.0, "rfac0": 0.9}),
+        (triclinic, {"twojmax": 4, "rcut": RCUT, "rfac0": 1.3}),  # beyond the antipole
+        (tiny, {"twojmax": 8, "rcut": 4.0}),
+        (triclinic, {"twojmax": 0, "rcut": RCUT}),
+        (triclinic, {"twojmax": 1, "rcut": RCUT}),
+        (triclinic, {"twojmax": 2, "rcut": RCUT}),
+    ],
+)
+def test_same_as_automatic_differentiation(system, settings):
+    positions, weights, cell = system()
+    points = random_points(cell)
+    sensitivity = random_sensitivity(len(points), settings["twojmax"])
+    arguments = points, positions, weights, cell, sensitivity
+    expected = torch_gradients(*arguments, **settings)
+    found = point_bispectrum_adjoint(*arguments, **settings)
+    assert_same(found, expected)
+
+
+def grid_sum(positions, weights, cell, sensitivity, shape, **settings):
+    return np.sum(grid_bispectrum(positions, weights, cell, shape, **settings) * sensitivity)
+
+
+@pytest.mark.parametrize("twojmax", [5, 10])
+def test_finite_differences_on_a_grid(twojmax):
+    positions, weights, cell = triclinic()
+    shape, settings = (3, 4, 2), {"twojmax": twojmax, "rcut": RCUT}
+    sensitivity = random_sensitivity(24, twojmax)
+    by_atom, by_strain = grid_bispectrum_adjoint(
+        positions, weights, cell, shape, sensitivity, **settings
+    )
+    rng, h = np.random.default_rng(8), 1e-5
+    step, strain = rng.normal(size=positions.shape), rng.normal(size=(3, 3))
+    plus, minus = (
+        grid_sum(positions + x * step, weights, cell, sensitivity, shape, **settings)
+        for x in (h, -h)
+    )
+    expected = (plus - minus) / (2 * h)
+    assert abs(expected) > 1
+    assert (by_atom * step).sum() == pytest.approx(expected, rel=1e-7)
+    plus, minus = (
+        grid_sum(positions @ D, weights, cell @ D, sensitivity, shape, **settings)
+        for D in (np.eye(3) + h * strain, np.eye(3) - h * strain)
+    )
+    expected = (plus - minus) / (2 * h)
+    assert abs(expected) > 1
+    assert (by_strain * strain).sum() == pytest.approx(expected, rel=1e-7)
+
+
+def test_grid_is_its_points():
+    positions, weights, cell = triclinic()
+    shape, settings = (3, 2, 4), {"twojmax": 6, "rcut": RCUT}
+    sensitivity = random_sensitivity(24, 6)
+    points = np.array(list(np.ndindex(*shape))) / shape @ cell
+    found = grid_bispectrum_adjoint(positions, weights, cell, shape, sensitivity, **settings)
+    expected = point_bispectrum_adjoint(points, positions, weights, cell, sensitivity, **settings)
+    assert_same(found, expected[1:])
+
+
+def crystal_gradients(points=None, twojmax=7, **changes):
+    positions, weights, cell = triclinic()
+    arguments = {"positions": positions, "weights": weights, "cell": cell} | changes
+    points = random_points(TRICLINIC) if points is None else points
+    sensitivity = changes.pop("sensitivity", random_sensitivity(len(points), twojmax))
+    arguments["sensitivity"] = sensitivity
+    return point_bispectrum_adjoint(points, twojmax=twojmax, rcut=RCUT, **arguments)
+
+
+def test_moving_all_atoms_is_moving_the_points_the_other_way():
+    by_point, by_atom, _ = crystal_gradients()
+    assert_same([by_atom.sum(axis=0)], [-by_point.sum(axis=0)])
+
+
+def test_forces_of_atoms_on_each_other_cancel():
+    positions, _, _ = triclinic()
+    by_point, by_atom, _ = crystal_gradients(positions)
+    forces = by_point + by_atom
+    assert np.abs(forces).max() > 1
+    assert np.abs(forces.sum(axis=0)).max() < 1e-12 * np.abs(forces).max()
+
+
+def test_strain_is_symmetric_because_rotations_change_nothing():
+    by_strain = crystal_gradients()[2]
+    assert np.abs(np.triu(by_strain, 1)).max() > 1
+    assert_same([by_strain], [by_strain.T])
+
+
+def test_rotation():
+    Q = special_ortho_group.rvs(3, random_state=0).T
+    positions, _, _ = triclinic()
+    by_point, by_atom, by_strain = crystal_gradients()
+    rotated = crystal_gradients(
+        random_points(TRICLINIC) @ Q, positions=positions @ Q, cell=TRICLINIC @ Q
+    )
+    assert_same(rotated, (by_point @ Q, by_atom @ Q, Q.T @ by_strain @ Q))
+
+
+def test_inversion_makes_a_left_handed_cell():
+    positions, _, _ = triclinic()
+    by_point, by_atom, by_strain = crystal_gradients()
+    inverted = crystal_gradients(-random_points(TRICLINIC), positions=-positions, cell=-TRICLINIC)
+    assert_same(inverted, (-by_point, -by_atom, by_strain))
+
+
+def test_lattice_vectors_added_to_atoms_and_points():
+    positions, _, _ = triclinic()
+    rng = np.random.default_rng(2)
+    moved = crystal_gradients(
+        random_points(TRICLINIC) + rng.integers(-3, 4, (5, 3)) @ TRICLINIC,
+        positions=positions + rng.integers(-3, 4, positions.shape) @ TRICLINIC,
+    )
+    assert_same(moved, crystal_gradients())
+
+
+def test_supercell_spreads_the_gradient_over_its_atoms():
+    positions, weights, cell = triclinic()
+    big = np.concatenate([positions, positions + cell[1]])
+    stretched = cell * np.array([1, 2, 1])[:, None]
+    by_point, by_atom, by_strain = crystal_gradients(
+        positions=big, weights=np.tile(weights, 2), cell=stretched
+    )
+    expected = crystal_gradients()
+    assert_same((by_point, by_atom[:4] + by_atom[4:], by_strain), expected)
+    assert np.abs(by_atom[:4] - by_atom[4:]).max() > 1
+
+
+def test_gradient_is_linear_in_the_sensitivity():
+    one, two = random_sensitivity(5, 7, seed=1), random_sensitivity(5, 7, seed=2)
+    parts = [crystal_gradients(sensitivity=some) for some in (one, two)]
+    whole = crystal_gradients(sensitivity=2 * one - 3 * two)
+    assert_same(whole, [2 * a - 3 * b for a, b in zip(*parts, strict=True)])
+
+
+def test_no_sensitivity_no_gradient():
+    for gradient in crystal_gradients(sensitivity=np.zeros((5, 40))):
+        assert np.all(gradient == 0)
+
+
+def test_points_without_neighbors():
+    atom, cell = np.full((1, 3), 1.3), 20 * np.eye(3)
+    points = np.concatenate([atom, atom + 10])  # on the atom, and far away
+    gradients = point_bispectrum_adjoint(points, atom, np.ones(1), cell, random_sensitivity(2, 10))
+    assert all(np.all(gradient == 0) for gradient in gradients)
+
+
+@pytest.mark.parametrize("device", ["cpu", "cpu:0"])
+def test_nothing_at_all(device):
+    positions, weights, cell = triclinic()
+    by_point, by_atom, by_strain = point_bispectrum_adjoint(
+        np.zeros((0, 3)), positions, weights, cell, np.zeros((0, 91)), device=device
+    )
+    assert by_point.shape == (0, 3)
+    assert np.all(by_atom == 0)
+    assert np.all(by_strain == 0)
+
+
+def test_no_atoms():
+    by_point, by_atom, _ = point_bispectrum_adjoint(
+        np.zeros((2, 3)), np.zeros((0, 3)), np.zeros(0), TRICLINIC, np.ones((2, 91))
+    )
+    assert np.all(by_point == 0)
+    assert by_atom.shape == (0, 3)
+
+
+def test_point_on_an_atom_does_not_see_it():
+    positions, weights, _ = triclinic()
+    by_point, by_atom, by_strain = crystal_gradients(positions[:1])
+    assert np.all(by_atom[0] == 0)  # its images are beyond the cutoff
+    without = crystal_gradients(positions[:1], positions=positions[1:], weights=weights[1:])
+    assert_same((by_point, by_atom[1:], by_strain), without)
+
+
+def test_atoms_of_no_weight_feel_no_force():
+    by_point, by_atom, by_strain = crystal_gradients(weights=np.array([1.0, 0.0, 1.0, 0.0]))
+    positions, _, _ = triclinic()
+    assert np.all(by_atom[1::2] == 0)
+    without = crystal_gradients(positions=positions[::2], weights=np.ones(2))
+    assert_same((by_point, by_atom[::2], by_strain), without)
+
+
+@pytest.mark.parametrize("distance", [1e-9, 1e-4, 1.0, RCUT - 1e-4])
+def test_single_neighbor_pulls_along_the_line(distance):
+    direction = np.array([0.36, 0.48, 0.8])
+    sensitivity = random_sensitivity(1, 7)
+    by_point, by_atom, by_strain = point_bispectrum_adjoint(
+        np.zeros((1, 3)), distance * direction[None], np.ones(1), 20 * np.eye(3), sensitivity,
+        twojmax=7, rcut=RCUT,
+    )  # fmt: skip
+    slope = by_atom[0] @ direction
+    assert abs(slope) > 1e-6
+    # Across the line there is nothing but rounding, of a gradient of the size of one radian.
+    assert np.abs(by_atom[0] - slope * direction).max() < 1e-9
+    assert np.array_equal(by_point, -by_atom)
+    assert by_strain == pytest.approx(distance * slope * np.outer(direction, direction), abs=1e-9)
+
+
+def test_neighbors_fade_out_at_the_cutoff():
+    def pull(distance):
+        return np.abs(
+            point_bispectrum_adjoint(
+                np.zeros((1, 3)), [[0, 0, distance]], [1.0], 20 * np.eye(3), np.ones((1, 30)),
+                twojmax=6, rcut=RCUT,
+            )[1]
+        ).max()  # fmt: skip
+
+    # f_c = cos²: its slope vanishes linearly.
+    assert pull(RCUT - 1e-3) > 1e-3
+    assert pull(RCUT - 1e-6) == pytest.approx(1e-3 * pull(RCUT - 1e-3), rel=1e-2)
+    assert np.isfinite(pull(RCUT - 1e-15))
+
+
+def test_very_many_neighbors():
+    rng = np.random.default_rng(4)
+    positions, weights = rng.uniform(-1, 1, (400, 3)), rng.uniform(0.01, 0.02, 400)
+    arguments = np.zeros((1, 3)), positions, weights, 30 * np.eye(3), random_sensitivity(1, 6)
+    settings = {"twojmax": 6, "rcut": RCUT}
+    expected = torch_gradients(*arguments, **settings)
+    assert_same(point_bispectrum_adjoint(*arguments, **settings), expected)
+
+
+def test_blocks_add_up_to_the_grid():
+    positions, weights, cell = triclinic()
+    shape, settings = (7, 6, 9), {"twojmax": 4, "rcut": RCUT}
+    sensitivity = random_sensitivity(378, 4)
+    whole = grid_bispectrum_adjoint(positions, weights, cell, shape, sensitivity, **settings)
+    parts = [
+        grid_bispectrum_adjoint(
+            positions, weights, cell, shape, sensitivity[start:stop], start=start, stop=stop,
+            **settings,
+        )
+        for start, stop in ((0, 1), (1, 300), (300, None))
+    ]  # fmt: skip
+    assert_same([sum(some) for some in zip(*parts, strict=True)], whole)
+
+
+def test_number_of_threads_does_not_change_a_bit():
+    positions, weights, cell = triclinic()
+    arguments = positions, weights, cell, (8, 9, 10), random_sensitivity(720, 4)
+    settings = {"twojmax": 4, "rcut": RCUT}
+    one, *others = (grid_bispectrum_adjoint(*arguments, n_threads=n, **settings) for n in (1, 2, 3))
+    assert np.abs(one[0]).max() > 1
+    for other in others:
+        assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+@pytest.mark.parametrize("device", ["cpu", "cpu:0"])
+def test_arrays_of_any_kind_are_read_and_left_alone(device):
+    positions, weights, cell = triclinic()
+    points, sensitivity = random_points(cell), random_sensitivity(5, 4)
+    arguments = points, positions, weights, cell, sensitivity
+    expected = point_bispectrum_adjoint(*arguments, twojmax=4, rcut=RCUT)
+    compiled = len(adjoint_kernel.signatures)
+    odd = [np.repeat(x, 2, axis=0)[::2] for x in map(np.asfortranarray, arguments)]
+    odd[3] = cell.tolist()
+    for array in odd[:3] + odd[4:]:
+        array.flags.writeable = False
+    found = point_bispectrum_adjoint(*odd, twojmax=4, rcut=RCUT, device=device)
+    assert_same(found, expected)
+    assert len(adjoint_kernel.signatures) == compiled  # which takes half a minute
+
+
+def test_single_precision():
+    positions, weights, cell = fcc()
+    sensitivity = random_sensitivity(125, 10)
+    arguments = positions, weights, cell, (5, 5, 5)
+    exact = grid_bispectrum_adjoint(*arguments, sensitivity)
+    for given in (sensitivity, sensitivity.astype(np.float32)):
+        found = grid_bispectrum_adjoint(*arguments, given, dtype="float32")
+        assert all(gradient.dtype == np.float64 for gradient in found)
+        # The rounding of float32, 6e-8, grows in sums of hundreds of terms.
+        assert_same(found, exact, 1e-5)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-12), ("float32", 1e-5)])
+def test_torch_is_used_for_other_devices(dtype, tolerance):
+    positions, weights, cell = triclinic()
+    arguments = positions, weights, cell, (3, 2, 4), random_sensitivity(24, 5)
+    settings = {"twojmax": 5, "rcut": RCUT}
+    found = grid_bispectrum_adjoint(
+        *arguments, device=torch.device("cpu", 0), dtype=dtype, **settings
+    )
+    assert_same(found, grid_bispectrum_adjoint(*arguments, **settings), tolerance)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_gpu():
+    positions, weights, cell = triclinic()
+    arguments = positions, weights, cell, (3, 2, 4), random_sensitivity(24, 5)
+    settings = {"twojmax": 5, "rcut": RCUT}
+    found = grid_bispectrum_adjoint(*arguments, device="cuda", **settings)
+    assert_same(found, grid_bispectrum_adjoint(*arguments, **settings), 1e-11)
+
+
+def test_atoms_as_points():
+    positions, weights, cell = triclinic()
+    settings = {"twojmax": 6, "rcut": RCUT}
+    sensitivity = random_sensitivity(4, 6)
+    by_point, by_atom, _ = point_bispectrum_adjoint(
+        positions, positions, weights, cell, sensitivity, **settings
+    )
+    step, h = np.random.default_rng(8).normal(size=positions.shape), 1e-5
+    plus, minus = (
+        np.sum(point_bispectrum(x, x, weights, cell, **settings) * sensitivity)
+        for x in (positions + h * step, positions - h * step)
+    )
+    expected = (plus - minus) / (2 * h)
+    assert abs(expected) > 1
+    assert np.sum((by_point + by_atom) * step) == pytest.approx(expected, rel=1e-7)
+
+
+GOOD = {"positions": np.zeros((2, 3)), "weights": np.ones(2), "cell": 4 * np.eye(3)}
+
+
+@pytest.mark.parametrize(
+    ("bad", "error", "message"),
+    [
+        (
+            {"sensitivity": np.ones((7, 91))},
+            ValueError,
+            r"sensitivity must have shape \(8, 91\), g",
+        ),
+        (
+            {"sensitivity": np.ones((8, 90))},
+            ValueError,
+            r"sensitivity must have shape \(8, 91\), g",
+        ),
+        (
+            {"sensitivity": np.full((8, 91), np.nan)},
+            ValueError,
+            "sensitivity must be finite, got 7",
+        ),
+        (
+            {"sensitivity": np.ones((8, 91), complex)},
+            TypeError,
+            "sensitivity must be an array of r",
+        ),
+        ({"start": 2}, ValueError, r"sensitivity must have shape \(6, 91\), got \(8, 91\)"),
+        ({"positions": np.zeros((2, 2))}, ValueError, r"positions must have shape \(any, 3\)"),
+        ({"cell": np.zeros((3, 3))}, ValueError, "cell must have three linearly independent"),
+        ({"dtype": "float16"}, ValueError, "dtype must be one of 'float64', 'float32'"),
+        ({"n_threads": 0}, ValueError, "n_threads must be >= 1, got 0"),
+    ],
+)
+def test_bad_input_is_named(bad, error, message):
+    arguments = {**GOOD, "grid_shape": (2, 2, 2), "sensitivity": np.ones((8, 91)), **bad}
+    with pytest.raises(error, match=message):
+        grid_bispectrum_adjoint(**arguments)
+
+
+def test_bad_points_are_named():
+    with pytest.raises(ValueError, match=r"points must have shape \(any, 3\), got \(3,\)"):
+        point_bispectrum_adjoint(np.zeros(3), sensitivity=np.ones((1, 91)), **GOOD)
