@@ -34,6 +34,10 @@ class FermiLevelError(SkldosError, RuntimeError):
     """No Fermi level inside the energy grid gives the number of electrons."""
 
 
+class EspressoError(SkldosError, RuntimeError):
+    """A program of Quantum ESPRESSO did not finish a calculation."""
+
+
 class ScoringError(SkldosError, RuntimeError):
     """A scorer could not judge an estimator.
 

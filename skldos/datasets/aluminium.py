@@ -9,6 +9,7 @@ from ase import Atoms
 from skldos._validation import check_option
 from skldos.data import EnergyGrid, Snapshot, SnapshotList
 from skldos.exceptions import FileFormatError
+from skldos.physics import Pseudopotential
 
 TEMPERATURES = (298, 933)
 SNAPSHOTS_PER_TEMPERATURE = 4
@@ -61,6 +62,64 @@ def load_aluminium(*, temperature=None):
     chosen = TEMPERATURES if temperature is None else (temperature,)
     names = [f"Al4_{t}K_{i}.npz" for t in chosen for i in range(SNAPSHOTS_PER_TEMPERATURE)]
     return SnapshotList([_read(folder / name, sums[name]) for name in names])
+
+
+def load_aluminium_pseudopotentials():
+    """Return what total energies of the bundled snapshots need of their pseudopotential.
+
+    It is ``Al.pz-vbc.UPF``, as Quantum ESPRESSO distributes it: norm-conserving, three valence
+    electrons, no core correction.
+
+    Returns
+    -------
+    dict of str to Pseudopotential
+        That of aluminium.
+
+    Examples
+    --------
+    >>> from skldos.datasets import load_aluminium_pseudopotentials
+    >>> load_aluminium_pseudopotentials()
+    {'Al': Pseudopotential(Al, valence 3, lda-pz, norm-conserving)}
+    """
+    return {"Al": Pseudopotential("Al", 3, functional="lda-pz")}
+
+
+def aluminium_recipe(**options):
+    """Return the recipe with which the bundled snapshots were calculated.
+
+    Their temperature comes with them: ``aluminium_recipe().run(load_aluminium(), directory)``
+    would calculate them again, in half a minute each.
+
+    Parameters
+    ----------
+    **options
+        Arguments of :class:`EspressoRecipe` to change: `pseudo_dir`, where ``Al.pz-vbc.UPF`` of
+        Quantum ESPRESSO lies, or `command`, or a temperature for other atoms.
+
+    Returns
+    -------
+    EspressoRecipe
+        With a cutoff of 12 Ry and 8×8×8 k points.
+
+    Examples
+    --------
+    >>> from skldos.datasets import aluminium_recipe
+    >>> aluminium_recipe(command="mpirun -np 2 pw.x -nk 2").energies
+    EnergyGrid(81 energies from -6 to 10 eV, gaussian broadening 0.4 eV)
+    """
+    # Importing it takes a second, which those who load the data need not spend.
+    from skldos.datasets.espresso import EspressoRecipe
+
+    settings = {
+        "pseudopotentials": {"Al": "Al.pz-vbc.UPF"},
+        "energies": EnergyGrid.regular(-6.0, 0.2, 81, broadening=0.4, kernel="gaussian"),
+        "ecutwfc": 12.0,
+        "kpts": (8, 8, 8),
+        "n_bands": 20,
+        "conv_thr": 1e-8,
+        "input_data": {"system": {"nosym": True}, "electrons": {"mixing_beta": 0.7}},
+    }
+    return EspressoRecipe(**settings | options)
 
 
 def _read(path, checksum):

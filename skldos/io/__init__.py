@@ -1,5 +1,22 @@
 """Readers of files from other programs, one module per format."""
 
+from skldos.io.cube import read_cube, read_ldos_cubes
+from skldos.io.espresso import read_espresso
 from skldos.io.mala import read_mala
+from skldos.io.openpmd import read_openpmd
+from skldos.io.pseudopotentials import as_pseudopotentials
+from skldos.io.upf import read_upf
+from skldos.io.wavefunctions import charge_density, wavefunction_density, wavefunction_ldos
 
-__all__ = ["read_mala"]
+__all__ = [
+    "read_espresso",
+    "wavefunction_ldos",
+    "wavefunction_density",
+    "charge_density",
+    "read_ldos_cubes",
+    "read_cube",
+    "read_upf",
+    "as_pseudopotentials",
+    "read_mala",
+    "read_openpmd",
+]

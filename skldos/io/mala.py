@@ -1,4 +1,4 @@
-"""The layout of MALA: arrays in ``.npy`` files beside a JSON file with what was calculated."""
+"""The layout of MALA: arrays in ``.npy`` or ``.h5`` files beside a JSON file of results."""
 
 import json
 from pathlib import Path
@@ -8,6 +8,7 @@ from ase import Atoms
 
 from skldos.data import ArrayFile, EnergyGrid, Snapshot
 from skldos.exceptions import FileFormatError, SnapshotError
+from skldos.io.openpmd import read_openpmd
 
 #: Names of the energies in the JSON file, in eV, and in the reference of a snapshot.
 REFERENCE = {
@@ -29,7 +30,8 @@ def read_mala(ldos_npy, info_json, *, energies):
     ----------
     ldos_npy : str, path-like or None
         LDOS of shape (n_x, n_y, n_z, n_energies) in 1/(eV Å³), usually ``*.out.npy``; it is
-        not read but handed on as an :class:`~skldos.ArrayFile`. None reads the rest alone.
+        not read but handed on as an :class:`~skldos.ArrayFile`. An openPMD file ``*.h5`` will
+        do as well, which needs h5py (``pip install skldos[io]``). None reads the rest alone.
     info_json : str or path-like
         Atoms, cell, temperature and energies, usually ``*.info.json``.
     energies : EnergyGrid or array-like of shape (n_energies,) or None
@@ -44,7 +46,7 @@ def read_mala(ldos_npy, info_json, *, energies):
     Raises
     ------
     FileFormatError
-        If the JSON file lacks an entry or is damaged; the message names the file.
+        If a file lacks an entry or is damaged; the message names it.
     SnapshotError
         If grid, energies and LDOS do not fit together.
 
@@ -62,7 +64,7 @@ def read_mala(ldos_npy, info_json, *, energies):
     info = _read_json(info_json)
     if energies is not None and not isinstance(energies, EnergyGrid):
         energies = EnergyGrid(energies)
-    ldos = None if ldos_npy is None else ArrayFile(ldos_npy)
+    ldos = None if ldos_npy is None else _ldos(ldos_npy)
     try:
         atoms = Atoms(
             _array(info["atoms"]["numbers"]),
@@ -88,6 +90,12 @@ def read_mala(ldos_npy, info_json, *, energies):
         raise FileFormatError(f"the entry {error} is missing", info_json) from error
     except (TypeError, ValueError) as error:
         raise FileFormatError(f"an entry is damaged: {error}", info_json) from error
+
+
+def _ldos(path):
+    """Return a lazy handle of the LDOS in either of the formats of MALA."""
+    is_openpmd = Path(path).suffix in (".h5", ".hdf5")
+    return read_openpmd(path) if is_openpmd else ArrayFile(path)
 
 
 def _read_json(path):

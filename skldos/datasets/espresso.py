@@ -1,0 +1,403 @@
+"""Training data from scratch: pw.x of Quantum ESPRESSO, from atoms to snapshots on disk."""
+
+import json
+import math
+import os
+import shutil
+import tempfile
+import warnings
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+from ase.io.espresso import write_espresso_in
+from tqdm import tqdm
+
+from skldos._validation import check_option, check_scalar
+from skldos.data import SnapshotList, as_snapshots
+from skldos.datasets import _results
+from skldos.datasets._pw import (
+    INPUT,
+    OUTPUT,
+    PREFIX,
+    SAVE,
+    free_electron_bands,
+    resolve_command,
+    run_pw,
+)
+from skldos.exceptions import EspressoError, FileFormatError, SnapshotError
+from skldos.io import read_espresso
+from skldos.io.espresso.locate import XML
+from skldos.io.espresso.xml import read_xml
+from skldos.io.wavefunctions import REACH, check_broadened, highest_level
+from skldos.units import BOLTZMANN, RYDBERG
+
+# The input file gives positions to ten digits; atoms that agree in them are the same.
+DECIMALS = 10
+#: How often the number of bands may be raised, and by which factor.
+MORE_BANDS = 4
+GROWTH = 1.25
+FIXED = ("calculation", "prefix", "outdir")
+
+
+class EspressoRecipe:
+    """How to calculate the LDOS of atoms with pw.x: everything but the atoms.
+
+    Every configuration is a self-consistent calculation with norm-conserving pseudopotentials
+    and Fermi-Dirac smearing at the electronic temperature, from whose wavefunctions the LDOS is
+    made (:func:`skldos.io.wavefunction_ldos`).
+
+    Parameters
+    ----------
+    pseudopotentials : mapping of str to str
+        Name of the pseudopotential file of every chemical symbol.
+    energies : EnergyGrid
+        Energies of the LDOS in eV, with `broadening` and `kernel`. They should start several
+        widths below the lowest band.
+    ecutwfc : float
+        Cutoff of the wavefunctions in Ry.
+    kpts : tuple of 3 int or None, default=None
+        Monkhorst-Pack grid; None is the Γ point alone.
+    temperature : float, optional
+        Electronic temperature in K, > 0, of configurations that do not have their own.
+    ecutrho : float, optional
+        Cutoff of the density in Ry; by default four times `ecutwfc`.
+    n_bands : int, optional
+        Number of bands. By default it is estimated for free electrons and raised until the
+        highest band lies above all levels that reach `energies`.
+    conv_thr : float, default=1e-8
+        Accuracy of the self-consistency in Ry.
+    pseudo_dir : str or path-like, optional
+        Folder of the pseudopotentials; by default pw.x knows.
+    command : str or sequence of str, default="pw.x"
+        What to run, with its arguments: ``"mpirun -np 4 pw.x -nk 2"``. The input file follows
+        as ``-in pw.in``.
+    input_data : mapping of str to mapping, optional
+        More entries of the namelists: ``{"system": {"nosym": True}}``.
+    keep_files : bool, default=False
+        Keep the save directory of pw.x, wavefunctions included, which can be large.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument has a value that cannot be.
+
+    See Also
+    --------
+    aluminium_recipe : How the bundled data were made.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from skldos import EnergyGrid
+    >>> recipe = EspressoRecipe(
+    ...     {"Al": "Al.pz-vbc.UPF"},
+    ...     energies=EnergyGrid.regular(-6, 0.2, 81, broadening=0.4, kernel="gaussian"),
+    ...     ecutwfc=12.0,
+    ...     kpts=(8, 8, 8),
+    ...     temperature=298.0,
+    ... )
+    >>> snapshots = recipe.run([bulk("Al", cubic=True)], "aluminium")  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        pseudopotentials,
+        *,
+        energies,
+        ecutwfc,
+        kpts=None,
+        temperature=None,
+        ecutrho=None,
+        n_bands=None,
+        conv_thr=1e-8,
+        pseudo_dir=None,
+        command="pw.x",
+        input_data=None,
+        keep_files=False,
+    ):
+        check_broadened(energies)
+        self.energies = energies
+        self.pseudopotentials = dict(pseudopotentials)
+        self.ecutwfc = check_scalar("ecutwfc", ecutwfc, low=0, strict=True)
+        self.kpts = None if kpts is None else _check_kpts(kpts)
+        self.temperature = None if temperature is None else _check_temperature(temperature)
+        self.ecutrho = (
+            4 * self.ecutwfc if ecutrho is None else check_scalar("ecutrho", ecutrho, low=ecutwfc)
+        )
+        self.n_bands = (
+            None if n_bands is None else check_scalar("n_bands", n_bands, low=1, integer=True)
+        )
+        self.conv_thr = check_scalar("conv_thr", conv_thr, low=0, strict=True)
+        self.pseudo_dir = None if pseudo_dir is None else Path(pseudo_dir).resolve()
+        self.command = command
+        self.input_data = _check_input_data(input_data)
+        self.keep_files = bool(keep_files)
+
+    def __repr__(self):
+        kpts = "Γ" if self.kpts is None else "×".join(map(str, self.kpts)) + " k points"
+        return (
+            f"EspressoRecipe({', '.join(self.pseudopotentials.values())}, {self.ecutwfc:g} Ry, "
+            f"{kpts}, {self.energies!r})"
+        )
+
+    def write_input(self, atoms, directory, temperature=None, *, n_bands=None):
+        """Write the input file ``pw.in``.
+
+        Parameters
+        ----------
+        atoms : ase.Atoms
+            Numbers, positions and cell; nothing else of them counts.
+        directory : str or path-like
+            Folder, made if it is not there.
+        temperature : float, optional
+            Electronic temperature in K; by default that of the recipe.
+        n_bands : int, optional
+            Number of bands; by default that of the recipe, or its estimate.
+
+        Returns
+        -------
+        pathlib.Path
+            The file.
+
+        Raises
+        ------
+        ValueError
+            If there is no temperature, or no pseudopotential for one of the atoms.
+        """
+        pseudopotentials = self._files(atoms)
+        path = Path(directory) / INPUT
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(path, "w") as file:
+            write_espresso_in(
+                file,
+                Atoms(atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=True),
+                input_data=self._namelists(
+                    self._temperature(temperature), n_bands or self._n_bands(atoms.cell.array)
+                ),
+                pseudopotentials=pseudopotentials,
+                kpts=self.kpts,
+            )
+        return path
+
+    def run(self, configurations, directory, *, on_error="raise", verbose=True):
+        """Calculate snapshots, or go on where an earlier call stopped.
+
+        Each configuration gets a folder of its own, ``directory/00000`` and so on, with the input
+        and the output of pw.x. What is finished is not calculated again, however the program
+        ended; two programs must not work in the same directory at the same time.
+
+        Parameters
+        ----------
+        configurations : sequence of ase.Atoms or Snapshot
+            Atoms; a snapshot's own temperature goes before that of the recipe.
+        directory : str or path-like
+            Where the snapshots go. ``SnapshotList.load(directory)`` gives all that are finished,
+            at any time.
+        on_error : {"raise", "warn"}, default="raise"
+            Whether a calculation that fails ends it all, or is warned of and left out.
+        verbose : bool, default=True
+            Show a progress bar.
+
+        Returns
+        -------
+        SnapshotList
+            The snapshots with LDOS, density and reference energies, in the same order.
+
+        Raises
+        ------
+        EspressoError
+            If pw.x fails, or does not converge; the message gives its reason and the folder.
+        SnapshotError
+            If a snapshot in `directory` was made from other atoms or with other settings.
+        FileNotFoundError
+            If `command` is not there.
+        FileExistsError
+            If `directory` holds snapshots that were not calculated there.
+        """
+        check_option("on_error", on_error, ("raise", "warn"))
+        configurations = as_snapshots(configurations)
+        command = resolve_command(self.command)
+        directory = Path(directory)
+        _results.check_folder(directory)
+        settings = [self._settings(s.atoms, s.temperature) for s in configurations]
+        finished = [_is_finished(directory, i, new) for i, new in enumerate(settings)]
+        for position in tqdm(range(len(settings)), desc="pw.x", disable=not verbose):
+            if finished[position]:
+                continue
+            try:
+                self._calculate(configurations[position], command, directory, position, settings)
+            except EspressoError as error:
+                if on_error == "raise":
+                    raise
+                warnings.warn(str(error), stacklevel=2)
+            else:
+                finished[position] = True
+        # An earlier call may have been stopped just before it wrote the index.
+        order = _results.write_index(directory)
+        stored = SnapshotList.load(directory)
+        return SnapshotList([stored[order.index(i)] for i, done in enumerate(finished) if done])
+
+    def _calculate(self, configuration, command, directory, position, settings):
+        """Run pw.x in a new folder, and keep what is wanted of it when all is well."""
+        folder = _results.folder_of(directory, position)
+        failed = folder / "failed"
+        folder.mkdir(parents=True, exist_ok=True)
+        for old in folder.glob("running-*"):
+            shutil.rmtree(old)  # of a program that was killed
+        # The name is new each time: an orphaned pw.x may still be writing into the old one.
+        work = Path(tempfile.mkdtemp(prefix="running-", dir=folder))
+        try:
+            snapshot = self._converge_bands(configuration, command, work)
+        except (EspressoError, FileFormatError, FileNotFoundError, SnapshotError) as error:
+            _replace(work, failed)
+            raise EspressoError(f"configuration {position}: {error}; see {failed}") from error
+        for name in (INPUT, OUTPUT, *([SAVE] if self.keep_files else [])):
+            _replace(work / name, folder / name)
+        for old in (work, failed):
+            shutil.rmtree(old, ignore_errors=True)
+        _results.add_result(directory, position, settings[position], snapshot)
+
+    def _converge_bands(self, configuration, command, work):
+        """Return the snapshot, from as many bands as its energies need."""
+        atoms, temperature = configuration.atoms, self._temperature(configuration.temperature)
+        n_bands = self._n_bands(atoms.cell.array)
+        needed = highest_level(self.energies)
+        for _ in range(MORE_BANDS):
+            self.write_input(atoms, work, temperature, n_bands=n_bands)
+            run_pw(command, work)
+            highest = read_xml(work / SAVE / XML).eigenvalues.max(axis=1).min()
+            if highest >= needed or self.n_bands is not None:
+                # The file has the positions in bohr, with the rounding of their conversion.
+                snapshot = read_espresso(
+                    work / SAVE,
+                    ldos="wavefunctions",
+                    energies=self.energies,
+                    density="charge-density",
+                )
+                return snapshot.replace(atoms=atoms, temperature=temperature)
+            tried, n_bands = n_bands, math.ceil(GROWTH * n_bands)
+            shutil.rmtree(work / SAVE)
+        raise EspressoError(
+            f"the highest of {tried} bands starts at {highest:.2f} eV, below {needed:.2f} eV; "
+            "give n_bands"
+        )
+
+    def _n_bands(self, cell):
+        if self.n_bands is not None:
+            return self.n_bands
+        # The energies start some widths below the bottom of the lowest band.
+        bottom = self.energies.values[0] + REACH["gaussian"] * self.energies.broadening
+        width = max(highest_level(self.energies) - bottom, 1.0)
+        return math.ceil(1.1 * free_electron_bands(cell, self.kpts or (1, 1, 1), width)) + 2
+
+    def _files(self, atoms):
+        """Return the pseudopotentials of some atoms."""
+        symbols = sorted(set(atoms.symbols))
+        missing = [symbol for symbol in symbols if symbol not in self.pseudopotentials]
+        if missing:
+            raise ValueError(
+                "pseudopotentials must name a file for every chemical symbol, got none for "
+                f"{missing[0]}."
+            )
+        return {symbol: self.pseudopotentials[symbol] for symbol in symbols}
+
+    def _temperature(self, temperature):
+        if temperature is None and self.temperature is None:
+            raise ValueError("temperature is needed: the recipe has none, nor has this snapshot.")
+        return self.temperature if temperature is None else _check_temperature(temperature)
+
+    def _namelists(self, temperature, n_bands):
+        """Return the namelists of the input file, section by section."""
+        sections = {
+            "control": {
+                "calculation": "scf",
+                "prefix": PREFIX,
+                "outdir": ".",
+                "tprnfor": True,
+                "tstress": True,
+                "verbosity": "high",
+            },
+            "system": {
+                "ecutwfc": self.ecutwfc,
+                "ecutrho": self.ecutrho,
+                "occupations": "smearing",
+                "smearing": "fermi-dirac",
+                "degauss": BOLTZMANN * temperature / RYDBERG,
+                "nbnd": n_bands,
+            },
+            "electrons": {"conv_thr": self.conv_thr},
+        }
+        if self.pseudo_dir is not None:
+            sections["control"]["pseudo_dir"] = str(self.pseudo_dir)
+        for section, entries in self.input_data.items():
+            sections.setdefault(section, {}).update(entries)
+        return sections
+
+    def _settings(self, atoms, temperature):
+        """Return all that decides over the result, as JSON would give it back."""
+        # Neither the command nor a folder is among them.
+        settings = {
+            "numbers": atoms.numbers.tolist(),
+            "positions": np.round(atoms.positions, DECIMALS).tolist(),
+            "cell": np.round(atoms.cell.array, DECIMALS).tolist(),
+            "temperature": self._temperature(temperature),
+            "pseudopotentials": self._files(atoms),
+            "ecutwfc": self.ecutwfc,
+            "ecutrho": self.ecutrho,
+            "kpts": self.kpts,
+            "n_bands": self.n_bands,
+            "conv_thr": self.conv_thr,
+            "input_data": self.input_data,
+            "energies": self.energies.values.tolist(),
+            "broadening": self.energies.broadening,
+            "kernel": self.energies.kernel,
+        }
+        return json.loads(json.dumps(settings, default=str))
+
+
+def _is_finished(directory, position, settings):
+    """Tell whether a snapshot is there; it is an error if it was made otherwise."""
+    found = _results.settings_of(directory, position)
+    if found is None:
+        return False
+    changed = [name for name in settings if found.get(name) != settings[name]]
+    if changed:
+        raise SnapshotError(
+            f"the snapshot in {_results.folder_of(directory, position)} was calculated with other "
+            f"{' and '.join(changed)} than asked for now; choose another directory, or remove "
+            "that folder."
+        )
+    return True
+
+
+def _replace(source, target):
+    """Move a file or folder to where there may be an older one."""
+    if target.is_dir():
+        shutil.rmtree(target)
+    os.replace(source, target)
+
+
+def _check_kpts(kpts):
+    if np.shape(kpts) != (3,):
+        raise ValueError(f"kpts must be three numbers of k points or None, got {kpts!r}.")
+    return [check_scalar(f"kpts[{i}]", n, low=1, integer=True) for i, n in enumerate(kpts)]
+
+
+def _check_temperature(temperature):
+    return check_scalar("temperature", temperature, low=0, strict=True)
+
+
+def _check_input_data(input_data):
+    checked = {}
+    for section, entries in (input_data or {}).items():
+        if not hasattr(entries, "items"):
+            raise TypeError(
+                'input_data must map namelists to mappings, as {"system": {"nosym": True}}; got '
+                f"{entries!r} for {section!r}."
+            )
+        checked[section.lower()] = {key.lower(): value for key, value in entries.items()}
+    for key in FIXED:
+        if key in checked.get("control", {}):
+            raise ValueError(f"input_data must leave {key!r} to the recipe.")
+    return checked

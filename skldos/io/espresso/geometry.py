@@ -1,0 +1,96 @@
+"""Cells and positions in the text output of pw.x."""
+
+import re
+
+import numpy as np
+from ase import Atoms
+
+from skldos.io.espresso.lines import NUMBER
+from skldos.io.espresso.run import chemical_symbol
+from skldos.units import BOHR
+
+# Positions are printed with seven digits of alat at the start, with more in a step.
+SAME_POSITION = 1e-5
+
+
+def read_atoms(lines, end):
+    """Return the atoms of the self-consistent calculation whose energy stands in line `end`.
+
+    They are those of the last geometry before that line. A :class:`FileFormatError` is raised
+    if another one follows, as it does when a relaxation stops early and in molecular dynamics.
+    """
+    alat = lines.number("celldm(1)=", end) * BOHR
+    cell, symbols, positions = _initial(lines, end, alat)
+    for start, stop, wanted in ((0, end, True), (end, len(lines), False)):
+        for i in range(start, stop):
+            text = lines.texts[i]
+            if text.startswith("CELL_PARAMETERS"):
+                new = _table(lines, i, cell, alat, 3)[1]
+                moved, cell = np.abs(new - cell).max(), new
+            elif text.startswith("ATOMIC_POSITIONS"):
+                symbols, new = _table(lines, i, cell, alat, len(positions))
+                moved, positions = np.abs(new - positions).max(), new
+            else:
+                continue
+            if not wanted and moved > SAME_POSITION:
+                raise lines.error(
+                    f"the atoms moved by {moved:.2g} Å after the last self-consistent "
+                    "calculation; run calculation='scf' for the geometry that is wanted",
+                    i,
+                )
+    return Atoms(symbols, positions=positions, cell=cell, pbc=True)
+
+
+def _initial(lines, end, alat):
+    """Return the geometry with which the run began."""
+    triple = rf"\(\s*({NUMBER})\s*({NUMBER})\s*({NUMBER})\s*\)"
+    n_atoms = lines.number("number of atoms/cell =", end, convert=int)
+    cell, symbols, positions = [], [], []
+    for i in range(end):
+        vector = re.search(rf"^\s+a\([123]\) = {triple}", lines.texts[i])
+        if vector and len(cell) < 3:
+            cell.append(vector.groups())
+        site = re.search(rf"^\s+\d+\s+(\S+)\s+tau\(\s*\d+\)\s*=\s*{triple}", lines.texts[i])
+        if site and len(positions) < n_atoms:
+            symbols.append(_symbol(lines, i, site[1]))
+            positions.append(site.groups()[1:])
+    if len(cell) != 3 or len(positions) != n_atoms:
+        raise lines.error(
+            f"expected 3 crystal axes and {n_atoms} positions above this line, got {len(cell)} "
+            f"and {len(positions)}",
+            end,
+        )
+    return np.array(cell, dtype=float) * alat, symbols, np.array(positions, dtype=float) * alat
+
+
+def _table(lines, index, cell, alat, n_rows):
+    """Return labels and rows in Å of a card ``CELL_PARAMETERS`` or ``ATOMIC_POSITIONS``."""
+    title = lines.texts[index]
+    unit = re.search(rf"\((\w+)(?:=\s*({NUMBER}))?\)", title)
+    scales = {"angstrom": 1.0, "bohr": BOHR, "alat": alat, "crystal": None}
+    if unit is None or unit[1] not in scales:
+        raise lines.error(f"expected a unit among {sorted(scales)}, got {title.strip()!r}", index)
+    rows, symbols = [], []
+    is_positions = title.startswith("ATOMIC")
+    for i in range(index + 1, index + 1 + n_rows):
+        words = lines.texts[i].split() if i < len(lines) else []
+        if is_positions and words:
+            symbols.append(_symbol(lines, i, words.pop(0)))
+        try:
+            rows.append([float(word) for word in words[:3]])
+        except ValueError:
+            rows.append([])
+        if len(rows[-1]) != 3:
+            raise lines.error("expected three coordinates", min(i, len(lines) - 1))
+    rows = np.array(rows)
+    if unit[1] == "crystal":
+        return symbols, rows @ cell
+    scale = float(unit[2]) * BOHR if unit[1] == "alat" and unit[2] else scales[unit[1]]
+    return symbols, rows * scale
+
+
+def _symbol(lines, index, label):
+    try:
+        return chemical_symbol(label)
+    except ValueError as error:
+        raise lines.error(str(error), index) from error

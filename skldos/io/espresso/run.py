@@ -1,0 +1,131 @@
+"""What a run of pw.x returned, whichever of its files it was read from."""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+from ase.data import atomic_numbers
+
+from skldos.units import BOLTZMANN
+
+#: Kinds of smearing: what the XML file and the text output call them, and our name.
+SMEARINGS = {
+    "fd": "fermi-dirac",
+    "fermi-dirac": "fermi-dirac",
+    "mv": "marzari-vanderbilt",
+    "marzari-vanderbilt": "marzari-vanderbilt",
+    "mp": "methfessel-paxton",
+    "methfessel-paxton": "methfessel-paxton",
+    "gaussian": "gaussian",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class EspressoRun:
+    """A self-consistent calculation of Quantum ESPRESSO without spin, in eV and Å.
+
+    Attributes
+    ----------
+    path : pathlib.Path
+        The file it was read from.
+    atoms : ase.Atoms
+        The atoms for which everything else holds.
+    grid_shape : tuple of 3 int
+        The dense FFT grid.
+    n_electrons : float
+        Number of valence electrons.
+    weights : ndarray of shape (n_kpoints,)
+        Weights of the k points; their sum is 2, for the spin.
+    eigenvalues : ndarray of shape (n_kpoints, n_bands)
+        Energies of the states in eV.
+    occupations : ndarray of shape (n_kpoints, n_bands) or None
+        Occupations between 0 and 1 (a little beyond with some smearings).
+    fermi_energy : float or None
+        Fermi level in eV; None with fixed occupations.
+    smearing : str or None
+        ``"fermi-dirac"``, ``"gaussian"``, ``"methfessel-paxton"`` or ``"marzari-vanderbilt"``;
+        None with fixed occupations or tetrahedra.
+    width : float
+        Width of the smearing in eV; 0 without one.
+    width_error : float
+        How far it may be off, in eV, for want of digits.
+    ecutwfc, ecutrho : float
+        Cutoffs of wavefunctions and density in Ry.
+    energies : dict of str to float
+        Energies in eV under the names of :attr:`skldos.Snapshot.reference`.
+    forces : ndarray of shape (n_atoms, 3) or None
+        Forces in eV/Å.
+    pseudopotentials : dict of str to str
+        Name of the pseudopotential file of every chemical symbol.
+    kind : {"norm-conserving", "ultrasoft"}
+        The softest of the pseudopotentials.
+    save_directory : pathlib.Path or None
+        The folder ``prefix.save``; None if the run was read from its text output.
+    gamma_only : bool
+        Whether only half of the plane waves are stored, as the wavefunctions are real.
+    fixed_occupations : bool
+        Whether the lowest bands are full and all others empty, as at zero temperature.
+    rotations : ndarray of shape (n_symmetries, 3, 3) of int
+        The symmetries that were used to reduce the k points, as the file has them: matrices
+        s(i, j) of pw.x in crystal axes. Empty in the text output.
+    translations : ndarray of shape (n_symmetries, 3)
+        Their fractional translations.
+    """
+
+    path: Path
+    atoms: Atoms
+    grid_shape: tuple
+    n_electrons: float
+    weights: np.ndarray
+    eigenvalues: np.ndarray
+    occupations: np.ndarray | None
+    fermi_energy: float | None
+    smearing: str | None
+    width: float
+    ecutwfc: float
+    ecutrho: float
+    energies: dict
+    forces: np.ndarray | None = None
+    pseudopotentials: dict = field(default_factory=dict)
+    kind: str = "norm-conserving"
+    save_directory: Path | None = None
+    gamma_only: bool = False
+    width_error: float = 0.0
+    fixed_occupations: bool = False
+    rotations: np.ndarray = field(default_factory=lambda: np.zeros((0, 3, 3), dtype=int))
+    translations: np.ndarray = field(default_factory=lambda: np.zeros((0, 3)))
+
+    @property
+    def temperature(self):
+        """Electronic temperature in K; None if the smearing is not that of a temperature."""
+        if self.fixed_occupations:
+            return 0.0
+        return self.width / BOLTZMANN if self.smearing == "fermi-dirac" else None
+
+    def band_energy(self):
+        """Return Σ_kn w_k f_kn ε_kn in eV, or None if the occupations are not known."""
+        if self.occupations is None:
+            return None
+        return float(self.weights @ (self.occupations * self.eigenvalues).sum(axis=1))
+
+
+def chemical_symbol(label):
+    """Return the chemical symbol in a label of pw.x such as ``Fe1`` or ``O_surface``.
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+
+    Examples
+    --------
+    >>> chemical_symbol("Fe1"), chemical_symbol("C_h"), chemical_symbol("CO")
+    ('Fe', 'C', 'Co')
+    """
+    letters = re.match("[A-Za-z]*", label.strip())[0].capitalize()
+    for symbol in (letters[:2], letters[:1]):
+        if atomic_numbers.get(symbol, 0) > 0:
+            return symbol
+    raise ValueError(f"no chemical symbol in the label {label!r}")

@@ -1,0 +1,202 @@
+"""Binary files of Quantum ESPRESSO: wavefunctions and densities as plane-wave coefficients.
+
+pw.x writes them as unformatted Fortran records (``.dat``), each between two 4-byte lengths, or as
+HDF5 files (``.hdf5``), depending on how it was built. Coefficients are returned as they stand in
+the file; their wave vectors are integers, in units of the reciprocal lattice vectors.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from skldos.exceptions import FileFormatError
+
+# One record each: before the Miller indices of a wavefunction and of a density.
+_WAVEFUNCTION_HEADER = [("ik", "<i4"), ("xk", "<f8", 3), ("ispin", "<i4"), ("gamma", "<i4")]
+_WAVEFUNCTION_HEADER += [("scale", "<f8")]
+_SIZES = [("ngw", "<i4"), ("igwx", "<i4"), ("npol", "<i4"), ("nbnd", "<i4")]
+_DENSITY_HEADER = [("gamma", "<i4"), ("ngm", "<i4"), ("nspin", "<i4")]
+_RECIPROCAL = [("b", "<f8", (3, 3))]
+
+
+class WavefunctionFile:
+    """The bands of one k point, read when they are asked for.
+
+    Parameters
+    ----------
+    path : str or path-like
+        A file ``wfc1.dat`` or ``wfc1.hdf5`` in the save directory of pw.x. The latter needs h5py.
+
+    Attributes
+    ----------
+    k_point : int
+        Number of the k point, from 1.
+    gamma_only : bool
+        Whether only one of each pair G, -G is stored, because the bands are real.
+    n_spinors : int
+        1, or 2 in a noncollinear calculation.
+    n_bands : int
+        Number of bands.
+    miller : ndarray of shape (n_waves, 3)
+        Integer wave vectors G.
+
+    Raises
+    ------
+    FileFormatError
+        If the file is not one of pw.x, or is truncated.
+    """
+
+    def __init__(self, path):
+        self.path = Path(path)
+        if self.path.suffix == ".hdf5":
+            self._read_hdf5()
+        else:
+            self._read_records()
+
+    def bands(self, chosen):
+        """Return the coefficients of the bands numbered `chosen`, (n_chosen, n_waves) complex."""
+        chosen = np.asarray(chosen)
+        if self.path.suffix == ".hdf5":
+            with _open_hdf5(self.path) as file:
+                return file["evc"][chosen].view(np.complex128)
+        record = _record([("c", "<c16", self.n_spinors * len(self.miller))])
+        # Only the pages that hold the chosen bands are read.
+        stored = np.memmap(
+            self.path, record, mode="r", offset=self._first_band, shape=self.n_bands
+        )[chosen]
+        _check_lengths(stored, self.path)
+        return stored["c"].copy()  # aligned and contiguous
+
+    def _read_records(self):
+        with open(self.path, "rb") as file:
+            header = _read_record(file, _WAVEFUNCTION_HEADER)
+            sizes = _read_record(file, _SIZES)
+            _read_record(file, _RECIPROCAL)
+            self._set(header["ik"], header["gamma"], sizes["npol"], sizes["nbnd"])
+            n_waves = _check_count("number of plane waves", sizes["igwx"], self.path)
+            self.miller = _read_record(file, [("m", "<i4", (n_waves, 3))])["m"]
+            self._first_band = file.tell()
+        band = _record([("c", "<c16", self.n_spinors * n_waves)]).itemsize
+        expected = self._first_band + self.n_bands * band
+        if self.path.stat().st_size != expected:
+            raise FileFormatError(
+                f"expected {expected} bytes for {self.n_bands} bands of {n_waves} plane waves, "
+                f"got {self.path.stat().st_size}",
+                self.path,
+            )
+
+    def _read_hdf5(self):
+        with _open_hdf5(self.path) as file:
+            try:
+                sizes = [int(file.attrs[name]) for name in ("ik", "npol", "nbnd")]
+                self._set(sizes[0], _is_true(file.attrs["gamma_only"]), *sizes[1:])
+                self.miller = file["MillerIndices"][:]
+                expected = (self.n_bands, 2 * self.n_spinors * len(self.miller))
+                shape = file["evc"].shape
+            except (KeyError, TypeError, ValueError) as error:
+                raise FileFormatError(f"not a wavefunction of pw.x: {error}", self.path) from error
+        if shape != expected:
+            raise FileFormatError(f"expected evc of shape {expected}, got {shape}", self.path)
+
+    def _set(self, k_point, gamma_only, n_spinors, n_bands):
+        self.k_point = int(k_point)
+        self.gamma_only = bool(gamma_only)
+        self.n_spinors = _check_count("number of spinor components", n_spinors, self.path)
+        self.n_bands = _check_count("number of bands", n_bands, self.path)
+
+
+def read_charge_density(path):
+    """Read the plane waves of a density.
+
+    Parameters
+    ----------
+    path : str or path-like
+        ``charge-density.dat`` or ``charge-density.hdf5``. The latter needs h5py.
+
+    Returns
+    -------
+    miller : ndarray of shape (n_waves, 3)
+        Integer wave vectors G.
+    coefficients : ndarray of shape (n_waves,), complex
+        In 1/bohr³; of the sum over both spins.
+    gamma_only : bool
+        Whether only one of each pair G, -G is stored.
+
+    Raises
+    ------
+    FileFormatError
+        If the file is not one of pw.x, or is truncated.
+    """
+    path = Path(path)
+    if path.suffix == ".hdf5":
+        with _open_hdf5(path) as file:
+            try:
+                gamma_only = _is_true(file.attrs["gamma_only"])
+                miller = file["MillerIndices"][:]
+                coefficients = file["rhotot_g"][:].view(np.complex128)
+            except (KeyError, TypeError, ValueError) as error:
+                raise FileFormatError(f"not a density of pw.x: {error}", path) from error
+        if len(miller) != len(coefficients):
+            raise FileFormatError(
+                f"expected {len(miller)} coefficients, got {len(coefficients)}", path
+            )
+        return miller, coefficients, gamma_only
+    with open(path, "rb") as file:
+        header = _read_record(file, _DENSITY_HEADER)
+        n_waves = _check_count("number of plane waves", header["ngm"], path)
+        _read_record(file, _RECIPROCAL)
+        miller = _read_record(file, [("m", "<i4", (n_waves, 3))])["m"]
+        coefficients = _read_record(file, [("c", "<c16", n_waves)])["c"]
+    return miller, coefficients, bool(header["gamma"])
+
+
+def _record(fields):
+    """Return the type of a Fortran record of `fields`, between its two lengths."""
+    return np.dtype([("before", "<i4"), *fields, ("after", "<i4")])
+
+
+def _read_record(file, fields):
+    record = np.fromfile(file, _record(fields), count=1)
+    if len(record) == 0:  # fewer bytes than that are left
+        raise FileFormatError("the file ends too early for one of pw.x", file.name)
+    _check_lengths(record, file.name)
+    # Copies: inside the record the arrays start in the middle of a word, which torch cannot bear.
+    return {name: record[name][0].copy() for name in record.dtype.names}
+
+
+def _check_lengths(records, path):
+    expected = records.dtype.itemsize - 8
+    found = np.concatenate([records["before"], records["after"]])
+    if (found != expected).any():
+        raise FileFormatError(
+            f"expected a Fortran record of {expected} bytes, got {found[found != expected][0]}: "
+            "not a file of pw.x, or of another version",
+            path,
+        )
+
+
+def _check_count(what, count, path):
+    if not 1 <= count <= path.stat().st_size:
+        raise FileFormatError(f"expected a {what} that fits the file, got {count}", path)
+    return int(count)
+
+
+def _open_hdf5(path):
+    try:
+        import h5py  # optional: most builds of pw.x write Fortran records
+    except ImportError as error:
+        raise ImportError(f"reading {path} needs h5py, which is not installed.") from error
+    try:
+        return h5py.File(path, "r")
+    except OSError as error:
+        if not path.exists():
+            raise
+        raise FileFormatError(f"not an HDF5 file: {error}", path) from error
+
+
+def _is_true(attribute):
+    """Read a Fortran logical that was written as text: ``.TRUE.`` or ``.FALSE.``."""
+    text = attribute.decode() if isinstance(attribute, bytes) else str(attribute)
+    if text.strip().upper() not in (".TRUE.", ".FALSE."):
+        raise ValueError(f"gamma_only is {text!r}")
+    return text.strip().upper() == ".TRUE."

@@ -1,0 +1,142 @@
+"""Fields that MALA keeps in the HDF5 form of the openPMD standard.
+
+A file holds ``/data/<iteration>/meshes/<name>/<k>``, one array of shape (n_x, n_y, n_z) per
+component k: an energy of an LDOS, or the one component of a density.
+"""
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from skldos.data.lazy import LazyArray
+from skldos.exceptions import FileFormatError
+
+# Joules in one eV, from e = 1.602176634e-19 C (exact in the SI of 2019).
+ELECTRONVOLT = 1.602176634e-19
+#: Unit of the fields in SI: 1/(eV Å³) and 1/Å³.
+UNITS = {"LDOS": 1e30 / ELECTRONVOLT, "Density": 1e30}
+
+
+def read_openpmd(path, field="LDOS"):
+    """Open a field in an openPMD file (``.h5``) that MALA wrote.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file; reading it needs h5py (``pip install skldos[io]``).
+    field : str, default="LDOS"
+        Name of the field: ``"LDOS"`` in 1/(eV Å³), ``"Density"`` in 1/Å³, or a descriptor.
+
+    Returns
+    -------
+    LazyArray of shape (n_x, n_y, n_z, n_components)
+        Read where it is sliced along the first axis; ``numpy.asarray`` reads all of it.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    FileFormatError
+        If the file is not openPMD, lacks the field, or holds it in other units or axes.
+    ImportError
+        If h5py is not installed.
+
+    Examples
+    --------
+    >>> from skldos.io import read_openpmd
+    >>> read_openpmd("Be_snapshot0.out.h5").shape  # doctest: +SKIP
+    (18, 18, 27, 11)
+    """
+    return OpenPMDField(path, field)
+
+
+class OpenPMDField(LazyArray):
+    """What :func:`read_openpmd` returns; it holds path and shape, no data."""
+
+    def __init__(self, path, field="LDOS"):
+        self.path = Path(path).absolute()
+        self.field = field
+        with _open(self.path) as file:
+            self._components = _components(file, field, self.path)
+            first = file[self._components[0]]
+            self.shape = (*first.shape, len(self._components))
+            self.dtype = first.dtype
+
+    def read(self, start, stop):
+        """Return rows `start` to `stop` of the first axis as an array in memory."""
+        rows = np.empty((stop - start, *self.shape[1:]), dtype=self.dtype)
+        with _open(self.path) as file:
+            for k, name in enumerate(self._components):
+                rows[..., k] = file[name][start:stop]
+        return rows
+
+    def __getstate__(self):
+        # As ArrayFile: size and time of change let hashes follow the contents.
+        stat = os.stat(self.path)
+        return {
+            "path": str(self.path),
+            "field": self.field,
+            "size": stat.st_size,
+            "changed": stat.st_mtime_ns,
+        }
+
+    def __setstate__(self, state):
+        self.__init__(state["path"], state["field"])
+
+    def __repr__(self):
+        return f"OpenPMDField({str(self.path)!r}, {self.field!r}, shape={self.shape})"
+
+
+def _open(path):
+    try:
+        import h5py  # optional: nothing else needs it
+    except ImportError as error:
+        raise ImportError(
+            f"reading {path} needs h5py; install it with `pip install skldos[io]`."
+        ) from error
+    if not path.exists():
+        raise FileNotFoundError(f"there is no file {path}.")
+    try:
+        return h5py.File(path, "r")
+    except OSError as error:
+        raise FileFormatError(f"not an HDF5 file that can be read: {error}", path) from error
+
+
+def _components(file, field, path):
+    """Return the names of the arrays of a field, in order."""
+    if "openPMD" not in file.attrs or "data" not in file:
+        raise FileFormatError("the file is not in the openPMD format", path)
+    iterations = sorted(file["data"])
+    if len(iterations) != 1:
+        raise FileFormatError(f"expected one iteration, got {iterations}", path)
+    meshes = file[f"data/{iterations[0]}"].get("meshes", {})
+    if field not in meshes:
+        raise FileFormatError(f"the field {field!r} is missing among {sorted(meshes)}", path)
+    mesh = meshes[field]
+    axes = [_text(label) for label in mesh.attrs.get("axisLabels", ())]
+    if axes != ["x", "y", "z"] or _text(mesh.attrs.get("dataOrder")) != "C":
+        raise FileFormatError(f"expected the axes x, y, z in C order, got {axes}", path)
+    count = len(mesh)
+    names = [f"{mesh.name}/{k}" for k in range(count)]
+    if count == 0 or any(name not in file for name in names):
+        raise FileFormatError(f"expected components 0, 1, …, got {sorted(mesh)}", path)
+    for name in names:
+        _check_component(file[name], file[names[0]], field, path)
+    return names
+
+
+def _check_component(component, first, field, path):
+    shape = getattr(component, "shape", None)
+    if shape is None or len(shape) != 3 or shape != first.shape or component.dtype != first.dtype:
+        raise FileFormatError(f"{component.name} is not an array (n_x, n_y, n_z)", path)
+    unit, expected = component.attrs.get("unitSI"), UNITS.get(field)
+    # MALA takes its constants from CODATA 2014, 7e-9 off.
+    if expected is not None and not np.isclose(unit, expected, rtol=1e-6, atol=0):
+        raise FileFormatError(
+            f"expected {component.name} in units of {expected:.6e} (SI), got {unit}", path
+        )
+
+
+def _text(value):
+    return value.decode() if isinstance(value, bytes) else str(value)

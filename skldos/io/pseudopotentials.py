@@ -1,0 +1,66 @@
+"""Pseudopotentials in the forms in which users have them at hand."""
+
+import os
+from collections.abc import Mapping
+
+from skldos.io.upf import read_upf
+from skldos.physics import Pseudopotential
+
+
+def as_pseudopotentials(pseudopotentials):
+    """Return a mapping of elements to pseudopotentials, reading files where paths are given.
+
+    Parameters
+    ----------
+    pseudopotentials : mapping of str to Pseudopotential or path, or sequence of them
+        What is known by their element, or says itself of which it is.
+
+    Returns
+    -------
+    dict of str to Pseudopotential
+        One per element.
+
+    Raises
+    ------
+    TypeError
+        If it is neither, or one of them is neither a pseudopotential nor a path.
+    ValueError
+        If a pseudopotential stands under another element than its own, or an element has two.
+    FileFormatError
+        If a file is not a UPF file.
+
+    Examples
+    --------
+    >>> from skldos.physics import Pseudopotential
+    >>> as_pseudopotentials([Pseudopotential("Al", 3, functional="lda-pz")])
+    {'Al': Pseudopotential(Al, valence 3, lda-pz, norm-conserving)}
+    """
+    if isinstance(pseudopotentials, Mapping):
+        known = {symbol: _read(value) for symbol, value in pseudopotentials.items()}
+        for symbol, found in known.items():
+            if found.symbol != symbol:
+                raise ValueError(
+                    f"pseudopotentials[{symbol!r}] must be one of {symbol}, got {found!r}."
+                )
+        return known
+    if isinstance(pseudopotentials, (str, bytes)) or not hasattr(pseudopotentials, "__iter__"):
+        raise TypeError(
+            "pseudopotentials must be a mapping of elements to pseudopotentials or paths, got "
+            f"{pseudopotentials!r}."
+        )
+    known = {}
+    for found in map(_read, pseudopotentials):
+        if found.symbol in known:
+            raise ValueError(f"pseudopotentials must hold one for {found.symbol}, got two.")
+        known[found.symbol] = found
+    return known
+
+
+def _read(value):
+    if isinstance(value, Pseudopotential):
+        return value
+    if not isinstance(value, (str, os.PathLike)):
+        raise TypeError(
+            f"a pseudopotential must be a Pseudopotential or the path of a UPF file, got {value!r}."
+        )
+    return read_upf(value)

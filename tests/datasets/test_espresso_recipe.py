@@ -1,0 +1,475 @@
+"""The recipe that makes snapshots with pw.x: with a stand-in for it, and with itself.
+
+The stand-in copies what pw.x left of silicon (`tests/io/data/wfc_silicon.save`), whatever it is
+asked for, and keeps a log of its calls.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase.build import bulk
+from ase.io import read
+
+from skldos import EnergyGrid, Snapshot, SnapshotList
+from skldos.datasets import _results, espresso, load_aluminium
+from skldos.datasets._pw import free_electron_bands, resolve_command
+from skldos.datasets.aluminium import aluminium_recipe
+from skldos.datasets.espresso import EspressoError, EspressoRecipe
+from skldos.exceptions import FileFormatError, SnapshotError
+from skldos.io.espresso.xml import read_xml
+from skldos.io.wavefunctions import wavefunction_ldos
+
+DATA = Path(__file__).parents[1] / "io" / "data"
+SILICON = DATA / "wfc_silicon.save"
+ENERGIES = EnergyGrid.regular(-8.0, 1.0, 20, broadening=0.4, kernel="gaussian")
+PSEUDOPOTENTIALS = Path("/usr/share/espresso/pseudo")  # of Debian and its relatives
+
+needs_pw = pytest.mark.skipif(
+    not (shutil.which("pw.x") and PSEUDOPOTENTIALS.exists()),
+    reason="needs pw.x of Quantum ESPRESSO with its pseudopotentials",
+)
+
+STAND_IN = f"""#!{sys.executable}
+import os, pathlib, shutil, sys, time
+here = pathlib.Path(__file__).parent
+assert sys.argv[-2:] == ["-in", "pw.in"], sys.argv
+with open(here / "log", "a") as log:
+    print(os.getcwd(), file=log)
+calls = len((here / "log").read_text().splitlines())
+shutil.copytree({str(SILICON)!r}, "skldos.save")
+if (here / "hang").exists() and (here / "hang").read_text() == str(calls):
+    (pathlib.Path("skldos.save") / "wfc2.dat").write_bytes(b"half")
+    (here / "hanging").write_text(str(os.getpid()))
+    time.sleep(100)
+if (here / "fail").exists():
+    sys.exit((here / "fail").read_text())
+print("JOB DONE.")
+"""
+
+
+@pytest.fixture
+def stand_in(tmp_path):
+    """An executable in place of pw.x."""
+    path = tmp_path / "bin" / "pw.x"
+    path.parent.mkdir()
+    path.write_text(STAND_IN)
+    path.chmod(0o755)
+    return path
+
+
+@pytest.fixture
+def recipe(stand_in):
+    return EspressoRecipe(
+        {"Si": "Si.pz-vbc.UPF"},
+        energies=ENERGIES,
+        ecutwfc=6.0,
+        kpts=(2, 2, 2),
+        temperature=3000.0,
+        n_bands=10,
+        command=str(stand_in),
+    )
+
+
+@pytest.fixture
+def silicon():
+    return bulk("Si", a=5.43)
+
+
+def n_calls(stand_in):
+    log = stand_in.with_name("log")
+    return len(log.read_text().splitlines()) if log.exists() else 0
+
+
+# What comes out -------------------------------------------------------------------------------
+
+
+def test_snapshots_hold_what_was_calculated(recipe, silicon, tmp_path):
+    hot = Snapshot(silicon, temperature=5000.0)
+    snapshots = recipe.run([silicon, hot], tmp_path / "data", verbose=False)
+    assert [s.temperature for s in snapshots] == [3000.0, 5000.0]
+    run = read_xml(SILICON / "data-file-schema.xml")
+    for snapshot in snapshots:
+        assert snapshot.energy_grid == ENERGIES
+        assert snapshot.n_electrons == 8
+        np.testing.assert_array_equal(snapshot.atoms.positions, silicon.positions)
+        np.testing.assert_array_equal(snapshot.ldos[:], wavefunction_ldos(SILICON, ENERGIES))
+        electrons = snapshot.density[:].sum() * snapshot.voxel_volume
+        assert electrons == pytest.approx(8, rel=1e-6)
+        assert snapshot.reference["total_energy"] == run.energies["total_energy"] < -100
+
+
+def test_the_folder_is_a_saved_list(recipe, silicon, tmp_path):
+    directory = tmp_path / "data"
+    snapshots = recipe.run([silicon] * 3, directory, verbose=False)
+    loaded = SnapshotList.load(directory)
+    assert len(loaded) == len(snapshots) == 3
+    np.testing.assert_array_equal(loaded[2].ldos[:], snapshots[2].ldos[:])
+    # Of pw.x, input and output stay.
+    names = {path.name for path in (directory / "00001").iterdir()}
+    assert names == {"pw.in", "pw.out", "finished.json"}
+
+
+def test_files_of_pw_are_kept_on_demand(recipe, silicon, tmp_path):
+    recipe.keep_files = True
+    recipe.run([silicon], tmp_path / "data", verbose=False)
+    assert (tmp_path / "data" / "00000" / "skldos.save" / "wfc1.dat").exists()
+
+
+def test_a_bar_shows_how_far_it_is(recipe, silicon, tmp_path, capsys):
+    recipe.run([silicon], tmp_path / "data")
+    assert "pw.x" in capsys.readouterr().err
+
+
+# Going on -------------------------------------------------------------------------------------
+
+
+def test_what_is_finished_is_not_calculated_again(recipe, stand_in, silicon, tmp_path):
+    recipe.run([silicon], tmp_path / "data", verbose=False)
+    recipe.run([silicon] * 3, tmp_path / "data", verbose=False)
+    assert n_calls(stand_in) == 3
+    # Fewer are asked for than are there.
+    assert len(recipe.run([silicon] * 2, tmp_path / "data", verbose=False)) == 2
+    assert len(SnapshotList.load(tmp_path / "data")) == 3
+    assert n_calls(stand_in) == 3
+
+
+def test_a_program_that_is_killed_goes_on_where_it_was(recipe, stand_in, silicon, tmp_path):
+    directory = tmp_path / "data"
+    stand_in.with_name("hang").write_text("2")
+    code = f"""
+from ase.build import bulk
+from skldos import EnergyGrid
+from skldos.datasets.espresso import EspressoRecipe
+EspressoRecipe(
+    {{"Si": "Si.pz-vbc.UPF"}},
+    energies=EnergyGrid.regular(-8.0, 1.0, 20, broadening=0.4, kernel="gaussian"),
+    ecutwfc=6.0, kpts=(2, 2, 2), temperature=3000.0, n_bands=10, command={str(stand_in)!r},
+).run([bulk("Si", a=5.43)] * 3, {str(directory)!r})
+"""
+    program = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
+    hanging = stand_in.with_name("hanging")
+    deadline = time.monotonic() + 100
+    while not (hanging.exists() and hanging.read_text()):
+        assert time.monotonic() < deadline
+        assert program.poll() is None
+        time.sleep(0.05)
+    program.kill()
+    program.wait()
+    orphan = int(hanging.read_text())
+    try:
+        # Half of the second is there, and is not taken for a snapshot.
+        assert len(list((directory / "00001").glob("running-*/skldos.save/wfc2.dat"))) == 1
+        assert len(SnapshotList.load(directory)) == 1
+        snapshots = recipe.run([silicon] * 3, directory, verbose=False)
+    finally:
+        os.kill(orphan, signal.SIGKILL)
+    assert len(snapshots) == 3
+    # The first, the one that was cut short, and two more.
+    assert n_calls(stand_in) == 4
+    assert not list(directory.glob("*/running-*"))
+
+
+@pytest.mark.parametrize("moment", ["os.replace", "write_index", "_write"])
+def test_a_program_that_stops_while_storing_leaves_nothing_half_done(
+    recipe, stand_in, silicon, tmp_path, monkeypatch, moment
+):
+    directory = tmp_path / "data"
+    recipe.run([silicon], directory, verbose=False)
+
+    def stop(*arguments):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        target = _results.os if moment == "os.replace" else _results
+        patch.setattr(target, moment.removeprefix("os."), stop)
+        with pytest.raises(KeyboardInterrupt):
+            recipe.run([silicon] * 2, directory, verbose=False)
+    assert len(SnapshotList.load(directory)) == 1
+    snapshots = recipe.run([silicon] * 2, directory, verbose=False)
+    assert len(snapshots) == len(SnapshotList.load(directory)) == 2
+    np.testing.assert_array_equal(snapshots[1].ldos[:], snapshots[0].ldos[:])
+    # Only the index was missing, or all of it.
+    assert n_calls(stand_in) == (2 if moment == "write_index" else 3)
+
+
+def test_snapshots_whose_fields_are_gone_are_calculated_again(recipe, stand_in, silicon, tmp_path):
+    recipe.run([silicon] * 2, tmp_path / "data", verbose=False)
+    (tmp_path / "data" / "ldos_00001.npy").unlink()
+    assert len(recipe.run([silicon] * 2, tmp_path / "data", verbose=False)) == 2
+    assert n_calls(stand_in) == 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"ecutwfc": 7.0}, "ecutwfc"),
+        ({"kpts": None}, "kpts"),
+        ({"temperature": 2999.0}, "temperature"),
+        ({"pseudopotentials": {"Si": "Si.pz.UPF"}}, "pseudopotentials"),
+        ({"input_data": {"System": {"NOSYM": True}}}, "input_data"),
+        ({"energies": EnergyGrid(ENERGIES, broadening=0.5, kernel="gaussian")}, "broadening"),
+    ],
+)
+def test_other_settings_are_an_error(recipe, stand_in, silicon, tmp_path, changes, named):
+    recipe.run([silicon], tmp_path / "data", verbose=False)
+    old = {name: getattr(recipe, name) for name in ("energies", "ecutwfc", "kpts", "temperature")}
+    old |= {"pseudopotentials": recipe.pseudopotentials, "n_bands": 10, "command": str(stand_in)}
+    other = EspressoRecipe(**(old | changes))
+    with pytest.raises(SnapshotError, match=rf"00000 was calculated with other .*{named}"):
+        other.run([silicon], tmp_path / "data", verbose=False)
+    assert n_calls(stand_in) == 1
+
+
+def test_other_atoms_are_an_error(recipe, silicon, tmp_path):
+    recipe.run([silicon], tmp_path / "data", verbose=False)
+    silicon.positions[1, 0] += 1e-6
+    with pytest.raises(SnapshotError, match="other positions than asked for"):
+        recipe.run([silicon], tmp_path / "data", verbose=False)
+    # but another number of processes is none
+    silicon.positions[1, 0] -= 1e-6
+    recipe.command = ["env", recipe.command]
+    assert len(recipe.run([silicon], tmp_path / "data", verbose=False)) == 1
+
+
+def test_folders_of_others_are_left_alone(recipe, silicon, tmp_path):
+    SnapshotList([silicon]).save(tmp_path / "data")
+    with pytest.raises(FileExistsError, match="not calculated there"):
+        recipe.run([silicon], tmp_path / "data", verbose=False)
+    assert len(SnapshotList.load(tmp_path / "data")) == 1
+
+
+def test_a_damaged_record_is_named(recipe, silicon, tmp_path):
+    recipe.run([silicon], tmp_path / "data", verbose=False)
+    (tmp_path / "data" / "00000" / "finished.json").write_text("{}")
+    with pytest.raises(FileFormatError, match=r"finished\.json"):
+        recipe.run([silicon], tmp_path / "data", verbose=False)
+
+
+# When pw.x fails ------------------------------------------------------------------------------
+
+
+def test_a_failure_is_quoted_and_its_files_stay(recipe, stand_in, silicon, tmp_path):
+    stand_in.with_name("fail").write_text("out of luck")
+    with pytest.raises(EspressoError, match=r"configuration 0: .*'out of luck'.*00000/failed"):
+        recipe.run([silicon] * 2, tmp_path / "data", verbose=False)
+    assert (tmp_path / "data" / "00000" / "failed" / "pw.in").exists()
+    assert n_calls(stand_in) == 1
+    stand_in.with_name("fail").unlink()
+    assert len(recipe.run([silicon] * 2, tmp_path / "data", verbose=False)) == 2
+    assert not (tmp_path / "data" / "00000" / "failed").exists()
+
+
+def test_the_others_may_go_on(recipe, stand_in, silicon, tmp_path):
+    recipe.run([silicon], tmp_path / "data", verbose=False)
+    stand_in.with_name("fail").write_text("out of luck")
+    with pytest.warns(UserWarning, match="out of luck") as caught:
+        snapshots = recipe.run([silicon] * 3, tmp_path / "data", on_error="warn", verbose=False)
+    assert len(caught) == 2
+    assert len(snapshots) == 1
+    with pytest.warns(UserWarning, match="out of luck"):
+        assert len(recipe.run([silicon], tmp_path / "new", on_error="warn", verbose=False)) == 0
+
+
+def test_lost_wavefunctions_are_a_failure_too(recipe, stand_in, silicon, tmp_path):
+    stand_in.write_text(STAND_IN + 'os.remove("skldos.save/wfc2.dat")\n')
+    with pytest.raises(
+        EspressoError, match=r"configuration 0: .* neither wfc2\.dat nor wfc2\.hdf5"
+    ):
+        recipe.run([silicon], tmp_path / "data", verbose=False)
+
+
+def test_an_error_of_pw_is_found_in_its_output(recipe, stand_in, silicon, tmp_path):
+    line = 80 * "%"
+    text = f"\n {line}\n     Error in routine readpp (1):\n     file Si.UPF not found\n {line}\n"
+    stand_in.with_name("fail").write_text(text)
+    with pytest.raises(EspressoError, match=r"Error in routine readpp \(1\): file Si\.UPF not"):
+        recipe.run([silicon], tmp_path / "data", verbose=False)
+
+
+def test_bands_are_not_added_without_end(recipe, stand_in, silicon, tmp_path):
+    # The stand-in always has ten, the highest at 14.97 eV.
+    recipe.n_bands = None
+    recipe.energies = EnergyGrid.regular(-8.0, 1.0, 24, broadening=0.4, kernel="gaussian")
+    with pytest.raises(EspressoError, match=r"starts at 14\.97 eV, below 16\.60 eV; give n_bands"):
+        recipe.run([silicon], tmp_path / "data", verbose=False)
+    assert n_calls(stand_in) == espresso.MORE_BANDS
+
+
+def test_a_missing_program_is_named(recipe, silicon, tmp_path):
+    recipe.command = "no-such-pw.x -nk 2"
+    with pytest.raises(FileNotFoundError, match=r"command: 'no-such-pw\.x' is not an executable"):
+        recipe.run([silicon], tmp_path / "data", verbose=False)
+
+
+def test_relative_commands_work(recipe, stand_in, silicon, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert resolve_command("./bin/pw.x -nk 2") == [str(stand_in), "-nk", "2"]
+    recipe.command = "bin/pw.x"
+    assert len(recipe.run([silicon], "data", verbose=False)) == 1
+
+
+# Input ----------------------------------------------------------------------------------------
+
+
+def test_the_input_holds_atoms_and_settings_to_all_digits(recipe, silicon, tmp_path):
+    silicon.rattle(0.1, seed=1)
+    path = recipe.write_input(silicon, tmp_path / "new", temperature=298.0)
+    atoms = read(path, format="espresso-in")
+    np.testing.assert_allclose(atoms.positions, silicon.positions, rtol=0, atol=1e-10)
+    np.testing.assert_allclose(atoms.cell, silicon.cell, rtol=0, atol=1e-10)
+    values = dict(
+        line.replace(" ", "").split("=") for line in path.read_text().splitlines() if "=" in line
+    )
+    # k_B T at 298 K in Ry: 8.617333262e-5 x 298 / 13.605693123 by hand
+    assert float(values["degauss"]) == pytest.approx(1.887419e-3, rel=1e-6)
+    assert (values["ecutwfc"], values["ecutrho"], values["nbnd"]) == ("6.0", "24.0", "10")
+    assert values["verbosity"] == "'high'"
+    assert "2 2 2" in path.read_text()
+
+
+def test_more_entries_may_be_given(silicon, tmp_path):
+    recipe = EspressoRecipe(
+        {"Si": "Si.UPF"},
+        energies=ENERGIES,
+        ecutwfc=6.0,
+        temperature=300,
+        pseudo_dir=tmp_path,
+        input_data={"SYSTEM": {"Nosym": True}, "electrons": {"mixing_beta": 0.3}},
+    )
+    text = recipe.write_input(silicon, tmp_path).read_text()
+    assert "nosym            = .true." in text
+    assert "mixing_beta      = 0.3" in text
+    assert f"pseudo_dir       = '{tmp_path}'" in text
+    assert "K_POINTS gamma" in text
+
+
+def test_bands_of_free_electrons():
+    # Of the simple cubic lattice with the k points 0 and 1/2 along each axis, in units of 2π/a:
+    # below 1.1 lie 7 G from k = 0, and from (1/2, 1/2, 1/2) the 8 corners at 3/4.
+    unit = (2 * np.pi / 4.0) ** 2 * 13.605693123 * 0.529177211**2
+    assert free_electron_bands(4 * np.eye(3), (1, 1, 1), 1.1 * unit) == 7
+    assert free_electron_bands(4 * np.eye(3), (2, 2, 2), 1.1 * unit) == 8
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "error", "message"),
+    [
+        ("energies", EnergyGrid([0.0, 1.0]), ValueError, "broadening and kernel"),
+        ("energies", [0.0, 1.0], TypeError, "energies must be an EnergyGrid"),
+        ("ecutwfc", -1, ValueError, "ecutwfc must be > 0"),
+        ("ecutrho", 3.0, ValueError, "ecutrho must be >= 6"),
+        ("kpts", (2, 2), ValueError, "kpts must be three"),
+        ("kpts", (2, 2, 0), ValueError, r"kpts\[2\] must be >= 1"),
+        ("temperature", 0, ValueError, "temperature must be > 0"),
+        ("n_bands", 2.5, TypeError, "n_bands must be an integer"),
+        ("conv_thr", 0, ValueError, "conv_thr must be > 0"),
+        ("input_data", {"nosym": True}, TypeError, "input_data must map namelists"),
+        ("input_data", {"control": {"Prefix": "x"}}, ValueError, "'prefix' to the recipe"),
+    ],
+)
+def test_impossible_settings_are_named(argument, value, error, message):
+    arguments = {"energies": ENERGIES, "ecutwfc": 6.0} | {argument: value}
+    with pytest.raises(error, match=message):
+        EspressoRecipe({"Si": "Si.UPF"}, **arguments)
+
+
+def test_what_a_configuration_lacks_is_named(recipe, silicon, tmp_path):
+    with pytest.raises(ValueError, match="got none for Al"):
+        recipe.write_input(bulk("Al"), tmp_path)
+    with pytest.raises(ValueError, match="got none for Al"):
+        recipe.run([silicon, bulk("Al")], tmp_path / "data")
+    assert not (tmp_path / "data").exists()
+    recipe.temperature = None
+    with pytest.raises(ValueError, match="temperature is needed"):
+        recipe.run([silicon], tmp_path / "data")
+    with pytest.raises(ValueError, match="on_error must be one of 'raise', 'warn'"):
+        recipe.run([silicon], tmp_path / "data", on_error="skip")
+
+
+# With pw.x ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def real():
+    """Settings of a calculation of a second."""
+    return {
+        "pseudopotentials": {"Al": "Al.pz-vbc.UPF"},
+        "energies": EnergyGrid.regular(-6.0, 1.0, 14, broadening=0.8, kernel="gaussian"),
+        "ecutwfc": 6.0,
+        "kpts": (2, 2, 2),
+        "temperature": 3000.0,
+        "pseudo_dir": PSEUDOPOTENTIALS,
+    }
+
+
+@needs_pw
+def test_snapshots_of_pw(real, tmp_path):
+    atoms = bulk("Al")
+    shifted = atoms.copy()
+    shifted.positions += 0.3
+    snapshots = EspressoRecipe(**real).run([atoms, shifted], tmp_path / "data", verbose=False)
+    for snapshot in snapshots:
+        assert snapshot.density[:].sum() * snapshot.voxel_volume == pytest.approx(3, rel=1e-6)
+        assert snapshot.temperature == 3000.0
+    energies = [snapshot.reference["total_energy"] for snapshot in snapshots]
+    # The crystal is the same one; its exchange-correlation energy on the grid is not quite.
+    assert energies[0] == pytest.approx(energies[1], abs=1e-2)
+    np.testing.assert_allclose(snapshots[0].dos(), snapshots[1].dos(), atol=1e-2)
+
+
+@needs_pw
+def test_bands_are_added_until_they_reach_the_energies(real, tmp_path, monkeypatch):
+    atoms = bulk("Al")
+    expected = EspressoRecipe(**real).run([atoms], tmp_path / "enough", verbose=False)[0]
+    monkeypatch.setattr(espresso, "free_electron_bands", lambda *arguments: 0)  # 2 bands
+    snapshot = EspressoRecipe(**real).run([atoms], tmp_path / "added", verbose=False)[0]
+    assert "nbnd             = 3" in (tmp_path / "added" / "00000" / "pw.in").read_text()
+    np.testing.assert_allclose(snapshot.ldos[:], expected.ldos[:], atol=1e-5)
+    # With a number of one's own it is a matter of a warning.
+    with pytest.warns(UserWarning, match="some are missing"):
+        EspressoRecipe(**real, n_bands=2).run([atoms], tmp_path / "few", verbose=False)
+
+
+@needs_pw
+def test_errors_of_pw_are_quoted(real, tmp_path):
+    absent = EspressoRecipe(**(real | {"pseudopotentials": {"Al": "absent.UPF"}}))
+    with pytest.raises(EspressoError, match=r"readpp .*absent\.UPF not found .*00000/failed"):
+        absent.run([bulk("Al")], tmp_path / "absent", verbose=False)
+    hasty = EspressoRecipe(**real, input_data={"electrons": {"electron_maxstep": 1}})
+    with pytest.raises(EspressoError, match="convergence NOT achieved after 1 iterations"):
+        hasty.run([bulk("Al")], tmp_path / "hasty", verbose=False)
+
+
+@needs_pw
+def test_a_bundled_snapshot_comes_out_again(tmp_path):
+    bundled = load_aluminium(temperature=298)[:1]
+    recipe = aluminium_recipe(pseudo_dir=PSEUDOPOTENTIALS)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # the bands reach far enough
+        again = recipe.run(bundled, tmp_path / "data", verbose=False)[0]
+    bundled = bundled[0]
+    np.testing.assert_allclose(again.energies, bundled.energies, atol=1e-12)
+    for name, value in bundled.reference.items():
+        # Converged to 1e-8 Ry in the total energy, of first order in the others.
+        tolerance = {"total_energy": 1e-6, "forces": 2e-4}.get(name, 1e-5)
+        np.testing.assert_allclose(again.reference[name], value, rtol=0, atol=tolerance)
+    # Stored with eleven significant bits, hence half a unit of the last; and the convergence.
+    np.testing.assert_allclose(again.ldos[:], bundled.ldos, rtol=2**-11 + 5e-5, atol=1e-12)
+    np.testing.assert_allclose(again.density[:], bundled.density, rtol=0, atol=1e-5)
+
+
+def test_the_bundled_recipe_reaches_beyond_its_energies(tmp_path):
+    snapshot = load_aluminium(temperature=933)[0]
+    recipe = aluminium_recipe()
+    text = recipe.write_input(snapshot.atoms, tmp_path, snapshot.temperature).read_text()
+    assert "nosym            = .true." in text
+    assert json.dumps(recipe.kpts) == "[8, 8, 8]"

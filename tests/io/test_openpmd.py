@@ -1,0 +1,124 @@
+"""Fields of MALA in openPMD form: two small files that MALA itself wrote, and damaged ones."""
+
+import json
+import pickle
+import sys
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pytest
+
+from skldos import EnergyGrid
+from skldos.data import as_rows
+from skldos.exceptions import FileFormatError
+from skldos.io import read_mala, read_openpmd
+
+DATA = Path(__file__).parent / "data" / "mala"
+# What data/README.md says about the files.
+VALUES = (np.arange(72).reshape(2, 3, 4, 3) / 7).astype(np.float32)
+
+
+@pytest.fixture
+def h5py():
+    return pytest.importorskip("h5py")
+
+
+@pytest.fixture
+def edit(h5py, tmp_path):
+    """Return a copy of the LDOS file after a change."""
+
+    def edit(change):
+        path = tmp_path / "edited.h5"
+        path.write_bytes((DATA / "ldos.h5").read_bytes())
+        with h5py.File(path, "a") as file:
+            change(file)
+        return path
+
+    return edit
+
+
+def test_the_values_are_those_that_were_written(h5py):
+    field = read_openpmd(DATA / "ldos.h5")
+    assert (field.shape, field.dtype) == (VALUES.shape, np.float32)
+    np.testing.assert_array_equal(np.asarray(field), VALUES)
+    np.testing.assert_array_equal(field[1:], VALUES[1:])
+    np.testing.assert_array_equal(as_rows(field)[5:20], VALUES.reshape(-1, 3)[5:20])
+    density = read_openpmd(str(DATA / "density.h5"), "Density")
+    np.testing.assert_array_equal(density[:], VALUES[..., :1])
+
+
+def test_handles_travel_to_workers_and_hash_their_contents(h5py, edit):
+    field = read_openpmd(DATA / "ldos.h5")
+    again = pickle.loads(pickle.dumps(field))
+    np.testing.assert_array_equal(again[:], VALUES)
+    assert joblib.hash(field) == joblib.hash(again)
+    other = read_openpmd(edit(lambda file: None))
+    assert joblib.hash(field) != joblib.hash(other)
+    assert repr(other).endswith("'LDOS', shape=(2, 3, 4, 3))")
+
+
+def test_a_snapshot_of_mala_takes_it_as_the_ldos(h5py, tmp_path):
+    info = {
+        "temperature": 3157.75,
+        "number_of_electrons_exact": 6.0,
+        "grid_dimensions": [2, 3, 4],
+        "atoms": {
+            "numbers": [13, 13],
+            "positions": [[0, 0, 0], [2.1, 1.5, 1.3]],
+            "cell": [[4.2, 0, 0.1], [0.3, 2.9, 0], [0, 0.2, 2.8]],
+        },
+    }
+    (tmp_path / "info.json").write_text(json.dumps(info))
+    energies = EnergyGrid.regular(-5, 2.5, 3)
+    snapshot = read_mala(DATA / "ldos.h5", tmp_path / "info.json", energies=energies)
+    volume = snapshot.voxel_volume
+    np.testing.assert_allclose(snapshot.dos(), VALUES.sum((0, 1, 2)) * volume, rtol=1e-6)
+    assert "ldos on disk" in repr(snapshot)
+
+
+def test_without_h5py_the_error_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    with pytest.raises(ImportError, match=r"pip install skldos\[io\]"):
+        read_openpmd(DATA / "ldos.h5")
+
+
+def test_other_files_are_refused(h5py, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"absent\.h5"):
+        read_openpmd(tmp_path / "absent.h5")
+    (tmp_path / "x.h5").write_bytes((DATA / "ldos.h5").read_bytes()[:3000])
+    with pytest.raises(FileFormatError, match=r"not an HDF5 file.*x\.h5"):
+        read_openpmd(tmp_path / "x.h5")
+    with h5py.File(tmp_path / "y.h5", "w") as file:
+        file["data"] = [1, 2]
+    with pytest.raises(FileFormatError, match=r"not in the openPMD format.*y\.h5"):
+        read_openpmd(tmp_path / "y.h5")
+    with pytest.raises(FileFormatError, match=r"'LDOS' is missing among \['Density'\]"):
+        read_openpmd(DATA / "density.h5")
+
+
+MESH = "data/0/meshes/LDOS"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda file: file.copy("data/0", "data/1"), r"one iteration, got \['0', '1'\]"),
+        (lambda file: file.move(f"{MESH}/1", f"{MESH}/7"), r"components 0, 1, …, got"),
+        (lambda file: file[f"{MESH}/1"].attrs.modify("unitSI", 6.2e18), r"LDOS/1 in units of 6.24"),
+        (lambda file: file[MESH].attrs.modify("dataOrder", "F"), r"in C order"),
+        (lambda file: file[MESH].attrs.modify("axisLabels", ["z", "y", "x"]), r"got \['z', 'y'"),
+    ],
+)
+def test_another_layout_is_refused(edit, change, message):
+    with pytest.raises(FileFormatError, match=rf"{message}.*edited\.h5"):
+        read_openpmd(edit(change))
+
+
+def test_a_component_of_another_shape_is_refused(edit):
+    def change(file):
+        del file[f"{MESH}/2"]
+        file[f"{MESH}/2"] = np.zeros((2, 3, 5), dtype=np.float32)
+
+    with pytest.raises(FileFormatError, match=r"LDOS/2 is not an array \(n_x, n_y, n_z\)"):
+        read_openpmd(edit(change))

@@ -1,0 +1,366 @@
+"""LDOS and densities from plane waves: sum rules, symmetry, and pp.x.
+
+`wfc_silicon.save` is what pw.x 6.7 left of diamond silicon at 6 Ry with 48 symmetries (half of them
+with a fractional translation) and 3 of 8 k points; `wfc_silicon_pp.npz` is its LDOS as pp.x 6.7
+wrote it with ten digits. `wfc_gamma.save` is a skewed cell of aluminium at the Γ point, of whose
+plane waves pw.x stores one half.
+"""
+
+import math
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from skldos import ArrayFile, EnergyGrid
+from skldos.exceptions import FileFormatError, SnapshotError
+from skldos.geometry import voxel_volume
+from skldos.io import wavefunctions
+from skldos.io.espresso.xml import read_xml
+from skldos.io.espresso_binary import WavefunctionFile, read_charge_density
+from skldos.io.wavefunctions import charge_density, wavefunction_density, wavefunction_ldos
+from skldos.physics.smearing import broadening
+from skldos.units import BOHR, RYDBERG
+
+DATA = Path(__file__).parent / "data"
+SILICON, GAMMA = DATA / "wfc_silicon.save", DATA / "wfc_gamma.save"
+XML = "data-file-schema.xml"
+ENERGIES = EnergyGrid.regular(-8.0, 0.5, 41, broadening=0.4, kernel="gaussian")
+PSEUDOPOTENTIALS = Path("/usr/share/espresso/pseudo")  # of Debian and its relatives
+
+needs_pw = pytest.mark.skipif(
+    not (shutil.which("pw.x") and shutil.which("pp.x") and PSEUDOPOTENTIALS.exists()),
+    reason="needs pw.x and pp.x of Quantum ESPRESSO with their pseudopotentials",
+)
+
+
+@pytest.fixture(params=[SILICON, GAMMA], ids=["symmetry", "gamma"])
+def save(request):
+    return request.param
+
+
+@pytest.fixture
+def copied(tmp_path):
+    """A save directory that may be damaged."""
+    return Path(shutil.copytree(SILICON, tmp_path / "silicon.save"))
+
+
+# Laws -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kernel", ["gaussian", "fermi-dirac"])
+def test_the_ldos_sums_up_to_the_density_of_states(save, kernel):
+    run = read_xml(save / XML)
+    energies = EnergyGrid.regular(-9.0, 0.5, 20, broadening=0.2, kernel=kernel)
+    ldos = wavefunction_ldos(save, energies)
+    assert (ldos.shape, ldos.dtype) == ((*run.grid_shape, 20), np.float32)
+    total = ldos.sum(axis=(0, 1, 2), dtype=float) * voxel_volume(run.atoms.cell, run.grid_shape)
+    # D(E) = Σ_kn w_k δ(E - ε_kn), for every state is normalised
+    levels = run.eigenvalues[..., None]
+    peaks = broadening(energies.values - levels, width=0.2, kernel=kernel)
+    dos = np.einsum("k, kne -> e", run.weights, peaks)
+    assert dos.max() > 1
+    # The LDOS is rounded to float32, 6e-8.
+    np.testing.assert_allclose(total, dos, rtol=1e-7, atol=1e-7 * dos.max())
+
+
+def test_the_occupied_states_are_the_density_of_pw(save):
+    run = read_xml(save / XML)
+    density = wavefunction_density(save)
+    electrons = density.sum() * voxel_volume(run.atoms.cell, run.grid_shape)
+    assert electrons == pytest.approx(run.n_electrons, rel=1e-10)
+    assert np.ptp(density) > 0.1
+    # Both come from the last iteration: the same sum, made by pw.x and by us.
+    np.testing.assert_allclose(density, charge_density(save), rtol=0, atol=1e-13)
+
+
+def test_the_ldos_has_the_symmetry_of_the_crystal():
+    # Diamond: the inversion centre lies between the atoms, at 1/8 along each axis. On the grid of
+    # 12 points, i -> 3 - i (mod 12).
+    ldos = wavefunction_ldos(SILICON, ENERGIES)
+    inverted = ldos[np.ix_(*3 * [(3 - np.arange(12)) % 12])]
+    assert np.ptp(ldos) > 0.01
+    np.testing.assert_allclose(inverted, ldos, rtol=1e-6)
+    # and the mirror that exchanges two lattice vectors
+    np.testing.assert_allclose(ldos.transpose(1, 0, 2, 3), ldos, rtol=1e-6)
+    # but not under inversion at an atom
+    assert np.abs(ldos[np.ix_(*3 * [-np.arange(12)])] - ldos).max() > 0.01
+
+
+def test_chunks_of_energies_and_batches_of_bands_change_nothing(save, monkeypatch):
+    expected = wavefunction_ldos(save, ENERGIES)
+    n_points = math.prod(expected.shape[:3])
+    monkeypatch.setattr(wavefunctions, "SUM_BYTES", 7 * 8 * n_points)  # 7 energies
+    monkeypatch.setattr(wavefunctions, "BATCH_BYTES", 3 * 16 * n_points)  # 3 bands
+    np.testing.assert_allclose(wavefunction_ldos(save, ENERGIES), expected, rtol=1e-6)
+
+
+def test_two_threads_change_nothing(save):
+    expected = wavefunction_ldos(save, ENERGIES)
+    torch.set_num_threads(2)
+    try:
+        np.testing.assert_allclose(wavefunction_ldos(save, ENERGIES), expected, rtol=1e-6)
+    finally:
+        torch.set_num_threads(1)
+
+
+# pp.x and pw.x --------------------------------------------------------------------------------
+
+
+def test_saved_ldos_of_pp():
+    with np.load(DATA / "wfc_silicon_pp.npz") as saved:
+        energies = EnergyGrid(saved["energies"], broadening=0.5, kernel="fermi-dirac")
+        expected = saved["ldos"] / (RYDBERG * BOHR**3)
+    assert expected.max() > 0.05
+    # Rounded to float32 here and to ten digits there.
+    np.testing.assert_allclose(wavefunction_ldos(SILICON, energies), expected, rtol=2e-7)
+
+
+INPUT = """&control
+ calculation='scf', prefix='test', pseudo_dir='{pseudo_dir}', outdir='.'
+/
+&system
+ ibrav=0, nat=2, ntyp=1, ecutwfc=8, occupations='smearing', smearing='fermi-dirac',
+ degauss=0.02, nbnd=16, {system}
+/
+&electrons
+ conv_thr=1e-13, diago_full_acc=.true.
+/
+ATOMIC_SPECIES
+Al 26.98 Al.pz-vbc.UPF
+CELL_PARAMETERS angstrom
+2.86 0 0
+-1.43 {height} 0
+0 0 4.67
+ATOMIC_POSITIONS crystal
+Al 0.3333333333333333 0.6666666666666667 0.25
+Al 0.6666666666666667 0.3333333333333333 0.75
+K_POINTS {kpoints}
+"""
+
+
+def run_pw(folder, kpoints="automatic\n3 3 2 0 0 1", system=""):
+    """Calculate hexagonal aluminium and return the save directory."""
+    folder.mkdir()
+    (folder / "pw.in").write_text(
+        INPUT.format(
+            pseudo_dir=PSEUDOPOTENTIALS,
+            height=1.43 * math.sqrt(3),
+            kpoints=kpoints,
+            system=f"nr1=9, nr2=9, nr3=16, {system}",
+        )
+    )
+    execute(["pw.x", "-in", "pw.in"], folder)
+    return folder / "test.save"
+
+
+def execute(command, folder):
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stdout[-2000:]
+
+
+@needs_pw
+def test_symmetry_gives_what_all_k_points_give(tmp_path):
+    reduced = run_pw(tmp_path / "reduced")
+    full = run_pw(tmp_path / "full", system="nosym=.true., noinv=.true.")
+    assert len(read_xml(reduced / XML).rotations) == 24
+    assert len(read_xml(full / XML).weights) == 18 > len(read_xml(reduced / XML).weights)
+    expected = wavefunction_ldos(full, ENERGIES)
+    # The iterations of pw.x end at slightly different densities.
+    np.testing.assert_allclose(
+        wavefunction_ldos(reduced, ENERGIES), expected, rtol=0, atol=1e-6 * expected.max()
+    )
+
+
+@needs_pw
+def test_half_of_the_plane_waves_gives_what_all_of_them_give(tmp_path):
+    half = run_pw(tmp_path / "half", kpoints="gamma")
+    whole = run_pw(tmp_path / "whole", kpoints="automatic\n1 1 1 0 0 0")
+    assert read_xml(half / XML).gamma_only
+    assert not read_xml(whole / XML).gamma_only
+    expected = wavefunction_ldos(whole, ENERGIES)
+    np.testing.assert_allclose(
+        wavefunction_ldos(half, ENERGIES), expected, rtol=0, atol=1e-6 * expected.max()
+    )
+
+
+@needs_pw
+@pytest.mark.parametrize("kpoints", ["gamma", "automatic\n1 1 1 0 0 0", "automatic\n2 2 2 0 0 0"])
+def test_ldos_of_pp(tmp_path, kpoints):
+    save = run_pw(tmp_path / "run", kpoints=kpoints)
+    values = (-2.0, 4.0, 9.0)
+    energies = EnergyGrid(values, broadening=0.5, kernel="fermi-dirac")
+    ldos = wavefunction_ldos(save, energies)
+    for i, energy in enumerate(values):
+        (save.parent / "pp.in").write_text(
+            f"&inputpp\n prefix='test', outdir='.', filplot='ldos', plot_num=3, emin={energy}, "
+            f"emax={energy}, delta_e=1.0, degauss_ldos=0.5\n/\n"
+        )
+        execute(["pp.x", "-in", "pp.in"], save.parent)
+        # Five numbers a line at the end, the first axis fastest, in 1/(Ry bohr³).
+        shape = ldos.shape[:3]
+        lines = (save.parent / "ldos").read_text().splitlines()[-math.ceil(math.prod(shape) / 5) :]
+        expected = np.array(" ".join(lines).split(), dtype=float).reshape(shape, order="F")
+        expected /= RYDBERG * BOHR**3
+        assert expected.max() > 1e-6
+        if kpoints == "gamma":
+            # pp.x 6.7 forgets the G that are not stored when it goes back to the grid: all but the
+            # mean comes out half as large. The same k point without that trick agrees as it is.
+            expected = 2 * expected - expected.mean()
+        np.testing.assert_allclose(ldos[..., i], expected, rtol=2e-7, atol=2e-7 * expected.max())
+
+
+# What cannot be used --------------------------------------------------------------------------
+
+
+def replace_in_xml(save, old, new):
+    text = (save / XML).read_text()
+    assert old in text
+    (save / XML).write_text(text.replace(old, new))
+
+
+def test_ultrasoft_pseudopotentials_are_refused_by_name(copied):
+    replace_in_xml(copied, "<uspp>false", "<uspp>true")
+    with pytest.raises(SnapshotError, match=r"norm-conserving .* ultrasoft .*Si\.pz-vbc\.UPF"):
+        wavefunction_ldos(copied, ENERGIES)
+    assert charge_density(copied).shape == (12, 12, 12)
+
+
+def test_spin_is_refused(copied):
+    replace_in_xml(copied, "<lsda>false", "<lsda>true")
+    with pytest.raises(FileFormatError, match="spin-polarised"):
+        wavefunction_ldos(copied, ENERGIES)
+
+
+def test_a_symmetry_that_does_not_fit_the_grid_is_refused(copied):
+    replace_in_xml(copied, '<fft_grid nr1="12"', '<fft_grid nr1="15"')
+    with pytest.raises(SnapshotError, match=r"does not map the grid \(15, 12, 12\) on itself"):
+        wavefunction_ldos(copied, ENERGIES)
+
+
+def test_missing_bands_are_warned_of():
+    high = EnergyGrid.regular(0.0, 1.0, 15, broadening=0.4, kernel="gaussian")
+    # 14.97 eV is the highest band at one of the k points; 14 + 4 x 0.4 reaches beyond.
+    with pytest.warns(UserWarning, match=r"10 bands starts at 14\.97 eV, .* 15\.60 eV .*nbnd"):
+        wavefunction_ldos(SILICON, high)
+
+
+def test_energies_must_know_their_broadening():
+    with pytest.raises(ValueError, match="energies must say broadening and kernel"):
+        wavefunction_ldos(SILICON, EnergyGrid([0.0, 1.0]))
+    with pytest.raises(TypeError, match="energies must be an EnergyGrid, got list"):
+        wavefunction_ldos(SILICON, [0.0, 1.0])
+
+
+def test_missing_files_are_named(copied):
+    (copied / "wfc2.dat").unlink()
+    with pytest.raises(FileNotFoundError, match=r"wfc2\.dat nor wfc2\.hdf5"):
+        wavefunction_ldos(copied, ENERGIES)
+    with pytest.raises(FileNotFoundError):
+        wavefunction_ldos(copied / "absent", ENERGIES)
+
+
+@pytest.mark.parametrize("name", ["wfc2.dat", "charge-density.dat"])
+@pytest.mark.parametrize("length", [0, 30, 60, 200, 1000, -9, -1])
+def test_truncated_files_are_named(copied, name, length):
+    content = (copied / name).read_bytes()
+    (copied / name).write_bytes(content[:length])
+    read = wavefunction_density if name.startswith("wfc") else charge_density
+    with pytest.raises(FileFormatError, match=name):
+        read(copied)
+
+
+@pytest.mark.parametrize("name", ["wfc2.dat", "charge-density.dat"])
+@pytest.mark.parametrize("start", [0, 30, 52, 160, 300, 10_000])
+def test_foreign_bytes_are_noticed(copied, name, start):
+    content = bytearray((copied / name).read_bytes())
+    content[start:] = bytes(255 for _ in content[start:])
+    (copied / name).write_bytes(content)
+    read = wavefunction_density if name.startswith("wfc") else charge_density
+    with pytest.raises(FileFormatError, match=name):
+        read(copied)
+
+
+def test_files_of_another_run_are_noticed(copied):
+    shutil.copy(copied / "wfc1.dat", copied / "wfc2.dat")
+    with pytest.raises(FileFormatError, match=r"\(2, 1, 10, False\) .* got \(1, 1, 10, False\)"):
+        wavefunction_density(copied)
+    shutil.copy(GAMMA / "wfc1.dat", copied / "wfc1.dat")
+    with pytest.raises(FileFormatError, match=r"got \(1, 1, 12, True\) .*wfc1\.dat"):
+        wavefunction_density(copied)
+
+
+def test_bands_that_are_not_normalised_are_noticed(copied):
+    content = bytearray((copied / "wfc3.dat").read_bytes())
+    content[-12:-4] = np.float64(3.0).tobytes()  # the last coefficient of the last band
+    (copied / "wfc3.dat").write_bytes(content)
+    with pytest.raises(FileFormatError, match=r"expected bands of norm 1, got .*wfc3\.dat"):
+        wavefunction_density(copied)
+
+
+# HDF5 -----------------------------------------------------------------------------------------
+
+
+def to_hdf5(save):
+    """Rewrite the binary files of a save directory as pw.x does when it is built with HDF5."""
+    h5py = pytest.importorskip("h5py")
+    for path in save.glob("wfc*.dat"):
+        band = WavefunctionFile(path)
+        with h5py.File(path.with_suffix(".hdf5"), "w") as file:
+            file.attrs["ik"] = band.k_point
+            file.attrs["gamma_only"] = np.bytes_(".TRUE." if band.gamma_only else ".FALSE.")
+            file.attrs.update({"npol": 1, "nbnd": band.n_bands, "igwx": len(band.miller)})
+            file["MillerIndices"] = band.miller
+            file["evc"] = band.bands(range(band.n_bands)).view(float)
+        path.unlink()
+    path = save / "charge-density.dat"
+    miller, coefficients, gamma_only = read_charge_density(path)
+    with h5py.File(path.with_suffix(".hdf5"), "w") as file:
+        file.attrs["gamma_only"] = np.bytes_(".TRUE." if gamma_only else ".FALSE.")
+        file.attrs["ngm_g"] = len(miller)
+        file["MillerIndices"] = miller
+        file["rhotot_g"] = coefficients.view(float)
+    path.unlink()
+    return save
+
+
+def test_hdf5_files_hold_the_same(save, tmp_path):
+    copy = to_hdf5(Path(shutil.copytree(save, tmp_path / "copy.save")))
+    np.testing.assert_array_equal(
+        wavefunction_ldos(copy, ENERGIES), wavefunction_ldos(save, ENERGIES)
+    )
+    np.testing.assert_array_equal(charge_density(copy), charge_density(save))
+
+
+def test_damaged_hdf5_files_are_named(copied):
+    h5py = pytest.importorskip("h5py")
+    to_hdf5(copied)
+    with h5py.File(copied / "wfc2.hdf5", "a") as file:
+        del file["evc"]
+    with pytest.raises(FileFormatError, match=r"not a wavefunction of pw\.x.*wfc2\.hdf5"):
+        wavefunction_density(copied)
+    (copied / "charge-density.hdf5").write_bytes(b"nothing")
+    with pytest.raises(FileFormatError, match=r"not an HDF5 file.*charge-density\.hdf5"):
+        charge_density(copied)
+
+
+def test_the_ldos_may_go_to_a_file(save, tmp_path):
+    ldos = wavefunction_ldos(save, ENERGIES, out=tmp_path / "ldos.npy")
+    assert isinstance(ldos, ArrayFile)
+    np.testing.assert_array_equal(ldos[:], wavefunction_ldos(save, ENERGIES))
+    assert [path.name for path in tmp_path.iterdir()] == ["ldos.npy"]
+
+
+def test_a_file_that_fails_is_not_left_half_written(copied, tmp_path):
+    (copied / "wfc3.dat").unlink()
+    with pytest.raises(FileNotFoundError):
+        wavefunction_ldos(copied, ENERGIES, out=tmp_path / "ldos.npy")
+    assert not list(tmp_path.glob("ldos*"))
+
+
+def test_progress_is_shown(capsys):
+    wavefunction_ldos(SILICON, ENERGIES, verbose=True)
+    assert "LDOS" in capsys.readouterr().err
