@@ -22,14 +22,19 @@ _HOMES = {
     "RowWise": "descriptors",
     "LDOSRegressor": "regressors",
     "BandEnergyScorer": "scoring",
+    "TotalEnergyScorer": "scoring",
+    "DensityScorer": "scoring",
     "evaluate": "scoring",
     "predict_dos": "scoring",
+    "predict_density": "scoring",
+    "LDOSCalculator": "calculator",
     "DOSDisplay": "plotting",
     "ParityDisplay": "plotting",
+    "DensityDisplay": "plotting",
 }
 _SUBMODULES = (
     *("units", "exceptions", "geometry", "physics", "data", "io", "descriptors", "networks"),
-    *("datasets", "scoring", "regressors", "plotting"),
+    *("datasets", "scoring", "regressors", "calculator", "plotting"),
 )
 
 __all__ = [*_HOMES, *_SUBMODULES]

@@ -6,6 +6,7 @@ from skldos.data.energy_grid import EnergyGrid
 from skldos.data.lazy import ComputedArray, LazyArray, as_rows, iter_slices, sum_rows
 from skldos.data.snapshot import Snapshot
 from skldos.data.snapshot_list import SnapshotList, as_snapshots
+from skldos.data.spool import spooled
 
 __all__ = [
     "Snapshot",
@@ -19,5 +20,6 @@ __all__ = [
     "as_snapshots",
     "is_blocks",
     "iter_slices",
+    "spooled",
     "sum_rows",
 ]

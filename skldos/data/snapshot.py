@@ -41,7 +41,7 @@ class Snapshot:
         What the density-functional calculation itself returned, in eV (forces eV/Å), under
         the names ``"fermi_energy"``, ``"band_energy"``, ``"total_energy"`` (the free energy
         E − TS), ``"minus_ts"``, ``"one_electron"``, ``"hartree"``, ``"xc"``, ``"ewald"``,
-        ``"forces"``.
+        ``"forces"``; and its cutoffs ``"ecutwfc"`` and ``"ecutrho"`` in Ry.
 
     Attributes
     ----------

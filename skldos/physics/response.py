@@ -30,6 +30,7 @@ from skldos.physics.total_energy import (
     band_terms,
     breakdown,
     check_electrons,
+    check_ldos,
     density_terms,
 )
 
@@ -120,6 +121,7 @@ def total_energy_response(
     """
     structure = Structure.of(atoms).to_tensors()
     check_electrons(structure.symbols, pseudopotentials, n_electrons)
+    check_ldos(ldos)
     settings = {"temperature": temperature, "n_electrons": n_electrons}
     energies = to_float64("energies", energies)
     voxel = structure.volume / np.prod(ldos.shape[:3])

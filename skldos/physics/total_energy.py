@@ -98,10 +98,13 @@ class TotalEnergy:
 
     def __str__(self):
         rows = [
-            (name, sum(float(getattr(self, part)) for part in parts))
+            (name, sum(_as_float(getattr(self, part)) for part in parts))
             for name, parts in PW_NAMES.items()
         ]
-        rows += [("band energy", float(self.band)), ("Fermi level", float(self.fermi_level))]
+        rows += [
+            ("band energy", _as_float(self.band)),
+            ("Fermi level", _as_float(self.fermi_level)),
+        ]
         lines = [f"{'':25s}{'eV':>12s}{'Ry':>15s}"]
         lines += [f"{name:25s}{value:12.6f}{value / RYDBERG:15.8f}" for name, value in rows]
         return "\n".join(lines)
@@ -157,8 +160,9 @@ def total_energy(
     FermiLevelError
         If the energies end before the electrons do.
     ValueError
-        If shapes disagree, an element has no pseudopotential, the valences do not sum to
-        `n_electrons`, or the functional is not known.
+        If shapes disagree, an element has no pseudopotential or one of the kind PAW, whose
+        one-centre terms are not computed, the valences do not sum to `n_electrons`, or the
+        functional is not known.
 
     Examples
     --------
@@ -179,10 +183,10 @@ def total_energy(
     structure = Structure.of(atoms)
     check_electrons(structure.symbols, pseudopotentials, n_electrons)
     settings = {"temperature": temperature, "n_electrons": n_electrons, "fermi_level": fermi_level}
-    if np.ndim(ldos) != 4:
-        raise ValueError(f"ldos must have shape (n_x, n_y, n_z, n_energies), got {np.shape(ldos)}.")
+    check_ldos(ldos)
     given = (ldos, energies, structure.positions, structure.cell)
-    with torch.set_grad_enabled(any(isinstance(value, torch.Tensor) for value in given)):
+    keep = any(isinstance(value, torch.Tensor) for value in given)
+    with torch.set_grad_enabled(keep and torch.is_grad_enabled()):
         structure = structure.to_tensors()
         voxel = structure.volume / np.prod(ldos.shape[:3])
         dos = dos_from_ldos(ldos, voxel)
@@ -192,14 +196,18 @@ def total_energy(
             ldos, energies, temperature=temperature, fermi_level=bands["fermi_level"]
         )
         terms = density_terms(n, structure, pseudopotentials, functional, cutoff)
-    return breakdown(bands | terms, keep=any(isinstance(v, torch.Tensor) for v in given))
+    return breakdown(bands | terms, keep=keep)
 
 
 def breakdown(terms, *, keep):
     """Return terms as a :class:`TotalEnergy`; as floats unless their tensors are to `keep`."""
     if not keep:
-        terms = {name: torch.as_tensor(value).item() for name, value in terms.items()}
+        terms = {name: _as_float(value) for name, value in terms.items()}
     return TotalEnergy(**terms)
+
+
+def _as_float(value):
+    return value.item() if isinstance(value, torch.Tensor) else float(value)
 
 
 def band_terms(dos, energies, *, temperature, n_electrons, fermi_level=None):
@@ -287,13 +295,26 @@ class Structure:
         return torch.linalg.det(self.cell).abs()
 
 
+def check_ldos(ldos):
+    """Raise a ``ValueError`` unless an LDOS, an array of any kind, is on a grid."""
+    shape = tuple(getattr(ldos, "shape", np.shape(ldos)))
+    if len(shape) != 4:
+        raise ValueError(f"ldos must have shape (n_x, n_y, n_z, n_energies), got {shape}.")
+
+
 def check_electrons(symbols, pseudopotentials, n_electrons):
-    """Raise a ``ValueError`` unless the valences of the atoms sum to the electrons."""
+    """Raise a ``ValueError`` unless the pseudopotentials will do, for so many electrons."""
     missing = sorted(set(symbols) - set(pseudopotentials))
     if missing:
         raise ValueError(
             f"pseudopotentials must have one for every element, got none for {missing[0]} but "
             f"for {sorted(pseudopotentials)}."
+        )
+    paw = sorted({symbol for symbol in symbols if pseudopotentials[symbol].kind == "paw"})
+    if paw:
+        raise ValueError(
+            "pseudopotentials must be norm-conserving or ultrasoft, because the one-centre terms "
+            f"of PAW are not computed; got {pseudopotentials[paw[0]]!r}."
         )
     valence = sum(pseudopotentials[symbol].valence for symbol in symbols)
     # pw.x's own sum carries the rounding of a file.

@@ -1,6 +1,7 @@
 """What all network regressors share: blocks or plain arrays in, the same kind out."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -11,11 +12,11 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, ReduceLROnPlateau
 
 from skldos._compat import SkorchRegressor, seeded, torch_threads
 from skldos._validation import check_device, check_option, check_scalar
-from skldos.data import Blocks, Snapshot, is_blocks
+from skldos.data import Blocks, ComputedArray, Snapshot, is_blocks
 from skldos.networks import Backpropagation
 from skldos.regressors._batches import BlockDataset, RowBatches, RowDataset
 from skldos.regressors._callbacks import EpochBar
-from skldos.regressors._checks import checked_dataset, common_energies
+from skldos.regressors._checks import checked_dataset, common_broadening, common_energies
 from skldos.regressors._output_layer import fit_output_layer, output_layer
 from skldos.regressors._scaling import TargetScaling
 from skldos.regressors._split import split_units
@@ -49,6 +50,8 @@ class BlockRegressor(SkorchRegressor):
         "target_dtype_",
         "target_ndim_",
         "energies_",
+        "broadening_",
+        "kernel_",
     )
 
     @staticmethod
@@ -153,7 +156,7 @@ class BlockRegressor(SkorchRegressor):
                 "transformer such as GridSNAPTransformer before it, in a pipeline."
             )
         if reset:
-            self.energies_ = None
+            self.energies_ = self.broadening_ = self.kernel_ = None
         if is_blocks(X):
             dataset = self._check_blocks(X, y, reset=reset)
             n_outputs = dataset.targets[0].shape[1]
@@ -187,6 +190,8 @@ class BlockRegressor(SkorchRegressor):
         dataset = checked_dataset(X, y)
         self._check_n_features(dataset.inputs[0].shape[1], reset=reset)
         self.energies_ = common_energies(snapshots, self.energies_)
+        known = self.broadening_, self.kernel_
+        self.broadening_, self.kernel_ = common_broadening(snapshots, known)
         if reset:
             self.__dict__.pop("feature_names_in_", None)
             self.target_dtype_, self.target_ndim_ = "<f4", 2
@@ -307,6 +312,26 @@ class BlockRegressor(SkorchRegressor):
         y = self._predict_rows(X).astype(self.target_dtype_, copy=False)
         return y[:, 0] if self.target_ndim_ == 1 else y
 
+    def predict_lazy(self, X):
+        """Return blocks of targets whose rows are predicted when they are read.
+
+        Parameters
+        ----------
+        X : Blocks of shape (n_snapshots,)
+            One block ``(n_sites, n_features)`` per snapshot, lazy or not.
+
+        Returns
+        -------
+        Blocks of shape (n_snapshots,)
+            One lazy float32 block ``(n_sites, n_outputs)`` per snapshot.
+        """
+        check_is_fitted(self)
+        lazy = [
+            ComputedArray(partial(self._predict_slice, block), (len(block), self.n_outputs_), "<f4")
+            for block in self._input_blocks(X)
+        ]
+        return Blocks(lazy, getattr(X, "snapshots", None))
+
     def predict_sum(self, X):
         """Predict the sum of the targets over the sites of every snapshot.
 
@@ -372,6 +397,9 @@ class BlockRegressor(SkorchRegressor):
         for block in BlockDataset(X).inputs:
             self._check_n_features(block.shape[1], reset=False)
             yield block
+
+    def _predict_slice(self, block, start, stop):
+        return self._predict_rows(block[start:stop])
 
     def _predict_rows(self, block):
         predicted = np.empty((block.shape[0], self.n_outputs_), dtype=np.float32)

@@ -58,6 +58,28 @@ def common_energies(snapshots, energies=None):
     return energies
 
 
+def common_broadening(snapshots, known=(None, None)):
+    """Return width (eV) and kernel with which all LDOS were broadened; None where none says.
+
+    Raises
+    ------
+    ValueError
+        If two of them differ.
+    """
+    for snapshot in snapshots or ():
+        grid = snapshot.energy_grid
+        if grid is None or grid.broadening is None:
+            continue
+        if known[0] is None:
+            known = grid.broadening, grid.kernel
+        elif known != (grid.broadening, grid.kernel):
+            raise ValueError(
+                "all snapshots must have the LDOS broadened alike: "
+                f"{known[1]} {known[0]:g} eV and {grid.kernel} {grid.broadening:g} eV differ."
+            )
+    return known
+
+
 def _check_target(name, target):
     """Raise an error unless `target` has rows of numbers."""
     shape, dtype = getattr(target, "shape", None), getattr(target, "dtype", np.dtype(float))

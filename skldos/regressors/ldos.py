@@ -83,6 +83,8 @@ class LDOSRegressor(BlockRegressor):
         Numbers of inputs and outputs.
     energies_ : ndarray of shape (n_outputs_,) or None
         Energies of the outputs in eV, where the blocks knew their snapshots.
+    broadening_, kernel_ : float and str, or None
+        How the LDOS of the snapshots was broadened, as in :class:`~skldos.EnergyGrid`.
 
     Notes
     -----

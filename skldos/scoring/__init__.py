@@ -1,7 +1,16 @@
-"""Scorers: how good the energies are that a fitted model gives."""
+"""Scorers: how good the energies and densities are that a fitted model gives."""
 
 from skldos.scoring._dos import dos_of_block, predict_dos
 from skldos.scoring._energies import evaluate
-from skldos.scoring.band_energy import BandEnergyScorer
+from skldos.scoring.density import DensityScorer, predict_density
+from skldos.scoring.energies import BandEnergyScorer, TotalEnergyScorer
 
-__all__ = ["BandEnergyScorer", "evaluate", "predict_dos", "dos_of_block"]
+__all__ = [
+    "BandEnergyScorer",
+    "TotalEnergyScorer",
+    "DensityScorer",
+    "evaluate",
+    "predict_dos",
+    "predict_density",
+    "dos_of_block",
+]

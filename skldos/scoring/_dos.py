@@ -46,22 +46,23 @@ def predict_dos(estimator, X):
     (21,)
     """
     snapshots = snapshots_of(X)
-    estimator = getattr(estimator, "best_estimator_", estimator)
-    last = estimator[-1] if isinstance(estimator, Pipeline) else estimator
-    if hasattr(last, "predict_sum"):
+    if hasattr(regressor_of(estimator), "predict_sum"):
         # One snapshot at a time: descriptors of the others need not exist yet.
         X = X if isinstance(X, Blocks) else snapshots
-        return [
-            _streamed_dos(estimator, last, X[i : i + 1], snapshot)
-            for i, snapshot in enumerate(snapshots)
-        ]
+        return [_streamed_dos(estimator, X[i : i + 1], s) for i, s in enumerate(snapshots)]
+    return [dos_of_block(block, s) for block, s in predicted_blocks(estimator, X)]
+
+
+def predicted_blocks(estimator, X):
+    """Return pairs of a predicted block and its snapshot, from any estimator."""
+    snapshots = snapshots_of(X)
     blocks = estimator.predict(X if isinstance(X, Blocks) else snapshots)
     snapshots = getattr(blocks, "snapshots", None) or snapshots
     if len(blocks) != len(snapshots):
         raise ScoringError(
             f"expected one predicted block per snapshot, {len(snapshots)}, got {len(blocks)}."
         )
-    return [dos_of_block(block, s) for block, s in zip(blocks, snapshots, strict=True)]
+    return list(zip(blocks, snapshots, strict=True))
 
 
 def snapshots_of(X):
@@ -81,8 +82,20 @@ def dos_of_block(block, snapshot):
     return _checked(sum_rows(block), as_rows(block).shape[0], snapshot)
 
 
-def _streamed_dos(estimator, regressor, X, snapshot):
-    energies, wanted = getattr(regressor, "energies_", None), snapshot.energies
+def regressor_of(estimator):
+    """Return the last step of a pipeline, or the estimator itself, out of a search if it is one."""
+    estimator = getattr(estimator, "best_estimator_", estimator)
+    return estimator[-1] if isinstance(estimator, Pipeline) else estimator
+
+
+def lazy_inputs(estimator, X, snapshot):
+    """Return what the last step of a pipeline is given for one snapshot, and the snapshot.
+
+    Descriptors are computed when they are read, where the transformers can do that. The
+    transformer may have named the grid; the snapshot that comes back has it.
+    """
+    estimator = getattr(estimator, "best_estimator_", estimator)
+    energies, wanted = getattr(regressor_of(estimator), "energies_", None), snapshot.energies
     known = energies is not None and wanted is not None
     if known and not np.array_equal(energies, wanted):
         raise ScoringError(
@@ -93,10 +106,13 @@ def _streamed_dos(estimator, regressor, X, snapshot):
         for _, step in estimator.steps[:-1]:
             if step not in (None, "passthrough"):
                 X = getattr(step, "transform_lazy", step.transform)(X)
-    # The transformer may have named the grid.
     made_of = getattr(X, "snapshots", None)
-    snapshot = snapshot if made_of is None else made_of[0]
-    return _checked(regressor.predict_sum(X)[0], X[0].shape[0], snapshot)
+    return X, snapshot if made_of is None else made_of[0]
+
+
+def _streamed_dos(estimator, X, snapshot):
+    X, snapshot = lazy_inputs(estimator, X, snapshot)
+    return _checked(regressor_of(estimator).predict_sum(X)[0], X[0].shape[0], snapshot)
 
 
 def _checked(total, n_sites, snapshot):

@@ -278,7 +278,7 @@ def test_several_scorers_at_once(snapshots, oracle):
 
 def test_scorers_can_be_pickled_and_shown():
     scorer = BandEnergyScorer(reference="dft", unit="eV")
-    assert repr(scorer) == "BandEnergyScorer(reference='dft', unit='eV')"
+    assert repr(scorer) == "BandEnergyScorer(reference='dft', unit='eV', sharpen=0)"
     assert joblib.hash(scorer) == joblib.hash(BandEnergyScorer(reference="dft", unit="eV"))
 
 
