@@ -1,0 +1,147 @@
+"""Energies, densities and forces of models trained on 32-atom aluminium, beside those of pw.x.
+
+Fit: liquid 0-3 and solid 0-3 at 933 K; validation: liquid 4 and solid 4, not used otherwise; test:
+all the others, as in training_al32.py. The network is 91-400-400-81, the batches are of 1000, and
+the output layer is refitted (`dos_weight="auto"`); several seeds.
+
+  plain   leaky ReLU, targets divided by their maximum, Adam, early stopping after 8 epochs without
+          improvement: the row "skldos, DOS refit" of training_al32.py
+  smooth  SiLU, every energy normalised, AdamW, the learning rate annealed over 12 epochs: a model
+          whose forces are continuous
+
+Errors in the mean over the snapshots of a kind: of band energy and total free energy against those
+of the true LDOS, and against what pw.x calculated, the broadening being undone to second order; of
+the density; of the forces against pw.x's, whose root mean square is given too, with the correlation
+of the two. Models are kept in benchmarks/output/energies_al32, and not trained again.
+
+    python benchmarks/energies_al32.py [--seeds 3]
+"""
+
+import _harness
+import numpy as np
+from _snapshots import read_snapshot
+
+FIT = [f"Al32_933K_{phase}_{i}" for phase in ("liquid", "solid") for i in range(4)]
+VALIDATE = ["Al32_933K_liquid_4", "Al32_933K_solid_4"]
+FOLDER = _harness.OUTPUT / "energies_al32"
+SHARPEN = 2
+VARIANTS = ("plain", "smooth")
+COLUMNS = {
+    "band_ldos": "band energy, true LDOS (meV/atom)",
+    "total_ldos": "total energy, true LDOS (meV/atom)",
+    "band_dft": "band energy, pw.x (meV/atom)",
+    "total_dft": "total energy, pw.x (meV/atom)",
+    "density": "density (%)",
+    "force_rmse": "forces (eV/Å)",
+    "force_rms": "forces of pw.x (eV/Å)",
+    "force_correlation": "their correlation",
+}
+
+
+def build(variant, seed):
+    """Return the pipeline from snapshots to the LDOS, not yet fitted."""
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+    from torch.optim import AdamW
+
+    from skldos import GridSNAPTransformer, LDOSRegressor, RowWise
+
+    options = {"lr": 1e-3, "batch_size": 1000, "train_split": [8, 9], "random_state": seed}
+    if variant == "plain":
+        options |= {"max_epochs": 100, "early_stopping": 8}
+    else:
+        options |= {
+            "module__activation": "silu",
+            "max_epochs": 12,
+            "optimizer": AdamW,
+            "lr_schedule": "cosine",
+            "target_scaling": "standard",
+        }
+    return make_pipeline(
+        GridSNAPTransformer(memory=str(FOLDER / "cache")),
+        RowWise(StandardScaler()),
+        LDOSRegressor(module__hidden_layer_sizes=(400, 400), **options),
+    )
+
+
+def train(variant, seed, data):
+    """Return the fitted pipeline, from its file if there is one."""
+    import joblib
+
+    path = FOLDER / f"{variant}_{seed}.joblib"
+    if not path.exists():
+        print(f"training {path.stem}", flush=True)
+        model = build(variant, seed)
+        model.fit([read_snapshot(data / f"{name}.npz") for name in FIT + VALIDATE])
+        joblib.dump(model, path.with_suffix(".partial"))
+        path.with_suffix(".partial").rename(path)
+    return joblib.load(path)
+
+
+def errors_of(model, snapshot):
+    """Return the errors of one snapshot, by the names of COLUMNS."""
+    from skldos import LDOSCalculator, evaluate
+    from skldos.datasets import load_aluminium_pseudopotentials
+
+    pseudopotentials = load_aluminium_pseudopotentials()
+    options = {"pseudopotentials": pseudopotentials}
+    true = evaluate(model, [snapshot], density=True, **options).iloc[0]
+    dft = evaluate(model, [snapshot], reference="dft", sharpen=SHARPEN, **options).iloc[0]
+    atoms, expected = snapshot.atoms.copy(), snapshot.reference["forces"]
+    atoms.calc = LDOSCalculator(
+        model, pseudopotentials, temperature=snapshot.temperature, sharpen=SHARPEN
+    )
+    # pw.x takes the net force out as well.
+    forces = atoms.get_forces()
+    forces = forces - forces.mean(axis=0)
+    return {
+        "band_ldos": abs(true["band_energy_error"]),
+        "total_ldos": abs(true["total_energy_error"]),
+        "band_dft": abs(dft["band_energy_error"]),
+        "total_dft": abs(dft["total_energy_error"]),
+        "density": true["density_percentage_error"],
+        "force_rmse": np.sqrt(np.mean((forces - expected) ** 2)),
+        "force_rms": np.sqrt(np.mean(expected**2)),
+        "force_correlation": np.corrcoef(forces.ravel(), expected.ravel())[0, 1],
+    }
+
+
+def kind_of(name):
+    """Return temperature and phase of a snapshot: "933 K liquid"."""
+    _, temperature, phase, _ = name.split("_")
+    return f"{temperature[:-1]} K {phase}"
+
+
+def main():
+    parser = _harness.parser(__doc__)
+    parser.add_argument("--seeds", type=int, default=3, help="number of seeds [%(default)s]")
+    options = parser.parse_args()
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    data = options.data / "al32"
+    test = sorted(p.stem for p in data.glob("*.npz") if p.stem not in FIT + VALIDATE)
+    rows = []
+    for variant in VARIANTS:
+        for seed in range(options.seeds):
+            model = train(variant, seed, data)
+            for name in test:
+                errors = errors_of(model, read_snapshot(data / f"{name}.npz"))
+                row = {"model": variant, "seed": seed, "snapshot": name, "kind": kind_of(name)}
+                rows.append(row | {key: float(value) for key, value in errors.items()})
+    print(table(rows))
+    if not options.no_write:
+        _harness.write_result("energies_al32", rows)
+
+
+def table(rows):
+    """Return the means over snapshots and seeds as a Markdown table."""
+    lines = []
+    for variant in VARIANTS:
+        for kind in [*sorted({row["kind"] for row in rows}), "all"]:
+            some = [r for r in rows if r["model"] == variant and kind in (r["kind"], "all")]
+            means = [f"{np.mean([row[key] for row in some]):.2f}" for key in COLUMNS]
+            lines.append([variant, kind, *means])
+    return _harness.format_table(["model", "snapshots", *COLUMNS.values()], lines)
+
+
+if __name__ == "__main__":
+    main()
