@@ -13,6 +13,14 @@ from skldos.exceptions import SkldosError, SnapshotError
 N_FOLDS = 4
 RCUT = 4.0  # Å
 FULL = {"twojmax": 6, "hidden_layer_sizes": (100,), "epochs": 40}
+#: Errors in the table, by their name in the results: title and unit.
+COLUMNS = {
+    "fermi_level_error": ("Fermi level", "meV"),
+    "band_energy_error": ("band energy", "meV/atom"),
+    "baseline_error": ("mean DOS", "meV/atom"),
+    "total_energy_error": ("total energy", "meV/atom"),
+    "density_percentage_error": ("density", "%"),
+}
 QUICK = {"twojmax": 2, "hidden_layer_sizes": (10,), "epochs": 2}
 
 
@@ -44,12 +52,16 @@ def parse(argv):
     parser = argparse.ArgumentParser(
         prog="skldos",
         description="Train a model of the local density of states, judge it by cross-validation "
-        "over snapshots, fit it on all of them and save it with two pictures. Without --data it "
+        "over snapshots, fit it on all of them and save it with three pictures. Without --data it "
         "does so for eight bundled snapshots of aluminium, in about a minute.",
     )
     parser.add_argument(
         "--data", metavar="DIR", type=Path, help="snapshots that SnapshotList.save wrote"
     )
+    parser.add_argument(
+        "--pseudo", metavar="FILE", type=Path, nargs="+",
+        help="UPF files of the elements in --data, for total energies",
+    )  # fmt: skip
     parser.add_argument(
         "--output", metavar="DIR", type=Path, default=Path("skldos-output"),
         help="where results and cached descriptors go (default: %(default)s)",
@@ -83,16 +95,22 @@ def integer(**bounds):
 def run(options):
     """Do the whole job."""
     snapshots = load(options.data)
+    pseudopotentials = load_pseudopotentials(options, snapshots)
     options.output.mkdir(parents=True, exist_ok=True)
     print(f"{len(snapshots)} snapshots, the first {snapshots[0]}", flush=True)
     model = build(options)
     model[0].fit(snapshots).transform(snapshots)  # fills the cache, with a progress bar
     model.set_params(gridsnaptransformer__verbose=False)
-    results, dos = cross_validate(model, snapshots)
+    temperatures = [snapshot.temperature for snapshot in snapshots]
+    shown = sorted({int(np.argmin(temperatures)), int(np.argmax(temperatures))})
+    results, predictions = cross_validate(model, snapshots, pseudopotentials, shown=shown)
     print(report(results))
-    draw(results, dos, snapshots, options.output)
+    draw(results, predictions, snapshots, options.output)
     save(model.fit(snapshots), options.output / "model.joblib")
-    print(f"\nwritten to {options.output}: dos.png, parity.png, model.joblib (fitted on all)")
+    print(
+        f"\nwritten to {options.output}: dos.png, parity.png, density.png, "
+        "model.joblib (fitted on all)"
+    )
 
 
 def load(folder):
@@ -106,6 +124,23 @@ def load(folder):
     for snapshot in snapshots:
         snapshot.require("ldos", "temperature", "n_electrons")
     return snapshots
+
+
+def load_pseudopotentials(options, snapshots):
+    """Return the pseudopotentials that were named, or those of the bundled data, or None."""
+    from skldos.datasets import load_aluminium_pseudopotentials
+    from skldos.io import as_pseudopotentials
+    from skldos.physics.total_energy import check_electrons, common_functional
+
+    if options.pseudo is None:
+        return load_aluminium_pseudopotentials() if options.data is None else None
+    pseudopotentials = as_pseudopotentials(options.pseudo)
+    # Before the training rather than after it.
+    for snapshot in snapshots:
+        symbols = snapshot.atoms.symbols
+        check_electrons(symbols, pseudopotentials, snapshot.n_electrons)
+        common_functional(symbols, pseudopotentials)
+    return pseudopotentials
 
 
 def build(options):
@@ -144,7 +179,7 @@ def build(options):
     )
 
 
-def cross_validate(model, snapshots):
+def cross_validate(model, snapshots, pseudopotentials=None, shown=()):
     """Predict every snapshot by a model that has not seen it.
 
     Parameters
@@ -153,31 +188,38 @@ def cross_validate(model, snapshots):
         From snapshots to the LDOS.
     snapshots : SnapshotList
         What it is trained on and judged by.
+    pseudopotentials : dict of str to Pseudopotential, optional
+        For total energies.
+    shown : sequence of int
+        The snapshots of which pictures are to be drawn.
 
     Returns
     -------
     results : pandas.DataFrame
         The table of :func:`skldos.evaluate` with a column ``baseline_error`` (meV/atom).
-    dos : list of ndarray
-        Predicted densities of states in 1/eV.
+    predictions : dict of int to tuple of ndarray
+        Predicted density of states in 1/eV and density in 1/Å³ of the snapshots that are shown.
     """
     import pandas as pd
     from sklearn.base import clone
     from sklearn.model_selection import PredefinedSplit
     from tqdm.auto import tqdm
 
-    from skldos import evaluate, predict_dos
+    from skldos import evaluate, predict_density, predict_dos
 
     splitter = PredefinedSplit(folds_by_temperature([s.temperature for s in snapshots]))
-    tables, dos = [], [None] * len(snapshots)
+    tables, predictions = [], {}
     for training, test in tqdm(list(splitter.split()), desc="cross-validation", unit="fold"):
         fitted = clone(model).fit(snapshots[training])
-        table = evaluate(fitted, snapshots[test]).set_index(test)
+        table = evaluate(
+            fitted, snapshots[test], pseudopotentials=pseudopotentials, density=True
+        ).set_index(test)
         table["baseline_error"] = baseline_errors(snapshots[training], snapshots[test])
         tables.append(table)
-        for i, prediction in zip(test, predict_dos(fitted, snapshots[test]), strict=True):
-            dos[i] = prediction
-    return pd.concat(tables).sort_index(), dos
+        for i in np.intersect1d(test, shown).tolist():
+            one = snapshots[[i]]
+            predictions[i] = predict_dos(fitted, one)[0], predict_density(fitted, one)[0]
+    return pd.concat(tables).sort_index(), predictions
 
 
 def folds_by_temperature(temperatures):
@@ -198,7 +240,7 @@ def baseline_errors(training, test):
 
     It predicts the mean DOS per atom of the training snapshots at the nearest temperature.
     """
-    from skldos.scoring._energies import integrate
+    from skldos.scoring._observables import of_dos
 
     temperatures = np.array([snapshot.temperature for snapshot in training])
     dos = np.array([snapshot.dos() / len(snapshot.atoms) for snapshot in training])
@@ -207,55 +249,53 @@ def baseline_errors(training, test):
         distance = np.abs(temperatures - snapshot.temperature)
         n_atoms = len(snapshot.atoms)
         mean = n_atoms * dos[distance == distance.min()].mean(axis=0)
-        _, predicted = integrate(mean, snapshot)
-        _, true = integrate(snapshot.dos(), snapshot)
-        errors.append(1e3 * (predicted - true) / n_atoms)
+        predicted, true = of_dos(mean, snapshot), of_dos(snapshot.dos(), snapshot)
+        errors.append(1e3 * (predicted.band_energy - true.band_energy) / n_atoms)
     return errors
 
 
 def report(results):
     """Return the table of all snapshots as text, with mean absolute and largest errors."""
+    columns = {name: column for name, column in COLUMNS.items() if name in results}
     lines = [
         "",
-        "Each snapshot predicted by a model that was not trained on it; errors against the",
-        "energies of its true LDOS. Mean DOS: what the average DOS at this temperature gives.",
+        "Each snapshot predicted by a model that was not trained on it: errors against what its",
+        "true LDOS gives. Mean DOS: band energy of the average DOS at this temperature.",
         "",
-        "                     Fermi level (eV)           band energy error",
-        "snapshot    T (K)    true   predicted    error   model   mean DOS",
-        "                                         (meV)     (meV/atom)",
+        f"{'snapshot':>8s}{'T':>8s}" + "".join(f"{title:>14s}" for title, _ in columns.values()),
+        f"{'':8s}{'(K)':>8s}" + "".join(f"{f'({unit})':>14s}" for _, unit in columns.values()),
     ]
     for i, row in results.iterrows():
-        lines.append(
-            f"{i:8d} {row.temperature:8.0f} {row.fermi_level_true:7.3f} {row.fermi_level:11.3f}"
-            f" {row.fermi_level_error:+8.1f} {row.band_energy_error:+7.1f}"
-            f" {row.baseline_error:+10.1f}"
-        )
-    columns = ["fermi_level_error", "band_energy_error", "baseline_error"]
-    groups = [(f"{T:.0f} K", part) for T, part in results.groupby("temperature")]
-    for name, part in groups if 1 < len(groups) < len(results) else []:
-        lines.append(summary(f"mean absolute, {name}", part[columns].abs().mean()))
-    lines.append(summary("mean absolute", results[columns].abs().mean()))
-    lines.append(summary("largest", results[columns].abs().max()))
+        lines.append(f"{i:8d}{row.temperature:8.0f}" + error_cells(row[[*columns]]))
+    errors = results[[*columns]].abs()
+    groups = list(errors.groupby(results["temperature"]))
+    for T, part in groups if 1 < len(groups) < len(results) else []:
+        lines.append(f"{f'mean {T:.0f} K':>16s}" + error_cells(part.mean(), sign=""))
+    lines.append(f"{'mean absolute':>16s}" + error_cells(errors.mean(), sign=""))
+    lines.append(f"{'largest':>16s}" + error_cells(errors.max(), sign=""))
     return "\n".join(lines)
 
 
-def summary(name, errors):
-    """Return a line of the table with an error of each kind."""
-    return f"{name:37s} {errors.iloc[0]:8.1f} {errors.iloc[1]:7.1f} {errors.iloc[2]:10.1f}"
+def error_cells(errors, sign="+"):
+    """Return errors as cells of a line of the table; a percentage has no sign."""
+    return "".join(
+        f"{value:14.2f}" if name == "density_percentage_error" else f"{value:{sign}14.1f}"
+        for name, value in errors.items()
+    )
 
 
-def draw(results, dos, snapshots, folder):
-    """Draw the densities of states of the coldest and the hottest snapshot, and all energies."""
+def draw(results, predictions, snapshots, folder):
+    """Draw the DOS of the snapshots that were predicted for it, all energies, and a density."""
     from matplotlib.figure import Figure
 
     from skldos.plotting import DOSDisplay, ParityDisplay
 
     temperature = results["temperature"].to_numpy()
-    shown = sorted({int(temperature.argmin()), int(temperature.argmax())})
+    shown = sorted(predictions)
     figure = Figure(figsize=(6.4, 4.6), dpi=150)
     DOSDisplay.from_predictions(
         [snapshots[i].dos() for i in shown],
-        [dos[i] for i in shown],
+        [predictions[i][0] for i in shown],
         energies=snapshots[shown[0]].energies,
         n_atoms=[len(snapshots[i].atoms) for i in shown],
         temperature=temperature[shown],
@@ -274,6 +314,30 @@ def draw(results, dos, snapshots, folder):
         ax=figure.add_subplot(),
     )
     figure.savefig(folder / "parity.png", bbox_inches="tight")
+    draw_density(int(temperature.argmax()), results, predictions, snapshots, folder)
+
+
+def draw_density(i, results, predictions, snapshots, folder):
+    """Draw the predicted density of snapshot `i` against that of its true LDOS."""
+    from matplotlib.figure import Figure
+
+    from skldos.physics import density
+    from skldos.plotting import DensityDisplay
+
+    snapshot = snapshots[i]
+    true = density(
+        snapshot.ldos,
+        snapshot.energies,
+        temperature=snapshot.temperature,
+        fermi_level=results.loc[i, "fermi_level_true"],
+    )
+    figure = Figure(figsize=(12.6, 4.4), dpi=150)
+    left, right = figure.subplots(1, 2, width_ratios=(1, 2.8), gridspec_kw={"wspace": 0.12})
+    left.set_title(f"{snapshot.temperature:.0f} K", loc="left", fontsize="medium")
+    cell = snapshot.atoms.cell
+    display = DensityDisplay.from_predictions(true, predictions[i][1], cell=cell, ax=left)
+    display.plot(right, kind="slice")
+    figure.savefig(folder / "density.png", bbox_inches="tight")
 
 
 def save(model, path):

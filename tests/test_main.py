@@ -1,5 +1,6 @@
 """The command line: what it writes and prints, and how it fails."""
 
+import re
 import subprocess
 import sys
 
@@ -30,13 +31,83 @@ def test_writes_pictures_and_a_model_that_predicts(synthetic, tmp_path, capsys):
     assert main(["--quick", "--data", str(synthetic), "--output", str(output)]) == 0
     printed = capsys.readouterr().out
     assert len(numbers(printed)) == 6
-    assert "mean absolute, 933 K" in printed
+    assert "mean 933 K" in printed
     assert str(output) in printed
-    for name in ("dos.png", "parity.png"):
+    assert "total energy" not in printed  # nobody knows the pseudopotential
+    for name in ("dos.png", "parity.png", "density.png"):
+        assert name in printed
         assert (output / name).read_bytes().startswith(b"\x89PNG")
     model = joblib.load(output / "model.joblib")
     assert model[0].memory is None
     assert np.isfinite(evaluate(model, SnapshotList.load(synthetic))["band_energy"]).all()
+
+
+UPF = """<PP_HEADER>
+   0  Version Number
+  {element}  Element
+   NC  Norm - Conserving pseudopotential
+    F  Nonlinear Core Correction
+ SLA PZ NOGX NOGC  PZ Exchange-Corr
+    3.00000000000  Z valence
+   -4.18372140000  Total energy
+  0.0000000  0.0000000  Suggested cutoff for wfc and rho
+    1  Max angular momentum component
+    2  Number of points in mesh
+    2  2  Number of Wavefunctions, Number of Projectors
+</PP_HEADER>
+<PP_R> 0.1 0.2 </PP_R>
+<PP_RAB> 0.1 0.1 </PP_RAB>
+<PP_RHOATOM> 0.1 0.1 </PP_RHOATOM>
+"""
+
+
+@pytest.fixture
+def upf(tmp_path):
+    """Return a pseudopotential file with three valence electrons of aluminium."""
+    path = tmp_path / "Al.upf"
+    path.write_text(UPF.format(element="Al"))
+    return path
+
+
+def test_a_pseudopotential_gives_total_energies(synthetic, upf, tmp_path, capsys):
+    arguments = ["--quick", "--data", str(synthetic), "--output", str(tmp_path / "out")]
+    assert main([*arguments, "--pseudo", str(upf)]) == 0
+    printed = capsys.readouterr().out
+    header = next(line for line in printed.splitlines() if line.startswith("snapshot"))
+    assert re.split(r"\s{2,}", header)[-2:] == ["total energy", "density"]
+    errors = [float(line.split()[-2]) for line in numbers(printed)]
+    assert len(errors) == 6
+    assert np.isfinite(errors).all()
+    assert max(np.abs(errors)) > 0
+
+
+def test_bundled_data_know_their_pseudopotential(tmp_path, capsys):
+    assert main(["--quick", "--output", str(tmp_path / "out")]) == 0
+    assert "total energy" in capsys.readouterr().out
+
+
+def test_what_is_not_a_pseudopotential_is_one_line(synthetic, tmp_path, capsys):
+    path = tmp_path / "notes.txt"
+    path.write_text("buy milk")
+    for name, message in ((path, "not a UPF file"), (tmp_path / "absent.upf", "No such file")):
+        arguments = ["--data", str(synthetic), "--output", str(tmp_path / "out")]
+        assert main([*arguments, "--pseudo", str(name)]) == 1
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith("skldos: error: ")
+        assert message in line
+        assert name.name in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_pseudopotential_of_another_element_is_noticed_before_training(
+    synthetic, tmp_path, capsys
+):
+    path = tmp_path / "Be.upf"
+    path.write_text(UPF.format(element="Be"))
+    arguments = ["--data", str(synthetic), "--output", str(tmp_path / "out")]
+    assert main([*arguments, "--pseudo", str(path)]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "got none for Al but for ['Be']" in line
 
 
 def test_a_seed_makes_it_repeatable(synthetic, tmp_path, capsys):
@@ -107,7 +178,7 @@ def test_module_runs_and_names_its_options():
     done = subprocess.run(
         [sys.executable, "-m", "skldos", "--help"], capture_output=True, text=True, check=True
     )
-    for option in ("--data", "--output", "--epochs", "--random-state", "--quick"):
+    for option in ("--data", "--pseudo", "--output", "--epochs", "--random-state", "--quick"):
         assert option in done.stdout
 
 

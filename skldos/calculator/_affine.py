@@ -8,6 +8,8 @@ PROBE = 2.0**20
 TOLERANCE = 1e-8
 
 
+# A map that takes logarithms, say, is told by an error, and not by warnings of infinity before it.
+@np.errstate(all="ignore")
 def matrix_of(transform, n_features, name="the transformer"):
     r"""Return the matrix M of a map :math:`x \mapsto x M + c` of rows.
 

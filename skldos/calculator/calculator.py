@@ -4,12 +4,13 @@ import numpy as np
 from ase.calculators.calculator import Calculator, all_changes
 from ase.stress import full_3x3_to_voigt_6_stress
 
-from skldos._validation import check_scalar
+from skldos._validation import check_option, check_scalar
 from skldos.calculator.surface import EnergySurface
 from skldos.data import Snapshot
 from skldos.geometry import check_grid_shape
 from skldos.io.pseudopotentials import as_pseudopotentials
 from skldos.physics import sharpening_matrix
+from skldos.physics.terms import FUNCTIONALS
 
 
 class LDOSCalculator(Calculator):
@@ -103,6 +104,9 @@ class LDOSCalculator(Calculator):
         sharpen=None,
     ):
         super().__init__()
+        check_option("xc", xc, (None, *FUNCTIONALS))
+        if cutoff is not None:
+            check_scalar("cutoff", cutoff, low=0, strict=True)
         self.surface = EnergySurface(
             model, as_pseudopotentials(pseudopotentials), functional=xc, cutoff=cutoff
         )
@@ -126,6 +130,8 @@ class LDOSCalculator(Calculator):
                     "grid_spacing is needed, because model was trained on atoms without a grid."
                 )
             return spacing
+        if np.shape(spacing) not in ((), (3,)):
+            raise ValueError(f"grid_spacing must be a number or three, got {spacing!r}.")
         spacing = np.broadcast_to(np.asarray(spacing, dtype=float), 3)
         for axis, value in enumerate(spacing):
             check_scalar(f"grid_spacing[{axis}]", float(value), low=0, strict=True)
@@ -214,6 +220,10 @@ class LDOSCalculator(Calculator):
             temperature=self.temperature,
             n_electrons=sum(valences[symbol].valence for symbol in symbols),
         )
+
+    def __getstate__(self):
+        # The last point is as large as the grid, and can be made anew.
+        return vars(self) | {"_point": None}
 
     def get_fermi_level(self, atoms=None):
         """Return the Fermi level in eV, of `atoms` or of the last calculation."""

@@ -43,7 +43,8 @@ class EnergySurface:
     ----------
     model : Pipeline
         Fitted: a transformer of snapshots with a method `pullback`, such as GridSNAPTransformer;
-        any number of RowWise steps, affine where forces are wanted; and an LDOSRegressor.
+        any number of RowWise steps, affine where forces are wanted; and an LDOSRegressor. The
+        `grid_shape`, `dtype` and `memory` of the transformer do not count here.
     pseudopotentials : mapping of str to Pseudopotential
         One per element.
     functional : str, optional

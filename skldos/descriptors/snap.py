@@ -222,7 +222,7 @@ class GridSNAPTransformer(_SNAPTransformer):
         ----------
         snapshot : Snapshot
             The atoms, on the grid.
-        sensitivity : array-like of shape (stop - start, n_features_out_)
+        sensitivity : array-like of shape (stop - start, n_features)
             :math:`\partial A / \partial B_k(r)` at grid points `start` to `stop`.
         start, stop : int, optional
             Slice of the flattened grid; all of it by default.

@@ -331,8 +331,8 @@ def common_functional(symbols, pseudopotentials, functional=None):
         named = {pseudopotentials[symbol].functional for symbol in symbols}
         if len(named) != 1 or None in named:
             raise ValueError(
-                "functional must be given where the pseudopotentials do not name one and the "
-                f"same, got {sorted(map(str, named))}."
+                "the exchange-correlation functional must be given where the pseudopotentials do "
+                f"not name one and the same, got {sorted(map(str, named))}."
             )
         (functional,) = named
     return check_option("functional", functional, FUNCTIONALS)

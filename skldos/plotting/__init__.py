@@ -4,7 +4,8 @@ A display is made by ``from_estimator`` or ``from_predictions``, keeps the numbe
 draws them by ``plot`` into given or new axes. matplotlib is imported when something is drawn.
 """
 
+from skldos.plotting.density import DensityDisplay
 from skldos.plotting.dos import DOSDisplay
 from skldos.plotting.parity import ParityDisplay
 
-__all__ = ["DOSDisplay", "ParityDisplay"]
+__all__ = ["DOSDisplay", "ParityDisplay", "DensityDisplay"]

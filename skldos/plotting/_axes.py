@@ -18,6 +18,23 @@ def new_axes(ax, *, figsize):
     return ax
 
 
+def panel_below(ax):
+    """Cut a small panel off the bottom of `ax` that shares its abscissa.
+
+    It is for differences in thousandths.
+    """
+    from matplotlib.ticker import MaxNLocator
+    from mpl_toolkits.axes_grid1 import make_axes_locatable
+
+    panel = make_axes_locatable(ax).append_axes("bottom", size="24%", pad=0.12, sharex=ax)
+    ax.tick_params(labelbottom=False)
+    panel.spines[["top", "right"]].set_visible(False)
+    panel.axhline(0, color=GUIDE, lw=0.8, zorder=1)
+    panel.yaxis.set_major_locator(MaxNLocator(3, symmetric=True))
+    panel.set_ylabel("Δ (10⁻³)")
+    return panel
+
+
 def colors(n):
     """Return `n` colours: the palette, or steps of a sequential map where it is too short."""
     if n <= len(PALETTE):

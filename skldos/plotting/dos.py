@@ -8,9 +8,10 @@ from skldos._validation import check_finite, check_scalar, check_shape
 from skldos.data import as_rows
 from skldos.exceptions import FermiLevelError
 from skldos.physics import fermi_level, occupation
-from skldos.plotting._axes import GUIDE, check_length, colors, new_axes
+from skldos.plotting._axes import check_length, colors, new_axes, panel_below
 from skldos.scoring import dos_of_block, predict_dos
 from skldos.scoring._dos import snapshots_of
+from skldos.scoring._observables import sharpened
 
 #: Points per energy interval where the edge of the occupied states is drawn.
 FINE = 20
@@ -84,7 +85,9 @@ class DOSDisplay:
         self.labels = labels
 
     @classmethod
-    def from_estimator(cls, estimator, X, y=None, *, labels=None, ax=None, **plot_options):
+    def from_estimator(
+        cls, estimator, X, y=None, *, sharpen=0, labels=None, ax=None, **plot_options
+    ):
         """Predict the DOS of `X` and draw it beside the true one.
 
         Parameters
@@ -96,6 +99,9 @@ class DOSDisplay:
             levels shall be shown; or blocks made of them, where the estimator takes blocks.
         y : sequence of array-like, optional
             True LDOS; None takes those of the snapshots, where all have one.
+        sharpen : int, default=0
+            Order to which the broadening, true and predicted, is undone, as in
+            :func:`~skldos.evaluate`.
         labels : sequence of str, optional
             Names for the legend; by default the temperatures if they differ.
         ax : matplotlib.axes.Axes, optional
@@ -114,12 +120,14 @@ class DOSDisplay:
             check_length("y", y, len(snapshots))
         elif all(snapshot.ldos is not None for snapshot in snapshots):
             y = snapshots.targets
-        dos_true = None
+        check_scalar("sharpen", sharpen, low=0, integer=True)
+        dos_true, dos_pred = None, predict_dos(estimator, X)
         if y is not None:
             dos_true = [dos_of_block(as_rows(d), s) for d, s in zip(y, snapshots, strict=True)]
+            dos_true = _sharpened(dos_true, snapshots, sharpen)
         return cls.from_predictions(
             dos_true,
-            predict_dos(estimator, X),
+            _sharpened(dos_pred, snapshots, sharpen),
             energies=energies,
             n_atoms=[len(snapshot.atoms) for snapshot in snapshots],
             temperature=_all_or_none(snapshots, "temperature"),
@@ -233,7 +241,7 @@ class DOSDisplay:
         self.figure_ = self.ax_.figure
         self.residual_ax_ = None
         if residual and self.dos_true is not None:
-            self.residual_ax_ = _panel_below(self.ax_)
+            self.residual_ax_ = panel_below(self.ax_)
         shifts = self._fermi_level() if align_fermi else np.zeros(len(self.dos_pred))
         for i, color in enumerate(colors(len(self.dos_pred))):
             self._draw_snapshot(i, color, shifts[i], i * offset, shade)
@@ -320,18 +328,8 @@ class DOSDisplay:
         self.ax_.legend(handles=handles, loc="upper left", frameon=False)
 
 
-def _panel_below(ax):
-    """Cut a small panel off the bottom of `ax` that shares its energies."""
-    from matplotlib.ticker import MaxNLocator
-    from mpl_toolkits.axes_grid1 import make_axes_locatable
-
-    panel = make_axes_locatable(ax).append_axes("bottom", size="24%", pad=0.12, sharex=ax)
-    ax.tick_params(labelbottom=False)
-    panel.spines[["top", "right"]].set_visible(False)
-    panel.axhline(0, color=GUIDE, lw=0.8, zorder=1)
-    panel.yaxis.set_major_locator(MaxNLocator(3, symmetric=True))
-    panel.set_ylabel("Δ (10⁻³)")
-    return panel
+def _sharpened(dos, snapshots, order):
+    return [sharpened(row, s, order) for row, s in zip(dos, snapshots, strict=True)]
 
 
 def _fermi_levels(name, dos, energies, temperature, n_electrons):

@@ -9,6 +9,7 @@ from skldos.scoring import evaluate
 #: For each quantity its name, its unit, and the unit of its error, a thousandth of it.
 QUANTITIES = {
     "band_energy": ("band energy", "eV/atom", "meV/atom"),
+    "total_energy": ("total free energy", "eV/atom", "meV/atom"),
     "fermi_level": ("Fermi level", "eV", "meV"),
 }
 #: Up to so many different values of `hue` have a colour and a line of the legend each.
@@ -16,15 +17,15 @@ MAX_GROUPS = 6
 
 
 class ParityDisplay:
-    """Predicted against true band energies or Fermi levels, one point per snapshot.
+    """Predicted against true energies or Fermi levels, one point per snapshot.
 
     Use :meth:`from_estimator` or :meth:`from_predictions` to make one.
 
     Parameters
     ----------
     y_true, y_pred : array-like of shape (n_snapshots,)
-        Band energies in eV/atom, or Fermi levels in eV.
-    quantity : {"band_energy", "fermi_level"}, default="band_energy"
+        Energies in eV/atom, or Fermi levels in eV.
+    quantity : {"band_energy", "total_energy", "fermi_level"}, default="band_energy"
         What they are.
     hue : array-like of shape (n_snapshots,), optional
         What the colour tells: numbers, such as temperatures, or names.
@@ -41,6 +42,7 @@ class ParityDisplay:
     See Also
     --------
     DOSDisplay : Densities of states.
+    DensityDisplay : Electron densities.
 
     Examples
     --------
@@ -68,6 +70,9 @@ class ParityDisplay:
         *,
         quantity="band_energy",
         reference="ldos",
+        pseudopotentials=None,
+        xc=None,
+        sharpen=0,
         hue="temperature",
         hue_label=None,
         ax=None,
@@ -84,10 +89,16 @@ class ParityDisplay:
             them, where the estimator takes blocks.
         y : sequence of array-like, optional
             True LDOS; None takes those of the snapshots.
-        quantity : {"band_energy", "fermi_level"}, default="band_energy"
+        quantity : {"band_energy", "total_energy", "fermi_level"}, default="band_energy"
             What is shown.
         reference : {"ldos", "dft"}, default="ldos"
             What is true, as in :func:`~skldos.evaluate`.
+        pseudopotentials : mapping of str to Pseudopotential or path, optional
+            One per element, needed for ``"total_energy"``.
+        xc : str, optional
+            Exchange-correlation functional; None takes that of the pseudopotentials.
+        sharpen : int, default=0
+            Order to which the broadening is undone, as in :func:`~skldos.evaluate`.
         hue : "temperature", array-like of shape (n_snapshots,) or None, default="temperature"
             What the colour tells.
         hue_label : str, optional
@@ -103,8 +114,13 @@ class ParityDisplay:
             The display, drawn.
         """
         check_option("quantity", quantity, tuple(QUANTITIES))
-        table = evaluate(estimator, X, y, reference=reference)
-        n = table["n_atoms"].to_numpy() if quantity == "band_energy" else 1
+        options = {"reference": reference, "sharpen": sharpen}
+        if quantity == "total_energy":
+            if pseudopotentials is None:
+                raise ValueError("quantity 'total_energy' needs pseudopotentials, got None.")
+            options |= {"pseudopotentials": pseudopotentials, "xc": xc}
+        table = evaluate(estimator, X, y, **options)
+        n = 1 if quantity == "fermi_level" else table["n_atoms"].to_numpy()
         if isinstance(hue, str):
             check_option("hue", hue, ("temperature",))
             hue, hue_label = table["temperature"].to_numpy(), hue_label or "T (K)"
@@ -135,8 +151,8 @@ class ParityDisplay:
         Parameters
         ----------
         y_true, y_pred : array-like of shape (n_snapshots,)
-            Band energies in eV/atom, or Fermi levels in eV.
-        quantity : {"band_energy", "fermi_level"}, default="band_energy"
+            Energies in eV/atom, or Fermi levels in eV.
+        quantity : {"band_energy", "total_energy", "fermi_level"}, default="band_energy"
             What they are.
         hue : array-like of shape (n_snapshots,), optional
             What the colour tells: numbers, such as temperatures, or names.
@@ -168,7 +184,7 @@ class ParityDisplay:
 
     @property
     def errors(self):
-        """Predicted minus true in meV/atom (band energy) or meV (Fermi level)."""
+        """Predicted minus true in meV/atom (energies) or meV (Fermi level)."""
         return 1e3 * (np.asarray(self.y_pred) - np.asarray(self.y_true))
 
     def plot(self, ax=None, *, scatter_kwargs=None):
@@ -186,7 +202,7 @@ class ParityDisplay:
         ParityDisplay
             The display.
         """
-        self.ax_ = new_axes(ax, figsize=(4.8, 4.6))
+        self.ax_ = new_axes(ax, figsize=(5.4, 4.6))
         self.figure_ = self.ax_.figure
         self._draw_diagonal()
         options = {"s": 42, "edgecolors": "white", "linewidths": 0.7, "zorder": 3}

@@ -81,7 +81,7 @@ class LDOSRegressor(BlockRegressor):
         The normalisation, y = center + scale · output.
     n_features_in_, n_outputs_ : int
         Numbers of inputs and outputs.
-    energies_ : ndarray of shape (n_outputs_,) or None
+    energies_ : ndarray of shape (n_outputs,) or None
         Energies of the outputs in eV, where the blocks knew their snapshots.
     broadening_, kernel_ : float and str, or None
         How the LDOS of the snapshots was broadened, as in :class:`~skldos.EnergyGrid`.

@@ -60,8 +60,8 @@ def evaluate(
         errors, predicted minus true: ``fermi_level_error`` (meV), ``band_energy_error``
         (meV/atom). With `pseudopotentials`, the same for ``total_energy``. With `density`,
         ``density_max_error`` and ``density_mean_error`` (1/Å³), and ``density_percentage_error``,
-        the mean of |error| / density (%); Fermi levels and band energies are then left out if
-        the calculation is the reference and did not return them.
+        the mean absolute error in per cent of the density; Fermi levels and band energies are
+        then left out if the calculation is the reference and did not return them.
 
     Raises
     ------
@@ -165,11 +165,11 @@ def _table(snapshots, predicted, true):
     table = pd.DataFrame(columns)
     if true[0].density is None:
         return table
-    errors = [_density_errors(p.density, t.density) for p, t in zip(predicted, true, strict=True)]
+    errors = [density_errors(p.density, t.density) for p, t in zip(predicted, true, strict=True)]
     return pd.concat([table, pd.DataFrame(errors)], axis=1)
 
 
-def _density_errors(predicted, true):
+def density_errors(predicted, true):
     """Return the largest and the mean absolute error, and the mean absolute one in per cent."""
     error = np.abs(predicted - true)
     # Where a density vanishes, or is negative as it may be between the atoms, an error has no

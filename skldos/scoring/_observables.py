@@ -16,6 +16,7 @@ from skldos.physics import (
 )
 from skldos.physics import density as electron_density
 from skldos.scoring._dos import dos_of_block
+from skldos.scoring._errors import as_scoring_error
 
 
 class Observables(NamedTuple):
@@ -97,7 +98,8 @@ def sharpening_of(snapshot, order):
             "know them; give it an EnergyGrid that does."
         )
     known = {"broadening": grid.broadening, "kernel": grid.kernel}
-    return sharpening_matrix(grid.values, order=order, **known)
+    with as_scoring_error(ValueError):
+        return sharpening_matrix(grid.values, order=order, **known)
 
 
 def density_at(ldos, snapshot, mu):

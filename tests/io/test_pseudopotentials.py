@@ -52,5 +52,5 @@ def test_a_wrong_file_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="absent"):
         as_pseudopotentials({"Al": tmp_path / "absent.UPF"})
     (tmp_path / "other.UPF").write_text("nothing of the kind")
-    with pytest.raises(FileFormatError, match="other.UPF"):
+    with pytest.raises(FileFormatError, match=r"other\.UPF"):
         as_pseudopotentials([tmp_path / "other.UPF"])

@@ -5,7 +5,7 @@ import pytest
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skldos import GridSNAPTransformer, LDOSRegressor, RowWise
+from skldos import EnergyGrid, GridSNAPTransformer, LDOSRegressor, RowWise, SnapshotList
 from skldos.datasets import make_snapshots
 
 matplotlib.use("Agg")
@@ -22,6 +22,13 @@ def closed_figures():
 @pytest.fixture(scope="package")
 def snapshots():
     return make_snapshots(3, random_state=0)
+
+
+@pytest.fixture(scope="package")
+def broadened(snapshots):
+    """Return the same snapshots with energies that say how the LDOS was broadened."""
+    grid = EnergyGrid(snapshots[0].energies, broadening=1.0, kernel="gaussian")
+    return SnapshotList([snapshot.replace(energies=grid) for snapshot in snapshots])
 
 
 @pytest.fixture(scope="package")

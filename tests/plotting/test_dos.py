@@ -196,3 +196,12 @@ def test_energies_must_be_the_same(model, snapshots):
     other = make_snapshots(1, n_energies=20, random_state=0)
     with pytest.raises(ValueError, match="must have the same energies"):
         DOSDisplay.from_estimator(model, snapshots + other)
+
+
+def test_sharpen_undoes_the_broadening_of_both(model, broadened):
+    display = DOSDisplay.from_estimator(model, broadened, sharpen=1)
+    table = evaluate(model, broadened, sharpen=1)
+    np.testing.assert_allclose(display.fermi_level_true, table["fermi_level_true"])
+    np.testing.assert_allclose(display.fermi_level_pred, table["fermi_level"])
+    plain = DOSDisplay.from_estimator(model, broadened)
+    assert np.abs(display.dos_true - plain.dos_true).max() > 1e-3

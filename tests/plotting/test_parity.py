@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from skldos import evaluate
+from skldos.physics import Pseudopotential
 from skldos.plotting import ParityDisplay
 
 TRUE = np.array([9.86, 9.88, 9.60, 9.65])
@@ -108,7 +109,10 @@ def test_one_perfect_point():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"quantity": "forces"}, "quantity must be one of 'band_energy', 'fermi_level'"),
+        (
+            {"quantity": "forces"},
+            "quantity must be one of 'band_energy', 'total_energy', 'fermi_level'",
+        ),
         ({"y_pred": [1.0]}, r"y_pred must have shape \(4\), got \(1,\)"),
         ({"y_pred": [1.0, 2.0, 3.0, np.nan]}, "y_pred must be finite"),
         ({"y_true": [], "y_pred": []}, "y_true must hold at least one value"),
@@ -124,3 +128,29 @@ def test_errors_name_the_argument(arguments, message):
 def test_unknown_hue(model, snapshots):
     with pytest.raises(ValueError, match="hue must be one of 'temperature'"):
         ParityDisplay.from_estimator(model, snapshots, hue="pressure")
+
+
+AL = {"Al": Pseudopotential("Al", 3, functional="lda-pz")}
+
+
+def test_total_energies(model, snapshots):
+    options = {"pseudopotentials": AL, "xc": "lda-pw"}
+    display = ParityDisplay.from_estimator(model, snapshots, quantity="total_energy", **options)
+    table = evaluate(model, snapshots, **options)
+    np.testing.assert_allclose(display.y_true, table["total_energy_true"] / 4)
+    np.testing.assert_allclose(display.errors, table["total_energy_error"], atol=1e-9)
+    assert np.abs(display.errors).max() > 0.01
+    assert display.ax_.get_xlabel() == "true total free energy (eV/atom)"
+
+
+def test_total_energies_need_pseudopotentials(model, snapshots):
+    with pytest.raises(ValueError, match="'total_energy' needs pseudopotentials, got None"):
+        ParityDisplay.from_estimator(model, snapshots, quantity="total_energy")
+
+
+def test_sharpen_is_passed_on(model, broadened):
+    display = ParityDisplay.from_estimator(model, broadened, sharpen=1)
+    table = evaluate(model, broadened, sharpen=1)
+    np.testing.assert_allclose(display.y_pred, table["band_energy"] / 4)
+    plain = ParityDisplay.from_estimator(model, broadened)
+    assert np.abs(display.y_pred - plain.y_pred).min() > 1e-3

@@ -1,0 +1,129 @@
+"""The derivatives of the total energy equal those of autograd, without its memory."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from ase import Atoms
+
+from skldos.data import ArrayFile
+from skldos.physics import Pseudopotential, total_energy, total_energy_response
+
+ENERGIES = np.linspace(-6.0, 8.0, 15)
+CELL = np.array([[3.1, 0.2, -0.3], [0.7, 2.8, 0.4], [-0.5, 0.9, 3.6]])
+CASES = [("lda-pz", False, None), ("pbe", False, None), ("lda-pw", True, 90.0), ("pbe", True, 90.0)]
+every_case = pytest.mark.parametrize(("functional", "core", "cutoff"), CASES)
+
+
+@pytest.fixture
+def ldos(rng):
+    return 0.012 + 0.008 * rng.random((6, 5, 7, len(ENERGIES)))
+
+
+@pytest.fixture
+def settings():
+    """Function that gives the keywords of a total energy of sodium and aluminium."""
+
+    def make(functional="lda-pz", core=False, cutoff=None):
+        r = np.linspace(0, 4, 401)
+        mesh = {"radii": r, "radial_weights": np.full(401, 0.01)} if core else {}
+        charge = 0.3 * np.exp(-((r / 0.6) ** 2)) if core else None
+        fractional = [[0.1, 0.2, 0.3], [0.55, 0.7, 0.8]]
+        return {
+            "atoms": Atoms("NaAl", scaled_positions=fractional, cell=CELL, pbc=True),
+            "temperature": 2000.0,
+            "n_electrons": 4.0,
+            "pseudopotentials": {
+                "Na": Pseudopotential("Na", 1, functional=functional, core_density=charge, **mesh),
+                "Al": Pseudopotential("Al", 3, functional=functional),
+            },
+            "cutoff": cutoff,
+        }
+
+    return make
+
+
+def by_autograd(ldos, settings):
+    """Gradients with respect to the LDOS, the positions and the strain."""
+    atoms = settings["atoms"]
+    ldos = torch.as_tensor(ldos, dtype=torch.float64).requires_grad_()
+    positions = torch.as_tensor(atoms.positions).requires_grad_()
+    strain = torch.zeros(3, 3, dtype=torch.float64, requires_grad=True)
+    deformation = torch.eye(3, dtype=torch.float64) + strain
+    ions = SimpleNamespace(
+        positions=positions @ deformation,
+        cell=torch.as_tensor(atoms.cell.array) @ deformation,
+        symbols=atoms.symbols,
+    )
+    total = total_energy(ldos, ENERGIES, **(settings | {"atoms": ions})).total
+    return [g.numpy() for g in torch.autograd.grad(total, (ldos, positions, strain))]
+
+
+@every_case
+def test_it_equals_autograd(ldos, settings, functional, core, cutoff):
+    settings = settings(functional, core, cutoff)
+    response = total_energy_response(ldos, ENERGIES, **settings)
+    by_ldos, by_positions, by_strain = by_autograd(ldos, settings)
+    found = {
+        "by_ldos": (response.by_ldos(0, 210), by_ldos.reshape(-1, 15)),
+        "by_positions": (response.by_positions, by_positions),
+        "by_strain": (response.by_strain, by_strain),
+    }
+    for found_one, expected in found.values():
+        scale = np.abs(expected).max()
+        assert scale > 0.1
+        np.testing.assert_allclose(found_one, expected, rtol=0, atol=1e-12 * scale)
+
+
+def test_it_has_two_terms(ldos, settings):
+    response = total_energy_response(ldos, ENERGIES, **settings("pbe"))
+    n, g = response.density, response.by_density
+    assert n.shape == g.shape == (6, 5, 7)
+    assert response.by_dos.shape == response.weights.shape == response.dos.shape == (15,)
+    full = response.by_dos + g[..., None] * response.weights
+    np.testing.assert_array_equal(response.by_ldos(31, 77), full.reshape(-1, 15)[31:77])
+    assert np.linalg.matrix_rank(full.reshape(-1, 15), tol=1e-9) == 2
+    voxel = abs(np.linalg.det(CELL)) / 210
+    np.testing.assert_allclose(response.dos, voxel * ldos.sum(axis=(0, 1, 2)), rtol=1e-13)
+    np.testing.assert_allclose(n, ldos @ response.weights, rtol=1e-13)
+    assert n.sum() * voxel == pytest.approx(4.0, rel=1e-12)
+
+
+def test_the_energy_is_that_of_total_energy(ldos, settings):
+    settings = settings("pbe", True, 90.0)
+    expected = total_energy(ldos, ENERGIES, **settings)
+    found = total_energy_response(ldos, ENERGIES, **settings).energy
+    assert isinstance(found.total, float)
+    assert vars(found) == pytest.approx(vars(expected), rel=1e-14)
+
+
+def test_forces_on_all_atoms_and_a_moved_ldos_cancel(ldos, settings):
+    # At a fixed LDOS alone the sum is not zero: the density feels the ions by E_xc of the cores.
+    by_positions = total_energy_response(ldos, ENERGIES, **settings("lda-pz")).by_positions
+    np.testing.assert_allclose(by_positions.sum(axis=0), 0, atol=1e-11)
+    assert np.abs(by_positions).max() > 1
+    with_core = total_energy_response(ldos, ENERGIES, **settings("lda-pz", True)).by_positions
+    assert np.abs(with_core.sum(axis=0)).max() > 1e-3
+
+
+def test_an_ldos_on_disk_gives_the_same(ldos, settings, tmp_path):
+    np.save(tmp_path / "ldos.npy", ldos.astype(np.float32))
+    expected = total_energy_response(ldos.astype(np.float32), ENERGIES, **settings("pbe"))
+    found = total_energy_response(ArrayFile(tmp_path / "ldos.npy"), ENERGIES, **settings("pbe"))
+    assert found.energy == expected.energy
+    np.testing.assert_array_equal(found.by_ldos(0, 210), expected.by_ldos(0, 210))
+
+
+def test_it_works_where_gradients_are_off(ldos, settings):
+    with torch.no_grad():
+        response = total_energy_response(ldos, ENERGIES, **settings())
+    assert np.abs(response.by_positions).max() > 1
+
+
+def test_mistakes_are_named(ldos, settings):
+    settings = settings()
+    with pytest.raises(ValueError, match=r"ldos must have shape \(n_x, .*got \(210, 15\)"):
+        total_energy_response(ldos.reshape(-1, 15), ENERGIES, **settings)
+    with pytest.raises(ValueError, match="n_electrons must be the sum"):
+        total_energy_response(ldos, ENERGIES, **(settings | {"n_electrons": 3.0}))
