@@ -26,16 +26,10 @@ VALIDATE = ["Al32_933K_liquid_4", "Al32_933K_solid_4"]
 FOLDER = _harness.OUTPUT / "energies_al32"
 SHARPEN = 2
 VARIANTS = ("plain", "smooth")
-COLUMNS = {
-    "band_ldos": "band energy, true LDOS (meV/atom)",
-    "total_ldos": "total energy, true LDOS (meV/atom)",
-    "band_dft": "band energy, pw.x (meV/atom)",
-    "total_dft": "total energy, pw.x (meV/atom)",
-    "density": "density (%)",
-    "force_rmse": "forces (eV/Å)",
-    "force_rms": "forces of pw.x (eV/Å)",
-    "force_correlation": "their correlation",
-}
+ERRORS = (
+    *("band_ldos", "total_ldos", "band_dft", "total_dft", "density"),
+    *("force_rmse", "force_rms", "force_correlation"),
+)
 
 
 def build(variant, seed):
@@ -79,7 +73,7 @@ def train(variant, seed, data):
 
 
 def errors_of(model, snapshot):
-    """Return the errors of one snapshot, by the names of COLUMNS."""
+    """Return the errors of one snapshot, by the names of ERRORS."""
     from skldos import LDOSCalculator, evaluate
     from skldos.datasets import load_aluminium_pseudopotentials
 
@@ -106,12 +100,6 @@ def errors_of(model, snapshot):
     }
 
 
-def kind_of(name):
-    """Return temperature and phase of a snapshot: "933 K liquid"."""
-    _, temperature, phase, _ = name.split("_")
-    return f"{temperature[:-1]} K {phase}"
-
-
 def main():
     parser = _harness.parser(__doc__)
     parser.add_argument("--seeds", type=int, default=3, help="number of seeds [%(default)s]")
@@ -125,22 +113,11 @@ def main():
             model = train(variant, seed, data)
             for name in test:
                 errors = errors_of(model, read_snapshot(data / f"{name}.npz"))
-                row = {"model": variant, "seed": seed, "snapshot": name, "kind": kind_of(name)}
+                row = {"model": variant, "seed": seed, "snapshot": name}
                 rows.append(row | {key: float(value) for key, value in errors.items()})
-    print(table(rows))
+                print(rows[-1], flush=True)
     if not options.no_write:
         _harness.write_result("energies_al32", rows)
-
-
-def table(rows):
-    """Return the means over snapshots and seeds as a Markdown table."""
-    lines = []
-    for variant in VARIANTS:
-        for kind in [*sorted({row["kind"] for row in rows}), "all"]:
-            some = [r for r in rows if r["model"] == variant and kind in (r["kind"], "all")]
-            means = [f"{np.mean([row[key] for row in some]):.2f}" for key in COLUMNS]
-            lines.append([variant, kind, *means])
-    return _harness.format_table(["model", "snapshots", *COLUMNS.values()], lines)
 
 
 if __name__ == "__main__":

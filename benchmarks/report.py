@@ -152,6 +152,192 @@ def render_large_snapshot(record):
     return caption + "\n\n" + format_table(header, rows)
 
 
+def render_descriptor_gradient(record):
+    header = [
+        "2Jmax",
+        "variant",
+        "descriptors, CPU µs/point",
+        "gradient, CPU µs/point",
+        "ratio",
+        "gradient, wall µs/point",
+        "deviation from autograd",
+        "working memory, MiB",
+    ]
+    rows = [
+        [
+            row["twojmax"],
+            row["variant"],
+            f"{row['forward_cpu_us_per_point']:.1f}",
+            f"{row['adjoint_cpu_us_per_point']:.1f}",
+            f"{row['ratio']:.2f}",
+            f"{row['adjoint_wall_us_per_point']:.1f}",
+            f"{row['deviation']:.0e}" if row["deviation"] else "",
+            f"{row['memory_mib']:.0f}",
+        ]
+        for row in record["rows"]
+    ]
+    caption = f"{record['grid']}³ points, cutoff {record['rcut']} Å."
+    return caption + "\n\n" + format_table(header, rows)
+
+
+def render_total_energy_terms(record):
+    names = {
+        "deband": "−∫n(v_H + v_xc)",
+        "hartree": "Hartree",
+        "xc": "xc",
+        "ewald": "Ewald",
+        "minus_ts": "−TS",
+        "sum": "sum",
+    }
+    rows = []
+    for row in record["rows"]:
+        largest = row["largest_difference_ev"]
+        cells = [f"{largest[name]:.0e}" if name in largest else "" for name in names]
+        rows.append([row["system"], row["cells"], *cells])
+    caption = "Largest absolute difference from pw.x over the cells, in eV per cell."
+    return caption + "\n\n" + format_table(["system", "cells", *names.values()], rows)
+
+
+def render_broadening(record):
+    orders = sorted({row["order"] for row in record["rows"]})
+    groups = group(record["rows"], "source", "set", "width_ev")
+    quantities = {"total_energy": "total free energy", "band_energy": "band energy"}
+    sources = {"data": "The data", "recalculated": "Cells calculated again"}
+    tables = []
+    for source, title in sources.items():
+        rows = []
+        for (its_source, label, width), of_group in groups.items():
+            for key, name in quantities.items() if its_source == source else ():
+                cells = [broadening_cell(row[key]) for row in of_group]
+                rows.append([label, of_group[0]["snapshots"], width, name, *cells])
+        if rows:
+            header = ["cells", "number", "width, eV", "energy", *(f"order {n}" for n in orders)]
+            tables.append(f"{title}:\n\n{format_table(header, rows)}")
+    caption = (
+        "Energy of the LDOS minus that of pw.x, meV/atom: mean ± standard deviation (largest)."
+    )
+    return "\n\n".join([caption, *tables])
+
+
+def broadening_cell(statistic):
+    scatter = statistic["scatter"]
+    text = f"{statistic['mean']:+.2f}" + ("" if scatter is None else f" ± {scatter:.2f}")
+    return f"{text} ({statistic['largest']:.2f})"
+
+
+def render_chain(record):
+    header = [
+        "variant",
+        "descriptors in",
+        "threads",
+        "CPU s",
+        "wall s",
+        "ratio to MALA",
+        "descriptors",
+        "network",
+        "energies",
+        "gradient of descriptors",
+        "peak memory, MiB",
+        "band energy − MALA's, meV/atom",
+    ]
+    rows = []
+    for row in record["rows"]:
+        stages = [row["stages"].get(n) for n in ("descriptors", "network", "energies", "adjoint")]
+        is_peer = row["variant"].startswith("MALA")
+        rows.append(
+            [
+                row["variant"],
+                row["dtype"],
+                row["threads"],
+                f"{row['cpu_s']:.2f}",
+                f"{row['wall_s']:.2f}",
+                "1" if is_peer else f"{row['ratio']:.1f}",
+                *("" if seconds is None else f"{seconds:.2f}" for seconds in stages),
+                f"{row['peak_mib']:.0f}",
+                "" if is_peer else f"{row['deviation_mev_per_atom']:.0e}",
+            ]
+        )
+    caption = f"32 atoms, {record['grid']}³ points; stages in wall seconds."
+    return caption + "\n\n" + format_table(header, rows)
+
+
+def render_scaling(record):
+    header = ["atoms", "grid points", "wanted", "wall s", "wall ms/atom", "CPU ms/atom"]
+    header += ["peak memory, MiB", "energy off by, eV/atom", "forces off by, eV/Å"]
+    rows = []
+    for row in record["rows"]:
+        forces = row.get("forces_deviation")
+        rows.append(
+            [
+                row["n_atoms"],
+                row["n_points"],
+                "energy, forces, stress" if row["forces"] else "energy",
+                f"{row['wall_s']:.1f}",
+                f"{1000 * row['wall_s'] / row['n_atoms']:.1f}",
+                f"{1000 * row['cpu_s'] / row['n_atoms']:.1f}",
+                f"{row['peak_mib']:.0f}",
+                f"{row['energy_deviation_ev_per_atom']:.0e}",
+                "" if forces is None else f"{forces:.0e}",
+            ]
+        )
+    exponents = record["exponents"]
+    caption = (
+        f"{record['threads']} threads. CPU seconds grow as atoms to the power of "
+        f"{exponents['energy']:.2f} for energies and {exponents['forces']:.2f} with forces."
+    )
+    return caption + "\n\n" + format_table(header, rows)
+
+
+def render_energies_al32(record):
+    columns = {
+        "band_ldos": ("band energy, of LDOS", ".1f"),
+        "total_ldos": ("total energy, of LDOS", ".1f"),
+        "band_dft": ("band energy, of pw.x", ".1f"),
+        "total_dft": ("total energy, of pw.x", ".1f"),
+        "density": ("density, %", ".2f"),
+        "force_rmse": ("forces, eV/Å", ".2f"),
+        "force_rms": ("pw.x's forces, eV/Å", ".2f"),
+        "force_correlation": ("correlation", ".2f"),
+    }
+    kinds = sorted({kind_of(row["snapshot"]) for row in record["rows"]})
+    rows = []
+    for (model,), of_model in group(record["rows"], "model").items():
+        for kind in [*kinds, "all"]:
+            some = [row for row in of_model if kind in (kind_of(row["snapshot"]), "all")]
+            cells = []
+            for key, (_, form) in columns.items():
+                of_seeds = [
+                    statistics.fmean(row[key] for row in of_seed)
+                    for of_seed in group(some, "seed").values()
+                ]
+                cells.append(mean_and_range(of_seeds, form))
+            rows.append([model, kind, *cells])
+    seeds = len({row["seed"] for row in record["rows"]})
+    caption = (
+        "Mean absolute errors of energies in meV/atom, and of forces the root mean square one; "
+        f"mean (lowest to highest) of {seeds} seeds."
+    )
+    header = ["model", "snapshots", *(title for title, _ in columns.values())]
+    return caption + "\n\n" + format_table(header, rows)
+
+
+def render_dynamics(record):
+    header = ["time step, fs", "steps", "s per step", "forces against differences, relative"]
+    header += ["fluctuation, meV/atom", "drift, meV/atom per ps"]
+    rows = [
+        [
+            f"{row['step_fs']:g}",
+            row["steps"],
+            f"{row['seconds_per_step']:.2f}",
+            f"{row['gradient_error']:.0e}",
+            f"{row['fluctuation_mev_per_atom']:.4f}",
+            f"{row['drift_mev_per_atom_ps']:+.3f}",
+        ]
+        for row in record["rows"]
+    ]
+    return f"{record['rows'][0]['atoms']} atoms, 18³ points.\n\n" + format_table(header, rows)
+
+
 def mean_absolute(errors, kind=None):
     chosen = [abs(error) for name, error in errors.items() if kind in (None, kind_of(name))]
     return statistics.fmean(chosen)
@@ -162,6 +348,13 @@ RENDERERS = {
     "training_be2": render_training_be2,
     "training_al32": render_training_al32,
     "large_snapshot": render_large_snapshot,
+    "descriptor_gradient": render_descriptor_gradient,
+    "total_energy_terms": render_total_energy_terms,
+    "broadening": render_broadening,
+    "chain": render_chain,
+    "scaling": render_scaling,
+    "energies_al32": render_energies_al32,
+    "dynamics": render_dynamics,
 }
 
 
