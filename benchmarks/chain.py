@@ -73,7 +73,7 @@ def thinned(snapshot, grid):
     step, rest = divmod(snapshot.grid_shape[0], grid)
     if rest:
         raise SystemExit(f"--grid must divide {snapshot.grid_shape[0]}, got {grid}")
-    return snapshot.replace(ldos=snapshot.ldos[::step, ::step, ::step])
+    return snapshot.replace(ldos=snapshot.ldos[::step, ::step, ::step], density=None)
 
 
 def arrays_of(model):
@@ -131,7 +131,7 @@ def run_skldos(data, folder, grid, route, dtype, threads, repeats):
     import torch
 
     torch.set_num_threads(threads)
-    snapshot = read_snapshot(Path(data) / "al32" / f"{PREDICTED}.npz").replace(ldos=None)
+    snapshot = read_snapshot(Path(data) / "al32" / f"{PREDICTED}.npz").replace(ldos=None, density=None)
     snapshot = snapshot.replace(grid_shape=(grid,) * 3)
     model = joblib.load(Path(folder) / "model.joblib")
     model["snap"].set_params(dtype=dtype, n_jobs=threads)

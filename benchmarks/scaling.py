@@ -41,7 +41,7 @@ def run_size(data, folder, grid, n_atoms, forces, threads):
     import torch
 
     torch.set_num_threads(threads)
-    cell = read_snapshot(Path(data) / "al32" / f"{PREDICTED}.npz").replace(ldos=None)
+    cell = read_snapshot(Path(data) / "al32" / f"{PREDICTED}.npz").replace(ldos=None, density=None)
     model = joblib.load(Path(folder) / "model.joblib")
     model["snap"].set_params(n_jobs=threads)
     properties = ["energy", "forces"] if forces else ["energy"]
