@@ -122,6 +122,13 @@ class LDOSCalculator(Calculator):
             )
         self._point = None
 
+    def __repr__(self):
+        grid = self.grid_shape or f"{np.round(self.grid_spacing, 3)} Å"
+        return (
+            f"LDOSCalculator({list(self.surface.pseudopotentials.values())}, "
+            f"{self.temperature:g} K, grid {grid})"
+        )
+
     def _spacing(self, spacing):
         if spacing is None:
             spacing = getattr(self.surface.transformer, "grid_spacing_", None)

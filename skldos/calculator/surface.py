@@ -94,6 +94,11 @@ class EnergySurface:
         self.sharpening = sharpening
         self.network = copy.deepcopy(self.regressor.module_).double().eval()
 
+    def __repr__(self):
+        steps = [self.transformer, *self.row_steps, self.regressor]
+        names = " → ".join(type(step).__name__ for step in steps)
+        return f"EnergySurface({names}, {list(self.pseudopotentials.values())})"
+
     def at(self, snapshot):
         """Return the energy at a snapshot, which has a grid, a temperature and electrons."""
         return SurfacePoint(self, snapshot)
@@ -151,6 +156,9 @@ class SurfacePoint:
             n_electrons=snapshot.n_electrons,
             **surface.terms,
         )
+
+    def __repr__(self):
+        return f"SurfacePoint({self.snapshot!r}, {self.energy.total:.6f} eV)"
 
     @torch.no_grad()
     def _ldos_rows(self, start, stop):

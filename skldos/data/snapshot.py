@@ -37,11 +37,12 @@ class Snapshot:
         Local density of states in 1/(eV Å³), both spins together.
     density : array-like or ArrayFile of shape (n_x, n_y, n_z), optional
         Electron density in 1/Å³.
-    reference : mapping of str to float or array, optional
+    reference : mapping of str to float, array or str, optional
         What the density-functional calculation itself returned, in eV (forces eV/Å), under
         the names ``"fermi_energy"``, ``"band_energy"``, ``"total_energy"`` (the free energy
         E − TS), ``"minus_ts"``, ``"one_electron"``, ``"hartree"``, ``"xc"``, ``"ewald"``,
-        ``"forces"``; and its cutoffs ``"ecutwfc"`` and ``"ecutrho"`` in Ry.
+        ``"forces"``; and its cutoffs ``"ecutwfc"`` and ``"ecutrho"`` in Ry and its
+        ``"functional"``.
 
     Attributes
     ----------

@@ -16,28 +16,26 @@ from tqdm import tqdm
 from skldos._validation import check_option, check_scalar
 from skldos.data import SnapshotList, as_snapshots
 from skldos.datasets import _results
+from skldos.datasets._input import check_input_data, check_pseudopotentials, namelists
 from skldos.datasets._pw import (
     INPUT,
     OUTPUT,
-    PREFIX,
     SAVE,
     free_electron_bands,
     resolve_command,
     run_pw,
 )
 from skldos.exceptions import EspressoError, FileFormatError, SnapshotError
-from skldos.io import read_espresso
+from skldos.io import read_espresso, read_upf
 from skldos.io.espresso.locate import XML
 from skldos.io.espresso.xml import read_xml
 from skldos.io.wavefunctions import REACH, check_broadened, highest_level
-from skldos.units import BOLTZMANN, RYDBERG
 
 # The input file gives positions to ten digits; atoms that agree in them are the same.
 DECIMALS = 10
 #: How often the number of bands may be raised, and by which factor.
 MORE_BANDS = 4
 GROWTH = 1.25
-FIXED = ("calculation", "prefix", "outdir")
 
 
 class EspressoRecipe:
@@ -50,7 +48,7 @@ class EspressoRecipe:
     Parameters
     ----------
     pseudopotentials : mapping of str to str
-        Name of the pseudopotential file of every chemical symbol.
+        Name of the pseudopotential file of every chemical symbol, without its folder.
     energies : EnergyGrid
         Energies of the LDOS in eV, with `broadening` and `kernel`. They should start several
         widths below the lowest band.
@@ -73,7 +71,8 @@ class EspressoRecipe:
         What to run, with its arguments: ``"mpirun -np 4 pw.x -nk 2"``. The input file follows
         as ``-in pw.in``.
     input_data : mapping of str to mapping, optional
-        More entries of the namelists: ``{"system": {"nosym": True}}``.
+        More entries of the namelists `control`, `system` and `electrons`, beside those that
+        follow from the other arguments: ``{"system": {"nosym": True}}``.
     keep_files : bool, default=False
         Keep the save directory of pw.x, wavefunctions included, which can be large.
 
@@ -118,7 +117,7 @@ class EspressoRecipe:
     ):
         check_broadened(energies)
         self.energies = energies
-        self.pseudopotentials = dict(pseudopotentials)
+        self.pseudopotentials = check_pseudopotentials(pseudopotentials)
         self.ecutwfc = check_scalar("ecutwfc", ecutwfc, low=0, strict=True)
         self.kpts = None if kpts is None else _check_kpts(kpts)
         self.temperature = None if temperature is None else _check_temperature(temperature)
@@ -131,7 +130,7 @@ class EspressoRecipe:
         self.conv_thr = check_scalar("conv_thr", conv_thr, low=0, strict=True)
         self.pseudo_dir = None if pseudo_dir is None else Path(pseudo_dir).resolve()
         self.command = command
-        self.input_data = _check_input_data(input_data)
+        self.input_data = check_input_data(input_data)
         self.keep_files = bool(keep_files)
 
     def __repr__(self):
@@ -166,15 +165,22 @@ class EspressoRecipe:
             If there is no temperature, or no pseudopotential for one of the atoms.
         """
         pseudopotentials = self._files(atoms)
+        sections = namelists(
+            ecutwfc=self.ecutwfc,
+            ecutrho=self.ecutrho,
+            temperature=self._temperature(temperature),
+            n_bands=n_bands or self._n_bands(atoms.cell.array),
+            conv_thr=self.conv_thr,
+            pseudo_dir=self.pseudo_dir,
+            more=self.input_data,
+        )
         path = Path(directory) / INPUT
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(path, "w") as file:
             write_espresso_in(
                 file,
                 Atoms(atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=True),
-                input_data=self._namelists(
-                    self._temperature(temperature), n_bands or self._n_bands(atoms.cell.array)
-                ),
+                input_data=sections,
                 pseudopotentials=pseudopotentials,
                 kpts=self.kpts,
             )
@@ -266,6 +272,7 @@ class EspressoRecipe:
         for _ in range(MORE_BANDS):
             self.write_input(atoms, work, temperature, n_bands=n_bands)
             run_pw(command, work)
+            _check_elements(work / SAVE, self._files(atoms))
             highest = read_xml(work / SAVE / XML).eigenvalues.max(axis=1).min()
             if highest >= needed or self.n_bands is not None:
                 # The file has the positions in bohr, with the rounding of their conversion.
@@ -307,33 +314,6 @@ class EspressoRecipe:
             raise ValueError("temperature is needed: the recipe has none, nor has this snapshot.")
         return self.temperature if temperature is None else _check_temperature(temperature)
 
-    def _namelists(self, temperature, n_bands):
-        """Return the namelists of the input file, section by section."""
-        sections = {
-            "control": {
-                "calculation": "scf",
-                "prefix": PREFIX,
-                "outdir": ".",
-                "tprnfor": True,
-                "tstress": True,
-                "verbosity": "high",
-            },
-            "system": {
-                "ecutwfc": self.ecutwfc,
-                "ecutrho": self.ecutrho,
-                "occupations": "smearing",
-                "smearing": "fermi-dirac",
-                "degauss": BOLTZMANN * temperature / RYDBERG,
-                "nbnd": n_bands,
-            },
-            "electrons": {"conv_thr": self.conv_thr},
-        }
-        if self.pseudo_dir is not None:
-            sections["control"]["pseudo_dir"] = str(self.pseudo_dir)
-        for section, entries in self.input_data.items():
-            sections.setdefault(section, {}).update(entries)
-        return sections
-
     def _settings(self, atoms, temperature):
         """Return all that decides over the result, as JSON would give it back."""
         # Neither the command nor a folder is among them.
@@ -371,6 +351,20 @@ def _is_finished(directory, position, settings):
     return True
 
 
+def _check_elements(save_directory, pseudopotentials):
+    """Make sure that the pseudopotentials are of the elements they stand for.
+
+    pw.x does not mind, and puts copies of those that it has used into its save directory.
+    """
+    for symbol, name in pseudopotentials.items():
+        path = save_directory / name
+        if path.exists() and read_upf(path).symbol != symbol:
+            raise EspressoError(
+                f"pseudopotentials[{symbol!r}] is {name}, a pseudopotential of "
+                f"{read_upf(path).symbol}"
+            )
+
+
 def _replace(source, target):
     """Move a file or folder to where there may be an older one."""
     if target.is_dir():
@@ -386,18 +380,3 @@ def _check_kpts(kpts):
 
 def _check_temperature(temperature):
     return check_scalar("temperature", temperature, low=0, strict=True)
-
-
-def _check_input_data(input_data):
-    checked = {}
-    for section, entries in (input_data or {}).items():
-        if not hasattr(entries, "items"):
-            raise TypeError(
-                'input_data must map namelists to mappings, as {"system": {"nosym": True}}; got '
-                f"{entries!r} for {section!r}."
-            )
-        checked[section.lower()] = {key.lower(): value for key, value in entries.items()}
-    for key in FIXED:
-        if key in checked.get("control", {}):
-            raise ValueError(f"input_data must leave {key!r} to the recipe.")
-    return checked

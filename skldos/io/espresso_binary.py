@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from skldos.exceptions import FileFormatError
+from skldos.io._hdf5 import open_hdf5
 
 # One record each: before the Miller indices of a wavefunction and of a density.
 _WAVEFUNCTION_HEADER = [("ik", "<i4"), ("xk", "<f8", 3), ("ispin", "<i4"), ("gamma", "<i4")]
@@ -57,7 +58,7 @@ class WavefunctionFile:
         """Return the coefficients of the bands numbered `chosen`, (n_chosen, n_waves) complex."""
         chosen = np.asarray(chosen)
         if self.path.suffix == ".hdf5":
-            with _open_hdf5(self.path) as file:
+            with open_hdf5(self.path) as file:
                 return file["evc"][chosen].view(np.complex128)
         record = _record([("c", "<c16", self.n_spinors * len(self.miller))])
         # Only the pages that hold the chosen bands are read.
@@ -86,7 +87,7 @@ class WavefunctionFile:
             )
 
     def _read_hdf5(self):
-        with _open_hdf5(self.path) as file:
+        with open_hdf5(self.path) as file:
             try:
                 sizes = [int(file.attrs[name]) for name in ("ik", "npol", "nbnd")]
                 self._set(sizes[0], _is_true(file.attrs["gamma_only"]), *sizes[1:])
@@ -129,7 +130,7 @@ def read_charge_density(path):
     """
     path = Path(path)
     if path.suffix == ".hdf5":
-        with _open_hdf5(path) as file:
+        with open_hdf5(path) as file:
             try:
                 gamma_only = _is_true(file.attrs["gamma_only"])
                 miller = file["MillerIndices"][:]
@@ -179,19 +180,6 @@ def _check_count(what, count, path):
     if not 1 <= count <= path.stat().st_size:
         raise FileFormatError(f"expected a {what} that fits the file, got {count}", path)
     return int(count)
-
-
-def _open_hdf5(path):
-    try:
-        import h5py  # optional: most builds of pw.x write Fortran records
-    except ImportError as error:
-        raise ImportError(f"reading {path} needs h5py, which is not installed.") from error
-    try:
-        return h5py.File(path, "r")
-    except OSError as error:
-        if not path.exists():
-            raise
-        raise FileFormatError(f"not an HDF5 file: {error}", path) from error
 
 
 def _is_true(attribute):

@@ -11,6 +11,7 @@ import numpy as np
 
 from skldos.data.lazy import LazyArray
 from skldos.exceptions import FileFormatError
+from skldos.io._hdf5 import open_hdf5
 
 # Joules in one eV, from e = 1.602176634e-19 C (exact in the SI of 2019).
 ELECTRONVOLT = 1.602176634e-19
@@ -57,7 +58,7 @@ class OpenPMDField(LazyArray):
     def __init__(self, path, field="LDOS"):
         self.path = Path(path).absolute()
         self.field = field
-        with _open(self.path) as file:
+        with open_hdf5(self.path) as file:
             self._components = _components(file, field, self.path)
             first = file[self._components[0]]
             self.shape = (*first.shape, len(self._components))
@@ -66,7 +67,7 @@ class OpenPMDField(LazyArray):
     def read(self, start, stop):
         """Return rows `start` to `stop` of the first axis as an array in memory."""
         rows = np.empty((stop - start, *self.shape[1:]), dtype=self.dtype)
-        with _open(self.path) as file:
+        with open_hdf5(self.path) as file:
             for k, name in enumerate(self._components):
                 rows[..., k] = file[name][start:stop]
         return rows
@@ -86,21 +87,6 @@ class OpenPMDField(LazyArray):
 
     def __repr__(self):
         return f"OpenPMDField({str(self.path)!r}, {self.field!r}, shape={self.shape})"
-
-
-def _open(path):
-    try:
-        import h5py  # optional: nothing else needs it
-    except ImportError as error:
-        raise ImportError(
-            f"reading {path} needs h5py; install it with `pip install skldos[io]`."
-        ) from error
-    if not path.exists():
-        raise FileNotFoundError(f"there is no file {path}.")
-    try:
-        return h5py.File(path, "r")
-    except OSError as error:
-        raise FileFormatError(f"not an HDF5 file that can be read: {error}", path) from error
 
 
 def _components(file, field, path):

@@ -10,24 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from skldos.exceptions import FileFormatError
+from skldos.io.functionals import functional_name
 from skldos.physics.pseudopotential import Pseudopotential
 from skldos.units import BOHR
 
-# Exchange, correlation and their gradient corrections as pw.x calls them, and our names.
-FUNCTIONALS = {
-    "LDA": "lda-pz",
-    "PZ": "lda-pz",
-    "SLA PZ": "lda-pz",
-    "SLA PZ NOGX NOGC": "lda-pz",
-    "PW": "lda-pw",
-    "SLA PW": "lda-pw",
-    "SLA PW NOGX NOGC": "lda-pw",
-    "PBE": "pbe",
-    "SLA PW PBX PBC": "pbe",
-    "SLA PW PBE PBE": "pbe",
-    "PBESOL": "pbesol",
-    "SLA PW PSX PSC": "pbesol",
-}
 KINDS = {
     "NC": "norm-conserving",
     "SL": "norm-conserving",
@@ -70,11 +56,10 @@ def read_upf(path):
     if kind not in KINDS:
         raise upf.error(f"unknown pseudo_type {kind!r}, expected one of {sorted(KINDS)}", "HEADER")
     n_radii = upf.convert(int, header["mesh_size"], "mesh_size")
-    functional = " ".join(re.split(r"[\s-]+", header["functional"].strip().upper()))
     pseudopotential = Pseudopotential(
         header["element"].strip().capitalize(),
         upf.convert(float, header["z_valence"], "z_valence"),
-        functional=FUNCTIONALS.get(functional, functional),
+        functional=functional_name(header["functional"]),
         kind=KINDS[kind],
         radii=upf.numbers("R", n_radii) * BOHR,
         radial_weights=upf.numbers("RAB", n_radii) * BOHR,

@@ -200,7 +200,7 @@ def charge_density(save_directory):
     --------
     >>> density = charge_density("tmp/al.save")  # doctest: +SKIP
     """
-    run = read_xml(Path(save_directory) / XML)
+    run = _read_run(save_directory)
     path = _one_of(run.path.parent, "charge-density")
     miller, coefficients, gamma_only = read_charge_density(path)
     grid = _on_grid(coefficients[None], miller, run.grid_shape, gamma_only, path)
@@ -208,9 +208,20 @@ def charge_density(save_directory):
     return torch.fft.ifftn(grid, dim=(1, 2, 3), norm="forward")[0].real.numpy() / BOHR**3
 
 
+def _read_run(save_directory):
+    """Read what the XML file in a save directory says."""
+    path = Path(save_directory) / XML
+    if not path.exists():
+        raise FileNotFoundError(
+            f"save_directory must be the folder prefix.save of a pw.x run, but {save_directory} "
+            f"holds no {XML}."
+        )
+    return read_xml(path)
+
+
 def _read_usable(save_directory):
     """Read what the XML file says, if the bands of the run can be summed."""
-    run = read_xml(Path(save_directory) / XML)
+    run = _read_run(save_directory)
     if run.kind != "norm-conserving":
         names = ", ".join(sorted(run.pseudopotentials.values()))
         raise SnapshotError(

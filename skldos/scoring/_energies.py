@@ -122,7 +122,13 @@ def _check_terms(snapshots, pseudopotentials, functional):
             snapshot.require("n_electrons")
             symbols = snapshot.atoms.symbols
             check_electrons(symbols, pseudopotentials, snapshot.n_electrons)
-            common_functional(symbols, pseudopotentials, functional)
+            taken = common_functional(symbols, pseudopotentials, functional)
+            used = snapshot.reference.get("functional", taken)
+            if used != taken:
+                raise ScoringError(
+                    f"{snapshot!r} was calculated with the functional {used!r}, but its energies "
+                    f"would be evaluated with {taken!r}: set xc."
+                )
 
 
 def _true(snapshot, target, observe, on_grid):

@@ -163,6 +163,8 @@ class TotalEnergyScorer(_EnergyScorer):
     _quantity = "total_energy"
 
     def __init__(self, pseudopotentials, xc=None, reference="ldos", unit="meV/atom", sharpen=0):
+        if pseudopotentials is None:  # for evaluate it means: no total energies
+            raise TypeError("pseudopotentials must have one for every element, got None.")
         self.pseudopotentials = pseudopotentials
         self.xc = check_option("xc", xc, (None, *FUNCTIONALS))
         self.reference = check_option("reference", reference, REFERENCES)

@@ -103,6 +103,20 @@ def test_forces_and_stress_are_derivatives_of_the_energy(atoms):
     assert slope(shear, 2e-5) == pytest.approx(expected, rel=1e-6)
 
 
+def test_they_say_what_they_are(model, aluminium, atoms, calculator):
+    assert repr(calculator).startswith(
+        "LDOSCalculator([Pseudopotential(Al, valence 3, lda-pz, norm-conserving)], "
+    )
+    fixed = LDOSCalculator(model, aluminium, temperature=298, grid_shape=(6, 6, 7))
+    assert repr(fixed).endswith(", 298 K, grid (6, 6, 7))")
+    surface = repr(calculator.surface)
+    assert "GridSNAPTransformer → RowWise → LDOSRegressor" in surface
+    atoms.calc = calculator
+    energy = atoms.get_potential_energy()
+    assert "Al4, grid 6x6x6, 11 energies" in repr(calculator._point)
+    assert f"{energy:.6f} eV" in repr(calculator._point)
+
+
 def test_supercells_follow_from_the_cell(atoms, calculator):
     one, forces, stress = atoms.get_potential_energy(), atoms.get_forces(), atoms.get_stress()
     big = atoms.repeat((2, 1, 2))

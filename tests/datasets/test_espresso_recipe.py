@@ -374,12 +374,23 @@ def test_bands_of_free_electrons():
         ("conv_thr", 0, ValueError, "conv_thr must be > 0"),
         ("input_data", {"nosym": True}, TypeError, "input_data must map namelists"),
         ("input_data", {"control": {"Prefix": "x"}}, ValueError, "'prefix' to the recipe"),
+        # The snapshot would not be at the temperature that it names.
+        ("input_data", {"system": {"degauss": 0.5}}, ValueError, "'degauss' to the recipe"),
+        ("input_data", {"SYSTEM": {"Smearing": "mv"}}, ValueError, "'smearing' to the recipe"),
+        ("input_data", {"electrons": {"conv_thr": 1}}, ValueError, "'conv_thr' to the recipe"),
+        ("input_data", {"sistem": {"nosym": True}}, ValueError, "namelists of .*'sistem'"),
+        ("input_data", "nosym", TypeError, "input_data must map namelists"),
+        ("pseudopotentials", "Si.UPF", TypeError, "must map chemical symbols"),
+        ("pseudopotentials", ["Si.UPF"], TypeError, "must map chemical symbols"),
+        ("pseudopotentials", {}, ValueError, "at least one file"),
+        ("pseudopotentials", {"Si": Path("Si.UPF")}, TypeError, r"pseudopotentials\['Si'\] must"),
+        ("pseudopotentials", {"Si": "/x/Si.UPF"}, ValueError, "whose folder is pseudo_dir"),
     ],
 )
 def test_impossible_settings_are_named(argument, value, error, message):
-    arguments = {"energies": ENERGIES, "ecutwfc": 6.0} | {argument: value}
+    arguments = {"pseudopotentials": {"Si": "Si.UPF"}, "energies": ENERGIES, "ecutwfc": 6.0}
     with pytest.raises(error, match=message):
-        EspressoRecipe({"Si": "Si.UPF"}, **arguments)
+        EspressoRecipe(**arguments | {argument: value})
 
 
 def test_what_a_configuration_lacks_is_named(recipe, silicon, tmp_path):
@@ -447,6 +458,14 @@ def test_errors_of_pw_are_quoted(real, tmp_path):
     hasty = EspressoRecipe(**real, input_data={"electrons": {"electron_maxstep": 1}})
     with pytest.raises(EspressoError, match="convergence NOT achieved after 1 iterations"):
         hasty.run([bulk("Al")], tmp_path / "hasty", verbose=False)
+
+
+@needs_pw
+def test_pseudopotentials_of_another_element_are_noticed(real, tmp_path):
+    # pw.x would calculate an aluminium with the four electrons of silicon.
+    swapped = EspressoRecipe(**(real | {"pseudopotentials": {"Al": "Si.pz-vbc.UPF"}}))
+    with pytest.raises(EspressoError, match=r"\['Al'\] is Si.pz-vbc.UPF, .* of Si"):
+        swapped.run([bulk("Al")], tmp_path, verbose=False)
 
 
 @needs_pw

@@ -99,15 +99,8 @@ def test_the_output_agrees_to_the_digits_printed(xml):
     for name in ("grid_shape", "n_electrons"):
         assert getattr(text, name) == getattr(xml, name)
     assert text.temperature == pytest.approx(xml.temperature, rel=1e-12)
-    assert (
-        text.reference.keys()
-        == xml.reference.keys()
-        == {*ENERGIES, "forces"}
-        | {
-            "ecutwfc",
-            "ecutrho",
-        }
-    )
+    known = {*ENERGIES, "forces", "ecutwfc", "ecutrho", "functional"}
+    assert text.reference.keys() == xml.reference.keys() == known
 
 
 def test_both_files_agree_in_everything_else():
@@ -525,6 +518,12 @@ K_POINTS {k_points}
         {"system": SMEARING.replace("fermi-dirac", "gauss")},
         {"system": "occupations='tetrahedra', nbnd=8"},
         {"system": "nbnd=6", **SILICON},
+        {
+            "system": "occupations='from_input', nbnd=6",
+            "cards": "OCCUPATIONS\n2 2 2 1.5 0.5 0",
+            "electrons": "mixing_beta=0.3",
+            **SILICON,
+        },
         {"system": f"{SMEARING}, ecutrho=48", "species": "O1 16 O.pz-van_ak.UPF", "atom": "O1"},
         {"calculation": "relax", "cards": "&ions\n/", "control": "forc_conv_thr=1e-2"},
         {
@@ -533,7 +532,18 @@ K_POINTS {k_points}
             "control": "forc_conv_thr=1e-1, etot_conv_thr=1e-1, nstep=50",
         },
     ],
-    ids=["scf", "gamma", "mp", "gauss", "tetrahedra", "fixed", "ultrasoft", "relax", "vc-relax"],
+    ids=[
+        "scf",
+        "gamma",
+        "mp",
+        "gauss",
+        "tetrahedra",
+        "fixed",
+        "given",
+        "ultrasoft",
+        "relax",
+        "vc-relax",
+    ],
 )
 def test_both_files_of_any_run_agree(run_pw, change):
     xml, text = run_pw(**change)
@@ -543,6 +553,7 @@ def test_both_files_of_any_run_agree(run_pw, change):
     assert text.grid_shape == xml.grid_shape
     assert (text.smearing, text.kind, text.gamma_only) == (xml.smearing, xml.kind, xml.gamma_only)
     assert text.temperature == xml.temperature
+    assert (text.fermi_energy is None) == (xml.fermi_energy is None)
     assert text.band_energy() == pytest.approx(xml.band_energy(), abs=1e-3)
     np.testing.assert_allclose(text.eigenvalues, xml.eigenvalues, rtol=0, atol=0.51e-4)
     np.testing.assert_allclose(text.atoms.positions, xml.atoms.positions, rtol=0, atol=1e-6)
@@ -636,3 +647,8 @@ def test_the_cubes_of_beryllium_belong_to_its_output(shared_data):
     assert snapshot.density.sum() * snapshot.voxel_volume == pytest.approx(4, abs=1e-6)
     with pytest.raises(FileFormatError, match=r"atoms of the ldos differ.*Be_snapshot1\.out"):
         read_espresso(folder / "Be_snapshot1.out", ldos=cubes, energies=energies)
+
+
+def test_the_functional_is_that_of_the_run():
+    for name in ("al2.save", "al2.scf.out"):
+        assert read_espresso(DATA / name).reference["functional"] == "lda-pz"

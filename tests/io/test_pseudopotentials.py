@@ -8,7 +8,7 @@ from skldos.exceptions import FileFormatError
 from skldos.io import as_pseudopotentials
 from skldos.physics import Pseudopotential
 
-PATH = Path(__file__).parent / "data" / "al2" / "al2.save" / "Al.pz-vbc.UPF"
+PATH = Path(__file__).parent / "data" / "Al.UPF"
 AL, NA = Pseudopotential("Al", 3, functional="lda-pz"), Pseudopotential("Na", 1)
 
 

@@ -12,7 +12,7 @@ from skldos.units import BOHR
 
 DATA = Path(__file__).parent / "data"
 INSTALLED = Path("/usr/share/espresso/pseudo")
-FILES = sorted(INSTALLED.glob("*")) or [DATA / "al2" / "al2.save" / "Al.pz-vbc.UPF"]
+FILES = [DATA / "Al.UPF", *sorted(INSTALLED.glob("*"))]
 
 NEW = """<UPF version="2.0.1">
   <PP_INFO> A & B <pslibrary@nowhere>, r < 3

@@ -259,8 +259,10 @@ def test_missing_files_are_named(copied):
     (copied / "wfc2.dat").unlink()
     with pytest.raises(FileNotFoundError, match=r"wfc2\.dat nor wfc2\.hdf5"):
         wavefunction_ldos(copied, ENERGIES)
-    with pytest.raises(FileNotFoundError):
-        wavefunction_ldos(copied / "absent", ENERGIES)
+    for folder in (copied / "absent", copied.parent):
+        for read in (charge_density, wavefunction_density):
+            with pytest.raises(FileNotFoundError, match=r"save_directory must be .*prefix\.save"):
+                read(folder)
 
 
 @pytest.mark.parametrize("name", ["wfc2.dat", "charge-density.dat"])

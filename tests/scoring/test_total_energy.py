@@ -27,7 +27,7 @@ from skldos.physics import Pseudopotential, total_energy
 
 AL = load_aluminium_pseudopotentials()
 PBE = [Pseudopotential("Al", 3, functional="pbe")]
-PATH = Path(__file__).parents[1] / "io" / "data" / "al2" / "al2.save" / "Al.pz-vbc.UPF"
+PATH = Path(__file__).parents[1] / "io" / "data" / "Al.UPF"
 
 
 class Predicts(BaseEstimator):
@@ -165,6 +165,8 @@ def test_a_pseudopotential_may_be_a_file(snapshots, pseudopotentials):
     moved = TotalEnergyScorer({"Al": "absent.UPF"})  # is read where it is needed, not before
     with pytest.raises(FileNotFoundError, match="absent"):
         moved(model, snapshots)
+    with pytest.raises(TypeError, match="pseudopotentials must have one for every element"):
+        TotalEnergyScorer(None)
 
 
 # -------------------------------------------------------------------- references
@@ -330,3 +332,13 @@ def test_no_warning_without_a_reason(snapshots):
             Predicts(tilted), snapshots, cv=2, scoring={"pbe": TotalEnergyScorer(PBE)}
         )
     assert (scores["test_pbe"] < -1).all()
+
+
+def test_another_functional_than_that_of_the_calculation_is_noticed(oracle):
+    snapshot = load_aluminium(temperature=298)[0]
+    other = snapshot.replace(reference=snapshot.reference | {"functional": "pbe"})
+    scorer = TotalEnergyScorer(load_aluminium_pseudopotentials())
+    with pytest.raises(ScoringError, match=r"with the functional 'pbe', but .* 'lda-pz': set xc"):
+        scorer(oracle().fit([other]), [other])
+    scorer = TotalEnergyScorer(load_aluminium_pseudopotentials(), xc="pbe")
+    assert scorer(oracle().fit([other]), [other]) == 0

@@ -8,6 +8,7 @@ import numpy as np
 from skldos.io.espresso.geometry import read_atoms
 from skldos.io.espresso.lines import NUMBER, Lines
 from skldos.io.espresso.run import SMEARINGS, EspressoRun, chemical_symbol
+from skldos.io.functionals import functional_name
 from skldos.units import BOHR, RYDBERG
 
 # Terms of the total energy as they are printed; skldos can evaluate no others.
@@ -72,8 +73,10 @@ def read_output(path):
     begin = lines.last("Self-consistent Calculation", before=end) or 0
     n_electrons = lines.number("number of electrons =", begin)
     weights, smearing, width, fixed = _k_points(lines, begin)
+    given = lines.last("Occupations read from input", before=begin) is not None
+    fixed = fixed and not given
     eigenvalues, printed = _bands(lines, begin, end, len(weights))
-    fermi = None if fixed else lines.number("the Fermi energy is", end, begin)
+    fermi = None if fixed or given else lines.number("the Fermi energy is", end, begin)
     if fixed:
         occupations = np.zeros_like(eigenvalues)
         occupations[:, : round(n_electrons / 2)] = 1
@@ -104,6 +107,7 @@ def read_output(path):
         energies=_energies(lines, end),
         forces=_forces(lines, end, len(atoms)),
         pseudopotentials=_pseudopotentials(lines),
+        functional=_functional(lines),
         kind="norm-conserving" if lines.last("Pseudo is Ultrasoft") is None else "ultrasoft",
         gamma_only=lines.last("gamma-point specific algorithms") is not None,
     )
@@ -121,7 +125,7 @@ def _last_scf(lines):
 
 
 def _k_points(lines, begin):
-    """Return weights, name and width (eV) of the smearing, and whether occupations are fixed."""
+    """Return weights, name and width (eV) of the smearing, and whether there is no broadening."""
     start = lines.last("number of k points=", before=begin)
     if start is None:
         raise lines.error("'number of k points=' is missing before this line", begin)
@@ -218,6 +222,14 @@ def _forces(lines, end, n_atoms):
     if len(forces) != n_atoms or {len(force) for force in forces} != {3}:
         raise lines.error(f"expected three components of the forces on {n_atoms} atoms", start)
     return np.array(forces) * (RYDBERG / BOHR)
+
+
+def _functional(lines):
+    found = lines.last("Exchange-correlation")
+    if found is None:
+        return None
+    # Older versions add the indices of its parts: "SLA PZ NOGX NOGC ( 1  1  0  0 0 0)".
+    return functional_name(lines.texts[found].split("=", 1)[-1].split("(")[0])
 
 
 def _pseudopotentials(lines):

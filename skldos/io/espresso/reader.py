@@ -72,7 +72,7 @@ def read_espresso(
         ``"band_energy"`` :math:`\sum_{kn} w_k f_{kn} \varepsilon_{kn}`, ``"total_energy"``
         (the free energy E − TS), ``"minus_ts"``, ``"one_electron"``, ``"hartree"``, ``"xc"``
         and ``"ewald"`` in eV, ``"forces"`` in eV/Å where they were calculated, and
-        ``"ecutwfc"`` and ``"ecutrho"`` in Ry.
+        ``"ecutwfc"`` and ``"ecutrho"`` in Ry, and the exchange-correlation ``"functional"``.
 
     Raises
     ------
@@ -123,6 +123,7 @@ def _reference(run):
         "forces": run.forces,
         "ecutwfc": run.ecutwfc,
         "ecutrho": run.ecutrho,
+        "functional": run.functional,
     }
     return {name: value for name, value in reference.items() if value is not None}
 
@@ -132,8 +133,8 @@ def _temperature(run, temperature):
         temperature = run.temperature
     if temperature is None:
         raise ValueError(
-            f"temperature must be given: the run has {run.smearing or 'tetrahedron'} occupations, "
-            f"whose width is not a temperature ({run.path})."
+            "temperature must be given: the occupations of the run are not those of a temperature "
+            f"(smearing: {run.smearing or 'none'}; {run.path})."
         )
     temperature = check_scalar("temperature", temperature, low=0)
     if run.smearing == "fermi-dirac":

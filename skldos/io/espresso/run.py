@@ -43,10 +43,10 @@ class EspressoRun:
     occupations : ndarray of shape (n_kpoints, n_bands) or None
         Occupations between 0 and 1 (a little beyond with some smearings).
     fermi_energy : float or None
-        Fermi level in eV; None with fixed occupations.
+        Fermi level in eV; None with occupations that are fixed or were given.
     smearing : str or None
         ``"fermi-dirac"``, ``"gaussian"``, ``"methfessel-paxton"`` or ``"marzari-vanderbilt"``;
-        None with fixed occupations or tetrahedra.
+        None with fixed or given occupations or tetrahedra.
     width : float
         Width of the smearing in eV; 0 without one.
     width_error : float
@@ -59,6 +59,8 @@ class EspressoRun:
         Forces in eV/Å.
     pseudopotentials : dict of str to str
         Name of the pseudopotential file of every chemical symbol.
+    functional : str or None
+        Exchange-correlation functional, by our name if it is one of ours.
     kind : {"norm-conserving", "ultrasoft"}
         The softest of the pseudopotentials.
     save_directory : pathlib.Path or None
@@ -89,6 +91,7 @@ class EspressoRun:
     energies: dict
     forces: np.ndarray | None = None
     pseudopotentials: dict = field(default_factory=dict)
+    functional: str | None = None
     kind: str = "norm-conserving"
     save_directory: Path | None = None
     gamma_only: bool = False

@@ -8,6 +8,7 @@ from ase import Atoms
 from skldos.exceptions import FileFormatError
 from skldos.io.espresso.run import SMEARINGS, EspressoRun, chemical_symbol
 from skldos.io.espresso.tree import Tree
+from skldos.io.functionals import functional_name
 from skldos.units import BOHR, HARTREE
 
 # Parts of the total energy that skldos can evaluate, and two that are no parts of it.
@@ -62,7 +63,7 @@ def read_xml(path):
     bands = output["band_structure"]
     weights, eigenvalues, occupations = _states(bands)
     smearing, width = _smearing(bands)
-    fixed = bands["occupations_kind"].text() == "fixed"
+    occupied = bands["occupations_kind"].text()
     rotations, translations = _symmetries(output)
     return EspressoRun(
         path=path,
@@ -72,16 +73,16 @@ def read_xml(path):
         weights=weights,
         eigenvalues=eigenvalues,
         occupations=occupations,
-        # With fixed occupations the level is that of the highest occupied state.
-        fermi_energy=None if fixed else bands["fermi_energy"].number() * HARTREE,
+        fermi_energy=_fermi_energy(bands, occupied),
         smearing=smearing,
         width=width,
-        fixed_occupations=fixed,
+        fixed_occupations=occupied == "fixed",
         ecutwfc=basis["ecutwfc"].number() * 2,
         ecutrho=basis["ecutrho"].number() * 2,
         energies=_energies(output["total_energy"]) if calculation != "nscf" else {},
         forces=_forces(output, structure),
         pseudopotentials=_pseudopotentials(output),
+        functional=functional_name(output["dft/functional"].text()),
         kind="ultrasoft" if output.flag("algorithmic_info/uspp") else "norm-conserving",
         save_directory=_save_directory(path),
         gamma_only=basis.flag("gamma_only"),
@@ -152,6 +153,12 @@ def _states(bands):
     occupations = np.array([point["occupations"].numbers(shape) for point in points])
     # Two spins: the weights add up to 2.
     return weights * (2 / weights.sum()), eigenvalues * HARTREE, occupations
+
+
+def _fermi_energy(bands, occupied):
+    if occupied in ("fixed", "from_input"):
+        return None  # what stands there is the highest occupied state
+    return bands["fermi_energy"].number() * HARTREE
 
 
 def _smearing(bands):
