@@ -131,7 +131,9 @@ def run_skldos(data, folder, grid, route, dtype, threads, repeats):
     import torch
 
     torch.set_num_threads(threads)
-    snapshot = read_snapshot(Path(data) / "al32" / f"{PREDICTED}.npz").replace(ldos=None, density=None)
+    snapshot = read_snapshot(Path(data) / "al32" / f"{PREDICTED}.npz").replace(
+        ldos=None, density=None
+    )
     snapshot = snapshot.replace(grid_shape=(grid,) * 3)
     model = joblib.load(Path(folder) / "model.joblib")
     model["snap"].set_params(dtype=dtype, n_jobs=threads)

@@ -19,22 +19,31 @@ _HOMES = {
     "GridSNAPTransformer": "descriptors",
     "AtomSNAPTransformer": "descriptors",
     "SOAPTransformer": "descriptors",
+    "AtomEnvTransformer": "descriptors",
+    "BlockUnion": "descriptors",
     "RowWise": "descriptors",
+    "ADOSDecomposer": "decomposition",
     "LDOSRegressor": "regressors",
+    "CSNNRegressor": "regressors",
+    "SiteRegressor": "regressors",
+    "ADOSRegressor": "regressors",
     "BandEnergyScorer": "scoring",
     "TotalEnergyScorer": "scoring",
     "DensityScorer": "scoring",
+    "DOSScorer": "scoring",
     "evaluate": "scoring",
     "predict_dos": "scoring",
     "predict_density": "scoring",
     "LDOSCalculator": "calculator",
     "DOSDisplay": "plotting",
     "ParityDisplay": "plotting",
+    "EnvironmentDisplay": "plotting",
     "DensityDisplay": "plotting",
 }
 _SUBMODULES = (
-    *("units", "exceptions", "geometry", "physics", "data", "io", "descriptors", "networks"),
-    *("datasets", "scoring", "regressors", "calculator", "plotting"),
+    *("units", "exceptions", "geometry", "physics", "data", "io", "descriptors"),
+    *("decomposition", "networks", "datasets", "scoring", "regressors", "calculator"),
+    "plotting",
 )
 
 __all__ = [*_HOMES, *_SUBMODULES]

@@ -1,6 +1,7 @@
 """Networks in plain torch: tensors in, tensors out, no estimators."""
 
 from skldos.networks.backpropagation import Backpropagation
+from skldos.networks.csnn import ConcentricSpherical
 from skldos.networks.feedforward import FeedForward
 
-__all__ = ["FeedForward", "Backpropagation"]
+__all__ = ["FeedForward", "ConcentricSpherical", "Backpropagation"]

@@ -6,6 +6,7 @@ draws them by ``plot`` into given or new axes. matplotlib is imported when somet
 
 from skldos.plotting.density import DensityDisplay
 from skldos.plotting.dos import DOSDisplay
+from skldos.plotting.environment import EnvironmentDisplay
 from skldos.plotting.parity import ParityDisplay
 
-__all__ = ["DOSDisplay", "ParityDisplay", "DensityDisplay"]
+__all__ = ["DOSDisplay", "ParityDisplay", "DensityDisplay", "EnvironmentDisplay"]

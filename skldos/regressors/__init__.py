@@ -1,6 +1,9 @@
-"""Network regressors with the interface of scikit-learn."""
+"""Regressors of blocks with the interface of scikit-learn: networks, and any other."""
 
 from skldos.regressors._base import BlockRegressor
+from skldos.regressors.ados import ADOSRegressor
+from skldos.regressors.csnn import CSNNRegressor
 from skldos.regressors.ldos import LDOSRegressor
+from skldos.regressors.site import SiteRegressor
 
-__all__ = ["BlockRegressor", "LDOSRegressor"]
+__all__ = ["BlockRegressor", "LDOSRegressor", "CSNNRegressor", "SiteRegressor", "ADOSRegressor"]

@@ -153,7 +153,8 @@ class BlockRegressor(SkorchRegressor):
         if isinstance(X, Sequence) and len(X) > 0 and isinstance(X[0], (Snapshot, Atoms)):
             raise TypeError(
                 f"{type(self).__name__} takes blocks of descriptors, got snapshots: put a "
-                "transformer such as GridSNAPTransformer before it, in a pipeline."
+                "transformer such as GridSNAPTransformer (for atoms, AtomEnvTransformer) before "
+                "it, in a pipeline."
             )
         if reset:
             self.energies_ = self.broadening_ = self.kernel_ = None
@@ -380,7 +381,8 @@ class BlockRegressor(SkorchRegressor):
             return super().score(X, y, sample_weight)
         dataset = self._check_blocks(X, y, reset=False)
         error = total = squares = 0.0
-        for block, target in zip(dataset.inputs, dataset.targets, strict=True):
+        inputs = self._input_blocks(dataset.inputs)
+        for block, target in zip(inputs, dataset.targets, strict=True):
             for start in range(0, block.shape[0], PREDICT_ROWS):
                 rows = slice(start, start + PREDICT_ROWS)
                 true = target[rows].astype(float)

@@ -1,0 +1,229 @@
+r"""Space parted among the atoms, and fields summed over each part.
+
+Every point of space belongs to the atoms around it with weights that add up to one,
+
+.. math:: w_i(r) = \frac{\sum_L e^{-|r - R_i - L|^2 / 2\sigma^2}}
+                        {\sum_j \sum_L e^{-|r - R_j - L|^2 / 2\sigma^2}},
+
+over all lattice vectors L. Only differences of squared distances to that of the nearest image
+matter, so that exponents are never large and the sums never vanish, however far the atoms are. In
+the limit :math:`\sigma \to 0` a point belongs to its nearest atom, or to several in equal parts.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import numba
+import numpy as np
+
+from skldos._validation import check_option, check_scalar
+from skldos.data import as_rows, iter_slices
+from skldos.geometry import bin_neighbors, grid_points, volume
+from skldos.geometry._compiled import compiled
+from skldos.geometry.neighbors import search_range
+
+PARTITIONS = ("gaussian", "nearest")
+
+#: Atoms whose squared distances (Å^2) differ by less are equally near.
+EQUALLY_NEAR = 1e-8
+#: Every slice of a field is summed in so many parts, however many threads there are: the order of
+#: the additions, and so the result, does not depend on them.
+PARTS = 8
+
+
+class Partition(NamedTuple):
+    r"""How a point is shared: :math:`w \propto e^{-a(r^2 - r_0^2)}` where this is not negligible.
+
+    Attributes
+    ----------
+    exponent : float
+        *a* in 1/Å²; 0 gives equal parts.
+    reach2 : float
+        Images count whose squared distance exceeds that of the nearest, :math:`r_0^2`, by no more
+        than this, in Å².
+    """
+
+    exponent: float
+    reach2: float
+
+    @classmethod
+    def of(cls, kind, sigma, tolerance):
+        """Return the partition of a kind.
+
+        Parameters
+        ----------
+        kind : {"gaussian", "nearest"}
+            Gaussians of width `sigma`, or the nearest atom.
+        sigma : float
+            In Å.
+        tolerance : float
+            Images count whose weight is at least this part of that of the nearest.
+
+        Returns
+        -------
+        Partition
+
+        Examples
+        --------
+        >>> Partition.of("nearest", 1.3, 1e-8)
+        Partition(exponent=0.0, reach2=1e-08)
+        """
+        if check_option("partition", kind, PARTITIONS) == "nearest":
+            return cls(0.0, EQUALLY_NEAR)
+        exponent = 0.5 / check_scalar("sigma", sigma, low=0, strict=True) ** 2
+        tolerance = check_scalar("tolerance", tolerance, low=1e-100, high=0.1)
+        return cls(exponent, max(-np.log(tolerance) / exponent, EQUALLY_NEAR))
+
+
+def decompose(field, positions, cell, partition, n_threads=None):
+    r"""Sum a field over the parts of space that belong to each atom.
+
+    .. math:: D_i = \sum_r w_i(r)\, d(r)\, \Delta V
+
+    Parameters
+    ----------
+    field : ndarray or LazyArray of shape (n_x, n_y, n_z, n_columns)
+        Values on the grid; read in slices.
+    positions : ndarray of shape (n_atoms, 3)
+        Cartesian, in Å; inside the cell or not.
+    cell : ndarray of shape (3, 3)
+        Lattice vectors as rows, in Å.
+    partition : Partition
+        How points are shared.
+    n_threads : int, optional
+        Number of threads; by default as many as Numba would use. The result does not depend on
+        it.
+
+    Returns
+    -------
+    ndarray of shape (n_atoms, n_columns)
+        In units of the field times Å³; float64. The sum over the atoms is that over the grid.
+
+    Examples
+    --------
+    >>> positions = np.array([[0.0, 0.0, 0.0], [2.0, 2.0, 2.0]])
+    >>> partition = Partition.of("gaussian", sigma=1.3, tolerance=1e-8)
+    >>> decompose(np.ones((4, 4, 4, 1)), positions, 4 * np.eye(3), partition)
+    array([[32.],
+           [32.]])
+    """
+    grid_shape = field.shape[:3]
+    rows = as_rows(field)
+    search = _Search(positions, cell, partition)
+    sums = np.zeros((PARTS, len(positions), rows.shape[1]))
+
+    def add(part, first, piece):
+        search.add(grid_points(cell, grid_shape, first, first + len(piece)), piece, sums[part])
+
+    n_threads = numba.config.NUMBA_NUM_THREADS if n_threads is None else n_threads
+    with ThreadPoolExecutor(min(n_threads, PARTS)) as pool:
+        first = 0
+        for values in iter_slices(rows):
+            values = _as_floats(values)
+            ends = np.linspace(0, len(values), PARTS + 1).astype(int)
+            starts, pieces = ends[:-1] + first, np.split(values, ends[1:-1])
+            for _ in pool.map(add, range(PARTS), starts, pieces):
+                pass
+            first += len(values)
+    return sums.sum(axis=0) * (volume(cell) / len(rows))
+
+
+def _as_floats(values):
+    """Return values in a type that the kernel is compiled for."""
+    dtype = values.dtype if values.dtype in (np.float32, np.float64) else np.float64
+    return np.ascontiguousarray(values, dtype=dtype)
+
+
+class _Search:
+    """Finds the atoms that share a point, in spheres as large as needed.
+
+    The sphere must hold the nearest image and all that count beside it. How far the nearest one
+    is, is not known before: points in the vacuum of a slab are searched again in larger spheres.
+    """
+
+    def __init__(self, positions, cell, partition):
+        self.positions, self.cell, self.partition = positions, cell, partition
+        nearest2 = (volume(cell) / len(positions)) ** (2 / 3)  # in a dense solid it is closer
+        self._bins = [self._bin(np.sqrt(nearest2 + partition.reach2))]
+
+    def _bin(self, cutoff):
+        return bin_neighbors(self.positions, self.cell, cutoff)
+
+    def add(self, points, values, sums):
+        """Add the values at points to the sums of the atoms that share them."""
+        for level in range(64):
+            if level == len(self._bins):
+                # Two threads may get here at once; both then make the same bins.
+                self._bins[level : level + 1] = [self._bin(2 * self._bins[-1].cutoff)]
+            open_ = np.zeros(len(points), dtype=np.bool_)
+            add_shared(points, values, self._bins[level], *self.partition, sums, open_)
+            if not open_.any():
+                return
+            points, values = points[open_], values[open_]
+        raise RuntimeError("no atom was found around some points of the grid.")
+
+
+@compiled
+def add_shared(points, values, bins, exponent, reach2, sums, open_):
+    """Add the rows of `values` to the sums of the atoms around their points.
+
+    Points whose sphere may lack an image that counts are marked in `open_` and left out.
+    """
+    home, low, high = np.empty(3), np.empty(3, np.int64), np.empty(3, np.int64)
+    room = bins.images.shape[1]
+    r2, found = np.empty(room), np.empty(room, np.int64)
+    weights = np.zeros(len(sums))
+    sharing = np.empty(len(sums), np.int64)
+    row = np.empty(values.shape[1])
+    cutoff2 = bins.cutoff * bins.cutoff
+    for p in range(len(points)):
+        search_range(points[p], bins, home, low, high)
+        n = squared_distances(bins, home, low, high, r2, found)
+        nearest2 = cutoff2
+        for k in range(n):
+            nearest2 = min(nearest2, r2[k])
+        if nearest2 + reach2 > cutoff2:
+            open_[p] = True
+            continue
+        n_sharing = 0
+        total = 0.0
+        for k in range(n):
+            if r2[k] <= nearest2 + reach2:
+                weight = np.exp(-exponent * (r2[k] - nearest2))
+                if weights[found[k]] == 0.0:
+                    sharing[n_sharing] = found[k]
+                    n_sharing += 1
+                weights[found[k]] += weight
+                total += weight
+        for e in range(len(row)):
+            row[e] = values[p, e]
+        for s in range(n_sharing):
+            weight = weights[sharing[s]] / total
+            weights[sharing[s]] = 0.0
+            add_scaled(weight, row, sums[sharing[s]])
+
+
+@compiled
+def squared_distances(bins, home, low, high, r2, found):
+    """Write the squared distances of the images in some bins; return their number.
+
+    Unlike the neighbours of a site, an atom at the point itself counts.
+    """
+    x, y, z = bins.images[0], bins.images[1], bins.images[2]
+    n = 0
+    for bx in range(low[0], high[0] + 1):
+        for by in range(low[1], high[1] + 1):
+            row = (bx * bins.shape[1] + by) * bins.shape[2]
+            for k in range(bins.first[row + low[2]], bins.first[row + high[2] + 1]):
+                dx, dy, dz = x[k] - home[0], y[k] - home[1], z[k] - home[2]
+                r2[n] = dx * dx + dy * dy + dz * dz
+                found[n] = bins.atoms[k]
+                n += 1
+    return n
+
+
+@compiled
+def add_scaled(factor, row, total):
+    """Total += factor · row."""
+    for e in range(len(row)):
+        total[e] += factor * row[e]

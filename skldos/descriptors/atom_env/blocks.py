@@ -1,0 +1,226 @@
+"""The neighbours of atoms, and the lazy block of their environments in any frame."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from skldos._validation import check_finite
+from skldos.data import LazyArray
+from skldos.geometry import bin_neighbors, find_neighbors
+
+#: How far from orthogonal a rotation may be.
+ORTHOGONAL = 1e-6
+
+
+class Neighbors(NamedTuple):
+    """The neighbours of several atoms, periodic images included, one atom after the other.
+
+    Attributes
+    ----------
+    first : ndarray of shape (n_atoms + 1,)
+        Where the neighbours of each atom begin.
+    vectors : ndarray of shape (n_neighbors, 3)
+        From the atoms to their neighbours, in Å.
+    atoms : ndarray of shape (n_neighbors,)
+        Which atom a neighbour is, or is an image of.
+    channels : ndarray of shape (n_neighbors,)
+        In which channel it counts.
+    weights : ndarray of shape (n_neighbors,)
+        How much it counts.
+    """
+
+    first: np.ndarray
+    vectors: np.ndarray
+    atoms: np.ndarray
+    channels: np.ndarray
+    weights: np.ndarray
+
+    @property
+    def n_atoms(self):
+        """Number of atoms whose neighbours these are."""
+        return len(self.first) - 1
+
+    @property
+    def arrays(self):
+        """What the compiled functions take."""
+        return self.first, self.vectors, self.channels, self.weights
+
+    def __getitem__(self, atoms):
+        """Return the neighbours of a slice of atoms."""
+        start, stop, _ = atoms.indices(self.n_atoms)
+        stop = max(start, stop)
+        bounds = self.first[start : stop + 1]
+        part = slice(bounds[0], bounds[-1])
+        rest = (array[part] for array in (self.vectors, self.atoms, self.channels, self.weights))
+        return Neighbors(bounds - bounds[0], *rest)
+
+    def rotated(self, rotations):
+        """Return the neighbours as seen after a rotation of each atom's surroundings.
+
+        Parameters
+        ----------
+        rotations : ndarray of shape (n_atoms, 3, 3)
+            One matrix per atom, acting on column vectors.
+        """
+        each = np.repeat(rotations, np.diff(self.first), axis=0)
+        return self._replace(vectors=np.einsum("kab,kb->ka", each, self.vectors))
+
+
+def find_environment(positions, cell, rcut, channels, weights, start=0, stop=None):
+    """Find the neighbours of atoms.
+
+    Parameters
+    ----------
+    positions : ndarray of shape (n_atoms, 3)
+        Cartesian, in Å; inside the cell or not.
+    cell : ndarray of shape (3, 3)
+        Lattice vectors as rows, in Å.
+    rcut : float
+        In Å; may exceed the cell.
+    channels : ndarray of int of shape (n_atoms,)
+        In which channel each atom counts.
+    weights : ndarray of shape (n_atoms,)
+        How much it counts.
+    start, stop : int, optional
+        The atoms whose neighbours are wanted; by default all.
+
+    Returns
+    -------
+    Neighbors
+    """
+    bins = bin_neighbors(positions, cell, rcut)
+    found = [find_neighbors(point, bins) for point in positions[start:stop]]
+    first = np.concatenate([[0], np.cumsum([len(atoms) for atoms, _ in found], dtype=np.int64)])
+    atoms = np.concatenate([np.empty(0, np.int64), *(atoms for atoms, _ in found)])
+    vectors = np.concatenate([np.empty((0, 3)), *(vectors for _, vectors in found)])
+    return Neighbors(first, vectors, atoms, channels[atoms], weights[atoms])
+
+
+class Environments(LazyArray):
+    """A block of environments that are computed when they are read, and can be turned.
+
+    It holds the neighbours, which take a fraction of the memory of the environments.
+
+    Parameters
+    ----------
+    neighbors : Neighbors
+        Of the atoms of a snapshot.
+    spheres : ConcentricSpheres
+        What to count them on.
+    n_channels : int
+        Number of channels.
+    own : ndarray of shape (n_atoms, n_channels), optional
+        What the atoms themselves add to every vertex of the innermost sphere.
+    dtype : str
+        Precision.
+    n_threads : int, optional
+        Number of threads; by default as many as Numba would use.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        ``(n_atoms, n_spheres, n_vertices)``, or ``(n_atoms, n_channels, n_spheres, n_vertices)``
+        if there are several channels.
+    """
+
+    def __init__(self, neighbors, spheres, n_channels, own=None, dtype="float32", n_threads=None):
+        self._neighbors = neighbors
+        self._spheres = spheres
+        self._n_channels = n_channels
+        self._own = own
+        self._n_threads = n_threads
+        self._rotations = None
+        channels = (n_channels,) if n_channels > 1 else ()
+        self.shape = (neighbors.n_atoms, *channels, *spheres.shape)
+        self.dtype = np.dtype(dtype)
+
+    def rotated(self, rotations):
+        """Return the block of the environments after a rotation of the atoms' surroundings.
+
+        Parameters
+        ----------
+        rotations : array-like of shape (3, 3) or (n_atoms, 3, 3)
+            One matrix for all atoms or one for each, acting on column vectors.
+
+        Returns
+        -------
+        Environments
+            As lazy as this one.
+
+        Examples
+        --------
+        >>> from ase.build import bulk
+        >>> from scipy.spatial.transform import Rotation
+        >>> from skldos.descriptors.atom_env import AtomEnvTransformer
+        >>> transformer = AtomEnvTransformer(n_spheres=4, subdivisions=1, rcut=3.0)
+        >>> block = transformer.fit([bulk("Al")]).transform_lazy([bulk("Al")])[0]
+        >>> turned = block.rotated(Rotation.from_euler("z", 30, degrees=True).as_matrix())
+        >>> bool(np.allclose(turned, block)), bool(np.isclose(turned[0].sum(), block[0].sum()))
+        (False, True)
+        """
+        turned = Environments(
+            self._neighbors, self._spheres, self._n_channels, self._own, self.dtype, self._n_threads
+        )
+        matrices = check_rotations(rotations)
+        if matrices.ndim == 3 and len(matrices) != len(self):
+            raise ValueError(
+                f"rotations must be one matrix for all {len(self)} atoms or one for each, got "
+                f"{len(matrices)}."
+            )
+        matrices = np.broadcast_to(matrices, (len(self), 3, 3))
+        turned._rotations = matrices if self._rotations is None else matrices @ self._rotations
+        return turned
+
+    def read(self, start, stop):
+        """Return the environments of atoms `start` to `stop` as an array in memory."""
+        stop = min(stop, len(self))
+        neighbors = self._neighbors[start:stop]
+        if self._rotations is not None:
+            neighbors = neighbors.rotated(self._rotations[start:stop])
+        rows = self._spheres.count(neighbors, self._n_channels, self.dtype, self._n_threads)
+        if self._own is not None:
+            rows[:, :, 0] += self._own[start:stop, :, None]
+        return rows.reshape(len(rows), *self.shape[1:])
+
+    def pullback(self, sensitivity):
+        """Return the derivatives of a scalar by the vectors to the neighbours.
+
+        Parameters
+        ----------
+        sensitivity : array-like
+            Its derivatives by this block, of the same shape.
+
+        Returns
+        -------
+        neighbors : Neighbors
+            The neighbours, unrotated.
+        gradient : ndarray of shape (n_neighbors, 3)
+            Derivatives by their vectors, per Å.
+        """
+        sensitivity = np.ascontiguousarray(sensitivity, dtype=np.float64)
+        if sensitivity.shape != self.shape:
+            raise ValueError(f"sensitivity must have shape {self.shape}, got {sensitivity.shape}.")
+        check_finite("sensitivity", sensitivity)
+        sensitivity = sensitivity.reshape(len(self), self._n_channels, *self._spheres.shape)
+        if self._rotations is None:
+            gradient = self._spheres.pullback(self._neighbors, sensitivity, self._n_threads)
+            return self._neighbors, gradient
+        seen = self._neighbors.rotated(self._rotations)
+        gradient = self._spheres.pullback(seen, sensitivity, self._n_threads)
+        back = self._rotations.transpose(0, 2, 1)
+        return self._neighbors, seen._replace(vectors=gradient).rotated(back).vectors
+
+
+def check_rotations(rotations):
+    """Return matrices as float64 after checking that they are orthogonal, (3, 3) or (n, 3, 3).
+
+    Reflections pass: they are as good for an environment.
+    """
+    matrices = np.asarray(rotations, dtype=np.float64)
+    if matrices.ndim not in (2, 3) or matrices.shape[-2:] != (3, 3):
+        raise ValueError(f"rotations must have shape (3, 3) or (any, 3, 3), got {matrices.shape}.")
+    check_finite("rotations", matrices)
+    error = np.abs(matrices @ np.swapaxes(matrices, -1, -2) - np.eye(3)).max(initial=0)
+    if error > ORTHOGONAL:
+        raise ValueError(f"rotations must be orthogonal, got R Rᵀ off the unit by {error:.2g}.")
+    return matrices

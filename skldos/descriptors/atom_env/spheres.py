@@ -1,0 +1,147 @@
+"""Concentric spheres: where the neighbours of an atom are counted, and how much."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numba
+import numpy as np
+
+from skldos._validation import check_option, check_scalar
+from skldos.geometry.sphere import MAX_SUBDIVISIONS, icosphere
+
+#: The exponent n of a radial part 1/d^n; 0 stands for the gaussian.
+RADIAL = {"inverse_square": 2, "inverse": 1, "gaussian": 0}
+ASSIGNMENTS = ("nearest", "smooth")
+#: What is left of the gaussian at the cutoff.
+GAUSSIAN_AT_CUTOFF = 0.01
+
+
+@dataclass(frozen=True)
+class ConcentricSpheres:
+    """Spheres with the vertices of an icosphere on each, and the rule of who counts where.
+
+    The attributes are the parameters of :class:`~skldos.AtomEnvTransformer` of the same names.
+    """
+
+    n_spheres: int
+    subdivisions: int
+    rmin: float
+    rcut: float
+    radial: str
+    assignment: str
+    reach: float
+    fade: float
+
+    def __post_init__(self):
+        check_scalar("n_spheres", self.n_spheres, low=1, integer=True)
+        check_scalar("subdivisions", self.subdivisions, low=0, high=MAX_SUBDIVISIONS, integer=True)
+        check_scalar("rmin", self.rmin, low=0)
+        check_scalar("rcut", self.rcut, low=self.rmin, strict=True)
+        check_option("radial", self.radial, tuple(RADIAL))
+        check_option("assignment", self.assignment, ASSIGNMENTS)
+        check_scalar("reach", self.reach, low=1)
+        check_scalar("fade", self.fade, low=0, high=self.rcut, strict=True)
+
+    @property
+    def mesh(self):
+        """The icosphere."""
+        return icosphere(self.subdivisions)
+
+    @property
+    def radii(self):
+        """Distances in Å at which the spheres are drawn, the middles of the shells."""
+        width = (self.rcut - self.rmin) / self.n_spheres
+        return self.rmin + width * (0.5 + np.arange(self.n_spheres))
+
+    @property
+    def shape(self):
+        """Number of spheres and of vertices."""
+        return (self.n_spheres, self.mesh.n_vertices)
+
+    def count(self, neighbors, n_channels, dtype, n_threads=None):
+        """Compute the environments of atoms.
+
+        Parameters
+        ----------
+        neighbors : Neighbors
+            Their neighbours.
+        n_channels : int
+            Number of channels.
+        dtype : str or numpy.dtype
+            Precision of the result.
+        n_threads : int, optional
+            Number of threads; by default as many as Numba would use.
+
+        Returns
+        -------
+        ndarray of shape (n_atoms, n_channels, n_spheres, n_vertices)
+            In 1/Å², in 1/Å, or dimensionless, as `radial` says.
+        """
+        from skldos.descriptors.atom_env.kernel import add_nearest, add_smooth
+
+        out = np.empty((neighbors.n_atoms, n_channels, *self.shape), dtype)
+        smooth = self.assignment == "smooth"
+        kernel = add_smooth if smooth else add_nearest
+        parameters = self._parameters() if smooth else self._parameters()[:5]
+
+        def compute(atoms):
+            kernel(*neighbors[atoms].arrays, *parameters, out[atoms])
+
+        _in_threads(compute, neighbors.n_atoms, n_threads)
+        return out
+
+    def pullback(self, neighbors, sensitivity, n_threads=None):
+        """Turn derivatives by environments into derivatives by the vectors to the neighbours.
+
+        Parameters
+        ----------
+        neighbors : Neighbors
+            The neighbours of all atoms.
+        sensitivity : ndarray of shape (n_atoms, n_channels, n_spheres, n_vertices)
+            Derivatives of a scalar by the environments.
+        n_threads : int, optional
+            Number of threads; by default as many as Numba would use.
+
+        Returns
+        -------
+        ndarray of shape (n_neighbors, 3)
+            Derivatives per Å.
+        """
+        from skldos.descriptors.atom_env.kernel import pull_back
+
+        if self.assignment != "smooth":
+            raise ValueError(
+                f"assignment must be 'smooth' for derivatives, got {self.assignment!r}."
+            )
+        gradient = np.empty_like(neighbors.vectors)
+
+        def compute(atoms):
+            part = slice(neighbors.first[atoms.start], neighbors.first[atoms.stop])
+            arrays = neighbors[atoms].arrays
+            pull_back(*arrays, *self._parameters(), sensitivity[atoms], gradient[part])
+
+        _in_threads(compute, neighbors.n_atoms, n_threads)
+        return gradient
+
+    def _parameters(self):
+        """Return what the compiled functions want to know, in their order."""
+        rmin, rcut = float(self.rmin), float(self.rcut)
+        decay = -np.log(GAUSSIAN_AT_CUTOFF) / rcut**2
+        of_both = (self.mesh.vertices, rmin, rcut, RADIAL[self.radial], decay)
+        return (*of_both, float(self.fade), self.mesh.edge_cosine(self.reach))
+
+
+def _in_threads(compute, n_atoms, n_threads):
+    """Call ``compute(slice)`` for slices of atoms, each in a thread of its own."""
+    if n_threads is None:
+        # From the environment, as joblib sets it in its workers.
+        n_threads = numba.config.NUMBA_NUM_THREADS
+    bounds = np.linspace(0, n_atoms, max(1, min(n_threads, n_atoms)) + 1).astype(int).tolist()
+    slices = [slice(*ends) for ends in pairwise(bounds)]
+    if len(slices) == 1:
+        compute(slices[0])
+        return
+    with ThreadPoolExecutor(len(slices)) as pool:
+        for _ in pool.map(compute, slices):
+            pass

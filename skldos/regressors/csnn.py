@@ -1,0 +1,282 @@
+"""The density of states of an atom as a function of its environment on concentric spheres."""
+
+import numpy as np
+import torch
+
+from skldos._validation import check_option, check_scalar
+from skldos.networks.csnn import ConcentricSpherical, subdivisions_of
+from skldos.regressors._base import BlockRegressor
+from skldos.regressors._batches import RowBatches
+from skldos.regressors._environments import Frames, TurnedBatches, flatten, frame_rotations
+from skldos.regressors._scaling import TargetScaling
+
+
+class CSNNRegressor(BlockRegressor):
+    r"""Concentric spherical network from environments of atoms to their densities of states.
+
+    A network of convolutions within spheres around an atom and between them learns what matters
+    of the environment [1]_; see :class:`~skldos.networks.csnn.ConcentricSpherical`. It takes the
+    blocks of :class:`~skldos.AtomEnvTransformer` and learns rows of targets, one per atom: those
+    of :class:`~skldos.ADOSDecomposer`, passed as `y` or made by an
+    :class:`~skldos.regressors.ados.ADOSRegressor` around this regressor.
+
+    The outputs are the same after any of the 60 rotations of the icosahedron, but not after
+    others. With lazy blocks (``AtomEnvTransformer(lazy=True)``), which can be looked at in
+    rotated frames, `augment` trains on random orientations and `n_rotations` averages over
+    several in prediction.
+
+    Plain two-dimensional arrays hold channels × spheres × vertices in a row, the vertices fastest;
+    ``module__n_spheres`` and ``module__subdivisions`` say how many. With
+    ``module__n_spheres=1, module__subdivisions=None`` rows may have any width.
+
+    It is a skorch net: every parameter of the network, the optimizer and the callbacks can be
+    set (and searched over) as ``module__x``, ``optimizer__x`` and ``callbacks__name__x``.
+
+    Parameters
+    ----------
+    module : type or torch.nn.Module, default=ConcentricSpherical
+        Network, built as ``module(n_in, n_out, **module__x)`` with the number of values per atom
+        `n_in`. The default one gets its numbers of spheres and vertices from the blocks.
+    augment : bool, default=False
+        Whether the environment of every atom is turned at random, anew in every epoch. Needs
+        blocks that can be turned.
+    n_rotations : int, default=1
+        Predictions are means over so many orientations, always the same ones, of which the first
+        is that of the data. More than one needs blocks that can be turned.
+    criterion : type, default=torch.nn.MSELoss
+        Loss between outputs and normalised targets.
+    optimizer : type, default=torch.optim.Adam
+        Optimizer.
+    lr : float, default=1e-2
+        Learning rate.
+    max_epochs : int, default=100
+        Passes over the training data; 0 only initialises the network.
+    batch_size : int, default=32
+        Atoms per batch, in training and in prediction: it limits the memory, of which the network
+        of Ref. [1]_ takes some 75 MB per atom in training and 20 MB in prediction.
+    train_split : None, int, float, array-like of int or callable, default=None
+        Validation snapshots: how many, which fraction, or their indices; or a splitter of
+        skorch. For plain arrays the same of rows. None validates nothing.
+    early_stopping : int, optional
+        Stop when the validation loss has not improved for so many epochs, and return to the
+        weights of the best epoch. None trains for `max_epochs`.
+    lr_schedule : {"plateau", "cosine"} or None, default="cosine"
+        Divide the learning rate by ten when the loss stalls
+        (``callbacks__lr_schedule__patience``, ``…__factor``), or anneal it to zero. None keeps it.
+        Ref. [1]_ has ``"plateau"`` with a patience of 50.
+    target_scaling : {"max", "minmax", "standard"} or None, default="max"
+        Normalisation of the targets: by the largest absolute value in the training data, their
+        range to [0, 1], every output to zero mean and unit variance, or none. The output of
+        Ref. [1]_ is not negative, and learns slowly; ``"standard"`` belongs to
+        ``module__output="linear"``, which learns what differs between atoms.
+    dos_weight : float, "auto" or None, default=None
+        After training on blocks, refit the output layer, which has to be linear, in closed form
+        to every row and, with this weight, to the mean over every training snapshot; see
+        :class:`~skldos.LDOSRegressor`.
+    buffer_size : float, default=512
+        Memory in MiB for rows that batches are drawn from.
+    callbacks : list, optional
+        Callbacks of skorch.
+    warm_start : bool, default=False
+        Whether ``fit`` goes on from the last one.
+    verbose : int, default=0
+        0 is silent, 1 shows a progress bar, 2 prints a line per epoch.
+    device : str, default="cpu"
+        Where the network lives, such as ``"cuda"``.
+    compile : bool, default=False
+        Whether to compile the network with ``torch.compile``.
+    random_state : int, RandomState instance or None, default=None
+        Seed of initial weights, validation split, batches, dropout and rotations.
+    **kwargs : dict
+        ``module__x`` and the like; for the default network ``module__n_spheres``,
+        ``module__subdivisions``, ``module__factor``, ``module__n_hidden``, ``module__dropout``,
+        ``module__output``, ``module__self_weight``.
+
+    Attributes
+    ----------
+    module_ : torch.nn.Module
+        The trained network.
+    history_ : skorch.history.History
+        One entry per epoch with ``train_loss``, ``valid_loss`` (means of the criterion over
+        rows, of normalised targets) and ``dur`` in s.
+    target_center_, target_scale_ : ndarray
+        The normalisation, y = center + scale · output.
+    n_features_in_, n_outputs_ : int
+        Numbers of inputs (values per atom) and outputs.
+    environment_shape_ : tuple of int or None
+        Shape of the environment of an atom, ``(n_spheres, n_vertices)`` or
+        ``(n_channels, n_spheres, n_vertices)``; None if X had one axis for all of it.
+    energies_ : ndarray of shape (n_outputs_,) or None
+        Energies of the outputs in eV, where the blocks knew their snapshots.
+    broadening_, kernel_ : float and str, or None
+        How the LDOS of the snapshots was broadened, as in :class:`~skldos.EnergyGrid`.
+
+    References
+    ----------
+    .. [1] Fox et al., "Resolving Computational Challenges in Accelerating Electronic
+       Structure Calculations using Machine Learning".
+
+    Examples
+    --------
+    >>> from skldos.datasets import make_snapshots
+    >>> from skldos.decomposition import ADOSDecomposer
+    >>> from skldos.descriptors.atom_env import AtomEnvTransformer
+    >>> from skldos.regressors.csnn import CSNNRegressor
+    >>> snapshots = make_snapshots(4, random_state=0)
+    >>> X = AtomEnvTransformer(n_spheres=4, subdivisions=1, rmin=1.5, rcut=5.0).fit_transform(
+    ...     snapshots
+    ... )
+    >>> y = ADOSDecomposer().fit_transform(snapshots)
+    >>> model = CSNNRegressor(module__factor=1, max_epochs=20, batch_size=8, random_state=0)
+    >>> model.fit(X, y).predict(X)
+    Blocks(4 of shape (4, 21), (4, 21), (4, 21), (4, 21))
+    """
+
+    _fitted_scalars = (*BlockRegressor._fitted_scalars, "environment_shape_")
+
+    def __init__(
+        self,
+        module=ConcentricSpherical,
+        *,
+        augment=False,
+        n_rotations=1,
+        criterion=torch.nn.MSELoss,
+        optimizer=torch.optim.Adam,
+        lr=1e-2,
+        max_epochs=100,
+        batch_size=32,
+        train_split=None,
+        early_stopping=None,
+        lr_schedule="cosine",
+        target_scaling="max",
+        dos_weight=None,
+        buffer_size=512,
+        callbacks=None,
+        warm_start=False,
+        verbose=0,
+        device="cpu",
+        compile=False,  # noqa: A002 (skorch's name)
+        random_state=None,
+        **kwargs,
+    ):
+        self.module = module
+        self.augment = augment
+        self.n_rotations = n_rotations
+        self.criterion = criterion
+        self.optimizer = optimizer
+        self.lr = lr
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.train_split = train_split
+        self.early_stopping = early_stopping
+        self.lr_schedule = lr_schedule
+        self.target_scaling = target_scaling
+        self.dos_weight = dos_weight
+        self.buffer_size = buffer_size
+        self.callbacks = callbacks
+        self.warm_start = warm_start
+        self.verbose = verbose
+        self.device = device
+        self.compile = compile
+        self.random_state = random_state
+        vars(self).update(kwargs)
+
+    @staticmethod
+    def block_targets(snapshots):
+        """Raise an error: snapshots carry targets of grid points, not of atoms."""
+        raise ValueError(
+            "CSNNRegressor.fit needs targets y with a row for every atom, such as ADOSDecomposer "
+            "makes; or put it into an ADOSRegressor, which makes them in fit."
+        )
+
+    # ---------------------------------------------------------------- checks
+
+    def _check_parameters(self):
+        super()._check_parameters()
+        check_option("augment", self.augment, (True, False))
+        check_scalar("n_rotations", self.n_rotations, low=1, integer=True)
+
+    def _check_data(self, X, y, *, reset):
+        if reset:
+            self.environment_shape_ = None
+        dataset = super()._check_data(X, y, reset=reset)
+        if self.augment and not all(_turns(block) for block in dataset.inputs):
+            raise ValueError(_CANNOT_TURN.format("augment=True"))
+        return dataset
+
+    def _check_blocks(self, X, y, *, reset):
+        flat, shape = flatten(X)
+        if reset:
+            self.environment_shape_ = shape
+        self._check_shape(shape)
+        return super()._check_blocks(flat, y, reset=reset)
+
+    def _check_shape(self, shape):
+        """Raise an error if blocks have other axes than those of ``fit``; two tell nothing."""
+        known = self.environment_shape_
+        if None not in (shape, known) and shape != known:
+            raise ValueError(f"X must hold environments of shape {known} as in fit, got {shape}.")
+
+    # ---------------------------------------------------------------- the network
+
+    def get_params_for(self, prefix):
+        """Return the arguments of a part; the network's hold the shape of the environments."""
+        arguments = super().get_params_for(prefix)
+        known = self.__dict__.get("environment_shape_")
+        of_ours = isinstance(self.module, type) and issubclass(self.module, ConcentricSpherical)
+        if prefix != "module" or known is None or not of_ours:
+            return arguments
+        n_spheres, n_vertices = known[-2:]
+        shape = {"n_spheres": n_spheres, "subdivisions": subdivisions_of(n_vertices)}
+        for name, value in shape.items():
+            if arguments.get(name, value) != value:
+                raise ValueError(
+                    f"module__{name} must be {value}, as the environments of shape {known} have "
+                    f"it, or left out; got {arguments[name]!r}."
+                )
+        return arguments | shape
+
+    def get_iterator(self, dataset, training=False):
+        """Return batches of (inputs, normalised targets) on the device."""
+        options = {
+            "shuffle": training,
+            "buffer_bytes": int(self.buffer_size * 2**20),
+            "device": self.device,
+            "scaling": TargetScaling(self.target_center_, self.target_scale_),
+        }
+        if not (training and self.augment):
+            return RowBatches(dataset, self.batch_size, **options)
+        rng = np.random.default_rng(torch.randint(2**31, ()).item())
+        return TurnedBatches(dataset, rng, self.batch_size, **options)
+
+    # ---------------------------------------------------------------- prediction
+
+    def _input_blocks(self, X):
+        """Yield the rows of blocks one by one, checked, in all frames that are averaged over."""
+        flat, shape = flatten(X)
+        self._check_shape(shape)
+        for block in super()._input_blocks(flat):
+            if self.n_rotations == 1:
+                yield block
+            elif _turns(block):
+                yield Frames([block.rotated(R) for R in frame_rotations(self.n_rotations)])
+            else:
+                raise ValueError(_CANNOT_TURN.format(f"n_rotations={self.n_rotations}"))
+
+    def _forward(self, rows):
+        """Return targets in their own units, means over the frames, for a slice of rows."""
+        if not isinstance(rows, Frames):
+            if self.n_rotations != 1:
+                raise ValueError(_CANNOT_TURN.format(f"n_rotations={self.n_rotations}"))
+            rows = Frames([rows])
+        # In small pieces: within the network an atom takes a hundred times as much memory.
+        forward = super()._forward
+        predicted = np.concatenate([forward(piece) for piece in rows.pieces(self.batch_size)])
+        return predicted.reshape(-1, len(rows), self.n_outputs_).mean(axis=0)
+
+
+_CANNOT_TURN = "{} needs blocks that can be turned, such as those of AtomEnvTransformer(lazy=True)."
+
+
+def _turns(block):
+    return getattr(block, "turns", False)

@@ -1,0 +1,177 @@
+"""The transformer: DOS kept, blocks cached, files streamed, mistakes named."""
+
+import time
+import tracemalloc
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+from ase import Atoms
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+
+from skldos import ArrayFile, EnergyGrid, Snapshot, SnapshotList
+from skldos.data import Blocks
+from skldos.decomposition import ADOSDecomposer
+from skldos.exceptions import SnapshotError
+from skldos.physics import band_energy, fermi_level
+
+
+def test_the_sum_over_the_atoms_is_the_dos(ragged):
+    decomposer = ADOSDecomposer().fit(ragged)
+    blocks = decomposer.transform(ragged)
+    assert isinstance(blocks, Blocks)
+    assert blocks.snapshots == ragged
+    for block, dos, snapshot in zip(
+        blocks, decomposer.inverse_transform(blocks), ragged, strict=True
+    ):
+        assert block.shape == (4, 11)
+        assert snapshot.dos().max() > 0.1
+        np.testing.assert_allclose(dos, snapshot.dos(), rtol=1e-12)
+
+
+def test_atoms_of_a_perfect_crystal_are_alike(snapshots):
+    snapshot = snapshots[0]
+    atoms = snapshot.atoms.copy()
+    atoms.set_scaled_positions([[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])
+    field = np.ones_like(snapshot.ldos)
+    block = ADOSDecomposer().fit_transform([snapshot.replace(atoms=atoms, ldos=field)])[0]
+    np.testing.assert_allclose(block, np.full((4, 11), atoms.cell.volume / 4), rtol=1e-7)
+
+
+def test_files_are_streamed_to_the_same_blocks(snapshots, tmp_path):
+    loaded = SnapshotList.load(snapshots.save(tmp_path / "set"))
+    assert isinstance(loaded[0].ldos, ArrayFile)
+    expected = ADOSDecomposer().fit_transform(snapshots)
+    for block, wanted in zip(ADOSDecomposer().fit_transform(loaded), expected, strict=True):
+        assert np.array_equal(block, wanted)
+
+
+def test_blocks_are_kept_by_field_and_parameters(snapshots, tmp_path, monkeypatch):
+    def transform(some, **params):
+        return ADOSDecomposer(memory=str(tmp_path), **params).fit_transform(some)
+
+    first = transform(snapshots)
+    changed = [s.replace(ldos=2 * s.ldos) for s in snapshots]
+    np.testing.assert_allclose(transform(changed)[0], 2 * first[0][:], rtol=1e-6)
+    assert not np.allclose(transform(snapshots, sigma=0.7)[0], first[0][:])
+
+    def fail(*args):
+        raise AssertionError("decomposed again")
+
+    monkeypatch.setattr("skldos.decomposition.ados.decompose", fail)
+    again = transform(snapshots, n_jobs=1)
+    assert np.array_equal(again[3][:], first[3][:])
+    with pytest.raises(AssertionError, match="again"):
+        transform(snapshots, partition="nearest")
+
+
+def test_types_names_and_containers(snapshots):
+    decomposer = ADOSDecomposer(dtype="float32").fit(snapshots)
+    assert decomposer.transform(snapshots)[0].dtype == np.float32
+    assert list(decomposer.get_feature_names_out()[:2]) == ["dos_-4", "dos_-2.4"]
+    frame = decomposer.set_output(transform="pandas").transform(snapshots)[0]
+    assert isinstance(frame, pd.DataFrame)
+    assert list(frame.columns) == list(decomposer.get_feature_names_out())
+
+
+def test_it_is_an_estimator_like_the_others(snapshots):
+    decomposer = ADOSDecomposer(sigma=0.9, n_jobs=1)
+    assert repr(decomposer) == "ADOSDecomposer(n_jobs=1, sigma=0.9)"
+    assert clone(decomposer).get_params() == decomposer.get_params()
+    assert not decomposer.__sklearn_tags__().input_tags.two_d_array
+    with pytest.raises(NotFittedError):
+        decomposer.transform(snapshots)
+    with pytest.raises(NotFittedError):
+        decomposer.inverse_transform([])
+    assert joblib.hash(decomposer.fit(snapshots)) == joblib.hash(clone(decomposer).fit(snapshots))
+
+
+# -------------------------------------------------------------------- mistakes
+
+
+def test_snapshots_without_ldos_or_with_other_energies(snapshots):
+    bare = Snapshot(snapshots[0].atoms)
+    with pytest.raises(SnapshotError, match="lacks ldos"):
+        ADOSDecomposer().fit([bare])
+    with pytest.raises(SnapshotError, match="lacks ldos"):
+        ADOSDecomposer().fit(snapshots).transform([bare])
+    other = snapshots[0].replace(energies=EnergyGrid(snapshots[0].energies + 0.1))
+    with pytest.raises(SnapshotError, match="must have the energies of the fit, EnergyGrid"):
+        ADOSDecomposer().fit([snapshots[0], other])
+
+
+def test_nan_in_a_file_is_found(tmp_path):
+    ldos = np.ones((2, 2, 2, 3), dtype=np.float32)
+    ldos[1, 0, 1, 2] = np.nan
+    np.save(tmp_path / "ldos.npy", ldos)
+    atoms = Atoms("Al", cell=3 * np.eye(3), pbc=True)
+    file = ArrayFile(tmp_path / "ldos.npy")
+    snapshot = Snapshot(atoms, energies=EnergyGrid([0.0, 1.0, 2.0]), ldos=file)
+    with pytest.raises(SnapshotError, match="holds NaN or infinite values"):
+        ADOSDecomposer().fit_transform([snapshot])
+
+
+@pytest.mark.parametrize(
+    ("params", "error", "message"),
+    [
+        ({"sigma": -1.0}, ValueError, "sigma must be > 0"),
+        ({"partition": "bader"}, ValueError, "partition must be one of"),
+        ({"tolerance": 1.0}, ValueError, "tolerance must be"),
+        ({"dtype": "float16"}, ValueError, "dtype must be one of"),
+        ({"n_jobs": 0}, ValueError, "n_jobs must be"),
+        ({"sigma": "wide"}, TypeError, "sigma must be a number"),
+    ],
+)
+def test_wrong_parameters(snapshots, params, error, message):
+    with pytest.raises(error, match=message):
+        ADOSDecomposer(**params).fit(snapshots)
+
+
+def test_inverse_of_other_blocks(snapshots):
+    with pytest.raises(ValueError, match="blocks of 11 energies, got 3 in block 0"):
+        ADOSDecomposer().fit(snapshots).inverse_transform([np.zeros((4, 3))])
+
+
+# -------------------------------------------------------------------- real data
+
+
+@pytest.fixture(scope="module")
+def liquid(shared_data):
+    """One snapshot of 32 atoms of liquid aluminium."""
+    with np.load(shared_data / "al32" / "Al32_933K_liquid_0.npz") as data:
+        return Snapshot(
+            Atoms(data["numbers"], positions=data["positions"], cell=data["cell"], pbc=True),
+            energies=EnergyGrid(data["energies"]),
+            temperature=float(data["temperature"]),
+            n_electrons=float(data["n_electrons"]),
+            ldos=data["ldos"].astype(np.float32) / np.float32(data["ldos_scale"]),
+        )
+
+
+def test_liquid_aluminium_keeps_dos_and_band_energy(liquid):
+    dos = ADOSDecomposer().fit([liquid])
+    dos = dos.inverse_transform(dos.transform([liquid]))[0]
+    np.testing.assert_allclose(dos, liquid.dos(), rtol=1e-6, atol=1e-6 * dos.max())
+    energies, state = liquid.energies, {"temperature": liquid.temperature}
+    found = []
+    for D in (dos, liquid.dos()):
+        mu = fermi_level(D, energies, n_electrons=liquid.n_electrons, **state)
+        found.append(band_energy(D, energies, fermi_level=mu, **state) / 32)
+    assert abs(found[1]) > 1  # eV
+    assert abs(found[0] - found[1]) < 1e-6
+
+
+def test_decomposing_is_quick_and_small(liquid):
+    decomposer = ADOSDecomposer(n_jobs=1).fit([liquid])
+    decomposer.transform([liquid])  # compiles
+    start = time.process_time()
+    decomposer.transform([liquid])
+    assert time.process_time() - start < 2
+    tracemalloc.start()
+    decomposer.transform([liquid])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    # On top of the LDOS itself: the whole is below twice its size.
+    assert peak < liquid.ldos.nbytes

@@ -1,0 +1,198 @@
+"""A partition of unity: it adds up, sees every image, and never fails in the vacuum."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+
+from skldos.data import ComputedArray
+from skldos.data.lazy import SLICE_BYTES
+from skldos.decomposition import Partition, decompose
+from tests.decomposition.reference import ados, gaussian_weights, nearest_weights
+
+CELLS = {
+    "cubic": 4.05 * np.eye(3),
+    "triclinic": np.array([[4.0, 0.3, -0.2], [1.5, 3.6, 0.4], [-0.9, 1.2, 4.4]]),
+    "left-handed": np.array([[0.0, 4.0, 0.0], [4.2, 0.0, 0.5], [0.0, 0.0, 3.8]]),
+    "small": np.array([[1.8, 0.0, 0.0], [0.4, 2.0, 0.0], [0.0, 0.2, 2.2]]),
+}
+GAUSSIAN = Partition.of("gaussian", sigma=1.3, tolerance=1e-15)
+NEAREST = Partition.of("nearest", sigma=1.3, tolerance=1e-8)
+
+
+@pytest.fixture(params=CELLS)
+def system(request, rng):
+    """A cell, three atoms some of which lie outside of it, and a field on its grid."""
+    cell = CELLS[request.param]
+    positions = rng.uniform(-1, 2, size=(3, 3)) @ cell
+    return cell, positions, rng.normal(size=(6, 5, 7, 4)) + 1
+
+
+# -------------------------------------------------------------------- laws
+
+
+@pytest.mark.parametrize("partition", [GAUSSIAN, NEAREST])
+def test_the_parts_add_up(system, partition):
+    cell, positions, field = system
+    parts = decompose(field, positions, cell, partition)
+    total = field.sum(axis=(0, 1, 2)) * abs(np.linalg.det(cell)) / field[..., 0].size
+    assert np.abs(total).min() > 0.1
+    np.testing.assert_allclose(parts.sum(axis=0), total, rtol=1e-13)
+
+
+@pytest.mark.parametrize("partition", [GAUSSIAN, NEAREST])
+def test_weights_of_every_point_sum_to_one(system, partition):
+    cell, positions, _ = system
+    points = np.eye(5 * 4 * 3).reshape(5, 4, 3, -1)  # a column per grid point
+    volume = abs(np.linalg.det(cell)) / 60
+    weights = decompose(points, positions, cell, partition) / volume
+    assert weights.min() >= 0
+    np.testing.assert_allclose(weights.sum(axis=0), 1, rtol=0, atol=1e-14)
+
+
+def test_lattice_vectors_order_and_origin_do_not_matter(system, rng):
+    cell, positions, field = system
+    parts = decompose(field, positions, cell, GAUSSIAN)
+    moved = positions + rng.integers(-3, 4, size=positions.shape) @ cell
+    np.testing.assert_allclose(decompose(field, moved, cell, GAUSSIAN), parts, rtol=1e-11)
+    order = [2, 0, 1]
+    permuted = decompose(field, positions[order], cell, GAUSSIAN)
+    np.testing.assert_allclose(permuted, parts[order], rtol=1e-12)
+    # Field and atoms moved by one grid point.
+    shifted = decompose(np.roll(field, 1, axis=1), positions + cell[1] / 5, cell, GAUSSIAN)
+    np.testing.assert_allclose(shifted, parts, rtol=1e-11)
+
+
+def test_narrow_gaussians_become_the_nearest_atom(system):
+    cell, positions, field = system
+    narrow = Partition.of("gaussian", sigma=1e-3, tolerance=1e-8)
+    nearest = decompose(field, positions, cell, NEAREST)
+    np.testing.assert_allclose(decompose(field, positions, cell, narrow), nearest, atol=1e-4)
+
+
+def test_a_large_cell_of_copies_gives_copies(system):
+    cell, positions, field = system
+    doubled = np.concatenate([positions, positions + cell[2]])
+    tiled = np.concatenate([field, field], axis=2)
+    parts = decompose(tiled, doubled, cell * [[1], [1], [2]], GAUSSIAN)
+    expected = decompose(field, positions, cell, GAUSSIAN)
+    np.testing.assert_allclose(parts, np.concatenate([expected, expected]), rtol=1e-11)
+
+
+# -------------------------------------------------------------------- numbers
+
+
+@pytest.mark.parametrize("sigma", [0.4, 1.3, 2.5])
+def test_gaussians_equal_the_reference(system, sigma):
+    cell, positions, field = system
+    # Images up to 8 cells away are beyond 10 Å in the smallest cell, 4 of the widest Gaussians.
+    fractional = positions @ np.linalg.inv(cell)
+    inside = (fractional - np.floor(fractional)) @ cell
+    weights_of = partial(gaussian_weights, sigma=sigma, reach=(8, 8, 8))
+    expected = ados(field, inside, cell, weights_of)
+    partition = Partition.of("gaussian", sigma, 1e-15)
+    parts = decompose(field, positions, cell, partition)
+    # 8 cells of 1.8 Å at least: exp(-13²/2σ²) is left out of the reference at σ = 2.5 Å.
+    np.testing.assert_allclose(parts, expected, rtol=1e-11 if sigma < 2 else 1e-5)
+
+
+def test_the_nearest_atom_equals_the_reference(system):
+    cell, positions, field = system
+    fractional = positions @ np.linalg.inv(cell)
+    inside = (fractional - np.floor(fractional)) @ cell
+    expected = ados(field, inside, cell, partial(nearest_weights, reach=(2, 2, 2)))
+    np.testing.assert_allclose(decompose(field, positions, cell, NEAREST), expected, rtol=1e-12)
+
+
+def test_equally_near_atoms_share_a_point():
+    # Atoms on two points of a chain: the two other points lie half way between them.
+    cell = np.diag([8.0, 3.0, 3.0])
+    positions = np.array([[0.0, 0.0, 0.0], [4.0, 0.0, 0.0]])
+    field = np.arange(4.0).reshape(4, 1, 1, 1)
+    parts = decompose(field, positions, cell, NEAREST)
+    np.testing.assert_allclose(parts[:, 0] / 18.0, [0 + (1 + 3) / 2, 2 + (1 + 3) / 2])
+
+
+@pytest.mark.parametrize("tolerance", [1e-2, 1e-4, 1e-8])
+def test_the_tolerance_bounds_the_error(system, tolerance):
+    cell, positions, field = system
+    exact = decompose(field, positions, cell, GAUSSIAN)
+    pruned = decompose(field, positions, cell, Partition.of("gaussian", 1.3, tolerance))
+    error = np.abs(pruned - exact).max() / np.abs(exact).max()
+    # Some ten images lie within the last σ beyond the cut.
+    assert 0 < error < 20 * tolerance
+
+
+@pytest.mark.parametrize("partition", [GAUSSIAN, NEAREST])
+def test_points_in_the_vacuum_belong_to_the_nearest_atoms(partition):
+    # A slab at the bottom of a long cell; its Gaussians underflow 50 Å above it.
+    cell = np.diag([4.0, 4.0, 120.0])
+    positions = np.array([[0.0, 0.0, 0.5], [2.0, 2.0, 2.5]])
+    field = np.zeros((4, 4, 60, 1))
+    field[:, :, 30] = 1.0  # 57.5 Å above the upper atom, 60.5 Å below the image of the lower one
+    assert np.exp(-(57.5**2) / (2 * 1.3**2)) == 0
+    parts = decompose(field, positions, cell, partition)
+    assert np.isfinite(parts).all()
+    np.testing.assert_allclose(parts[:, 0], [0, 4 * 4 * 2], atol=1e-12)
+
+
+def test_an_atom_on_a_grid_point_owns_it():
+    positions = np.array([[1.0, 1.0, 1.0], [3.0, 3.0, 3.0]])
+    field = np.zeros((4, 4, 4, 1))
+    field[1, 1, 1] = 1.0
+    sharp = Partition.of("gaussian", sigma=0.2, tolerance=1e-12)
+    parts = decompose(field, positions, 4 * np.eye(3), sharp)
+    np.testing.assert_allclose(parts[:, 0], [1, 0], atol=1e-12)
+
+
+# -------------------------------------------------------------------- streaming
+
+
+def test_the_number_of_threads_changes_no_bit(system):
+    cell, positions, field = system
+    one, three = (decompose(field, positions, cell, GAUSSIAN, n_threads=n) for n in (1, 3))
+    assert np.array_equal(one, three)
+
+
+def test_the_field_is_read_in_slices(rng):
+    shape, reads = (128, 32, 32, 70), []
+    row = rng.normal(size=70)
+
+    def read(start, stop):
+        reads.append(stop - start)
+        return np.broadcast_to(row, (stop - start, 32, 32, 70)).astype(np.float32)
+
+    lazy = ComputedArray(read, shape, np.float32)
+    positions = np.array([[0.0, 0.0, 0.0], [2.0, 2.0, 2.0]])
+    parts = decompose(lazy, positions, 4 * np.eye(3), NEAREST)
+    slab = 32 * 32 * 70 * 4  # slices may begin and end within one
+    assert max(reads) * slab <= SLICE_BYTES + 2 * slab
+    assert len(reads) > 1
+    # Boundary points are shared, so that both halves are equal but for the row's float32.
+    np.testing.assert_allclose(parts, np.tile(32 * row, (2, 1)), rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.int64])
+def test_any_real_type_is_summed_in_double_precision(dtype, rng):
+    field = rng.integers(1, 50, size=(4, 4, 4, 3)).astype(dtype)
+    positions = np.array([[0.3, 0.0, 0.0], [2.0, 2.1, 2.0]])
+    parts = decompose(field, positions, 4 * np.eye(3), GAUSSIAN)
+    expected = decompose(field.astype(float), positions, 4 * np.eye(3), GAUSSIAN)
+    assert parts.dtype == np.float64
+    assert np.array_equal(parts, expected)
+
+
+# -------------------------------------------------------------------- mistakes
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("voronoi", 1.3, 1e-8), "partition must be one of 'gaussian', 'nearest'; got 'voronoi'"),
+        (("gaussian", 0.0, 1e-8), "sigma must be > 0, got 0.0"),
+        (("gaussian", 1.3, 0.0), "tolerance must be >= 1e-100 and <= 0.1, got 0.0"),
+    ],
+)
+def test_mistakes_are_named(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        Partition.of(*arguments)

@@ -1,0 +1,97 @@
+"""Errors of the density of states, against integrals done by hand."""
+
+import numpy as np
+import pytest
+from sklearn.base import BaseEstimator
+
+from skldos.data import Blocks, as_rows
+from skldos.decomposition import ADOSDecomposer
+from skldos.exceptions import ScoringError
+from skldos.scoring.dos import METRICS, DOSScorer
+
+
+class Scales(BaseEstimator):
+    """Predicts the DOS of atoms of the truth, times a function of the energy."""
+
+    def __init__(self, factor=1.0):
+        self.factor = factor
+
+    def fit(self, X, y=None):
+        self.fitted_ = True
+        return self
+
+    def predict(self, X):
+        blocks = ADOSDecomposer().fit_transform(X)
+        return Blocks([block * self.factor for block in blocks], X)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_the_decomposition_reconstructs_the_dos(snapshots, metric):
+    errors = DOSScorer(metric).errors(Scales().fit(snapshots), snapshots)
+    assert errors.shape == (6,)
+    assert np.abs(errors).max() < 1e-10
+
+
+@pytest.mark.parametrize(("metric", "expected"), [("l1", 25), ("l2", 25), ("overlap", 20)])
+def test_a_quarter_too_many_states(snapshots, metric, expected):
+    scorer = DOSScorer(metric)
+    model = Scales(1.25).fit(snapshots)
+    np.testing.assert_allclose(scorer.errors(model, snapshots), expected, rtol=1e-9)
+    assert scorer(model, snapshots) == pytest.approx(-expected)
+
+
+def test_errors_equal_a_computation_by_hand(snapshots):
+    tilt = np.linspace(0.8, 1.1, 11)
+    model = Scales(tilt).fit(snapshots)
+    D, E = snapshots[2].dos(), snapshots[2].energies
+
+    def integral(f):
+        return ((f[1:] + f[:-1]) / 2 * np.diff(E)).sum()
+
+    expected = {
+        "l1": integral(abs(tilt - 1) * D) / integral(D),
+        "l2": np.sqrt(integral((tilt - 1) ** 2 * D**2) / integral(D**2)),
+        "overlap": 1 - integral(np.minimum(tilt, 1) * D) / integral(np.maximum(tilt, 1) * D),
+    }
+    for metric in METRICS:
+        error = DOSScorer(metric).errors(model, snapshots)[2]
+        assert error > 1
+        assert error == pytest.approx(100 * expected[metric], rel=1e-9)
+
+
+def test_states_without_overlap(snapshots):
+    halves = np.array([1.0] * 6 + [0.0] * 5)
+    model = Scales(halves).fit(snapshots)
+    rest = [as_rows(s.ldos) * (1 - halves) for s in snapshots]
+    np.testing.assert_allclose(DOSScorer("overlap").errors(model, snapshots, rest), 100)
+
+
+def test_ldos_on_the_grid_counts_as_well(snapshots, oracle):
+    assert DOSScorer()(oracle(1.1).fit(snapshots), snapshots) == pytest.approx(-10, rel=1e-6)
+    atomic = ADOSDecomposer().fit_transform(snapshots)
+    assert DOSScorer()(oracle().fit(snapshots), snapshots, atomic) == pytest.approx(0, abs=1e-5)
+
+
+def test_mistakes(snapshots, oracle):
+    with pytest.raises(ValueError, match="metric must be one of 'l1', 'l2', 'overlap'"):
+        DOSScorer("linf")
+    assert repr(DOSScorer("l2")) == "DOSScorer(metric='l2')"
+    model = oracle().fit(snapshots)
+    with pytest.raises(ScoringError, match="X has 6 snapshots, but y has 1 targets"):
+        DOSScorer()(model, snapshots, [snapshots[0].ldos])
+    with pytest.raises(ScoringError, match="has 10 values and the true one 11"):
+        DOSScorer()(Cut().fit(snapshots), snapshots)
+    bare = [s.replace(ldos=None, grid_shape=s.grid_shape) for s in snapshots]
+    with pytest.raises(ScoringError, match="lacks ldos"):
+        DOSScorer()(model, bare)
+
+
+class Cut(BaseEstimator):
+    """Predicts one energy too few."""
+
+    def fit(self, X, y=None):
+        self.fitted_ = True
+        return self
+
+    def predict(self, X):
+        return Blocks([as_rows(s.ldos)[:, :-1] for s in X], X)
