@@ -12,6 +12,7 @@ import statistics
 import sys
 from collections import defaultdict
 
+import ados_models
 from _harness import HERE, RESULTS, format_table
 
 README = HERE / "README.md"
@@ -338,6 +339,15 @@ def render_dynamics(record):
     return f"{record['rows'][0]['atoms']} atoms, 18³ points.\n\n" + format_table(header, rows)
 
 
+def render_ados_models(record):
+    n_snapshots = len({row["snapshot"] for row in record["rows"]})
+    caption = (
+        f"{n_snapshots} snapshots. Mean absolute errors of band energies in meV/atom, by kind and "
+        "of all; the largest one; the mean error of the DOS."
+    )
+    return caption + "\n\n" + ados_models.table(record["rows"])
+
+
 def mean_absolute(errors, kind=None):
     chosen = [abs(error) for name, error in errors.items() if kind in (None, kind_of(name))]
     return statistics.fmean(chosen)
@@ -347,6 +357,7 @@ RENDERERS = {
     "descriptors": render_descriptors,
     "training_be2": render_training_be2,
     "training_al32": render_training_al32,
+    "ados_models": render_ados_models,
     "large_snapshot": render_large_snapshot,
     "descriptor_gradient": render_descriptor_gradient,
     "total_energy_terms": render_total_energy_terms,

@@ -47,7 +47,7 @@ class ADOSDecomposer(SnapshotTransformer):
 
     Attributes
     ----------
-    energies_ : ndarray of shape (n_features_out_,)
+    energies_ : ndarray of shape (n_features_out,)
         Energies of the columns in eV.
     n_features_out_ : int
         Number of energies.
@@ -118,12 +118,12 @@ class ADOSDecomposer(SnapshotTransformer):
 
         Parameters
         ----------
-        X : Blocks or sequence of array-like of shape (n_atoms, n_features_out_)
+        X : Blocks or sequence of array-like of shape (n_atoms, n_features_out)
             Densities of states of atoms in 1/eV, such as a model predicts.
 
         Returns
         -------
-        ndarray of shape (n_snapshots, n_features_out_)
+        ndarray of shape (n_snapshots, n_features_out)
             In 1/eV.
         """
         check_is_fitted(self)

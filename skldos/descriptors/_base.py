@@ -76,7 +76,7 @@ class SnapshotTransformer(BlockTransformerMixin, BaseEstimator, metaclass=ABCMet
         Returns
         -------
         Blocks of shape (n_snapshots,)
-            One block of shape (n_sites, n_features_out_) per snapshot: an array, an
+            One block of shape (n_sites, n_features_out) per snapshot: an array, an
             :class:`~skldos.ArrayFile` if `memory` is set, or a DataFrame after
             ``set_output(transform="pandas")``.
         """
@@ -110,7 +110,7 @@ class SnapshotTransformer(BlockTransformerMixin, BaseEstimator, metaclass=ABCMet
 
         Returns
         -------
-        ndarray of str of shape (n_features_out_,)
+        ndarray of str of shape (n_features_out,)
             One name per column of a block.
         """
         return np.asarray(self._fitted_names(), dtype=object)

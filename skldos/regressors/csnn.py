@@ -106,7 +106,7 @@ class CSNNRegressor(BlockRegressor):
     environment_shape_ : tuple of int or None
         Shape of the environment of an atom, ``(n_spheres, n_vertices)`` or
         ``(n_channels, n_spheres, n_vertices)``; None if X had one axis for all of it.
-    energies_ : ndarray of shape (n_outputs_,) or None
+    energies_ : ndarray of shape (n_outputs,) or None
         Energies of the outputs in eV, where the blocks knew their snapshots.
     broadening_, kernel_ : float and str, or None
         How the LDOS of the snapshots was broadened, as in :class:`~skldos.EnergyGrid`.

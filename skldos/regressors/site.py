@@ -58,15 +58,15 @@ class SiteRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         The fitted regressor.
     band_regressor_ : estimator or None
         Regressor of the component along `direction_`.
-    direction_ : ndarray of shape (n_outputs_,) or None
+    direction_ : ndarray of shape (n_outputs,) or None
         The unit vector *u*.
-    target_mean_ : ndarray of shape (n_outputs_,)
+    target_mean_ : ndarray of shape (n_outputs,)
         Mean target of a row, or zeros.
-    components_ : ndarray of shape (n_components, n_outputs_) or None
+    components_ : ndarray of shape (n_components, n_outputs) or None
         Principal components of the targets.
     n_features_in_, n_outputs_ : int
         Numbers of inputs and outputs.
-    energies_ : ndarray of shape (n_outputs_,) or None
+    energies_ : ndarray of shape (n_outputs,) or None
         Energies of the outputs in eV, where the blocks knew their snapshots.
     broadening_, kernel_ : float and str, or None
         How the LDOS of the snapshots was broadened, as in :class:`~skldos.EnergyGrid`.
@@ -246,8 +246,8 @@ class SiteRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         Returns
         -------
         Blocks or ndarray
-            One block ``(n_sites, n_outputs_)`` per snapshot, or an array of shape
-            (n_rows, n_outputs_), or (n_rows,) if `y` was one-dimensional.
+            One block ``(n_sites, n_outputs)`` per snapshot, or an array of shape
+            (n_rows, n_outputs), or (n_rows,) if `y` was one-dimensional.
         """
         check_is_fitted(self)
         if is_blocks(X):
@@ -264,7 +264,7 @@ class SiteRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
 
         Returns
         -------
-        ndarray of shape (n_snapshots, n_outputs_)
+        ndarray of shape (n_snapshots, n_outputs)
             For atoms the density of states in 1/eV.
         """
         check_is_fitted(self)

@@ -147,7 +147,7 @@ class AtomEnvTransformer(SnapshotTransformer):
         Blocks of shape (n_snapshots,)
             One block per snapshot, of the shape that the notes of the class give: an array, an
             :class:`~skldos.ArrayFile` if `memory` is set, lazy if `lazy` is, or a DataFrame
-            of shape (n_atoms, n_features_out_) after ``set_output(transform="pandas")``.
+            of shape (n_atoms, n_features_out) after ``set_output(transform="pandas")``.
         """
         return self.transform_lazy(X) if self.lazy else super().transform(X)
 
