@@ -35,15 +35,21 @@ _HOMES = {
     "predict_dos": "scoring",
     "predict_density": "scoring",
     "LDOSCalculator": "calculator",
+    "MCDropout": "uncertainty",
+    "DeepEnsemble": "uncertainty",
+    "RidgePosterior": "uncertainty",
+    "energy_uncertainty": "uncertainty",
+    "SnapshotSelector": "design",
     "DOSDisplay": "plotting",
     "ParityDisplay": "plotting",
     "EnvironmentDisplay": "plotting",
+    "CalibrationDisplay": "plotting",
     "DensityDisplay": "plotting",
 }
 _SUBMODULES = (
     *("units", "exceptions", "geometry", "physics", "data", "io", "descriptors"),
     *("decomposition", "networks", "datasets", "scoring", "regressors", "calculator"),
-    "plotting",
+    *("uncertainty", "design", "plotting"),
 )
 
 __all__ = [*_HOMES, *_SUBMODULES]

@@ -4,9 +4,16 @@ A display is made by ``from_estimator`` or ``from_predictions``, keeps the numbe
 draws them by ``plot`` into given or new axes. matplotlib is imported when something is drawn.
 """
 
+from skldos.plotting.calibration import CalibrationDisplay
 from skldos.plotting.density import DensityDisplay
 from skldos.plotting.dos import DOSDisplay
 from skldos.plotting.environment import EnvironmentDisplay
 from skldos.plotting.parity import ParityDisplay
 
-__all__ = ["DOSDisplay", "ParityDisplay", "DensityDisplay", "EnvironmentDisplay"]
+__all__ = [
+    "DOSDisplay",
+    "ParityDisplay",
+    "DensityDisplay",
+    "EnvironmentDisplay",
+    "CalibrationDisplay",
+]

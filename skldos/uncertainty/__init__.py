@@ -1,0 +1,16 @@
+"""How far to trust a prediction: regressors that know their uncertainty, and what it is worth."""
+
+from skldos.uncertainty.calibration import calibration
+from skldos.uncertainty.dropout import MCDropout
+from skldos.uncertainty.energies import energy_covariance, energy_uncertainty
+from skldos.uncertainty.ensemble import DeepEnsemble
+from skldos.uncertainty.posterior import RidgePosterior
+
+__all__ = [
+    "MCDropout",
+    "DeepEnsemble",
+    "RidgePosterior",
+    "energy_uncertainty",
+    "energy_covariance",
+    "calibration",
+]

@@ -1,0 +1,76 @@
+"""Numbers that say whether standard deviations are as large as the errors."""
+
+import numpy as np
+
+from skldos._validation import check_finite, check_shape
+
+#: Parts of all errors that should lie within so much of zero.
+LEVELS = (0.68, 0.95)
+
+
+def calibration(error, std):
+    r"""Compare errors with the standard deviations that were predicted for them.
+
+    Parameters
+    ----------
+    error : array-like of shape (n_predictions,)
+        Predicted minus true.
+    std : array-like of shape (n_predictions,)
+        Standard deviations in the same unit; positive.
+
+    Returns
+    -------
+    dict of str to float
+        ``coverage_68`` and ``coverage_95``, the parts of the errors within the interval of a
+        normal distribution that should hold so many; ``nll``, the mean negative logarithm of
+        the density :math:`N(0, \sigma^2)` at the errors; ``rms_z``, the root mean square of
+        error over standard deviation, 1 where the latter are right on the whole (below 1: too
+        large); and ``spearman``, the rank correlation of the sizes of errors with standard
+        deviations (NaN where either is constant).
+
+    Raises
+    ------
+    ValueError
+        If shapes differ, a value is not finite or a standard deviation not positive.
+
+    Examples
+    --------
+    >>> calibration([0.5, -1.5, 4.0], [1.0, 2.0, 3.0])["coverage_68"]
+    0.6666666666666666
+    """
+    from scipy.stats import norm
+
+    error, std = check_errors(error, std)
+    z = error / std
+    coverage = {
+        f"coverage_{100 * level:.0f}": float(np.mean(np.abs(z) <= norm.ppf((1 + level) / 2)))
+        for level in LEVELS
+    }
+    return coverage | {
+        "nll": float(np.mean(0.5 * z**2 + np.log(std * np.sqrt(2 * np.pi)))),
+        "rms_z": float(np.sqrt(np.mean(z**2))),
+        "spearman": _rank_correlation(np.abs(error), std),
+    }
+
+
+def check_errors(error, std):
+    """Return errors and standard deviations as checked arrays."""
+    error, std = np.asarray(error, dtype=float), np.asarray(std, dtype=float)
+    check_shape("error", error, (None,))
+    check_shape("std", std, error.shape)
+    if len(error) == 0:
+        raise ValueError("error must hold at least one value, got none.")
+    check_finite("error", error)
+    check_finite("std", std)
+    if (std <= 0).any():
+        raise ValueError(f"std must be positive, got {std.min()}.")
+    return error, std
+
+
+def _rank_correlation(a, b):
+    from scipy.stats import rankdata
+
+    ranks = rankdata(a), rankdata(b)
+    if any(np.ptp(r) == 0 for r in ranks):
+        return float("nan")
+    return float(np.corrcoef(*ranks)[0, 1])

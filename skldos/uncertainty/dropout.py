@@ -1,0 +1,260 @@
+"""Networks that drop units in prediction, each pass others."""
+
+import copy
+from inspect import signature
+
+import numpy as np
+import torch
+from sklearn.base import clone
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+from torch import nn
+
+from skldos._validation import check_option, check_scalar
+from skldos.networks import ConcentricSpherical
+from skldos.regressors import BlockRegressor
+from skldos.uncertainty._base import UncertainRegressor, as_blocks
+
+#: Rows, counted once for every pass, that go through a network of dense layers at once.
+DENSE_ROWS = 8192
+
+
+class MCDropout(UncertainRegressor):
+    r"""Predict with many networks that dropout makes of one.
+
+    In every pass other units are dropped, as in training; batch normalisations stay in
+    evaluation. Passes are samples of an approximate posterior [1]_: their mean is the prediction
+    and their spread the uncertainty.
+
+    Parameters
+    ----------
+    regressor : BlockRegressor
+        A network whose module has dropout: ``module__dropout`` above 0.
+    n_passes : int, default=512
+        Number of passes, 512 as in Ref. [2]_.
+    masks : {"shared", "independent"}, default="shared"
+        Whether a pass drops the same units for all sites of all snapshots, which makes it a
+        sample of *the network*, so that errors which the sites have in common show in sums, and
+        those of snapshots are correlated; or others for every site, as training and Ref. [2]_
+        do, where what they have in common cancels from the sums.
+    batch_rows : int, optional
+        Rows times passes that go through the network at once, which bounds the memory. None
+        takes 8192, or, for a network on spheres, which needs a hundred times as much memory for
+        a row, `batch_size` of the regressor.
+    random_state : int, RandomState or None, default=None
+        Which units are dropped; with an int the same ones every time.
+
+    Attributes
+    ----------
+    regressor_ : BlockRegressor
+        The fitted regressor.
+    energies_, broadening_, kernel_, n_features_in_
+        As the regressor has them.
+
+    References
+    ----------
+    .. [1] Y. Gal and Z. Ghahramani, "Dropout as a Bayesian approximation", ICML (2016).
+    .. [2] Fox et al., "Resolving Computational Challenges in Accelerating Electronic
+       Structure Calculations using Machine Learning".
+
+    Examples
+    --------
+    >>> from skldos import AtomSNAPTransformer, LDOSRegressor
+    >>> from skldos.datasets import make_snapshots
+    >>> from skldos.decomposition import ADOSDecomposer
+    >>> from skldos.uncertainty import MCDropout
+    >>> snapshots = make_snapshots(4, random_state=0)
+    >>> X = AtomSNAPTransformer(twojmax=2).fit_transform(snapshots)
+    >>> y = ADOSDecomposer().fit_transform(snapshots)
+    >>> network = LDOSRegressor(
+    ...     module__hidden_layer_sizes=(16,), module__dropout=0.1, max_epochs=5, random_state=0
+    ... )
+    >>> model = MCDropout(network, n_passes=32, random_state=0).fit(X, y)
+    >>> mean, std = model.predict(X, return_std=True)
+    >>> std
+    Blocks(4 of shape (4, 21), (4, 21), (4, 21), (4, 21))
+    >>> model.sample_sums(X).shape
+    (32, 4, 21)
+    """
+
+    def __init__(
+        self, regressor, n_passes=512, *, masks="shared", batch_rows=None, random_state=None
+    ):
+        self.regressor = regressor
+        self.n_passes = n_passes
+        self.masks = masks
+        self.batch_rows = batch_rows
+        self.random_state = random_state
+
+    def fit(self, X, y=None):
+        """Train the network.
+
+        Parameters
+        ----------
+        X : Blocks of shape (n_snapshots,) or array-like of shape (n_rows, n_features)
+            What the regressor takes.
+        y : sequence of array-like or array-like of shape (n_rows, n_outputs), optional
+            Its targets; None takes those of the snapshots.
+
+        Returns
+        -------
+        self
+            The fitted regressor.
+
+        Raises
+        ------
+        ValueError
+            If the network has no dropout, or is averaged over rotations.
+        """
+        check_scalar("n_passes", self.n_passes, low=2, integer=True)
+        check_option("masks", self.masks, ("shared", "independent"))
+        if self.batch_rows is not None:
+            check_scalar("batch_rows", self.batch_rows, low=1, integer=True)
+        if not isinstance(self.regressor, BlockRegressor):
+            raise TypeError(
+                f"regressor must be a network such as CSNNRegressor, got {self.regressor!r}; put "
+                "an MCDropout into an ADOSRegressor, not around it."
+            )
+        if getattr(self.regressor, "n_rotations", 1) != 1:
+            raise ValueError(
+                f"regressor must have n_rotations=1, got {self.regressor.n_rotations}."
+            )
+        known = "dropout" in signature(self.regressor.module).parameters
+        if known and not getattr(self.regressor, "module__dropout", 0.0):
+            self._refuse()  # before any time is lost
+        self.regressor_ = clone(self.regressor).fit(X, y)
+        if not _dropouts(self.regressor_.module_):
+            self._refuse()
+        self._take_over(self.regressor_)
+        return self
+
+    def _refuse(self):
+        raise ValueError(
+            "the network must have dropout, set module__dropout to a number above 0; got "
+            f"{self.regressor!r}."
+        )
+
+    def sample_sums(self, X):
+        """Return the sums of the targets over the sites, one for every pass.
+
+        Parameters
+        ----------
+        X : Blocks of shape (n_snapshots,)
+            One block ``(n_sites, n_features)`` per snapshot.
+
+        Returns
+        -------
+        ndarray of shape (n_passes, n_snapshots, n_outputs)
+            For atoms densities of states in 1/eV.
+        """
+        check_is_fitted(self)
+        sums = np.zeros((self.n_passes, len(X), self.regressor_.n_outputs_))
+        for i, _, passes, outputs in self._passes(X):
+            sums[passes, i] += outputs.sum(axis=1, dtype=float)
+        return sums
+
+    def _mean_and_std(self, blocks):
+        shapes = [(len(block), self.regressor_.n_outputs_) for block in blocks]
+        total, squares = ([np.zeros(shape) for shape in shapes] for _ in range(2))
+        # Squares about what the whole network says: no cancellation where passes agree.
+        center = self.regressor_.predict(blocks)
+        for i, rows, _, outputs in self._passes(blocks):
+            apart = outputs - np.asarray(center[i][rows], dtype=float)
+            total[i][rows] += apart.sum(axis=0)
+            squares[i][rows] += np.square(apart).sum(axis=0)
+        n = self.n_passes
+        for whole, first, second in zip(center, total, squares, strict=True):
+            variance = np.maximum(second - first**2 / n, 0.0) / (n - 1)
+            yield (whole + first / n).astype(np.float32), np.sqrt(variance).astype(np.float32)
+
+    def _passes(self, X):
+        """Yield block number, slice of rows, slice of passes, and outputs (passes, rows, …)."""
+        model, independent = self.regressor_, self.masks == "independent"
+        seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
+        network, layers = _with_masks(model.module_, independent)
+        at_once = self._rows_at_once()
+        for i, block in enumerate(model._input_blocks(as_blocks(X))):
+            for start in range(0, block.shape[0], at_once):
+                rows = slice(start, min(start + at_once, block.shape[0]))
+                inputs = self._tensor(block[rows])
+                # With shared masks a pass is the same network for all rows of all blocks.
+                where = (i, start) if independent else (0, 0)
+                step = max(1, at_once // len(inputs))
+                for first in range(0, self.n_passes, step):
+                    passes = range(first, min(first + step, self.n_passes))
+                    generators = [_generator(model.device, seed, *where, p) for p in passes]
+                    for layer in layers:
+                        layer.generators = generators
+                    with torch.inference_mode():
+                        outputs = network(inputs.repeat(len(passes), 1)).cpu().numpy()
+                    outputs = outputs * model.target_scale_ + model.target_center_
+                    shape = len(passes), len(inputs), -1
+                    yield i, rows, slice(first, passes.stop), outputs.reshape(shape)
+
+    def _tensor(self, rows):
+        inputs = torch.tensor(np.asarray(rows), dtype=torch.float32, device=self.regressor_.device)
+        if not torch.isfinite(inputs).all():
+            raise ValueError("X holds NaN or infinite values, or such that float32 cannot hold.")
+        return inputs
+
+    def _rows_at_once(self):
+        if self.batch_rows is not None:
+            return self.batch_rows
+        # On spheres a row takes a hundred times as much memory within the network.
+        spheres = isinstance(self.regressor_.module_, ConcentricSpherical)
+        return self.regressor_.batch_size if spheres else DENSE_ROWS
+
+
+class MaskedDropout(nn.Module):
+    """Dropout with the masks of several passes, each from a generator of its own.
+
+    Rows are those of the first pass, then those of the second, and so on.
+
+    Parameters
+    ----------
+    p : float
+        Probability with which a number is dropped.
+    independent : bool
+        Whether every row has a mask of its own, or all rows of a pass have the same.
+    """
+
+    def __init__(self, p, independent):
+        super().__init__()
+        self.p = p
+        self.independent = independent
+        self.generators = ()
+
+    def forward(self, x):
+        """Return `x` with some numbers set to zero and the others made larger."""
+        # Layers on spheres have the vertices first, (n_vertices, n_rows, n_spheres, n_channels).
+        axis = 1 if x.ndim == 4 else 0
+        n_passes = len(self.generators)
+        n_rows = x.shape[axis] // n_passes
+        shape = [*x.shape[:axis], n_rows if self.independent else 1, *x.shape[axis + 1 :]]
+        draws = [torch.rand(shape, generator=g, device=x.device) for g in self.generators]
+        mask = torch.stack(draws, dim=axis) >= self.p
+        scale = 0.0 if self.p == 1 else 1 / (1 - self.p)
+        return (x.unflatten(axis, (n_passes, n_rows)) * (mask * scale)).view(x.shape)
+
+
+def _dropouts(network):
+    """Return the names of all layers of a network that drop something."""
+    return [n for n, m in network.named_modules() if isinstance(m, nn.Dropout) and m.p > 0]
+
+
+def _with_masks(network, independent):
+    """Return a copy of a network in evaluation mode with masks for dropout, and those layers."""
+    network = copy.deepcopy(network).eval()
+    layers = []
+    for name in _dropouts(network):
+        parent, _, own = name.rpartition(".")
+        layers.append(MaskedDropout(network.get_submodule(name).p, independent))
+        setattr(network.get_submodule(parent), own, layers[-1])
+    return network, layers
+
+
+def _generator(device, *key):
+    """Return a random generator that depends on the numbers in `key` alone."""
+    (state,) = np.random.SeedSequence(key).generate_state(1, np.uint64)
+    # Seeds of torch are signed.
+    return torch.Generator(device=device).manual_seed(int(state >> np.uint64(1)))

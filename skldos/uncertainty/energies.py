@@ -1,0 +1,177 @@
+"""Uncertainties of Fermi levels and band energies, through those of the density of states."""
+
+import numpy as np
+
+from skldos.data import Blocks
+from skldos.exceptions import ScoringError
+from skldos.physics import band_energy, fermi_level, integration_weights
+from skldos.scoring._dos import lazy_inputs, regressor_of, snapshots_of
+from skldos.scoring._errors import as_scoring_error
+
+
+def energy_uncertainty(estimator, X):
+    r"""Predict Fermi levels and band energies with their standard deviations.
+
+    Every sample of the density of states has its own Fermi level and band energy. What atoms and
+    energies have in common thus counts: errors of the atoms that share a sign add up, and those
+    at energies that no electron occupies do not count at all.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted; a regressor with ``sample_sums``, such as :class:`MCDropout`, alone, inside an
+        :class:`~skldos.ADOSRegressor` or at the end of a pipeline.
+    X : sequence of Snapshot, or Blocks
+        Snapshots with energies, temperature and number of electrons, but not necessarily with
+        an LDOS; or blocks made of them, where the estimator takes blocks.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per snapshot: ``n_atoms``, ``temperature`` (K), ``fermi_level`` and
+        ``band_energy`` (eV), and the standard deviations ``fermi_level_std`` (meV) and
+        ``band_energy_std`` (meV/atom). Means and deviations of the samples.
+
+    Raises
+    ------
+    TypeError
+        If the estimator does not know its uncertainty.
+    ScoringError
+        If a sample has no Fermi level within the energies, or blocks do not fit the snapshots.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import Ridge
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from skldos import ADOSRegressor, AtomSNAPTransformer, RowWise, SiteRegressor
+    >>> from skldos.datasets import make_snapshots
+    >>> from skldos.uncertainty import RidgePosterior, energy_uncertainty
+    >>> snapshots = make_snapshots(6, random_state=0)
+    >>> model = make_pipeline(
+    ...     AtomSNAPTransformer(twojmax=2),
+    ...     RowWise(StandardScaler()),
+    ...     ADOSRegressor(RidgePosterior(SiteRegressor(Ridge(1e-3)), random_state=0)),
+    ... ).fit(snapshots[:4])
+    >>> table = energy_uncertainty(model, snapshots[4:])
+    >>> bool((table["band_energy_std"] > 0).all())
+    True
+    """
+    import pandas as pd
+
+    snapshots, energies, levels = sampled_energies(estimator, X)
+    n_atoms = np.array([len(s.atoms) for s in snapshots])
+    return pd.DataFrame(
+        {
+            "n_atoms": n_atoms,
+            "temperature": [s.temperature for s in snapshots],
+            "fermi_level": levels.mean(axis=0),
+            "fermi_level_std": 1e3 * levels.std(axis=0, ddof=1),
+            "band_energy": energies.mean(axis=0),
+            "band_energy_std": 1e3 * energies.std(axis=0, ddof=1) / n_atoms,
+        }
+    )
+
+
+def energy_covariance(estimator, X):
+    r"""Return the covariances between the errors of the band energies of snapshots.
+
+    Where the estimator knows the covariance :math:`V_{ij} \Sigma` of its densities of states in
+    closed form, as :class:`RidgePosterior` does, that of the band energies is
+    :math:`V_{ij}\, w_i^T \Sigma w_j`, with the weights w of
+    :func:`skldos.physics.integration_weights` ("energy") at the predicted Fermi level; this is
+    exact to first order in the error. For others it is taken from their samples.
+
+    Parameters
+    ----------
+    estimator : estimator
+        As for :func:`energy_uncertainty`.
+    X : sequence of Snapshot, or Blocks
+        As for :func:`energy_uncertainty`.
+
+    Returns
+    -------
+    ndarray of shape (n_snapshots, n_snapshots)
+        In (eV/atom)².
+    """
+    sampler, blocks, snapshots = sampler_and_inputs(estimator, X)
+    if hasattr(sampler, "sum_covariance"):
+        return sampler.sum_covariance(blocks) * covariance_units(sampler, blocks, snapshots)
+    _, energies, _ = sampled_energies(estimator, X)
+    n_atoms = np.array([len(s.atoms) for s in snapshots])
+    return np.atleast_2d(np.cov(energies / n_atoms, rowvar=False))
+
+
+def covariance_units(sampler, blocks, snapshots):
+    r"""Return :math:`w_i^T \Sigma w_j` in (eV/atom)² of a sampler that knows its covariance."""
+    sums, volumes = sampler.predict_sum(blocks), _volumes(blocks, snapshots)
+    with as_scoring_error(ValueError):
+        along = [
+            sampler.sum_residuals_ @ _weights(total * volume, s) * volume / len(s.atoms)
+            for total, s, volume in zip(sums, snapshots, volumes, strict=True)
+        ]
+    return np.array(along) @ np.transpose(along)
+
+
+def sampled_energies(estimator, X):
+    """Return the snapshots, and samples of band energies and Fermi levels in eV, one a column."""
+    sampler, blocks, snapshots = sampler_and_inputs(estimator, X)
+    samples = sampler.sample_sums(blocks)
+    energies, levels = np.empty((2, *samples.shape[:2]))
+    with as_scoring_error(ValueError):
+        for i, (s, volume) in enumerate(zip(snapshots, _volumes(blocks, snapshots), strict=True)):
+            dos = volume * samples[:, i]
+            levels[:, i] = _fermi_level(dos, s)
+            state = {"temperature": s.temperature, "fermi_level": levels[:, i]}
+            energies[:, i] = band_energy(dos, s.energies, **state)
+    return snapshots, energies, levels
+
+
+def sampler_and_inputs(estimator, X):
+    """Return the regressor that knows its uncertainty, the blocks it is given, and snapshots."""
+    sampler = regressor_of(estimator)
+    if not hasattr(sampler, "sample_sums"):
+        sampler = getattr(sampler, "regressor_", None)  # inside an ADOSRegressor
+    if not hasattr(sampler, "sample_sums"):
+        raise TypeError(
+            "estimator must have sample_sums, alone, in an ADOSRegressor or at the end of a "
+            f"pipeline, as MCDropout, DeepEnsemble and RidgePosterior have; got {estimator!r}."
+        )
+    return sampler, *inputs_of(estimator, X)
+
+
+def inputs_of(estimator, X):
+    """Return the blocks that the last step of a pipeline is given, and their snapshots."""
+    snapshots = snapshots_of(X)
+    if len(snapshots) == 0:
+        raise ScoringError("X must hold at least one snapshot, got none.")
+    blocks, _ = lazy_inputs(estimator, X if isinstance(X, Blocks) else snapshots, snapshots[0])
+    return blocks, getattr(blocks, "snapshots", None) or snapshots
+
+
+def _volumes(blocks, snapshots):
+    """Return what a sum over the sites of every block is times to be a DOS in 1/eV."""
+    return [_volume(len(block), s) for block, s in zip(blocks, snapshots, strict=True)]
+
+
+def _volume(n_sites, snapshot):
+    if snapshot.grid_shape is not None and n_sites == snapshot.n_grid_points:
+        return snapshot.voxel_volume
+    if n_sites == len(snapshot.atoms):
+        return 1.0
+    raise ScoringError(
+        f"expected a block with one row per grid point or per atom of {snapshot!r}, got "
+        f"{n_sites} rows."
+    )
+
+
+def _fermi_level(dos, snapshot):
+    snapshot.require("energies", "temperature", "n_electrons")
+    state = {"temperature": snapshot.temperature, "n_electrons": snapshot.n_electrons}
+    return fermi_level(dos, snapshot.energies, **state)
+
+
+def _weights(dos, snapshot):
+    """Return the derivative of the band energy by the DOS at constant number of electrons."""
+    state = {"temperature": snapshot.temperature, "fermi_level": _fermi_level(dos, snapshot)}
+    return integration_weights(snapshot.energies, quantity="energy", **state)

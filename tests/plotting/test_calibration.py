@@ -1,0 +1,73 @@
+"""CalibrationDisplay: what it holds, what it draws, and what it refuses."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from sklearn.linear_model import Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skldos import ADOSRegressor, AtomSNAPTransformer, RowWise, SiteRegressor, evaluate
+from skldos.plotting.calibration import CalibrationDisplay
+from skldos.uncertainty import RidgePosterior, energy_uncertainty
+
+ERROR = np.array([0.5, -1.5, 5.0, -0.1])
+STD = np.array([1.0, 1.0, 2.0, 0.5])
+
+
+def legend(display):
+    return [text.get_text() for text in display.ax_.get_legend().get_texts()]
+
+
+def test_errors_against_deviations():
+    display = CalibrationDisplay.from_predictions(ERROR, STD)
+    assert legend(display) == ["±σ", "±2σ", "50 % within σ, 75 % within 2σ"]
+    *guides, points = display.ax_.lines
+    np.testing.assert_array_equal(points.get_xydata(), np.column_stack([STD, ERROR]))
+    slopes = [np.ptp(g.get_ydata()) / np.ptp(g.get_xdata()) for g in guides]
+    np.testing.assert_allclose(slopes, [1, 1, 2, 2])
+    assert display.ax_.get_ylabel() == "error (meV/atom)"
+
+
+def test_coverage_of_normal_errors_is_the_diagonal(rng):
+    std = rng.uniform(1, 2, 4000)
+    display = CalibrationDisplay.from_predictions(std * rng.normal(size=4000), std, kind="coverage")
+    expected, observed = display.ax_.lines[-1].get_data()
+    assert (expected[0], observed[0], expected[-1], observed[-1]) == (0, 0, 1, 1)
+    # The largest distance of Kolmogorov and Smirnov exceeds 2/sqrt(n) once in 1500 times.
+    assert np.abs(expected - observed).max() < 2 / np.sqrt(4000)
+    assert legend(display)[0].startswith("NLL ")
+
+
+def test_from_estimator():
+    from skldos.datasets import make_snapshots
+
+    snapshots = make_snapshots(5, random_state=0)
+    model = make_pipeline(
+        AtomSNAPTransformer(twojmax=2, n_jobs=1),
+        RowWise(StandardScaler()),
+        ADOSRegressor(RidgePosterior(SiteRegressor(Ridge(1e-3)), 2000, random_state=0)),
+    ).fit(snapshots[:3])
+    display = CalibrationDisplay.from_estimator(model, snapshots[3:])
+    std = energy_uncertainty(model, snapshots[3:])["band_energy_std"]
+    np.testing.assert_array_equal(display.std, std)
+    # The mean of 2000 samples is the prediction to within 0.1 standard deviations.
+    error = evaluate(model, snapshots[3:])["band_energy_error"]
+    assert (np.abs(display.error - error) < 0.1 * std).all()
+    y = [s.ldos for s in snapshots[3:]]
+    again = CalibrationDisplay.from_estimator(model, snapshots[3:], y, kind="coverage")
+    np.testing.assert_array_equal(again.error, display.error)
+
+
+def test_axes_and_options_are_taken():
+    _, ax = plt.subplots()
+    display = CalibrationDisplay.from_predictions(ERROR, STD, ax=ax, line_kwargs={"color": "red"})
+    assert display.ax_ is ax
+    assert display.ax_.lines[-1].get_color() == "red"
+
+
+def test_bad_input():
+    with pytest.raises(ValueError, match="kind must be one of 'errors', 'coverage'"):
+        CalibrationDisplay.from_predictions(ERROR, STD, kind="other")
+    with pytest.raises(ValueError, match="std must be positive"):
+        CalibrationDisplay.from_predictions(ERROR, 0 * STD)

@@ -1,0 +1,66 @@
+"""Ensembles: what the members have in common, and what not."""
+
+import pickle
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.linear_model import LinearRegression, Ridge
+
+from skldos import LDOSRegressor, SiteRegressor
+from skldos.uncertainty import DeepEnsemble
+
+
+def network():
+    return LDOSRegressor(module__hidden_layer_sizes=(6,), max_epochs=3, lr=1e-2)
+
+
+def test_mean_and_deviation_are_those_of_the_members(blocks, targets):
+    fitted = DeepEnsemble(network(), 4, random_state=0).fit(blocks, targets)
+    each = [member.predict(blocks) for member in fitted.estimators_]
+    mean, std = fitted.predict(blocks, return_std=True)
+    for i in range(len(blocks)):
+        rows = np.stack([member[i] for member in each]).astype(float)
+        np.testing.assert_allclose(mean[i], rows.mean(axis=0), rtol=1e-6)
+        np.testing.assert_allclose(std[i], rows.std(axis=0, ddof=1), rtol=1e-6)
+        assert (std[i] > 1e-4).all()
+    sums = [member.predict_sum(blocks) for member in fitted.estimators_]
+    np.testing.assert_array_equal(fitted.sample_sums(blocks), sums)
+    np.testing.assert_allclose(fitted.predict_sum(blocks), np.mean(sums, axis=0))
+    seeds = {member.random_state for member in fitted.estimators_}
+    assert len(seeds) == 4
+
+
+def test_members_without_chance_agree_exactly(blocks, targets):
+    fitted = DeepEnsemble(SiteRegressor(Ridge()), 3, random_state=0).fit(blocks, targets)
+    _, std = fitted.predict(blocks, return_std=True)
+    assert all((block == 0).all() for block in std)
+    drawn = DeepEnsemble(SiteRegressor(Ridge()), 3, bootstrap=True, random_state=0)
+    _, std = drawn.fit(blocks, targets).predict(blocks, return_std=True)
+    assert all((block > 0).all() for block in std)
+
+
+def test_jobs_and_copies_change_nothing(blocks, targets):
+    fitted = DeepEnsemble(network(), 2, random_state=0).fit(blocks, targets)
+    samples = fitted.sample_sums(blocks)
+    for other in (
+        clone(fitted).set_params(n_jobs=2).fit(blocks, targets),
+        pickle.loads(pickle.dumps(fitted)),
+    ):
+        np.testing.assert_allclose(other.sample_sums(blocks), samples, rtol=1e-6)
+
+
+def test_plain_rows(blocks, targets):
+    X, y = np.concatenate(blocks), np.concatenate(targets)
+    for bootstrap in (False, True):
+        fitted = DeepEnsemble(network(), 2, bootstrap=bootstrap, random_state=0).fit(X, y)
+        mean, std = fitted.predict(X, return_std=True)
+        assert mean.shape == std.shape == y.shape
+        assert (std > 0).any()
+
+
+def test_members_must_differ(blocks, targets):
+    with pytest.raises(ValueError, match="must have a random_state among its parameters"):
+        DeepEnsemble(SiteRegressor(LinearRegression())).fit(blocks, targets)
+    with pytest.raises(ValueError, match="n_members must be >= 2, got 1"):
+        DeepEnsemble(network(), 1).fit(blocks, targets)
