@@ -12,6 +12,7 @@ import statistics
 import sys
 from collections import defaultdict
 
+import active_learning
 import ados_models
 from _harness import HERE, RESULTS, format_table
 
@@ -348,6 +349,21 @@ def render_ados_models(record):
     return caption + "\n\n" + ados_models.table(record["rows"])
 
 
+def render_active_learning(record):
+    found = record["uncertainties"]
+    return "\n\n".join(
+        [
+            "Folds of three snapshots; std as the model gives it, in meV/atom:",
+            active_learning.calibration_table(found),
+            "Models of solids alone, asked about solids and liquids:",
+            active_learning.separation_table(found),
+            "Mean error in meV/atom with so many known snapshots, ± 95 % over the random starts; "
+            "*area* is the mean over the curve:",
+            active_learning.curve_table(record["rows"]),
+        ]
+    )
+
+
 def mean_absolute(errors, kind=None):
     chosen = [abs(error) for name, error in errors.items() if kind in (None, kind_of(name))]
     return statistics.fmean(chosen)
@@ -358,6 +374,7 @@ RENDERERS = {
     "training_be2": render_training_be2,
     "training_al32": render_training_al32,
     "ados_models": render_ados_models,
+    "active_learning": render_active_learning,
     "large_snapshot": render_large_snapshot,
     "descriptor_gradient": render_descriptor_gradient,
     "total_energy_terms": render_total_energy_terms,
