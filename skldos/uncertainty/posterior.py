@@ -62,7 +62,7 @@ class RidgePosterior(UncertainRegressor):
         The fitted regressor.
     precision_ : ndarray of shape (n_coefficients, n_coefficients)
         The matrix A; the constant comes first, where there is one.
-    feature_mean_ : ndarray of shape (n_features_in_,)
+    feature_mean_ : ndarray of shape (n_features_in,)
         Subtracted from all features before; zeros without an intercept.
     loo_residuals_ : ndarray of shape (n_snapshots, n_outputs)
         Errors :math:`e_k`, true minus predicted sums.
