@@ -40,6 +40,10 @@ _HOMES = {
     "RidgePosterior": "uncertainty",
     "energy_uncertainty": "uncertainty",
     "SnapshotSelector": "design",
+    "NASWOTScorer": "search",
+    "ACSDScorer": "search",
+    "OrthogonalArraySearchCV": "search",
+    "DirectSearchCV": "search",
     "DOSDisplay": "plotting",
     "ParityDisplay": "plotting",
     "EnvironmentDisplay": "plotting",
@@ -49,7 +53,7 @@ _HOMES = {
 _SUBMODULES = (
     *("units", "exceptions", "geometry", "physics", "data", "io", "descriptors"),
     *("decomposition", "networks", "datasets", "scoring", "regressors", "calculator"),
-    *("uncertainty", "design", "plotting"),
+    *("search", "uncertainty", "design", "plotting"),
 )
 
 __all__ = [*_HOMES, *_SUBMODULES]

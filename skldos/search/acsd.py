@@ -1,0 +1,214 @@
+"""A score of descriptors without any model."""
+
+import math
+
+import numpy as np
+from sklearn.utils import check_random_state
+
+from skldos._validation import check_finite, check_option, check_scalar
+from skldos.data import ArrayFile, as_rows, is_blocks
+from skldos.exceptions import ScoringError
+from skldos.scoring._errors import as_scoring_error
+from skldos.search._rows import rows_at, transformed
+
+SIDED = ("two", "one")
+
+
+def acsd(descriptors, targets, *, n_pairs=40000, sided="two", random_state=None):
+    r"""Return the average cosine-similarity difference of descriptors and targets.
+
+    Descriptors serve if points with similar descriptors B have similar targets d, and points with
+    different ones different targets. With the cosine similarity
+    :math:`S(a, b) = a \cdot b / |a| |b|`, the mean over pairs of points [1]_
+
+    .. math:: \overline{|S(d_i, d_j) - S(B_i, B_j)|}
+
+    is 0 for descriptors that are as similar as the targets are.
+
+    Parameters
+    ----------
+    descriptors : array-like of shape (n_rows, n_features)
+        Descriptors, of two features or more; an array that computes its rows when they are read
+        computes no others than those of the pairs.
+    targets : array-like of shape (n_rows, n_outputs)
+        What they are to predict, such as the LDOS.
+    n_pairs : int or None, default=40000
+        Number of pairs, at least: all pairs among as many points as it takes, drawn at random. None
+        takes all pairs there are.
+    sided : {"two", "one"}, default="two"
+        Whether any difference counts, or only :math:`\max(S_B - S_d, 0)`, as in the code of
+        MALA: the pairs whose descriptors are more alike than their targets, which no network
+        can tell apart well.
+    random_state : int, RandomState instance or None, default=None
+        Seed for drawing the points.
+
+    Returns
+    -------
+    float
+        Between 0 and 2. Vectors of zeros count as equal to each other and as not similar to any
+        other.
+
+    References
+    ----------
+    .. [1] L. Fiedler et al., "Training-free hyperparameter optimization of neural networks for
+       electronic structures in matter", Mach. Learn.: Sci. Technol. 3, 045008 (2022).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skldos.search import acsd
+    >>> targets = np.random.default_rng(0).random((50, 4))
+    >>> acsd(3 * targets, targets) < acsd(targets[::-1], targets)
+    True
+    """
+    check_option("sided", sided, SIDED)
+    descriptors, targets = _as_rows(descriptors), _as_rows(targets)
+    if descriptors.shape[0] != targets.shape[0]:
+        raise ValueError(
+            f"descriptors and targets must have one row per point, got {descriptors.shape[0]} and "
+            f"{targets.shape[0]} rows."
+        )
+    n_rows = descriptors.shape[0]
+    if n_rows < 2:
+        raise ValueError(f"a pair needs two points, got {n_rows}.")
+    for name, array in (("descriptors", descriptors), ("targets", targets)):
+        if array.shape[1] < 2:
+            raise ValueError(
+                f"{name} must have two columns or more, got {array.shape[1]}: the angle between "
+                "numbers says nothing."
+            )
+    n_points = n_rows if n_pairs is None else min(n_rows, _n_points(n_pairs))
+    chosen = np.arange(n_rows)
+    if n_points < n_rows:
+        chosen = check_random_state(random_state).choice(n_rows, n_points, replace=False)
+    difference = _similarities("descriptors", rows_at(descriptors, chosen))
+    difference -= _similarities("targets", rows_at(targets, chosen))
+    difference = np.abs(difference) if sided == "two" else np.maximum(difference, 0)
+    # A point and itself, on the diagonal, are no pair.
+    np.fill_diagonal(difference, 0)
+    return float(difference.sum() / (n_points * (n_points - 1)))
+
+
+class ACSDScorer:
+    r"""Negative average cosine-similarity difference between descriptors and LDOS.
+
+    A callable ``scorer(estimator, X, y=None)`` for ``scoring=`` of every search and
+    cross-validation of scikit-learn; greater is better. It judges a transformer, or the
+    transformers of a pipeline, without any network, as :func:`acsd` says.
+
+    What is compared are the descriptors as the last transformer gives them. In the bispectrum
+    itself the few largest components decide; ``RowWise(StandardScaler(with_mean=False))`` makes all
+    count alike. Do not centre them for the two-sided form: the LDOS is positive, with cosines
+    near 1, while those of centred features average to nearly 0, and the difference is
+    nearly 1 for any descriptors.
+
+    Parameters
+    ----------
+    n_pairs : int or None, default=40000
+        Number of pairs of points per snapshot, at least; None takes all.
+    sided : {"two", "one"}, default="two"
+        Whether any difference counts, or only descriptors that are more alike than the LDOS.
+    random_state : int, RandomState instance or None, default=None
+        Seed for drawing the points. With an integer all candidates of a search see the same.
+
+    Raises
+    ------
+    ScoringError
+        When called, if snapshots have no LDOS, or it has not one row per row of descriptors.
+
+    See Also
+    --------
+    acsd : The formula, for two arrays.
+    NASWOTScorer : The same idea for networks.
+
+    Examples
+    --------
+    >>> from sklearn.model_selection import GridSearchCV
+    >>> from skldos import GridSNAPTransformer
+    >>> from skldos.datasets import make_snapshots
+    >>> from skldos.search import ACSDScorer
+    >>> search = GridSearchCV(
+    ...     GridSNAPTransformer(twojmax=4),
+    ...     {"rcut": [2.5, 4.0]},
+    ...     scoring=ACSDScorer(random_state=0),
+    ...     cv=2,
+    ... ).fit(make_snapshots(2, random_state=0))
+    >>> search.cv_results_["mean_test_score"].shape
+    (2,)
+    """
+
+    def __init__(self, n_pairs=40000, sided="two", random_state=None):
+        if n_pairs is not None:
+            n_pairs = check_scalar("n_pairs", n_pairs, low=1, integer=True)
+        self.n_pairs = n_pairs
+        self.sided = check_option("sided", sided, SIDED)
+        self.random_state = random_state
+
+    def differences(self, estimator, X, y=None):
+        """Return the average cosine-similarity difference of every snapshot.
+
+        Parameters
+        ----------
+        estimator : estimator
+            Fitted transformer, or a pipeline of such; a regressor at its end is ignored.
+        X : sequence of Snapshot, or Blocks
+            What the estimator takes.
+        y : sequence of array-like of shape (..., n_outputs), optional
+            Targets; None takes the LDOS of the snapshots.
+
+        Returns
+        -------
+        ndarray of shape (n_snapshots,)
+            Differences between 0 and 2.
+        """
+        rng = check_random_state(self.random_state)
+        options = {"n_pairs": self.n_pairs, "sided": self.sided, "random_state": rng}
+        # Not as ValueErrors, which some searches swallow.
+        with as_scoring_error(ValueError):
+            blocks = transformed(estimator, X)
+            if not is_blocks(blocks):
+                blocks, y = [blocks], None if y is None else [y]
+            if y is None:
+                y = self._targets(blocks)
+            if len(y) != len(blocks):
+                raise ScoringError(f"X has {len(blocks)} snapshots, but y has {len(y)} targets.")
+            pairs = zip(blocks, y, strict=True)
+            return np.array([acsd(block, target, **options) for block, target in pairs])
+
+    def __call__(self, estimator, X, y=None):
+        """Return the negative mean difference."""
+        return -float(np.mean(self.differences(estimator, X, y)))
+
+    def __repr__(self):
+        options = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
+        return f"ACSDScorer({options})"
+
+    @staticmethod
+    def _targets(blocks):
+        snapshots = getattr(blocks, "snapshots", None)
+        if snapshots is None:
+            raise ScoringError("pass y: the blocks do not know their snapshots.")
+        return snapshots.targets
+
+
+def _n_points(n_pairs):
+    """Return the least number of points with at least `n_pairs` pairs among them."""
+    n_pairs = check_scalar("n_pairs", n_pairs, low=1, integer=True)
+    # n (n − 1) / 2 >= n_pairs, that is, 2 n − 1 >= √(8 n_pairs + 1), rounded up
+    root = math.isqrt(8 * n_pairs) + 1
+    return (root + 2) // 2
+
+
+def _as_rows(array):
+    """Return `array` with all leading axes joined, lazy if it was."""
+    # Single rows, all over a file, are read from a map of it: blocks of rows would be all of it.
+    return as_rows(array.memmap() if isinstance(array, ArrayFile) else array)
+
+
+def _similarities(name, rows):
+    """Return the cosines of the angles between all rows."""
+    check_finite(name, rows)
+    norms = np.linalg.norm(rows, axis=1)
+    zero = norms == 0
+    unit = rows / np.where(zero, 1, norms)[:, None]
+    return unit @ unit.T + np.outer(zero, zero)

@@ -1,0 +1,322 @@
+"""A score of networks that have never been trained."""
+
+import copy
+import warnings
+
+import numpy as np
+import torch
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from skldos._compat import seeded
+from skldos._validation import check_finite, check_option, check_scalar
+from skldos.data import is_blocks
+from skldos.exceptions import ScoringError
+from skldos.regressors import BlockRegressor
+from skldos.scoring._dos import regressor_of
+from skldos.scoring._errors import as_scoring_error
+from skldos.search._rows import rows_at, transformed
+
+#: Sign of the sum in the score.
+CONVENTIONS = {"fiedler": 1.0, "mellor": -1.0}
+
+#: Spread of a row, relative to its largest number, that is nothing but rounding.
+ROUNDING = 1e-13
+
+
+def naswot_score(network, inputs, *, convention="fiedler", epsilon=1e-4):
+    r"""Return the training-free score of a network with the weights it has.
+
+    With :math:`J_n = \nabla_x \sum_k f_k(x_n)`, the gradient of the summed outputs at sample n,
+    the correlation coefficients of these rows, :math:`C_{nm}`, and their eigenvalues
+    :math:`\lambda_n`, the score is [1]_
+
+    .. math:: S = \pm \sum_n \Big[ \log(\lambda_n + \epsilon) + \frac{1}{\lambda_n + \epsilon}
+              \Big] = \pm \big[ \log \det (C + \epsilon) + \mathrm{tr}\,(C + \epsilon)^{-1} \big].
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        Network whose output for a row depends on that row alone. It stays as it is: a copy in
+        evaluation mode and double precision is scored, on the CPU.
+    inputs : array-like of shape (n_samples, n_features)
+        The batch, as the network is given it. More samples than features − 1 make a score that
+        says little: rows of n_features numbers, less their mean, have a rank of at most
+        n_features − 1, and every eigenvalue that must vanish adds :math:`1/\epsilon`.
+    convention : {"fiedler", "mellor"}, default="fiedler"
+        The sign; greater is better in both. ``"fiedler"`` is plus, as Ref. [2]_ chose for the
+        LDOS: it prefers networks that respond to different samples alike, the narrow and shallow
+        ones. ``"mellor"`` is minus, as Ref. [1]_ chose for images: it prefers such that respond
+        to every sample in its own way, the wide and deep ones.
+    epsilon : float, default=1e-4
+        What keeps the sum finite; Ref. [1]_ has 1e-5.
+
+    Returns
+    -------
+    float
+        The score. Rows of J without variance, as those of a dead network are, count as equal to
+        each other and as uncorrelated with all others.
+
+    Raises
+    ------
+    ScoringError
+        If the gradient is not finite.
+
+    Warns
+    -----
+    UserWarning
+        If there are more samples than features − 1.
+
+    References
+    ----------
+    .. [1] J. Mellor et al., "Neural architecture search without training", ICML 2021.
+    .. [2] L. Fiedler et al., "Training-free hyperparameter optimization of neural networks for
+       electronic structures in matter", Mach. Learn.: Sci. Technol. 3, 045008 (2022).
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skldos.networks import FeedForward
+    >>> from skldos.search import naswot_score
+    >>> inputs = torch.randn(16, 30, generator=torch.manual_seed(0))
+    >>> narrow, wide = (FeedForward(30, 5, hidden_layer_sizes=(n,)) for n in (5, 100))
+    >>> naswot_score(narrow, inputs) > naswot_score(wide, inputs)
+    True
+    """
+    check_option("convention", convention, tuple(CONVENTIONS))
+    check_scalar("epsilon", epsilon, low=0, strict=True)
+    rows = np.asarray(inputs, dtype=float)
+    if rows.ndim != 2 or len(rows) < 2:
+        raise ValueError(
+            f"inputs must have shape (n_samples, n_features) with two samples or more, got "
+            f"{rows.shape}."
+        )
+    check_finite("inputs", rows)
+    if len(rows) > rows.shape[1] - 1:
+        warnings.warn(
+            f"{len(rows)} samples of {rows.shape[1]} features: at least "
+            f"{len(rows) - max(rows.shape[1] - 1, 0)} of the eigenvalues vanish whatever the "
+            "network is, and dominate its score; take fewer samples than features.",
+            UserWarning,
+            stacklevel=2,
+        )
+    return CONVENTIONS[convention] * _spectral_sum(
+        _correlations(_gradients(network, rows)), epsilon
+    )
+
+
+class NASWOTScorer:
+    r"""Score of an architecture from untrained networks, without training.
+
+    A callable ``scorer(estimator, X, y=None)`` for ``scoring=`` of every search and
+    cross-validation of scikit-learn; greater is better. It draws a batch of rows from `X`, as
+    they reach the network through the fitted steps before it, makes fresh networks of the
+    estimator's architecture, and returns the mean of their :func:`naswot_score`. Whether and how
+    long the estimator was trained has no influence: search with ``max_epochs=0`` (and
+    ``dos_weight=None``, lest the output layer be fitted for nothing).
+
+    Descriptors are computed for the rows of the batch alone where the transformers can do that.
+
+    Parameters
+    ----------
+    n_initializations : int, default=5
+        Number of networks that differ in nothing but their random weights.
+    batch_size : int, default=64
+        Number of rows. It is reduced, with a warning, to the number of features − 1, which is
+        the largest possible rank of the correlation matrix: the zero eigenvalues of a larger one
+        would be all that the score consists of. Scores of batches of different size do not
+        compare: where a search varies the number of features, choose a size that fits the least.
+    convention : {"fiedler", "mellor"}, default="fiedler"
+        What is preferred, as :func:`naswot_score` explains: ``"fiedler"`` networks whose
+        responses to different samples are alike, narrow and shallow ones; ``"mellor"`` the
+        opposite.
+    random_state : int, RandomState instance or None, default=None
+        Seed of rows and weights. With an integer all candidates of a search see the same rows.
+    epsilon : float, default=1e-4
+        What is added to the eigenvalues.
+
+    Raises
+    ------
+    ScoringError
+        When called, if the estimator ends in no network regressor of skldos, there are too few
+        rows or features, or the network cannot be initialised anew.
+
+    See Also
+    --------
+    naswot_score : The formula, for one network.
+    ACSDScorer : The same idea for descriptors.
+
+    Examples
+    --------
+    >>> from sklearn.model_selection import GridSearchCV
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from skldos import GridSNAPTransformer, LDOSRegressor, RowWise
+    >>> from skldos.datasets import make_snapshots
+    >>> from skldos.search import NASWOTScorer
+    >>> model = make_pipeline(
+    ...     GridSNAPTransformer(twojmax=4),
+    ...     RowWise(StandardScaler()),
+    ...     LDOSRegressor(max_epochs=0, dos_weight=None),
+    ... )
+    >>> search = GridSearchCV(
+    ...     model,
+    ...     {"ldosregressor__module__hidden_layer_sizes": [(5,), (100,)]},
+    ...     scoring=NASWOTScorer(batch_size=12, random_state=0),
+    ...     cv=2,
+    ... ).fit(make_snapshots(2, random_state=0))
+    >>> search.best_params_
+    {'ldosregressor__module__hidden_layer_sizes': (5,)}
+    """
+
+    def __init__(
+        self,
+        n_initializations=5,
+        batch_size=64,
+        convention="fiedler",
+        random_state=None,
+        epsilon=1e-4,
+    ):
+        self.n_initializations = check_scalar(
+            "n_initializations", n_initializations, low=1, integer=True
+        )
+        self.batch_size = check_scalar("batch_size", batch_size, low=2, integer=True)
+        self.convention = check_option("convention", convention, tuple(CONVENTIONS))
+        self.random_state = random_state
+        self.epsilon = check_scalar("epsilon", epsilon, low=0, strict=True)
+
+    def scores(self, estimator, X):
+        """Return the score of every initialisation, for mean and standard deviation.
+
+        Parameters
+        ----------
+        estimator : estimator
+            Fitted; a network regressor of skldos, or a pipeline that ends in one. Its weights
+            are neither used nor changed.
+        X : sequence of Snapshot, or Blocks, or array-like of shape (n_rows, n_features)
+            What the estimator takes.
+
+        Returns
+        -------
+        ndarray of shape (n_initializations,)
+            Scores.
+        """
+        regressor = regressor_of(estimator)
+        regressor = getattr(regressor, "regressor_", regressor)  # of an ADOSRegressor
+        if not isinstance(regressor, BlockRegressor):
+            raise ScoringError(
+                "NASWOTScorer needs a network regressor of skldos, such as LDOSRegressor, at the "
+                f"end of the pipeline, got {type(regressor).__name__}."
+            )
+        options = {"convention": self.convention, "epsilon": self.epsilon}
+        rng = check_random_state(self.random_state)
+        # Not as ValueErrors, which some searches swallow.
+        with as_scoring_error(ValueError):
+            check_is_fitted(regressor)
+            batch = self._batch(regressor, transformed(estimator, X), rng)
+            with seeded(rng, "cpu"):
+                return np.array(
+                    [
+                        naswot_score(_untrained(regressor), batch, **options)
+                        for _ in range(self.n_initializations)
+                    ]
+                )
+
+    def __call__(self, estimator, X, y=None):
+        """Return the mean score; `y` is ignored."""
+        return float(np.mean(self.scores(estimator, X)))
+
+    def __repr__(self):
+        options = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
+        return f"NASWOTScorer({options})"
+
+    def _batch(self, regressor, X, rng):
+        """Return rows of the network's inputs, drawn without replacement from all blocks."""
+        if is_blocks(X):
+            # Of an atom in several frames, the first.
+            inputs = regressor._input_blocks(X)
+            blocks = [getattr(block, "blocks", (block,))[0] for block in inputs]
+        else:
+            blocks = [np.asarray(X)]
+            regressor._check_n_features(blocks[0].shape[1], reset=False)
+        lengths = [block.shape[0] for block in blocks]
+        n_features = regressor.n_features_in_
+        size = min(self.batch_size, sum(lengths))
+        if size > n_features - 1:
+            warnings.warn(
+                f"a batch of {size} rows is reduced to {n_features - 1}: the Jacobians of "
+                f"{n_features} features have no larger rank; set batch_size.",
+                UserWarning,
+                stacklevel=4,
+            )
+            size = n_features - 1
+        if size < 2:
+            raise ScoringError(
+                f"correlations need two rows and three features or more, got {sum(lengths)} and "
+                f"{n_features}."
+            )
+        drawn = np.sort(rng.choice(sum(lengths), size, replace=False))
+        ends = np.cumsum(lengths)
+        of_block = np.split(drawn, np.searchsorted(drawn, ends[:-1]))
+        return np.concatenate(
+            [
+                rows_at(block, rows - end + length)
+                for block, rows, end, length in zip(blocks, of_block, ends, lengths, strict=True)
+                if len(rows)
+            ]
+        )
+
+
+def _untrained(regressor):
+    """Return a network like that of `regressor` with fresh random weights."""
+    if not isinstance(regressor.module, torch.nn.Module):
+        options = regressor.get_params_for("module")
+        return regressor.module(regressor.n_features_in_, regressor.n_outputs_, **options)
+    network = copy.deepcopy(regressor.module)
+    for part in network.modules():
+        if hasattr(part, "reset_parameters"):
+            part.reset_parameters()
+        elif any(True for _ in part.parameters(recurse=False)):
+            raise ScoringError(
+                f"{type(part).__name__} has parameters but no reset_parameters(): pass the class "
+                "of the network as module, not an instance of it."
+            )
+    return network
+
+
+def _gradients(network, rows):
+    """Return the gradient of the summed outputs with respect to every row of inputs.
+
+    One network after the other: ``vmap`` over stacked weights takes longer, and cannot enter
+    every layer.
+    """
+    network = copy.deepcopy(network).to("cpu", torch.float64).eval().requires_grad_(False)
+    inputs = torch.tensor(rows, dtype=torch.float64, requires_grad=True)
+    # A row of outputs depends on its own row of inputs: one sum holds the gradients of all.
+    with torch.enable_grad():
+        (gradients,) = torch.autograd.grad(network(inputs).sum(), inputs)
+    gradients = gradients.numpy()
+    if not np.isfinite(gradients).all():
+        raise ScoringError("the gradient of the network's outputs holds NaN or infinite values.")
+    return gradients
+
+
+def _correlations(rows):
+    """Return the correlation coefficients of the rows; those that do not vary are all equal."""
+    centred = rows - rows.mean(axis=1, keepdims=True)
+    norms = np.linalg.norm(centred, axis=1)
+    still = norms <= ROUNDING * np.abs(rows).max(axis=1) * np.sqrt(rows.shape[1])
+    unit = np.where(still, 0, centred.T / np.where(still, 1, norms)).T
+    correlations = unit @ unit.T + np.outer(still, still)
+    np.fill_diagonal(correlations, 1.0)
+    return correlations
+
+
+def _spectral_sum(correlations, epsilon):
+    """Return the sum of log(λ + ε) + 1/(λ + ε) over the eigenvalues, without computing them."""
+    # C + ε = L Lᵀ:  Σ log(λ + ε) = 2 Σ log L_nn,  Σ 1/(λ + ε) = |L⁻¹|²
+    lower = torch.linalg.cholesky(
+        torch.from_numpy(correlations + epsilon * np.eye(len(correlations)))
+    )
+    logarithms = 2 * lower.diagonal().log().sum()
+    return float(logarithms + torch.cholesky_inverse(lower).trace())
