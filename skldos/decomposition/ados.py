@@ -141,8 +141,6 @@ class ADOSDecomposer(SnapshotTransformer):
     def _check_parameters(self):
         super()._check_parameters()
         Partition.of(self.partition, self.sigma, self.tolerance)
-        if self.n_jobs is not None and check_scalar("n_jobs", self.n_jobs, integer=True) == 0:
-            raise ValueError("n_jobs must be a number of threads, or negative for all; got 0.")
 
     def _check_snapshot(self, snapshot):
         # Other elements than those of the fit are welcome: nothing was learned of them.

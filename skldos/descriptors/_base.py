@@ -1,6 +1,7 @@
 """What all transformers of snapshots share: blocks, cache, progress, output containers."""
 
 from abc import ABCMeta, abstractmethod
+from collections.abc import Mapping
 
 import joblib
 import numpy as np
@@ -9,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 from tqdm.auto import tqdm
 
 from skldos._compat import BlockTransformerMixin, output_container
-from skldos._validation import check_option
+from skldos._validation import check_option, check_scalar
 from skldos.data import Blocks, ComputedArray, SnapshotList, as_snapshots
 from skldos.descriptors._store import BlockStore
 from skldos.exceptions import SnapshotError
@@ -25,7 +26,8 @@ class SnapshotTransformer(BlockTransformerMixin, BaseEstimator, metaclass=ABCMet
     A subclass implements :meth:`_compute` and :meth:`_feature_names`, and checks its parameters
     in :meth:`_check_parameters`. Its sites are the atoms, or the points of a grid if it says
     `_sites_on_grid`. Parameters it should have besides its own: `dtype`, `memory`, `verbose`,
-    and for a grid `grid_shape`.
+    and for a grid `grid_shape`. Where it has `n_jobs` or `weights` of elements, these are checked
+    here.
     """
 
     #: Raised by a subclass when its blocks change, so that caches of older ones are left alone.
@@ -130,6 +132,15 @@ class SnapshotTransformer(BlockTransformerMixin, BaseEstimator, metaclass=ABCMet
         check_option("dtype", self.dtype, ("float64", "float32"))
         if getattr(self, "grid_shape", None) is not None:
             check_grid_shape(self.grid_shape)
+        n_jobs, weights = getattr(self, "n_jobs", None), getattr(self, "weights", None)
+        if n_jobs is not None and check_scalar("n_jobs", n_jobs, integer=True) == 0:
+            raise ValueError("n_jobs must be a number of threads, or negative for all; got 0.")
+        if not isinstance(weights, (Mapping, type(None))):
+            raise TypeError(
+                f"weights must be a mapping of elements to numbers, got {type(weights).__name__}."
+            )
+        for symbol, weight in (weights or {}).items():
+            check_scalar(f"weights[{symbol!r}]", weight)
 
     def _check_snapshot(self, snapshot):
         """Raise an error if `snapshot` lacks something that is needed."""
@@ -138,6 +149,13 @@ class SnapshotTransformer(BlockTransformerMixin, BaseEstimator, metaclass=ABCMet
             raise SnapshotError(
                 f"the species that {type(self).__name__} was fitted for must hold every element: "
                 f"{unknown[0]} of {snapshot!r} is not among {self.species_}."
+            )
+        weights = getattr(self, "weights", None)
+        missing = [] if weights is None else sorted(set(snapshot.atoms.symbols) - set(weights))
+        if missing:
+            raise SnapshotError(
+                f"weights must name every element: {missing[0]} of {snapshot!r} is missing among "
+                f"{sorted(weights)}."
             )
         if self._sites_on_grid:
             self._check_grid(snapshot)

@@ -1,7 +1,6 @@
 """Bispectrum transformers, on the points of a grid and on atoms."""
 
 import warnings
-from collections.abc import Mapping
 
 import numpy as np
 
@@ -13,7 +12,6 @@ from skldos.descriptors.bispectrum import (
     grid_bispectrum_adjoint,
     point_bispectrum,
 )
-from skldos.exceptions import SnapshotError
 
 
 class _SNAPTransformer(SnapshotTransformer):
@@ -65,25 +63,6 @@ class _SNAPTransformer(SnapshotTransformer):
         check_scalar("rfac0", self.rfac0, low=0, high=1, strict=True)
         check_option("switch", self.switch, (True, False))
         check_device("device", self.device)
-        if self.n_jobs is not None and check_scalar("n_jobs", self.n_jobs, integer=True) == 0:
-            raise ValueError("n_jobs must be a number of threads, or negative for all; got 0.")
-        if not isinstance(self.weights, (Mapping, type(None))):
-            raise TypeError(
-                "weights must be a mapping of elements to numbers, got "
-                f"{type(self.weights).__name__}."
-            )
-        for symbol, weight in (self.weights or {}).items():
-            check_scalar(f"weights[{symbol!r}]", weight)
-
-    def _check_snapshot(self, snapshot):
-        super()._check_snapshot(snapshot)
-        if self.weights is not None:
-            missing = sorted(set(snapshot.atoms.symbols) - set(self.weights))
-            if missing:
-                raise SnapshotError(
-                    f"weights must name every element: {missing[0]} of {snapshot!r} is missing "
-                    f"among {sorted(self.weights)}."
-                )
 
     def _feature_names(self):
         return component_names(self.twojmax)

@@ -1,16 +1,13 @@
 """The environment of every atom on concentric spheres."""
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from skldos._compat import output_container
-from skldos._validation import check_option, check_scalar
+from skldos._validation import check_option
 from skldos.data import as_snapshots
 from skldos.descriptors._base import SnapshotTransformer, n_threads
 from skldos.descriptors.atom_env.blocks import Environments, check_rotations, find_environment
 from skldos.descriptors.atom_env.spheres import ConcentricSpheres
-from skldos.exceptions import SnapshotError
 
 
 class AtomEnvTransformer(SnapshotTransformer):
@@ -226,25 +223,6 @@ class AtomEnvTransformer(SnapshotTransformer):
         check_option("lazy", self.lazy, (True, False))
         if self.lazy and self.memory is not None:
             raise ValueError(f"memory must be None if lazy is set, got {self.memory!r}.")
-        if self.n_jobs is not None and check_scalar("n_jobs", self.n_jobs, integer=True) == 0:
-            raise ValueError("n_jobs must be a number of threads, or negative for all; got 0.")
-        if not isinstance(self.weights, (Mapping, type(None))):
-            raise TypeError(
-                "weights must be a mapping of elements to numbers, got "
-                f"{type(self.weights).__name__}."
-            )
-        for symbol, weight in (self.weights or {}).items():
-            check_scalar(f"weights[{symbol!r}]", weight)
-
-    def _check_snapshot(self, snapshot):
-        super()._check_snapshot(snapshot)
-        if self.weights is not None:
-            missing = sorted(set(snapshot.atoms.symbols) - set(self.weights))
-            if missing:
-                raise SnapshotError(
-                    f"weights must name every element: {missing[0]} of {snapshot!r} is missing "
-                    f"among {sorted(self.weights)}."
-                )
 
     def _n_channels(self):
         return len(self.species_) if self.weights is None else 1
