@@ -3,7 +3,6 @@
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from skldos._validation import check_scalar
 from skldos.data import EnergyGrid, as_snapshots, sum_rows
 from skldos.decomposition.partition import Partition, decompose
 from skldos.descriptors._base import SnapshotTransformer, n_threads
