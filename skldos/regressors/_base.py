@@ -19,6 +19,7 @@ from skldos.regressors._callbacks import EpochBar
 from skldos.regressors._checks import checked_dataset, common_broadening, common_energies
 from skldos.regressors._output_layer import fit_output_layer, output_layer
 from skldos.regressors._scaling import TargetScaling
+from skldos.regressors._score import coefficient_of_determination
 from skldos.regressors._split import split_units
 
 #: Rows that pass through the network at once in prediction.
@@ -380,19 +381,15 @@ class BlockRegressor(SkorchRegressor):
         if not is_blocks(X):
             return super().score(X, y, sample_weight)
         dataset = self._check_blocks(X, y, reset=False)
-        error = total = squares = 0.0
+        return coefficient_of_determination(self._true_and_predicted(dataset))
+
+    def _true_and_predicted(self, dataset):
+        """Yield slices of true and predicted targets."""
         inputs = self._input_blocks(dataset.inputs)
         for block, target in zip(inputs, dataset.targets, strict=True):
             for start in range(0, block.shape[0], PREDICT_ROWS):
                 rows = slice(start, start + PREDICT_ROWS)
-                true = target[rows].astype(float)
-                error += np.square(true - self._forward(block[rows])).sum()
-                total = total + true.sum(axis=0)
-                squares += np.square(true).sum()
-        variation = squares - np.square(total).sum() / dataset.n_rows
-        if variation <= 0:
-            return 1.0 if error == 0 else 0.0  # as r2_score does for constant targets
-        return float(1 - error / variation)
+                yield target[rows], self._forward(block[rows])
 
     def _input_blocks(self, X):
         """Yield input blocks one by one, checked."""

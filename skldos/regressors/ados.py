@@ -2,13 +2,13 @@
 
 import math
 
-import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
 from skldos.data import is_blocks
 from skldos.decomposition import ADOSDecomposer
 from skldos.regressors._checks import common_broadening, common_energies
+from skldos.regressors._score import coefficient_of_determination
 
 
 class ADOSRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
@@ -151,9 +151,8 @@ class ADOSRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             :math:`1 - \sum (y - \hat y)^2 / \sum (y - \bar y)^2` over all atoms and energies.
         """
         check_is_fitted(self)
-        true = np.concatenate(self.decomposer_.transform(self._snapshots(X, y)))
-        error = np.square(true - np.concatenate(self.predict(X))).sum()
-        return float(1 - error / np.square(true - true.mean(axis=0)).sum())
+        true = self.decomposer_.transform(self._snapshots(X, y))
+        return coefficient_of_determination(zip(true, self.predict(X), strict=True))
 
     def _snapshots(self, X, y):
         """Return the snapshots behind the blocks, with the LDOS `y` if that is given."""

@@ -9,6 +9,7 @@ from skldos._validation import check_option, check_scalar
 from skldos.data import Blocks, is_blocks
 from skldos.physics import fermi_level, integration_weights
 from skldos.regressors._checks import checked_dataset, common_broadening, common_energies
+from skldos.regressors._score import coefficient_of_determination
 from skldos.scoring import dos_of_block
 
 
@@ -292,12 +293,8 @@ class SiteRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         if not is_blocks(X):
             return super().score(X, y, sample_weight)
         y = X.snapshots.targets if y is None and X.snapshots is not None else y
-        true = _joined("y", checked_dataset(X, y).targets)
-        error = np.square(true - np.concatenate(self.predict(X))).sum()
-        variation = np.square(true - true.mean(axis=0)).sum()
-        if variation <= 0:
-            return 1.0 if error == 0 else 0.0  # as r2_score does for constant targets
-        return float(1 - error / variation)
+        true = checked_dataset(X, y).targets
+        return coefficient_of_determination(zip(true, self.predict(X), strict=True))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -4,7 +4,8 @@ import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
-from skldos.data import Blocks, is_blocks
+from skldos.data import Blocks, as_rows, is_blocks
+from skldos.regressors._score import coefficient_of_determination
 
 
 class UncertainRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
@@ -79,11 +80,8 @@ class UncertainRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         snapshots = getattr(X, "snapshots", None)
         if y is None and snapshots is None:
             raise ValueError(f"{type(self).__name__}.score needs targets y, got None.")
-        y = snapshots.targets if y is None else y
-        true = np.concatenate([np.asarray(t, dtype=float) for t in y])
-        true = true.reshape(-1, true.shape[-1])
-        error = np.square(true - np.concatenate(self.predict(X))).sum()
-        return float(1 - error / np.square(true - true.mean(axis=0)).sum())
+        true = [as_rows(target) for target in (snapshots.targets if y is None else y)]
+        return coefficient_of_determination(zip(true, self.predict(X), strict=True))
 
     def _take_over(self, regressor):
         """Note what the fitted regressor inside knows of its inputs and outputs."""

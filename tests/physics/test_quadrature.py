@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy import integrate
 
 from skldos.physics import integration_weights, occupation
 from skldos.physics.quadrature import _QUANTITIES, _exact, _gauss
@@ -51,7 +52,6 @@ def test_both_ways_to_integrate_agree(quantity):
 
 def test_integrates_hats_as_scipy_does(exact_weights):
     # The hats are integrated numerically here, so that ghosts and ramps are checked as such.
-    integrate = pytest.importorskip("scipy.integrate")
     energies, mu, T = np.array([0.0, 0.4, 1.0, 1.1]), 0.5, 3000.0
     w = integration_weights(energies, temperature=T, fermi_level=mu)
     extended = np.array([-0.4, 0.0, 0.4, 1.0, 1.1, 1.2])

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from skldos.geometry import wrap
+from skldos.io import read_upf
 from skldos.physics.pseudopotential import Pseudopotential
 from skldos.physics.terms.core_charge import core_charge, form_factor, has_core_charge
 from skldos.physics.terms.xc import exchange_correlation
@@ -77,7 +78,6 @@ def test_form_factor_of_a_gaussian(pseudopotentials):
 
 
 def test_chebyshev_series_is_the_sum_over_the_mesh(shared_data):
-    pytest.importorskip("skldos.io.upf")
     f, sum_over_mesh = form_factor_of_beryllium(shared_data)
     # f falls from 0.45 to 3e-6 up to 800/Å².
     assert sum_over_mesh[-1] < 1e-5 < 0.1 < sum_over_mesh[0]
@@ -98,13 +98,10 @@ def form_factor_of_beryllium(shared_data):
 
 
 def beryllium(shared_data):
-    from skldos.io.upf import read_upf
-
     return read_upf(shared_data / "be2" / "Be.pbe-n-rrkjus_psl.1.0.0.UPF")
 
 
 def test_beryllium_gets_the_xc_energy_of_pw(shared_data):
-    pytest.importorskip("skldos.io.upf")
     info = json.loads((shared_data / "be2" / "Be_snapshot0.info.json").read_text())
     density = np.load(shared_data / "be2" / "Be_snapshot0.dens.npy")[..., 0]
     positions, cell = info["atoms"]["positions"], np.array(info["atoms"]["cell"])

@@ -1,0 +1,39 @@
+"""How well predicted rows agree with true ones, over all blocks."""
+
+import numpy as np
+
+
+def coefficient_of_determination(pairs):
+    r"""Return :math:`1 - \sum (y - \hat y)^2 / \sum (y - \bar y)^2` over all rows and outputs.
+
+    Parameters
+    ----------
+    pairs : iterable of (ndarray, ndarray) of shape (n_rows, n_outputs)
+        True and predicted rows, block by block or in smaller slices.
+
+    Returns
+    -------
+    float
+        Where the true rows are all the same, 1 if the predictions are too and 0 otherwise, as
+        :func:`sklearn.metrics.r2_score` has it.
+
+    Examples
+    --------
+    >>> y = np.array([[0.0], [1.0], [2.0]])
+    >>> coefficient_of_determination([(y[:2], y[:2]), (y[2:], y[2:] + 1)])
+    0.5
+    """
+    error = total = squares = 0.0
+    origin, n_rows = None, 0
+    for true, predicted in pairs:
+        true = np.asarray(true, dtype=float)
+        error += np.square(true - predicted).sum()
+        # About the first row, so that little cancels and rows that are all the same give zero.
+        origin = true[0] if origin is None else origin
+        total = total + (true - origin).sum(axis=0)
+        squares += np.square(true - origin).sum()
+        n_rows += len(true)
+    variation = squares - np.square(total).sum() / n_rows
+    if variation <= 0:
+        return 1.0 if error == 0 else 0.0
+    return float(1 - error / variation)
