@@ -185,6 +185,16 @@ def table(rows):
     return _harness.format_table(header, lines)
 
 
+def render(record):
+    """Return the tables of benchmarks/README.md."""
+    n_snapshots = len({row["snapshot"] for row in record["rows"]})
+    caption = (
+        f"{n_snapshots} snapshots. Mean absolute errors of band energies in meV/atom, by kind and "
+        "of all; the largest one; the mean error of the DOS."
+    )
+    return caption + "\n\n" + table(record["rows"])
+
+
 def main():
     parser = _harness.parser(__doc__)
     parser.add_argument("--models", nargs="*", default=[""], help="beginnings of names [all]")

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import _harness
 from _snapshots import read_snapshot
+from _tables import group
 
 ORDERS = range(5)
 WIDTHS = (0.4, 0.2, 0.1)
@@ -191,6 +192,34 @@ def draw_widths(rows, ax):
     ax.set(xlabel="width of the LDOS (eV)", title="four Al4 cells calculated again")
     ax.set_xticks(WIDTHS, [f"{width:g}" for width in WIDTHS])
     ax.tick_params(axis="x", which="minor", bottom=False, labelbottom=False)
+
+
+def render(record):
+    """Return the tables of benchmarks/README.md."""
+    orders = sorted({row["order"] for row in record["rows"]})
+    groups = group(record["rows"], "source", "set", "width_ev")
+    quantities = {"total_energy": "total free energy", "band_energy": "band energy"}
+    sources = {"data": "The data", "recalculated": "Cells calculated again"}
+    tables = []
+    for source, title in sources.items():
+        rows = []
+        for (its_source, label, width), of_group in groups.items():
+            for key, name in quantities.items() if its_source == source else ():
+                cells = [_cell(row[key]) for row in of_group]
+                rows.append([label, of_group[0]["snapshots"], width, name, *cells])
+        if rows:
+            header = ["cells", "number", "width, eV", "energy", *(f"order {n}" for n in orders)]
+            tables.append(f"{title}:\n\n{_harness.format_table(header, rows)}")
+    caption = (
+        "Energy of the LDOS minus that of pw.x, meV/atom: mean ± standard deviation (largest)."
+    )
+    return "\n\n".join([caption, *tables])
+
+
+def _cell(statistic):
+    scatter = statistic["scatter"]
+    text = f"{statistic['mean']:+.2f}" + ("" if scatter is None else f" ± {scatter:.2f}")
+    return f"{text} ({statistic['largest']:.2f})"
 
 
 def main():

@@ -279,6 +279,43 @@ def make_row(variant, dtype, threads, report, mala):
     return row
 
 
+def render(record):
+    """Return the tables of benchmarks/README.md."""
+    header = [
+        "variant",
+        "descriptors in",
+        "threads",
+        "CPU s",
+        "wall s",
+        "ratio to MALA",
+        "descriptors",
+        "network",
+        "energies",
+        "gradient of descriptors",
+        "peak memory, MiB",
+        "band energy − MALA's, meV/atom",
+    ]
+    rows = []
+    for row in record["rows"]:
+        stages = [row["stages"].get(n) for n in ("descriptors", "network", "energies", "adjoint")]
+        is_peer = row["variant"].startswith("MALA")
+        rows.append(
+            [
+                row["variant"],
+                row["dtype"],
+                row["threads"],
+                f"{row['cpu_s']:.2f}",
+                f"{row['wall_s']:.2f}",
+                "1" if is_peer else f"{row['ratio']:.1f}",
+                *("" if seconds is None else f"{seconds:.2f}" for seconds in stages),
+                f"{row['peak_mib']:.0f}",
+                "" if is_peer else f"{row['deviation_mev_per_atom']:.0e}",
+            ]
+        )
+    caption = f"32 atoms, {record['grid']}³ points; stages in wall seconds."
+    return caption + "\n\n" + _harness.format_table(header, rows)
+
+
 def main():
     parser = _harness.parser(__doc__)
     parser.add_argument("--grid", type=int, default=36, help="points along each axis [%(default)s]")

@@ -119,6 +119,35 @@ def show(row):
     )
 
 
+def render(record):
+    """Return the tables of benchmarks/README.md."""
+    header = [
+        "2Jmax",
+        "variant",
+        "descriptors, CPU µs/point",
+        "gradient, CPU µs/point",
+        "ratio",
+        "gradient, wall µs/point",
+        "deviation from autograd",
+        "working memory, MiB",
+    ]
+    rows = [
+        [
+            row["twojmax"],
+            row["variant"],
+            f"{row['forward_cpu_us_per_point']:.1f}",
+            f"{row['adjoint_cpu_us_per_point']:.1f}",
+            f"{row['ratio']:.2f}",
+            f"{row['adjoint_wall_us_per_point']:.1f}",
+            f"{row['deviation']:.0e}" if row["deviation"] else "",
+            f"{row['memory_mib']:.0f}",
+        ]
+        for row in record["rows"]
+    ]
+    caption = f"{record['grid']}³ points, cutoff {record['rcut']} Å."
+    return caption + "\n\n" + _harness.format_table(header, rows)
+
+
 def main():
     parser = _harness.parser(__doc__)
     parser.add_argument("--grid", type=int, default=12, help="points along each axis [%(default)s]")

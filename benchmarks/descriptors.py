@@ -129,6 +129,37 @@ def show(row):
     print(text, flush=True)
 
 
+def render(record):
+    """Return the tables of benchmarks/README.md."""
+    header = [
+        "2Jmax",
+        "variant",
+        "CPU µs/point",
+        "wall µs/point",
+        "ratio to LAMMPS",
+        "largest deviation",
+        "working memory, MiB",
+        "first call, s",
+    ]
+    rows = []
+    for row in record["rows"]:
+        is_peer = "speedup" not in row
+        rows.append(
+            [
+                row["twojmax"],
+                row["variant"],
+                f"{row['cpu_us_per_point']:.1f}",
+                f"{row['wall_us_per_point']:.1f}",
+                "1" if is_peer else f"{row['speedup']:.2f}",
+                "" if is_peer else f"{row['deviation']:.0e}",
+                f"{row['memory_mib']:.0f}",
+                "" if is_peer else f"{row['first_call_s']:.1f}",
+            ]
+        )
+    caption = f"{record['grid']}³ points, cutoff {record['rcut']} Å."
+    return caption + "\n\n" + _harness.format_table(header, rows)
+
+
 def main():
     parser = _harness.parser(__doc__)
     parser.add_argument("--grid", type=int, default=36, help="points along each axis [%(default)s]")

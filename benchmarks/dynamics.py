@@ -77,6 +77,25 @@ def run(atoms, step, duration):
     return np.array(energies), (time.perf_counter() - start) / (len(energies) - 1)
 
 
+def render(record):
+    """Return the tables of benchmarks/README.md."""
+    header = ["time step, fs", "steps", "s per step", "forces against differences, relative"]
+    header += ["fluctuation, meV/atom", "drift, meV/atom per ps"]
+    rows = [
+        [
+            f"{row['step_fs']:g}",
+            row["steps"],
+            f"{row['seconds_per_step']:.2f}",
+            f"{row['gradient_error']:.0e}",
+            f"{row['fluctuation_mev_per_atom']:.4f}",
+            f"{row['drift_mev_per_atom_ps']:+.3f}",
+        ]
+        for row in record["rows"]
+    ]
+    caption = f"{record['rows'][0]['atoms']} atoms, 18³ points."
+    return caption + "\n\n" + _harness.format_table(header, rows)
+
+
 def main():
     from skldos import LDOSCalculator
     from skldos.datasets import load_aluminium_pseudopotentials

@@ -17,9 +17,13 @@ of the two. Models are kept in benchmarks/output/energies_al32, and not trained 
     python benchmarks/energies_al32.py [--seeds 3]
 """
 
+import statistics
+
 import _harness
 import numpy as np
 from _snapshots import read_snapshot
+from _splits import KINDS, kind_of
+from _tables import group, mean_and_range
 
 FIT = [f"Al32_933K_{phase}_{i}" for phase in ("liquid", "solid") for i in range(4)]
 VALIDATE = ["Al32_933K_liquid_4", "Al32_933K_solid_4"]
@@ -98,6 +102,39 @@ def errors_of(model, snapshot):
         "force_rms": np.sqrt(np.mean(expected**2)),
         "force_correlation": np.corrcoef(forces.ravel(), expected.ravel())[0, 1],
     }
+
+
+def render(record):
+    """Return the tables of benchmarks/README.md."""
+    columns = {
+        "band_ldos": ("band energy, of LDOS", ".1f"),
+        "total_ldos": ("total energy, of LDOS", ".1f"),
+        "band_dft": ("band energy, of pw.x", ".1f"),
+        "total_dft": ("total energy, of pw.x", ".1f"),
+        "density": ("density, %", ".2f"),
+        "force_rmse": ("forces, eV/Å", ".2f"),
+        "force_rms": ("pw.x's forces, eV/Å", ".2f"),
+        "force_correlation": ("correlation", ".2f"),
+    }
+    rows = []
+    for (model,), of_model in group(record["rows"], "model").items():
+        for kind in [*KINDS, "all"]:
+            some = [row for row in of_model if kind in (kind_of(row["snapshot"]), "all")]
+            cells = []
+            for key, (_, form) in columns.items():
+                of_seeds = [
+                    statistics.fmean(row[key] for row in of_seed)
+                    for of_seed in group(some, "seed").values()
+                ]
+                cells.append(mean_and_range(of_seeds, form))
+            rows.append([model, kind, *cells])
+    seeds = len({row["seed"] for row in record["rows"]})
+    caption = (
+        "Mean absolute errors of energies in meV/atom, and of forces the root mean square one; "
+        f"mean (lowest to highest) of {seeds} seeds."
+    )
+    header = ["model", "snapshots", *(title for title, _ in columns.values())]
+    return caption + "\n\n" + _harness.format_table(header, rows)
 
 
 def main():

@@ -124,6 +124,33 @@ def _measured(call):
     return measurement.as_dict()
 
 
+def render(record):
+    """Return the tables of benchmarks/README.md."""
+    arrays = record["ldos_mib"] + record["descriptors_mib"]
+    header = ["step", "wall s", "peak memory, MiB", "working memory, MiB", "working / arrays"]
+    names = {
+        "describe": "descriptors, into the cache",
+        "train": "one epoch of training, scaling included",
+        "score": "band-energy score",
+    }
+    rows = [
+        [
+            names[row["step"]],
+            f"{row['wall_s']:.0f}",
+            f"{row['peak_mib']:.0f}",
+            f"{row['memory_mib']:.0f}",
+            f"{row['memory_mib'] / arrays:.2f}",
+        ]
+        for row in record["rows"]
+    ]
+    caption = (
+        f"{record['grid']}³ points, {record['energies']} energies: LDOS "
+        f"{record['ldos_mib']:.0f} MiB, descriptors {record['descriptors_mib']:.0f} MiB (float32); "
+        f"training buffer {record['buffer_mib']:.0f} MiB."
+    )
+    return caption + "\n\n" + format_table(header, rows)
+
+
 def main():
     arguments = parser(__doc__)
     arguments.add_argument("--grid", type=int, default=100, help="points per side [%(default)s]")

@@ -149,6 +149,34 @@ def draw(rows, path):
     print(f"wrote {path}")
 
 
+def render(record):
+    """Return the tables of benchmarks/README.md."""
+    header = ["atoms", "grid points", "wanted", "wall s", "wall ms/atom", "CPU ms/atom"]
+    header += ["peak memory, MiB", "energy off by, eV/atom", "forces off by, eV/Å"]
+    rows = []
+    for row in record["rows"]:
+        forces = row.get("forces_deviation")
+        rows.append(
+            [
+                row["n_atoms"],
+                row["n_points"],
+                "energy, forces, stress" if row["forces"] else "energy",
+                f"{row['wall_s']:.1f}",
+                f"{1000 * row['wall_s'] / row['n_atoms']:.1f}",
+                f"{1000 * row['cpu_s'] / row['n_atoms']:.1f}",
+                f"{row['peak_mib']:.0f}",
+                f"{row['energy_deviation_ev_per_atom']:.0e}",
+                "" if forces is None else f"{forces:.0e}",
+            ]
+        )
+    exponents = record["exponents"]
+    caption = (
+        f"{record['threads']} threads. CPU seconds grow as atoms to the power of "
+        f"{exponents['energy']:.2f} for energies and {exponents['forces']:.2f} with forces."
+    )
+    return caption + "\n\n" + _harness.format_table(header, rows)
+
+
 def main():
     parser = _harness.parser(__doc__)
     parser.add_argument("--grid", type=int, default=36, help="of 32 atoms, per axis [%(default)s]")

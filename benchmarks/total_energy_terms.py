@@ -192,6 +192,25 @@ def show(row):
     print(f"{row['system']:8s}{row['cells']:3d} cells  {text}", flush=True)
 
 
+def render(record):
+    """Return the tables of benchmarks/README.md."""
+    names = {
+        "deband": "−∫n(v_H + v_xc)",
+        "hartree": "Hartree",
+        "xc": "xc",
+        "ewald": "Ewald",
+        "minus_ts": "−TS",
+        "sum": "sum",
+    }
+    rows = []
+    for row in record["rows"]:
+        largest = row["largest_difference_ev"]
+        cells = [f"{largest[name]:.0e}" if name in largest else "" for name in names]
+        rows.append([row["system"], row["cells"], *cells])
+    caption = "Largest absolute difference from pw.x over the cells, in eV per cell."
+    return caption + "\n\n" + _harness.format_table(["system", "cells", *names.values()], rows)
+
+
 def main():
     parser = _harness.parser(__doc__)
     parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=list(SYSTEMS))

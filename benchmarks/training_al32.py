@@ -26,6 +26,8 @@ from pathlib import Path
 import _harness
 import numpy as np
 from _learning import run_job
+from _splits import KINDS
+from _tables import group, mean_absolute, mean_and_range, training_cells
 
 RCUT, TWOJMAX = 4.67637, 10
 FIT = [f"Al32_933K_{phase}_{i}" for phase in ("liquid", "solid") for i in range(4)]
@@ -207,6 +209,26 @@ def show(row):
         f"mean |error| {errors.mean():6.1f} meV/atom",
         flush=True,
     )
+
+
+def render(record):
+    """Return the tables of benchmarks/README.md."""
+    groups = group(record["rows"], "variant")
+    header = ["variant", "epochs", "training, CPU s", "wall s", "peak memory, MiB", *KINDS, "all"]
+    rows = []
+    for (variant,), of_variant in groups.items():
+        by_kind = []
+        for kind in [*KINDS, None]:
+            means = [mean_absolute(row["errors_mev_per_atom"], kind) for row in of_variant]
+            by_kind.append(mean_and_range(means, ".1f"))
+        epochs = mean_and_range([row["epochs"] for row in of_variant], ".0f")
+        rows.append([variant, epochs, *training_cells(of_variant), *by_kind])
+    seeds = len({row["seed"] for row in record["rows"]})
+    caption = (
+        f"Mean absolute error of the band energy in meV/atom over the test snapshots of a kind; "
+        f"mean (lowest to highest) of {seeds} seeds; {record['threads']} thread(s)."
+    )
+    return caption + "\n\n" + _harness.format_table(header, rows)
 
 
 def main():

@@ -17,9 +17,11 @@ Finished runs lie in benchmarks/output/be2 and are not repeated; --fresh repeats
 """
 
 import shutil
+import statistics
 
 import _harness
 from _learning import run_job
+from _tables import group, mean_and_range, training_cells
 
 # variant: (side, what it changes in the job)
 VARIANTS = {
@@ -81,6 +83,40 @@ def show(row):
         f"validation MSE (scaled) {row['mse_scaled']:.3e}",
         flush=True,
     )
+
+
+def render(record):
+    """Return the tables of benchmarks/README.md."""
+    header = [
+        "variant",
+        "training, CPU s",
+        "wall s",
+        "peak memory, MiB",
+        "ratio to MALA (CPU)",
+        "MSE after the last epoch",
+        "MALA's own loss",
+    ]
+    groups = group(record["rows"], "variant")
+    baseline = groups.get(("MALA",))
+    rows = []
+    for (variant,), of_variant in groups.items():
+        ratio = ""
+        if baseline:
+            cpu = statistics.fmean(row["cpu_s"] for row in of_variant)
+            ratio = f"{statistics.fmean(row['cpu_s'] for row in baseline) / cpu:.2f}"
+        own = [row["loss_mala"] for row in of_variant if row["loss_mala"] is not None]
+        rows.append(
+            [
+                variant,
+                *training_cells(of_variant),
+                ratio,
+                mean_and_range([row["mse_scaled"] for row in of_variant], ".2e"),
+                mean_and_range(own, ".2e") if own else "",
+            ]
+        )
+    seeds = len({row["seed"] for row in record["rows"]})
+    caption = f"{record['epochs']} epochs; mean (lowest to highest) of {seeds} seeds."
+    return caption + "\n\n" + _harness.format_table(header, rows)
 
 
 def main():
