@@ -26,8 +26,8 @@ class SnapshotTransformer(BlockTransformerMixin, BaseEstimator, metaclass=ABCMet
     A subclass implements :meth:`_compute` and :meth:`_feature_names`, and checks its parameters
     in :meth:`_check_parameters`. Its sites are the atoms, or the points of a grid if it says
     `_sites_on_grid`. Parameters it should have besides its own: `dtype`, `memory`, `verbose`,
-    and for a grid `grid_shape`. Where it has `n_jobs` or `weights` of elements, these are checked
-    here.
+    and for a grid `grid_shape`. Where it has `n_jobs`, or `weights` or `radii` of elements, these
+    are checked here.
     """
 
     #: Raised by a subclass when its blocks change, so that caches of older ones are left alone.
@@ -132,15 +132,22 @@ class SnapshotTransformer(BlockTransformerMixin, BaseEstimator, metaclass=ABCMet
         check_option("dtype", self.dtype, ("float64", "float32"))
         if getattr(self, "grid_shape", None) is not None:
             check_grid_shape(self.grid_shape)
-        n_jobs, weights = getattr(self, "n_jobs", None), getattr(self, "weights", None)
+        n_jobs = getattr(self, "n_jobs", None)
         if n_jobs is not None and check_scalar("n_jobs", n_jobs, integer=True) == 0:
             raise ValueError("n_jobs must be a number of threads, or negative for all; got 0.")
-        if not isinstance(weights, (Mapping, type(None))):
-            raise TypeError(
-                f"weights must be a mapping of elements to numbers, got {type(weights).__name__}."
-            )
-        for symbol, weight in (weights or {}).items():
-            check_scalar(f"weights[{symbol!r}]", weight)
+        for name, by_element in self._by_element().items():
+            if not isinstance(by_element, Mapping):
+                raise TypeError(
+                    f"{name} must be a mapping of elements to numbers, got "
+                    f"{type(by_element).__name__}."
+                )
+            for symbol, number in by_element.items():
+                check_scalar(f"{name}[{symbol!r}]", number)
+
+    def _by_element(self):
+        """Return the parameters that hold a number for every element, where they are set."""
+        found = {name: getattr(self, name, None) for name in ("weights", "radii")}
+        return {name: value for name, value in found.items() if value is not None}
 
     def _check_snapshot(self, snapshot):
         """Raise an error if `snapshot` lacks something that is needed."""
@@ -150,13 +157,13 @@ class SnapshotTransformer(BlockTransformerMixin, BaseEstimator, metaclass=ABCMet
                 f"the species that {type(self).__name__} was fitted for must hold every element: "
                 f"{unknown[0]} of {snapshot!r} is not among {self.species_}."
             )
-        weights = getattr(self, "weights", None)
-        missing = [] if weights is None else sorted(set(snapshot.atoms.symbols) - set(weights))
-        if missing:
-            raise SnapshotError(
-                f"weights must name every element: {missing[0]} of {snapshot!r} is missing among "
-                f"{sorted(weights)}."
-            )
+        for name, by_element in self._by_element().items():
+            missing = sorted(set(snapshot.atoms.symbols) - set(by_element))
+            if missing:
+                raise SnapshotError(
+                    f"{name} must name every element: {missing[0]} of {snapshot!r} is missing "
+                    f"among {sorted(by_element)}."
+                )
         if self._sites_on_grid:
             self._check_grid(snapshot)
 

@@ -30,6 +30,7 @@ class _SNAPTransformer(SnapshotTransformer):
         n_jobs=None,
         memory=None,
         verbose=False,
+        radii=None,
     ):
         self.rcut = rcut
         self.twojmax = twojmax
@@ -42,6 +43,7 @@ class _SNAPTransformer(SnapshotTransformer):
         self.n_jobs = n_jobs
         self.memory = memory
         self.verbose = verbose
+        self.radii = radii
 
     def _learn_species(self, snapshots):
         species = super()._learn_species(snapshots)
@@ -69,9 +71,11 @@ class _SNAPTransformer(SnapshotTransformer):
 
     def _atom_weights(self, atoms):
         """Return the weight of every atom."""
-        if self.weights is None:
-            return np.ones(len(atoms))
-        return np.array([self.weights[symbol] for symbol in atoms.symbols], dtype=float)
+        return np.ones(len(atoms)) if self.weights is None else _by_atom(self.weights, atoms)
+
+    def _atom_radii(self, atoms):
+        """Return the cutoff of every atom in units of `rcut`, or None."""
+        return None if self.radii is None else _by_atom(self.radii, atoms)
 
     def _options(self):
         return {
@@ -84,6 +88,10 @@ class _SNAPTransformer(SnapshotTransformer):
             "device": self.device,
             "n_threads": n_threads(self.n_jobs),
         }
+
+
+def _by_atom(by_element, atoms):
+    return np.array([by_element[symbol] for symbol in atoms.symbols], dtype=float)
 
 
 class GridSNAPTransformer(_SNAPTransformer):
@@ -127,6 +135,10 @@ class GridSNAPTransformer(_SNAPTransformer):
         by later calls, other folds and other processes.
     verbose : bool, default=False
         Whether to show a progress bar.
+    radii : dict of str to float, optional
+        Cutoff of each element in units of `rcut`, such as ``{"Si": 1.0, "O": 0.8}``; 1 for all by
+        default. A point sees an atom of the element up to there. Twice LAMMPS's radius of an
+        element; needs ``rmin0=0``.
 
     Attributes
     ----------
@@ -173,10 +185,10 @@ class GridSNAPTransformer(_SNAPTransformer):
         n_jobs=None,
         memory=None,
         verbose=False,
+        radii=None,
     ):
-        super().__init__(
-            rcut, twojmax, rfac0, rmin0, switch, weights, dtype, device, n_jobs, memory, verbose
-        )
+        same = rcut, twojmax, rfac0, rmin0, switch, weights, dtype, device, n_jobs, memory
+        super().__init__(*same, verbose, radii)
         self.grid_shape = grid_shape
 
     def _compute(self, snapshot, start, stop):
@@ -188,6 +200,7 @@ class GridSNAPTransformer(_SNAPTransformer):
             self._grid(snapshot),
             start=start,
             stop=stop,
+            radii=self._atom_radii(atoms),
             **self._options(),
         )
 
@@ -223,6 +236,7 @@ class GridSNAPTransformer(_SNAPTransformer):
             sensitivity,
             start=start,
             stop=stop,
+            radii=self._atom_radii(atoms),
             **self._options(),
         )
 
@@ -258,6 +272,10 @@ class AtomSNAPTransformer(_SNAPTransformer):
         Folder in which blocks are kept.
     verbose : bool, default=False
         Whether to show a progress bar.
+    radii : dict of str to float, optional
+        Cutoff of each element in units of `rcut`, such as ``{"Si": 1.0, "O": 0.8}``; 1 for all by
+        default. Two atoms see each other up to the mean of theirs. Twice LAMMPS's radius of an
+        element; needs ``rmin0=0``.
 
     Attributes
     ----------
@@ -280,10 +298,13 @@ class AtomSNAPTransformer(_SNAPTransformer):
 
     def _compute(self, snapshot, start, stop):
         atoms = snapshot.atoms
+        radii = self._atom_radii(atoms)
         return point_bispectrum(
             atoms.positions[start:stop],
             atoms.positions,
             self._atom_weights(atoms),
             atoms.cell.array,
+            radii=radii,
+            point_radii=None if radii is None else radii[start:stop],
             **self._options(),
         )

@@ -15,6 +15,8 @@ from skldos.descriptors.bispectrum.api import (
     check_atoms,
     check_settings,
     check_threads,
+    grid_reach,
+    point_reach,
 )
 from skldos.descriptors.bispectrum.components import bispectrum_components
 from skldos.geometry.cell import check_cell
@@ -34,6 +36,7 @@ def grid_bispectrum_adjoint(
     rfac0=0.99363,
     rmin0=0.0,
     switch=True,
+    radii=None,
     dtype="float64",
     device="cpu",
     n_threads=None,
@@ -62,7 +65,7 @@ def grid_bispectrum_adjoint(
         See :func:`~skldos.descriptors.bispectrum.grid_bispectrum`.
     sensitivity : array-like of shape (stop - start, n_components)
         :math:`\partial A/\partial B`, in any unit.
-    twojmax, rcut, rfac0, rmin0, switch
+    twojmax, rcut, rfac0, rmin0, switch, radii
         See :func:`~skldos.descriptors.bispectrum.grid_bispectrum`.
     dtype : {"float64", "float32"}, default="float64"
         Precision of the computation at a point; the sums over points are always float64.
@@ -114,13 +117,15 @@ def grid_bispectrum_adjoint(
     cell = check_cell(cell)
     settings = check_settings(twojmax, rcut, rfac0, rmin0, switch, dtype)
     positions, weights = check_atoms(positions, weights)
+    reach = grid_reach(radii, len(positions), stop - start, settings)
     sensitivity = check_sensitivity(sensitivity, stop - start, settings["twojmax"])
 
     def points_of(first, last):
         return grid_points(cell, grid_shape, start + first, start + last)
 
     by_atom, by_strain = np.zeros((len(positions), 3)), np.zeros((3, 3))
-    blocks = _blocks(points_of, sensitivity, positions, weights, cell, settings, device, n_threads)
+    atoms = positions, weights, cell
+    blocks = _blocks(points_of, sensitivity, *atoms, reach, settings, device, n_threads)
     for _, of_atoms, of_strain, _ in blocks:
         by_atom += of_atoms
         by_strain += of_strain
@@ -139,6 +144,8 @@ def point_bispectrum_adjoint(
     rfac0=0.99363,
     rmin0=0.0,
     switch=True,
+    radii=None,
+    point_radii=None,
     dtype="float64",
     device="cpu",
     n_threads=None,
@@ -156,8 +163,8 @@ def point_bispectrum_adjoint(
         See :func:`~skldos.descriptors.bispectrum.grid_bispectrum`.
     sensitivity : array-like of shape (n_points, n_components)
         :math:`\partial A/\partial B`, in any unit.
-    twojmax, rcut, rfac0, rmin0, switch
-        See :func:`~skldos.descriptors.bispectrum.grid_bispectrum`.
+    twojmax, rcut, rfac0, rmin0, switch, radii, point_radii
+        See :func:`~skldos.descriptors.bispectrum.point_bispectrum`.
     dtype, device, n_threads
         See :func:`grid_bispectrum_adjoint`.
 
@@ -191,6 +198,7 @@ def point_bispectrum_adjoint(
     cell = check_cell(cell)
     settings = check_settings(twojmax, rcut, rfac0, rmin0, switch, dtype)
     positions, weights = check_atoms(positions, weights)
+    reach = point_reach(radii, point_radii, len(positions), len(points), settings)
     sensitivity = check_sensitivity(sensitivity, len(points), settings["twojmax"])
 
     def points_of(first, last):
@@ -198,7 +206,8 @@ def point_bispectrum_adjoint(
 
     by_point = np.empty(points.shape)
     by_atom, by_strain = np.zeros((len(positions), 3)), np.zeros((3, 3))
-    blocks = _blocks(points_of, sensitivity, positions, weights, cell, settings, device, n_threads)
+    atoms = positions, weights, cell
+    blocks = _blocks(points_of, sensitivity, *atoms, reach, settings, device, n_threads)
     for first, of_atoms, of_strain, of_points in blocks:
         by_atom += of_atoms
         by_strain += of_strain
@@ -215,7 +224,7 @@ def check_sensitivity(sensitivity, n_points, twojmax):
     return sensitivity
 
 
-def _blocks(points_of, sensitivity, positions, weights, cell, settings, device, n_threads):
+def _blocks(points_of, sensitivity, positions, weights, cell, reach, settings, device, n_threads):
     """Yield, block by block, the first point and the derivatives by atoms, strain and points.
 
     Each block has sums of its own, which the caller adds up in the order of the blocks: that is
@@ -226,7 +235,7 @@ def _blocks(points_of, sensitivity, positions, weights, cell, settings, device, 
         from skldos.descriptors.bispectrum.torch_adjoint import adjoint_blocks
 
         yield from adjoint_blocks(
-            points_of, sensitivity, positions, weights, cell, settings, device
+            points_of, sensitivity, positions, weights, cell, reach, settings, device
         )
         return
 
@@ -238,8 +247,8 @@ def _blocks(points_of, sensitivity, positions, weights, cell, settings, device, 
     tables, back = (
         build(settings["twojmax"], settings["dtype"]) for build in (kernel_tables, adjoint_tables)
     )
-    bins = bin_neighbors(positions, cell, settings["rcut"])
-    parameters = [settings[name] for name in ("rcut", "rfac0", "rmin0", "switch")]
+    bins = bin_neighbors(positions, cell, reach.largest)
+    parameters = [reach.largest, *(settings[name] for name in ("rfac0", "rmin0", "switch"))]
 
     # Copies: the kernel is compiled for arrays that are contiguous and writable, and would be once
     # more for others.
@@ -251,9 +260,11 @@ def _blocks(points_of, sensitivity, positions, weights, cell, settings, device, 
         check_finite("sensitivity", beta)
         by_atom, by_strain = np.zeros((len(positions), 3)), np.zeros((3, 3))
         by_point = np.empty((len(points), 3))
+        cutoffs = reach.points[first : first + len(beta)], reach.atoms
         adjoint_kernel(
-            points, bins, weights, beta, *parameters, tables, back, by_atom, by_strain, by_point
-        )
+            points, bins, weights, *cutoffs, beta, *parameters, tables, back,
+            by_atom, by_strain, by_point,
+        )  # fmt: skip
         return first, by_atom, by_strain, by_point
 
     blocks = range(0, len(sensitivity), BLOCK)

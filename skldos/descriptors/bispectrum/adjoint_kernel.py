@@ -32,6 +32,7 @@ from skldos.descriptors.bispectrum.expansion import (
     map_to_sphere,
     padded,
     radial_functions,
+    stretch_neighbors,
 )
 from skldos.descriptors.bispectrum.kernel import aligned, change_basis, sum_directions, sum_fibre
 from skldos.descriptors.bispectrum.tables import DIRECTIONS, LANES, NODES, ROWS
@@ -41,7 +42,7 @@ from skldos.geometry.neighbors import collect_neighbors
 
 @compiled
 def adjoint_kernel(
-    points, bins, weights, beta, rcut, rfac0, rmin0, switch, tables, back,
+    points, bins, weights, of_points, of_atoms, beta, rcut, rfac0, rmin0, switch, tables, back,
     by_atom, by_strain, by_point,
 ):  # fmt: skip
     """Add the derivatives of some points to `by_atom` and `by_strain`; write `by_point`."""
@@ -70,6 +71,11 @@ def adjoint_kernel(
             displacements, found, s = np.empty((3, room)), np.empty(room, np.int64), np.empty(room)
             n_found = collect_neighbors(points[p], bins, home, low, high, displacements, found)
         by_point[p] = 0
+        stretch = np.ones(room)
+        if len(of_atoms):
+            n_found = stretch_neighbors(
+                displacements, found, n_found, rcut, of_points[p], of_atoms, stretch
+            )
         if n_found == 0:
             continue
         for k in range(n_found):
@@ -85,7 +91,7 @@ def adjoint_kernel(
             by_c, total[: len(back.slope_row)], slopes,
         )  # fmt: skip
         differentiate_neighbors(
-            displacements, s, found, n_found, n, rcut, rfac0, rmin0, switch, tables,
+            displacements, stretch, s, found, n_found, n, rcut, rfac0, rmin0, switch, tables,
             back.slope_start, work, by_c, slopes, by_atom, by_strain, by_point[p],
         )  # fmt: skip
 
@@ -258,7 +264,7 @@ def differentiate_powers(c, n, start, power, beta, lone, by_c):
 
 @compiled
 def differentiate_neighbors(
-    displacements, s, found, n_found, n, rcut, rfac0, rmin0, switch, tables,
+    displacements, stretch, s, found, n_found, n, rcut, rfac0, rmin0, switch, tables,
     slope_start, work, by_c, slopes, by_atom, by_strain, by_point,
 ):  # fmt: skip
     """Add the derivatives by the neighbours, given the coefficients of φ and of its gradient."""
@@ -281,4 +287,8 @@ def differentiate_neighbors(
         evaluate_gradient(x[padded(n) * NEIGHBORS :], r, n - 1, slope_start, slopes, gradient)
         pull_back(some, value, gradient, rcut, rfac0, rmin0, switch, out)
         count = min(n_found - begin, NEIGHBORS)
+        for k in range(count):
+            for a in range(3):
+                some[a, k] /= stretch[begin + k]
+                out[a, k] *= stretch[begin + k]
         scatter(some, found[begin:end], count, out, by_atom, by_strain, by_point)

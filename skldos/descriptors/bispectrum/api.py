@@ -1,6 +1,7 @@
 """The two public functions: bispectrum at grid points and at arbitrary points."""
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import numba
 import numpy as np
@@ -29,6 +30,7 @@ def grid_bispectrum(
     rfac0=0.99363,
     rmin0=0.0,
     switch=True,
+    radii=None,
     dtype="float64",
     device="cpu",
     n_threads=None,
@@ -71,6 +73,9 @@ def grid_bispectrum(
         Distance in Å that is mapped onto the pole, less than `rcut`.
     switch : bool, default=True
         Whether the weights of neighbours fade out towards the cutoff.
+    radii : array-like of shape (n_atoms,), optional
+        Cutoff of each atom in units of `rcut`; one number per chemical element as a rule, 1 for all
+        by default. Twice LAMMPS's radius of an element. Needs ``rmin0=0``.
     dtype : {"float64", "float32"}, default="float64"
         Precision of the computation and of the result. The rounding of float32 is about 1e-6
         of a component's largest value.
@@ -122,9 +127,8 @@ def grid_bispectrum(
 
     settings = check_settings(twojmax, rcut, rfac0, rmin0, switch, dtype)
     positions, weights = check_atoms(positions, weights)
-    return _compute(
-        points_of, stop - start, positions, weights, cell, settings, device, n_threads, out
-    )
+    reach = grid_reach(radii, len(positions), stop - start, settings)
+    return _compute(points_of, positions, weights, cell, reach, settings, device, n_threads, out)
 
 
 def point_bispectrum(
@@ -138,6 +142,8 @@ def point_bispectrum(
     rfac0=0.99363,
     rmin0=0.0,
     switch=True,
+    radii=None,
+    point_radii=None,
     dtype="float64",
     device="cpu",
     n_threads=None,
@@ -156,6 +162,9 @@ def point_bispectrum(
         See :func:`grid_bispectrum`.
     twojmax, rcut, rfac0, rmin0, switch, dtype, device, n_threads
         See :func:`grid_bispectrum`.
+    radii, point_radii : array-like of shape (n_atoms,) and (n_points,), optional
+        A point p sees atom k up to a distance of `rcut` times the mean of ``point_radii[p]`` and
+        ``radii[k]``; both are needed, or none, which stands for 1.
     out : ndarray of shape (n_points, n_components), optional
         Array to write the result to, of type `dtype`.
 
@@ -184,13 +193,12 @@ def point_bispectrum(
     cell = check_cell(cell)
     settings = check_settings(twojmax, rcut, rfac0, rmin0, switch, dtype)
     positions, weights = check_atoms(positions, weights)
+    reach = point_reach(radii, point_radii, len(positions), len(points), settings)
 
     def points_of(first, last):
         return points[first:last]
 
-    return _compute(
-        points_of, len(points), positions, weights, cell, settings, device, n_threads, out
-    )
+    return _compute(points_of, positions, weights, cell, reach, settings, device, n_threads, out)
 
 
 def check_atoms(positions, weights):
@@ -226,6 +234,58 @@ def check_settings(twojmax, rcut, rfac0, rmin0, switch, dtype):
     }
 
 
+class Reach(NamedTuple):
+    """Cutoffs in Å: point p sees atom k within ``points[p] + atoms[k]``.
+
+    Parameters
+    ----------
+    largest : float
+        The largest cutoff of all.
+    points : ndarray of shape (n_points,)
+    atoms : ndarray of shape (n_atoms,) or (0,)
+        Empty where all cutoffs are the same.
+    """
+
+    largest: float
+    points: np.ndarray
+    atoms: np.ndarray
+
+
+def grid_reach(radii, n_atoms, n_points, settings):
+    """Return the cutoffs of points without a radius of their own."""
+    if radii is None:
+        return Reach(settings["rcut"], np.zeros(n_points), np.empty(0))
+    atoms = settings["rcut"] * _check_radii("radii", radii, n_atoms, settings)
+    return Reach(atoms.max(initial=0.0) or settings["rcut"], np.zeros(n_points), atoms)
+
+
+def point_reach(radii, point_radii, n_atoms, n_points, settings):
+    """Return the cutoffs of points with a radius of their own, or those of all."""
+    if (radii is None) != (point_radii is None):
+        raise ValueError(
+            "radii and point_radii are needed both or not at all, got "
+            f"{'radii' if point_radii is None else 'point_radii'} alone."
+        )
+    if radii is None:
+        return grid_reach(None, n_atoms, n_points, settings)
+    half = 0.5 * settings["rcut"]
+    atoms = half * _check_radii("radii", radii, n_atoms, settings)
+    points = half * _check_radii("point_radii", point_radii, n_points, settings)
+    largest = atoms.max(initial=0.0) + points.max(initial=0.0)
+    return Reach(largest or settings["rcut"], points, atoms)
+
+
+def _check_radii(name, radii, n, settings):
+    radii = np.array(radii, dtype=np.float64)
+    check_shape(name, radii, (n,))
+    check_finite(name, radii)
+    if (radii <= 0).any():
+        raise ValueError(f"{name} must be positive, got {radii.min()}.")
+    if settings["rmin0"] != 0:
+        raise ValueError(f"{name} needs rmin0=0, got rmin0={settings['rmin0']}.")
+    return radii
+
+
 def check_threads(n_threads):
     """Return the number of threads to use."""
     if n_threads is None:
@@ -246,15 +306,16 @@ def check_out(out, shape, dtype):
     return out
 
 
-def _compute(points_of, n_points, positions, weights, cell, settings, device, n_threads, out):
+def _compute(points_of, positions, weights, cell, reach, settings, device, n_threads, out):
     """Compute the points that ``points_of(first, last)`` gives, block by block."""
     n_threads = check_threads(n_threads)
+    n_points = len(reach.points)
     shape = (n_points, len(bispectrum_components(settings["twojmax"])))
     out = check_out(out, shape, settings["dtype"])
     if str(device) != "cpu":
         from skldos.descriptors.bispectrum.torch_kernel import compute_blocks
 
-        compute_blocks(points_of, positions, weights, cell, settings, device, out)
+        compute_blocks(points_of, positions, weights, cell, reach, settings, device, out)
         return out
 
     # Imported here: a program that never computes a bispectrum need not load the compiled code.
@@ -262,13 +323,16 @@ def _compute(points_of, n_points, positions, weights, cell, settings, device, n_
     from skldos.descriptors.bispectrum.tables import kernel_tables
 
     tables = kernel_tables(settings["twojmax"], settings["dtype"])
-    bins = bin_neighbors(positions, cell, settings["rcut"])
-    parameters = [settings[name] for name in ("rcut", "rfac0", "rmin0", "switch")]
+    bins = bin_neighbors(positions, cell, reach.largest)
+    parameters = [reach.largest, *(settings[name] for name in ("rfac0", "rmin0", "switch"))]
 
     def compute(first):
         last = min(first + BLOCK, n_points)
         points = points_of(first, last)
-        bispectrum_kernel(points, bins, weights, *parameters, tables, out[first:last])
+        bispectrum_kernel(
+            points, bins, weights, reach.points[first:last], reach.atoms, *parameters, tables,
+            out[first:last],
+        )  # fmt: skip
 
     blocks = range(0, n_points, BLOCK)
     if n_threads == 1 or len(blocks) <= 1:

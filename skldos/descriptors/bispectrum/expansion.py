@@ -38,6 +38,24 @@ def expand_neighbors(displacements, s, n_found, n, rcut, rfac0, rmin0, switch, t
 
 
 @compiled
+def stretch_neighbors(displacements, found, n_found, rcut, of_point, of_atoms, stretch):
+    """Scale every neighbour such that its own cutoff becomes `rcut`; return how many are within.
+
+    The cutoff of atom k is ``of_point + of_atoms[k]``; the factors are written to `stretch`.
+    """
+    n = 0
+    for k in range(n_found):
+        factor = rcut / (of_point + of_atoms[found[k]])
+        x, y = factor * displacements[0, k], factor * displacements[1, k]
+        z = factor * displacements[2, k]
+        if x * x + y * y + z * z < rcut * rcut:
+            displacements[0, n], displacements[1, n], displacements[2, n] = x, y, z
+            found[n], stretch[n] = found[k], factor
+            n += 1
+    return n
+
+
+@compiled
 def map_to_sphere(displacements, s, rcut, rfac0, rmin0, switch, sphere, faded):
     r"""Map neighbours to points of the sphere, and let their weights fade out.
 

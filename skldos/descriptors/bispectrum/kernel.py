@@ -34,6 +34,7 @@ from skldos.descriptors.bispectrum.expansion import (
     add_powers,
     expand_neighbors,
     padded,
+    stretch_neighbors,
 )
 from skldos.descriptors.bispectrum.tables import CACHE_LINE, DIRECTIONS, LANES, NODES, ROWS
 from skldos.geometry._compiled import compiled
@@ -41,7 +42,9 @@ from skldos.geometry.neighbors import collect_neighbors
 
 
 @compiled
-def bispectrum_kernel(points, bins, weights, rcut, rfac0, rmin0, switch, tables, out):
+def bispectrum_kernel(
+    points, bins, weights, of_points, of_atoms, rcut, rfac0, rmin0, switch, tables, out
+):  # fmt: skip
     """Bispectrum of points, one after the other; the other functions are its stages."""
     dtype = tables.first.dtype
     n = len(tables.first)
@@ -69,6 +72,10 @@ def bispectrum_kernel(points, bins, weights, rcut, rfac0, rmin0, switch, tables,
             room = 2 * abs(n_found) + NEIGHBORS
             displacements, found, s = np.empty((3, room)), np.empty(room, np.int64), np.empty(room)
             n_found = collect_neighbors(points[p], bins, home, low, high, displacements, found)
+        if len(of_atoms):
+            n_found = stretch_neighbors(
+                displacements, found, n_found, rcut, of_points[p], of_atoms, s
+            )
         for k in range(n_found):
             s[k] = weights[found[k]]
         expand_neighbors(

@@ -7,14 +7,14 @@ import numpy as np
 import torch
 
 from skldos._validation import check_finite
-from skldos.descriptors.bispectrum.torch_kernel import chunk_bispectrum, default_chunk
+from skldos.descriptors.bispectrum.torch_kernel import chunk_bispectrum, cutoffs_of, default_chunk
 from skldos.geometry.neighbors import periodic_images
 
 #: On the way back the products of all pairs of functions are kept: fewer points at once.
 PRODUCTS = 8
 
 
-def adjoint_blocks(points_of, sensitivity, positions, weights, cell, settings, device):
+def adjoint_blocks(points_of, sensitivity, positions, weights, cell, reach, settings, device):
     """Yield, chunk by chunk, the first point and the derivatives by atoms, strain and points.
 
     Parameters
@@ -25,6 +25,8 @@ def adjoint_blocks(points_of, sensitivity, positions, weights, cell, settings, d
         Derivatives by the components.
     positions, weights, cell : ndarray
         Of the atoms, in Å.
+    reach : Reach
+        Cutoffs, in Å.
     settings : dict
         From :func:`skldos.descriptors.bispectrum.api.check_settings`.
     device : str or torch.device
@@ -34,8 +36,8 @@ def adjoint_blocks(points_of, sensitivity, positions, weights, cell, settings, d
     ------
     int, ndarray of shape (n_atoms, 3), ndarray of shape (3, 3), ndarray of shape (n_chunk, 3)
     """
-    atoms, shifts = periodic_images(positions, cell, settings["rcut"])
-    settings = dict(settings, dtype=getattr(torch, settings["dtype"]))
+    atoms, shifts = periodic_images(positions, cell, reach.largest)
+    settings = dict(settings, rcut=reach.largest, dtype=getattr(torch, settings["dtype"]))
     positions, weights, cell, shifts = (
         torch.tensor(array, dtype=torch.float64, device=device)
         for array in (positions, weights, cell, shifts)
@@ -51,7 +53,8 @@ def adjoint_blocks(points_of, sensitivity, positions, weights, cell, settings, d
             D = torch.eye(3, dtype=torch.float64, device=device)  # 1 + strain
             points, x, D = (t.detach().requires_grad_() for t in (points, positions, D))
             images = (x[atoms] + shifts @ cell) @ D
-            B = chunk_bispectrum(points @ D, images, weights[atoms], cell @ D, **settings)
+            cutoffs = cutoffs_of(reach, first, first + len(beta), atoms)
+            B = chunk_bispectrum(points @ D, images, weights[atoms], cell @ D, cutoffs, **settings)
             A = (B.double() * torch.tensor(beta, device=device)).sum()
         gradients = torch.autograd.grad(A, (x, D, points))
         yield first, *(gradient.cpu().numpy() for gradient in gradients)

@@ -153,14 +153,25 @@ def visible_images(positions, cell, rcut):
     return atoms, positions[atoms] + shifts @ cell
 
 
-def chunk_bispectrum(points, images, weights, cell, *, twojmax, rcut, rfac0, rmin0, switch, dtype):
-    """Bispectrum of a chunk of points, given the images of the atoms around the cell."""
+def chunk_bispectrum(
+    points, images, weights, cell, cutoffs=None, *, twojmax, rcut, rfac0, rmin0, switch, dtype
+):
+    """Bispectrum of a chunk of points, given the images of the atoms around the cell.
+
+    With `cutoffs`, a pair of tensors (n_points,) and (n_images,), a point sees an image within the
+    sum of theirs, of which `rcut` is the largest.
+    """
     with torch.no_grad():
         turns = torch.floor(points @ torch.linalg.inv(cell))
     points = points - turns @ cell
     with torch.no_grad():
         neighbor, valid = padded_neighbors(points, images, rcut)
     displacements = images[neighbor] - points[:, None]
+    if cutoffs is not None:
+        # Scaled such that the cutoff of every neighbour becomes the largest one.
+        stretch = rcut / (cutoffs[0][:, None] + cutoffs[1][neighbor])
+        displacements = displacements * stretch[..., None]
+        valid = valid & (displacements.square().sum(dim=-1) < rcut**2)
     # Where there is no neighbour a harmless one takes its place *before* any function that is
     # singular at zero: masking the result alone would leave NaN in the gradient.
     harmless = displacements.new_tensor([0.0, 0.0, rcut])
@@ -311,10 +322,19 @@ def average_products(F, c, jmax):
     return torch.stack([found[key] for key in bispectrum_components(jmax)], dim=1)
 
 
+def cutoffs_of(reach, first, last, atoms):
+    """Return the cutoffs of a chunk of points and of images of `atoms`, or None if all are one."""
+    if not len(reach.atoms):
+        return None
+    options = {"dtype": torch.float64, "device": atoms.device}
+    of_atoms = torch.as_tensor(reach.atoms, **options)
+    return torch.as_tensor(reach.points[first:last], **options), of_atoms[atoms]
+
+
 @torch.no_grad()
-def compute_blocks(points_of, positions, weights, cell, settings, device, out):
+def compute_blocks(points_of, positions, weights, cell, reach, settings, device, out):
     """Fill an array with the bispectrum of the points that ``points_of(first, last)`` gives."""
-    settings = dict(settings, dtype=getattr(torch, settings["dtype"]))
+    settings = dict(settings, rcut=reach.largest, dtype=getattr(torch, settings["dtype"]))
     positions, weights, cell = (
         torch.as_tensor(array, dtype=torch.float64, device=device)
         for array in (positions, weights, cell)
@@ -324,5 +344,6 @@ def compute_blocks(points_of, positions, weights, cell, settings, device, out):
     for first in range(0, len(out), size):
         last = min(first + size, len(out))
         points = torch.as_tensor(points_of(first, last), dtype=torch.float64, device=device)
-        B = chunk_bispectrum(points, images, weights[atoms], cell, **settings)
+        cutoffs = cutoffs_of(reach, first, last, atoms)
+        B = chunk_bispectrum(points, images, weights[atoms], cell, cutoffs, **settings)
         out[first:last] = B.cpu().numpy()
