@@ -9,6 +9,7 @@ from skldos.plotting.density import DensityDisplay
 from skldos.plotting.dos import DOSDisplay
 from skldos.plotting.environment import EnvironmentDisplay
 from skldos.plotting.parity import ParityDisplay
+from skldos.plotting.search import SearchDisplay
 
 __all__ = [
     "DOSDisplay",
@@ -16,4 +17,5 @@ __all__ = [
     "DensityDisplay",
     "EnvironmentDisplay",
     "CalibrationDisplay",
+    "SearchDisplay",
 ]

@@ -3,15 +3,14 @@
 import math
 
 import numpy as np
-from sklearn.utils import check_random_state
+from sklearn.utils import check_random_state, gen_batches
 
 from skldos._validation import check_finite, check_option, check_scalar
-from skldos.data import ArrayFile, as_rows, is_blocks
-from skldos.exceptions import ScoringError
-from skldos.scoring._errors import as_scoring_error
-from skldos.search._rows import rows_at, transformed
+from skldos.search._descriptors import checked_rows, drawn_rows, over_snapshots
 
 SIDED = ("two", "one")
+#: Points whose cosines with all others are in memory at a time.
+BATCH = 1024
 
 
 def acsd(descriptors, targets, *, n_pairs=40000, sided="two", random_state=None):
@@ -29,7 +28,7 @@ def acsd(descriptors, targets, *, n_pairs=40000, sided="two", random_state=None)
     ----------
     descriptors : array-like of shape (n_rows, n_features)
         Descriptors, of two features or more; an array that computes its rows when they are read
-        computes no others than those of the pairs.
+        computes those of the pairs, and few others.
     targets : array-like of shape (n_rows, n_outputs)
         What they are to predict, such as the LDOS.
     n_pairs : int or None, default=40000
@@ -62,12 +61,7 @@ def acsd(descriptors, targets, *, n_pairs=40000, sided="two", random_state=None)
     True
     """
     check_option("sided", sided, SIDED)
-    descriptors, targets = _as_rows(descriptors), _as_rows(targets)
-    if descriptors.shape[0] != targets.shape[0]:
-        raise ValueError(
-            f"descriptors and targets must have one row per point, got {descriptors.shape[0]} and "
-            f"{targets.shape[0]} rows."
-        )
+    descriptors, targets = checked_rows(descriptors, targets)
     n_rows = descriptors.shape[0]
     if n_rows < 2:
         raise ValueError(f"a pair needs two points, got {n_rows}.")
@@ -78,15 +72,16 @@ def acsd(descriptors, targets, *, n_pairs=40000, sided="two", random_state=None)
                 "numbers says nothing."
             )
     n_points = n_rows if n_pairs is None else min(n_rows, _n_points(n_pairs))
-    chosen = np.arange(n_rows)
-    if n_points < n_rows:
-        chosen = check_random_state(random_state).choice(n_rows, n_points, replace=False)
-    difference = _similarities("descriptors", rows_at(descriptors, chosen))
-    difference -= _similarities("targets", rows_at(targets, chosen))
-    difference = np.abs(difference) if sided == "two" else np.maximum(difference, 0)
-    # A point and itself, on the diagonal, are no pair.
-    np.fill_diagonal(difference, 0)
-    return float(difference.sum() / (n_points * (n_points - 1)))
+    rows, others = drawn_rows(descriptors, targets, n_points, random_state)
+    rows, others = _unit("descriptors", rows), _unit("targets", others)
+    total = 0.0
+    for batch in gen_batches(n_points, BATCH):
+        difference = rows[batch] @ rows.T - others[batch] @ others.T
+        difference = np.abs(difference) if sided == "two" else np.maximum(difference, 0)
+        # A point and itself are no pair.
+        difference[np.arange(len(difference)), np.arange(batch.start, batch.stop)] = 0
+        total += difference.sum()
+    return float(total / (n_points * (n_points - 1)))
 
 
 class ACSDScorer:
@@ -163,17 +158,11 @@ class ACSDScorer:
         """
         rng = check_random_state(self.random_state)
         options = {"n_pairs": self.n_pairs, "sided": self.sided, "random_state": rng}
-        # Not as ValueErrors, which some searches swallow.
-        with as_scoring_error(ValueError):
-            blocks = transformed(estimator, X)
-            if not is_blocks(blocks):
-                blocks, y = [blocks], None if y is None else [y]
-            if y is None:
-                y = self._targets(blocks)
-            if len(y) != len(blocks):
-                raise ScoringError(f"X has {len(blocks)} snapshots, but y has {len(y)} targets.")
-            pairs = zip(blocks, y, strict=True)
-            return np.array([acsd(block, target, **options) for block, target in pairs])
+
+        def score(block, target):
+            return acsd(block, target, **options)
+
+        return over_snapshots(score, estimator, X, y)
 
     def __call__(self, estimator, X, y=None):
         """Return the negative mean difference."""
@@ -182,13 +171,6 @@ class ACSDScorer:
     def __repr__(self):
         options = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
         return f"ACSDScorer({options})"
-
-    @staticmethod
-    def _targets(blocks):
-        snapshots = getattr(blocks, "snapshots", None)
-        if snapshots is None:
-            raise ScoringError("pass y: the blocks do not know their snapshots.")
-        return snapshots.targets
 
 
 def _n_points(n_pairs):
@@ -199,16 +181,13 @@ def _n_points(n_pairs):
     return (root + 2) // 2
 
 
-def _as_rows(array):
-    """Return `array` with all leading axes joined, lazy if it was."""
-    # Single rows, all over a file, are read from a map of it: blocks of rows would be all of it.
-    return as_rows(array.memmap() if isinstance(array, ArrayFile) else array)
-
-
-def _similarities(name, rows):
-    """Return the cosines of the angles between all rows."""
+def _unit(name, rows):
+    """Return rows of unit length, whose products are cosines."""
     check_finite(name, rows)
-    norms = np.linalg.norm(rows, axis=1)
-    zero = norms == 0
-    unit = rows / np.where(zero, 1, norms)[:, None]
-    return unit @ unit.T + np.outer(zero, zero)
+    # The largest number is taken out first: the squares of tiny ones would vanish.
+    largest = np.abs(rows).max(axis=1, keepdims=True)
+    zero = largest == 0
+    rows = rows / np.where(zero, 1, largest)
+    rows /= np.where(zero, 1, np.linalg.norm(rows, axis=1, keepdims=True))
+    # Vectors of zeros get a direction that no other has.
+    return np.hstack([rows, zero])

@@ -87,7 +87,7 @@ def test_vectors_of_zeros(pair):
 
 @pytest.mark.parametrize(("n_pairs", "n_points"), [(1, 2), (2, 3), (3, 3), (4, 4), (40000, 284)])
 def test_no_more_points_than_the_pairs_take(n_pairs, n_points, rng):
-    rows, read = rng.normal(size=(400, 3)), []
+    rows, read = rng.normal(size=(10**6, 3)), []
 
     def compute(start, stop):
         read.extend(range(start, stop))
@@ -95,8 +95,30 @@ def test_no_more_points_than_the_pairs_take(n_pairs, n_points, rng):
 
     lazy = ComputedArray(compute, rows.shape, float)
     found = acsd(lazy, rows**2, n_pairs=n_pairs, random_state=0)
-    assert len(read) == len(set(read)) == n_points
-    assert found == pytest.approx(acsd(rows[read], rows[read] ** 2, n_pairs=None), rel=1e-12)
+    assert len(read) == len(set(read))
+    # Rows that lie close together are read in one go.
+    assert n_points <= len(read) <= 1 + 10 * (n_points - 1)
+    assert found == acsd(rows, rows**2, n_pairs=n_pairs, random_state=0)
+    drawn = np.random.RandomState(0).choice(10**6, n_points, replace=False)
+    assert set(drawn) <= set(read)
+    assert found == pytest.approx(acsd(rows[drawn], rows[drawn] ** 2, n_pairs=None), rel=1e-12)
+
+
+def test_many_points_of_a_computed_array_are_read_in_few_steps(rng):
+    rows, steps = rng.normal(size=(20000, 3)), []
+
+    def compute(start, stop):
+        steps.append((start, stop))
+        return rows[start:stop]
+
+    lazy = ComputedArray(compute, rows.shape, float)
+    found = acsd(lazy, rows**2, n_pairs=10**6, random_state=0)
+    assert found == acsd(rows, rows**2, n_pairs=10**6, random_state=0)
+    # Mean gaps of 14 rows are bridged, but not everything is in memory at a time.
+    starts, stops = np.array(sorted(steps)).T
+    assert (starts[1:] >= stops[:-1]).all()
+    assert 3 <= len(steps) < 100
+    assert max(stops - starts) <= 8192
 
 
 def test_draws_scatter_around_all_pairs(rng):
@@ -190,6 +212,37 @@ def test_targets_of_atoms(snapshots, rng):
         ACSDScorer()(transformer, snapshots)
     with pytest.raises(ScoringError, match="X has 6 snapshots, but y has 2 targets"):
         ACSDScorer()(transformer, snapshots, y[:2])
+
+
+def test_tiny_vectors_have_angles_too(pair):
+    # Their squares are no numbers.
+    expected = acsd(*pair)
+    assert acsd(pair[0] * 1e-200, pair[1]) == pytest.approx(expected, rel=1e-12)
+    assert acsd(pair[0], pair[1] * 1e200) == pytest.approx(expected, rel=1e-12)
+
+
+def test_all_pairs_of_more_points_than_a_batch(rng):
+    targets = rng.random((1100, 3))
+    descriptors = targets**2
+    cosines = [
+        (x / np.linalg.norm(x, axis=1)[:, None]) @ (x / np.linalg.norm(x, axis=1)[:, None]).T
+        for x in (descriptors, targets)
+    ]
+    upper = np.triu_indices(1100, 1)
+    for sided, expected in (
+        ("two", np.abs(cosines[0] - cosines[1])[upper].mean()),
+        ("one", np.maximum(cosines[0] - cosines[1], 0)[upper].mean()),
+    ):
+        assert expected > 0.001
+        assert acsd(descriptors, targets, n_pairs=None, sided=sided) == pytest.approx(expected)
+
+
+def test_one_snapshot_and_none(transformer, snapshots):
+    scorer = ACSDScorer(n_pairs=None)
+    differences = scorer.differences(transformer, snapshots)
+    assert scorer(transformer, snapshots[:1]) == -differences[0] < 0
+    with pytest.raises(ScoringError, match="at least one snapshot, got none"):
+        scorer(transformer, snapshots[:0])
 
 
 def test_snapshots_without_ldos(transformer, snapshots):

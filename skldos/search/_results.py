@@ -1,0 +1,91 @@
+"""Trials of a study, as the table that scikit-learn's searches give."""
+
+import numpy as np
+from optuna.trial import TrialState
+from scipy.stats import rankdata
+
+from skldos.search._space import parameters
+
+
+def candidates(space, trials):
+    """Return the parameters of every trial.
+
+    Raises
+    ------
+    ValueError
+        If a trial does not belong to the space.
+    """
+    found = []
+    for trial in trials:
+        try:
+            found.append(parameters(space, trial.params))
+        except ValueError as error:
+            raise ValueError(
+                f"trial {trial.number} of the study does not fit space ({error}): choose another "
+                "study_name."
+            ) from error
+    return found
+
+
+def cv_results(space, trials, n_splits):
+    """Return the results of trials that have ended, in the order of their numbers.
+
+    Parameters
+    ----------
+    space : dict or callable
+        As for :class:`~skldos.search.StudySearchCV`.
+    trials : list of optuna.trial.FrozenTrial
+        The trials.
+    n_splits : int
+        Number of folds.
+
+    Returns
+    -------
+    dict of str to array-like
+        Columns as those of GridSearchCV, NaN where there is no score.
+    """
+    params = candidates(space, trials)
+    results = {"trial": np.array([trial.number for trial in trials])}
+    results["state"] = np.array([trial.state.name.lower() for trial in trials])
+    results["params"] = params
+    for name in dict.fromkeys(name for p in params for name in p):
+        column = np.ma.MaskedArray(np.empty(len(trials), dtype=object), mask=True)
+        for i, p in enumerate(params):
+            if name in p:
+                column[i : i + 1] = _one(p[name])
+        results[f"param_{name}"] = column
+    for what in ("fit_time", "score_time"):
+        # A fold that a trial did not come to took no time: the mean tells what the trial cost.
+        times = np.nan_to_num(_folds(trials, what, n_splits)).sum(axis=2)
+        results[f"mean_{what}"], results[f"std_{what}"] = times.mean(axis=1), times.std(axis=1)
+    scores = _folds(trials, "score", n_splits).mean(axis=2)
+    for i, column in enumerate(scores.T):
+        results[f"split{i}_test_score"] = column
+    complete = np.array([trial.state == TrialState.COMPLETE for trial in trials], dtype=bool)
+    values = [trial.value if trial.state == TrialState.COMPLETE else np.nan for trial in trials]
+    results["mean_test_score"] = np.array(values, dtype=float)
+    results["std_test_score"] = scores.std(axis=1)  # NaN unless all folds have scores
+    worst = np.where(complete, results["mean_test_score"], -np.inf)
+    results["rank_test_score"] = rankdata(-worst, method="min").astype(np.int32)
+    if any("naswot" in trial.user_attrs for trial in trials):
+        naswot = [trial.user_attrs.get("naswot", np.nan) for trial in trials]
+        results["naswot"] = np.array(naswot, dtype=float)
+    return results
+
+
+def _folds(trials, name, n_splits):
+    """Return what was noted of every training, of shape (n_trials, n_splits, n_repeats)."""
+    noted = [trial.user_attrs.get("trainings", {}).get(name, []) for trial in trials]
+    n_repeats = max((len(fold) for folds in noted for fold in folds), default=1)
+    table = np.full((len(trials), n_splits, n_repeats), np.nan)
+    for row, folds in zip(table, noted, strict=True):
+        for i, fold in enumerate(folds[:n_splits]):
+            row[i, : len(fold)] = fold
+    return table
+
+
+def _one(value):
+    """Return an array of one object, which may itself be a sequence."""
+    array = np.empty(1, dtype=object)
+    array[0] = value
+    return array

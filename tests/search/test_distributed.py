@@ -1,0 +1,66 @@
+"""Searches whose fits run in worker processes of dask."""
+
+import os
+
+import numpy as np
+import pytest
+from joblib import parallel_config
+from sklearn.model_selection import GridSearchCV
+
+from skldos import BandEnergyScorer
+from skldos.search import StudySearchCV
+
+LR = "ldosregressor__lr"
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Two worker processes on this machine."""
+    pytest.importorskip("distributed", reason="needs skldos[distributed]")
+    from dask.distributed import Client, LocalCluster
+
+    options = {"n_workers": 2, "threads_per_worker": 1, "processes": True}
+    with (
+        LocalCluster(**options, dashboard_address=None, host="127.0.0.1") as workers,
+        Client(workers) as client,
+    ):
+        yield client
+
+
+class Where:
+    """A scorer that tells which processes it runs in, through a folder."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __call__(self, estimator, X, y=None):
+        """Leave a mark and return the score."""
+        (self.folder / str(os.getpid())).touch()
+        return BandEnergyScorer()(estimator, X, y)
+
+
+def test_a_grid_search_over_worker_processes(cluster, pipeline, snapshots, tmp_path):
+    options = {"cv": 2, "error_score": "raise"}
+    search = GridSearchCV(pipeline, {LR: [1e-2, 1e-3]}, scoring=Where(tmp_path), **options)
+    with parallel_config("dask"):
+        distributed = search.fit(snapshots).cv_results_["mean_test_score"]
+    assert processes(tmp_path) == set(cluster.run(os.getpid).values())
+    alone = search.set_params(scoring=BandEnergyScorer()).fit(snapshots)
+    np.testing.assert_array_equal(distributed, alone.cv_results_["mean_test_score"])
+
+
+def test_the_folds_of_a_study_over_worker_processes(cluster, pipeline, snapshots, tmp_path):
+    options = {"n_trials": 2, "cv": 2, "random_state": 0, "error_score": "raise"}
+    search = StudySearchCV(pipeline, {LR: [1e-2, 1e-3]}, scoring=Where(tmp_path), **options)
+    with parallel_config("dask"):
+        distributed = search.fit(snapshots).cv_results_
+    # Its folds were judged there, and nothing here.
+    assert set() < processes(tmp_path) <= set(cluster.run(os.getpid).values())
+    alone = search.set_params(scoring=BandEnergyScorer()).fit(snapshots).cv_results_
+    assert distributed["params"] == alone["params"]
+    np.testing.assert_array_equal(distributed["mean_test_score"], alone["mean_test_score"])
+
+
+def processes(folder):
+    """The processes that a scorer ran in."""
+    return {int(path.name) for path in folder.iterdir()}
