@@ -313,8 +313,12 @@ class SkorchRegressor(NeuralNetRegressor):
                 batch=batch,
                 training=True,
             )
-        self.optimizer_.step()
+        self.optimizer_step()
         return step
+
+    def optimizer_step(self):
+        """Let the optimizer change the weights by the gradients that they have."""
+        self.optimizer_.step()
 
     def train_step_single(self, batch, **fit_params):
         """Compute predictions, loss and gradients for `batch`."""

@@ -3,5 +3,6 @@
 from skldos.networks.backpropagation import Backpropagation
 from skldos.networks.csnn import ConcentricSpherical
 from skldos.networks.feedforward import FeedForward
+from skldos.networks.mixture import MixtureDensity
 
-__all__ = ["FeedForward", "ConcentricSpherical", "Backpropagation"]
+__all__ = ["FeedForward", "ConcentricSpherical", "MixtureDensity", "Backpropagation"]

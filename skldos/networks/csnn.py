@@ -64,6 +64,18 @@ class ConcentricSpherical(nn.Sequential):
         refit it in closed form.
     self_weight : bool, default=False
         Whether a vertex has other weights in the graph convolutions than its neighbours have.
+    spheres : {"convolution", "channels"}, default="convolution"
+        What the spheres are to the network. ``"convolution"`` is Ref. [1]_: filters are the same
+        on all spheres, those between spheres run along the rays, and the mean over the spheres
+        comes last, so that the distance of a neighbour shows in little more than how much it
+        counts. ``"channels"`` takes all spheres for channels of a single one: every distance has
+        weights of its own in the first layer, there are no convolutions between spheres, and the
+        work is less by more than the number of spheres.
+    n_levels : int, optional
+        Levels of the mesh that the network works on, from the finest; on the last one it has a
+        single graph convolution, and means go over all vertices. None goes down to the
+        icosahedron. With 1 and spheres as channels it is shallow: one graph convolution and the
+        layers after the means. That is what a few hundred atoms can teach.
 
     References
     ----------
@@ -97,6 +109,8 @@ class ConcentricSpherical(nn.Sequential):
         dropout=0.0,
         output="smooth",
         self_weight=False,
+        spheres="convolution",
+        n_levels=None,
     ):
         n_in = check_scalar("n_in", n_in, low=1, integer=True)
         n_out = check_scalar("n_out", n_out, low=1, integer=True)
@@ -114,10 +128,18 @@ class ConcentricSpherical(nn.Sequential):
                 f"{n_vertices} for n_spheres={n_spheres} and subdivisions={subdivisions}; got "
                 f"{n_in}."
             )
+        check_option("spheres", spheres, ("convolution", "channels"))
+        levels = _levels(subdivisions, n_levels)
+        width = CHANNELS * factor
         options = {"dropout": dropout, "self_weight": self_weight}
-        layers = [Spheres(n_channels, n_spheres, n_vertices)]
-        layers += _convolutions(n_channels, CHANNELS * factor, subdivisions, **options)
-        width = CHANNELS * factor * 2 ** ((subdivisions or 0) + 1)
+        if spheres == "channels":
+            layers = [Spheres(n_channels * n_spheres, 1, n_vertices)]
+            layers += _convolutions(n_channels * n_spheres, width, levels, radial=False, **options)
+            width *= 2 ** (len(levels) - 1)
+        else:
+            layers = [Spheres(n_channels, n_spheres, n_vertices)]
+            layers += _convolutions(n_channels, width, levels, radial=True, **options)
+            width *= 2 ** len(levels)
         layers += [Mean(axis=2), Features()]
         for _ in range(n_hidden):
             layers += dense(width, width, dropout)
@@ -154,26 +176,36 @@ def subdivisions_of(n_vertices):
     return levels[n_vertices]
 
 
-def _convolutions(n_channels, width, subdivisions, *, dropout, self_weight):
+def _levels(subdivisions, n_levels):
+    """Return the levels of the mesh that a network works on; None is a single vertex."""
+    levels = [None] if subdivisions is None else list(reversed(range(subdivisions + 1)))
+    if n_levels is None:
+        return levels
+    return levels[: check_scalar("n_levels", n_levels, low=1, high=len(levels), integer=True)]
+
+
+def _convolutions(n_channels, width, levels, *, radial, dropout, self_weight):
     """Return the layers on the spheres, down to one vertex."""
     layers = []
     n_in = n_channels
-    for level in reversed(range((subdivisions or 0) + 1)):
-        depth = 1 if level == 0 else 2
+    for level in levels:
+        is_last = level == levels[-1]
+        depth = 1 if is_last else 2
         for _ in range(depth):
             # A number of the first input is an atom, not a feature: it must not vanish.
             rate = dropout if layers else 0.0
-            neighbors = _neighbors(None if subdivisions is None else level)
             layers.append(
-                GraphConvolution(n_in, width, neighbors, dropout=rate, self_weight=self_weight)
+                GraphConvolution(
+                    n_in, width, _neighbors(level), dropout=rate, self_weight=self_weight
+                )
             )
             n_in = width
-        if level == 0:
+        if is_last:
             layers.append(Mean(axis=0))
-        for _ in range(depth):
+        for _ in range(depth if radial else 0):
             layers.append(RadialConvolution(n_in, 2 * width, dropout=dropout))
             n_in = 2 * width
-        if level > 0:
+        if not is_last:
             mesh = icosphere(level)
             layers.append(VertexPooling(mesh.pool_neighbors, mesh.n_vertices))
         width *= 2

@@ -4,6 +4,14 @@ from skldos.regressors._base import BlockRegressor
 from skldos.regressors.ados import ADOSRegressor
 from skldos.regressors.csnn import CSNNRegressor
 from skldos.regressors.ldos import LDOSRegressor
+from skldos.regressors.mdn import MDNRegressor
 from skldos.regressors.site import SiteRegressor
 
-__all__ = ["BlockRegressor", "LDOSRegressor", "CSNNRegressor", "SiteRegressor", "ADOSRegressor"]
+__all__ = [
+    "BlockRegressor",
+    "LDOSRegressor",
+    "CSNNRegressor",
+    "MDNRegressor",
+    "SiteRegressor",
+    "ADOSRegressor",
+]

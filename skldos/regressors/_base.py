@@ -10,10 +10,15 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from skorch.callbacks import EarlyStopping, EpochTimer, LRScheduler, PrintLog
 from torch.optim.lr_scheduler import CosineAnnealingLR, ReduceLROnPlateau
 
-from skldos._compat import SkorchRegressor, seeded, torch_threads
+from skldos._compat import seeded, torch_threads
 from skldos._validation import check_device, check_option, check_scalar
 from skldos.data import Blocks, ComputedArray, Snapshot, is_blocks
 from skldos.networks import Backpropagation
+from skldos.regressors._autocast import (
+    MixedPrecisionRegressor,
+    check_autocast,
+    renew_statistics,
+)
 from skldos.regressors._batches import BlockDataset, RowBatches, RowDataset
 from skldos.regressors._callbacks import EpochBar
 from skldos.regressors._checks import checked_dataset, common_broadening, common_energies
@@ -34,7 +39,7 @@ SMALL_BATCH = 2**16
 AUTO_DOS_WEIGHT = 100.0
 
 
-class BlockRegressor(SkorchRegressor):
+class BlockRegressor(MixedPrecisionRegressor):
     """Base of regressors that map every row of a block to a row of targets.
 
     A subclass supplies the parameters and, through :meth:`block_targets`, the targets of
@@ -45,7 +50,7 @@ class BlockRegressor(SkorchRegressor):
     _backpropagation_ = None
 
     _fitted_scalars = (
-        *SkorchRegressor._fitted_scalars,
+        *MixedPrecisionRegressor._fitted_scalars,
         "target_center_",
         "target_scale_",
         "target_dtype_",
@@ -119,6 +124,9 @@ class BlockRegressor(SkorchRegressor):
             small = self.batch_size * self.n_features_in_ < SMALL_BATCH
             with torch_threads(1 if small else None):
                 self._train(split, reset=reset)
+                if self.autocast is not None and self.max_epochs > 0:
+                    batches = self.get_iterator(split.training, training=True)
+                    renew_statistics(self.module_, batches)
         if split.dos_weight is not None:
             self._refit_output_layer(split.training, split.dos_weight)
         return self
@@ -141,6 +149,7 @@ class BlockRegressor(SkorchRegressor):
         else:
             check_option("dos_weight", self.dos_weight, ("auto", None))
         check_option("lr_schedule", self.lr_schedule, (None, "plateau", "cosine"))
+        check_autocast(self.autocast, self.device, self.optimizer)
         if self.early_stopping is not None:
             check_scalar("early_stopping", self.early_stopping, low=1, integer=True)
             if self.train_split is None:
@@ -281,7 +290,8 @@ class BlockRegressor(SkorchRegressor):
     def run_single_epoch(self, *args, **kwargs):
         """Run over all batches once; see the base class."""
         plain = (
-            type(self.criterion_) is torch.nn.MSELoss
+            self.autocast is None
+            and type(self.criterion_) is torch.nn.MSELoss
             and self.criterion_.reduction == "mean"
             and type(self).get_loss is BlockRegressor.get_loss
             and Backpropagation.knows(self.module_)
@@ -409,12 +419,16 @@ class BlockRegressor(SkorchRegressor):
 
     def _forward(self, rows):
         """Return targets in their own units for a slice of rows."""
+        scaling = TargetScaling(self.target_center_, self.target_scale_)
+        return scaling.restore(self._outputs(rows).cpu().numpy())
+
+    def _outputs(self, rows):
+        """Return what the network gives for a slice of rows."""
         inputs = torch.tensor(np.asarray(rows), dtype=torch.float32, device=self.device)
         if not torch.isfinite(inputs).all():
             raise ValueError("X holds NaN or infinite values, or such that float32 cannot hold.")
         with torch.inference_mode():
-            outputs = self.module_(inputs).cpu().numpy()
-        return outputs * self.target_scale_ + self.target_center_
+            return self.module_(inputs)
 
 
 class _Split:

@@ -195,7 +195,6 @@ def _gather(name, blocks, pieces, rest=None, scaling=None):
                 f"{name} holds NaN or infinite values, or such that float32 cannot hold."
             )
         if scaling is not None:
-            rows -= scaling.center
-            rows /= scaling.scale
+            scaling.normalise(rows)
         first += stop - start
     return gathered

@@ -16,8 +16,7 @@ error of a snapshot against the mean square error of its points: 0 is ordinary l
 import torch
 from torch import nn
 
-#: Ridge on the change of weights, in units of the mean eigenvalue of the normal matrix: where
-#: the hidden layer says nothing, the trained weights stay.
+#: Ridge on the change of weights where there are many times more rows than weights.
 RIDGE = 1e-6
 
 
@@ -31,7 +30,7 @@ def output_layer(network):
 
 
 @torch.no_grad()
-def fit_output_layer(network, snapshots, weight):
+def fit_output_layer(network, snapshots, weight, ridge=RIDGE):
     """Refit the last layer of a trained `network` in place.
 
     Parameters
@@ -43,6 +42,9 @@ def fit_output_layer(network, snapshots, weight):
         (n_rows, n_out), targets in units of the network's output.
     weight : float
         Weight of the error of the sum over a snapshot, >= 0.
+    ridge : float
+        Ridge on the change of weights, in units of the mean eigenvalue of the normal matrix, > 0:
+        where the hidden layer says nothing, the trained weights stay.
     """
     last, hidden_layers = output_layer(network)
     n_hidden = last.in_features + 1  # the bias is the weight of a constant
@@ -64,7 +66,7 @@ def fit_output_layer(network, snapshots, weight):
             n_rows += len(inputs)
         normal += weight / n_rows * torch.outer(hidden_sum, hidden_sum)
         right += weight / n_rows * torch.outer(hidden_sum, residual_sum)
-    normal.diagonal().add_(RIDGE * normal.trace() / n_hidden)
+    normal.diagonal().add_(ridge * normal.trace() / n_hidden)
     change = torch.linalg.solve(normal, right).T.to(last.weight.dtype)
     last.weight += change[:, :-1]
     last.bias += change[:, -1]

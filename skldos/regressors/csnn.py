@@ -8,6 +8,7 @@ from skldos.networks.csnn import ConcentricSpherical, subdivisions_of
 from skldos.regressors._base import BlockRegressor
 from skldos.regressors._batches import RowBatches
 from skldos.regressors._environments import Frames, TurnedBatches, flatten, frame_rotations
+from skldos.regressors._output_layer import fit_output_layer
 from skldos.regressors._scaling import TargetScaling
 
 
@@ -72,7 +73,12 @@ class CSNNRegressor(BlockRegressor):
     dos_weight : float, "auto" or None, default=None
         After training on blocks, refit the output layer, which has to be linear, in closed form
         to every row and, with this weight, to the mean over every training snapshot; see
-        :class:`~skldos.LDOSRegressor`.
+        :class:`~skldos.LDOSRegressor`. Without it phases keep a bias of their own: all of them
+        err towards the mean of the training data.
+    dos_ridge : float, default=1e-2
+        Ridge on the change of weights in that refit, in units of the mean eigenvalue of its
+        normal matrix. With fewer atoms than weights small ones do not carry over to other
+        snapshots.
     buffer_size : float, default=512
         Memory in MiB for rows that batches are drawn from.
     callbacks : list, optional
@@ -85,12 +91,14 @@ class CSNNRegressor(BlockRegressor):
         Where the network lives, such as ``"cuda"``.
     compile : bool, default=False
         Whether to compile the network with ``torch.compile``.
+    autocast : {"bfloat16", "float16"} or None, default=None
+        Precision of matrix products in training; see :class:`~skldos.LDOSRegressor`.
     random_state : int, RandomState instance or None, default=None
         Seed of initial weights, validation split, batches, dropout and rotations.
     **kwargs : dict
         ``module__x`` and the like; for the default network ``module__n_spheres``,
         ``module__subdivisions``, ``module__factor``, ``module__n_hidden``, ``module__dropout``,
-        ``module__output``, ``module__self_weight``.
+        ``module__output``, ``module__self_weight``, ``module__spheres``, ``module__n_levels``.
 
     Attributes
     ----------
@@ -150,12 +158,14 @@ class CSNNRegressor(BlockRegressor):
         lr_schedule="cosine",
         target_scaling="max",
         dos_weight=None,
+        dos_ridge=1e-2,
         buffer_size=512,
         callbacks=None,
         warm_start=False,
         verbose=0,
         device="cpu",
         compile=False,  # noqa: A002 (skorch's name)
+        autocast=None,
         random_state=None,
         **kwargs,
     ):
@@ -172,12 +182,14 @@ class CSNNRegressor(BlockRegressor):
         self.lr_schedule = lr_schedule
         self.target_scaling = target_scaling
         self.dos_weight = dos_weight
+        self.dos_ridge = dos_ridge
         self.buffer_size = buffer_size
         self.callbacks = callbacks
         self.warm_start = warm_start
         self.verbose = verbose
         self.device = device
         self.compile = compile
+        self.autocast = autocast
         self.random_state = random_state
         vars(self).update(kwargs)
 
@@ -195,6 +207,7 @@ class CSNNRegressor(BlockRegressor):
         super()._check_parameters()
         check_option("augment", self.augment, (True, False))
         check_scalar("n_rotations", self.n_rotations, low=1, integer=True)
+        check_scalar("dos_ridge", self.dos_ridge, low=0, strict=True)
 
     def _check_data(self, X, y, *, reset):
         if reset:
@@ -248,6 +261,13 @@ class CSNNRegressor(BlockRegressor):
             return RowBatches(dataset, self.batch_size, **options)
         rng = np.random.default_rng(torch.randint(2**31, ()).item())
         return TurnedBatches(dataset, rng, self.batch_size, **options)
+
+    def _refit_output_layer(self, dataset, weight):
+        """Refit the output layer so that the sums over the training snapshots are right."""
+        one_by_one = (
+            self.get_iterator(dataset.take([i]), training=False) for i in range(len(dataset))
+        )
+        fit_output_layer(self.module_, one_by_one, weight, self.dos_ridge)
 
     # ---------------------------------------------------------------- prediction
 

@@ -64,6 +64,11 @@ class LDOSRegressor(BlockRegressor):
         Where the network lives, such as ``"cuda"``.
     compile : bool, default=False
         Whether to compile the network with ``torch.compile``.
+    autocast : {"bfloat16", "float16"} or None, default=None
+        Precision of matrix products in training; None takes single precision. Weights, losses,
+        the refit of the output layer and predictions are in single precision whatever it is.
+        ``"bfloat16"`` pays on processors and cards that have it; ``"float16"`` is for older cards,
+        and scales the loss. Not for LBFGS.
     random_state : int, RandomState instance or None, default=None
         Seed of initial weights, validation split and batches.
     **kwargs : dict
@@ -127,6 +132,7 @@ class LDOSRegressor(BlockRegressor):
         verbose=0,
         device="cpu",
         compile=False,  # noqa: A002 (skorch's name)
+        autocast=None,
         random_state=None,
         **kwargs,
     ):
@@ -147,5 +153,6 @@ class LDOSRegressor(BlockRegressor):
         self.verbose = verbose
         self.device = device
         self.compile = compile
+        self.autocast = autocast
         self.random_state = random_state
         vars(self).update(kwargs)

@@ -75,6 +75,7 @@ class SiteRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     See Also
     --------
     skldos.regressors.ados.ADOSRegressor : Makes targets of atoms from the LDOS.
+    skldos.regressors.site_cv.SiteRidgeCV : Chooses the penalty of a ``Ridge`` and `dos_weight`.
 
     Examples
     --------
@@ -191,15 +192,10 @@ class SiteRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         """Return the unit vector along which an error of the DOS changes the band energy."""
         if snapshots is None:
             raise ValueError("band_weight needs blocks that know their snapshots, got others.")
-        total = 0.0
-        for target, snapshot in zip(targets, snapshots, strict=True):
-            snapshot.require("energies", "temperature", "n_electrons")
-            energies, state = snapshot.energies, {"temperature": snapshot.temperature}
-            dos = dos_of_block(target, snapshot)
-            mu = fermi_level(dos, energies, n_electrons=snapshot.n_electrons, **state)
-            total = total + integration_weights(
-                energies, fermi_level=mu, quantity="energy", **state
-            )
+        total = sum(
+            energy_weights(target, snapshot)
+            for target, snapshot in zip(targets, snapshots, strict=True)
+        )
         return total / np.linalg.norm(total)
 
     def _principal_components(self, targets):
@@ -326,6 +322,15 @@ class SiteRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             along = self.band_regressor_.predict(rows) - predicted @ self.direction_
             predicted = predicted + np.outer(along, self.direction_)
         return predicted + self.target_mean_
+
+
+def energy_weights(block, snapshot):
+    """Return the weights w of errors of the DOS in that of the band energy, at a true block."""
+    snapshot.require("energies", "temperature", "n_electrons")
+    energies, state = snapshot.energies, {"temperature": snapshot.temperature}
+    dos = dos_of_block(block, snapshot)
+    mu = fermi_level(dos, energies, n_electrons=snapshot.n_electrons, **state)
+    return integration_weights(energies, fermi_level=mu, quantity="energy", **state)
 
 
 def _joined(name, blocks):

@@ -82,10 +82,12 @@ def test_layers_of_the_paper_in_their_order():
     assert pooled == [(162,), (42,), (12,)]
 
 
-@pytest.mark.parametrize("output", ["smooth", "linear"])
+@pytest.mark.parametrize(
+    "options", [{}, {"output": "linear"}, {"spheres": "channels"}, {"n_levels": 1}]
+)
 @pytest.mark.parametrize("subdivisions", [0, 1, 2, 3])
-def test_icosahedral_rotations_change_nothing(subdivisions, output):
-    network, inputs = small(subdivisions, n_spheres=2, n_channels=2, output=output)
+def test_icosahedral_rotations_change_nothing(subdivisions, options):
+    network, inputs = small(subdivisions, n_spheres=2, n_channels=2, **options)
     trained(network, inputs)
     permutations = torch.tensor(icosphere(subdivisions).permutations)
     with torch.no_grad():
@@ -217,6 +219,49 @@ def test_spheres_and_channels_have_their_order():
             assert (network(inputs.flip(axis)) - network(inputs)).abs().max() > 1e-3
 
 
+def test_spheres_may_be_channels():
+    network, inputs = small(n_channels=2, n_spheres=3, spheres="channels", output="linear")
+    layout = network[0](inputs.reshape(5, -1))
+    assert layout.shape == (42, 5, 1, 6)
+    assert layout[7, 4, 0, 5] == inputs[4, 1, 2, 7]
+    names = [type(layer).__name__ for layer in network]
+    level = [*2 * ["GraphConvolution"], "VertexPooling"]
+    icosahedron = ["GraphConvolution", "Mean", "Mean", "Features"]
+    dense = ["Dropout", "Linear", "NormReLU", "Dropout", "Linear"]
+    assert names == ["Spheres", *level, *icosahedron, *dense]
+    # Every distance has weights of its own: their order is no symmetry.
+    trained(network, inputs)
+    assert (network(inputs.flip(2)) - network(inputs)).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize(("spheres", "width"), [("convolution", 64), ("channels", 32)])
+def test_levels_end_where_they_are_told_to(spheres, width):
+    network, inputs = small(2, n_spheres=2, spheres=spheres, n_levels=2, n_hidden=0)
+    within = [m.linear.out_features for m in network if isinstance(m, GraphConvolution)]
+    assert within == [16, 16, 32]
+    (pooling,) = (m for m in network if isinstance(m, VertexPooling))
+    assert pooling.neighbor_sum.starts.shape == (42,)
+    (output,) = (m for m in network if isinstance(m, nn.Linear))
+    assert output.in_features == width
+    assert network(inputs).shape == (5, 4)
+
+
+def test_a_shallow_network_is_its_formula():
+    # A mean over vertices of a graph convolution, and a matrix product.
+    options = {"spheres": "channels", "n_levels": 1, "n_hidden": 0, "output": "linear"}
+    network, inputs = small(n_channels=2, n_spheres=3, **options)
+    trained(network, inputs)
+    channels = inputs.reshape(5, 6, 42)
+    mesh = icosphere(1)
+    sums = torch.stack(
+        [channels[..., [v, *row[row >= 0]]].sum(dim=-1) for v, row in enumerate(mesh.neighbors)]
+    )
+    convolution, output = network[1], network[-1]
+    hidden = convolution.norm(convolution.linear(sums)).mean(dim=0)
+    torch.testing.assert_close(network(inputs), output(hidden))
+    assert network(inputs).std(dim=0).max() > 1e-3
+
+
 @pytest.mark.parametrize("part", [GraphConvolution, RadialConvolution, nn.Linear])
 def test_dropout_acts_in_every_kind_of_layer(part):
     network, inputs = small(2, dropout=0.5, output="linear")
@@ -281,6 +326,8 @@ def test_a_part_is_a_plain_sequence():
         ({"dropout": -0.1}, ValueError, "dropout must be >= 0 and <= 1, got -0.1"),
         ({"output": "relu"}, ValueError, "output must be one of 'smooth', 'linear'; got 'relu'"),
         ({"n_spheres": 0}, ValueError, "n_spheres must be >= 1"),
+        ({"n_levels": 3}, ValueError, "n_levels must be >= 1 and <= 2, got 3"),
+        ({"spheres": "mean"}, ValueError, "spheres must be one of 'convolution', 'channels'; got"),
     ],
 )
 def test_wrong_arguments_are_named(arguments, error, message):

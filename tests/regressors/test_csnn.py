@@ -177,6 +177,29 @@ def test_the_output_layer_can_be_refitted(blocks, targets):
         make(dos_weight=1.0).fit(blocks, targets)
 
 
+def test_a_larger_ridge_holds_the_trained_output_layer(blocks, targets):
+    options = {"module__output": "linear", "target_scaling": "standard"}
+    trained = make(**options).fit(blocks, targets).predict_sum(blocks)
+    changes = [
+        np.abs(
+            make(dos_weight=100.0, dos_ridge=ridge, **options)
+            .fit(blocks, targets)
+            .predict_sum(blocks)
+            - trained
+        ).max()
+        for ridge in (1e-6, 1.0, 1e6)
+    ]
+    assert changes[0] > changes[1] > 100 * changes[2]
+
+
+def test_a_shallow_network_trains(blocks, targets):
+    shallow = {"module__spheres": "channels", "module__n_levels": 1, "module__n_hidden": 0}
+    options = {"module__output": "linear", "target_scaling": "standard", "max_epochs": 40}
+    model = make(module__factor=8, **shallow, **options).fit(blocks, targets)
+    assert model.history_[-1, "train_loss"] < 0.9 * model.history_[0, "train_loss"]
+    assert sum(type(m).__name__ == "GraphConvolution" for m in model.module_) == 1
+
+
 def test_in_a_pipeline_from_snapshots(atoms, blocks, targets):
     model = make_pipeline(transformer(), ADOSRegressor(make())).fit(atoms)
     expected = make().fit(blocks, targets)
@@ -364,6 +387,7 @@ def test_targets_of_atoms_have_to_be_given(blocks):
         ({"augment": "z"}, ValueError, "augment must be one of True, False; got 'z'"),
         ({"n_rotations": 0}, ValueError, "n_rotations must be >= 1, got 0"),
         ({"lr_schedule": "step"}, ValueError, "lr_schedule must be one of"),
+        ({"dos_ridge": 0.0}, ValueError, "dos_ridge must be > 0"),
     ],
 )
 def test_wrong_parameters_are_named(blocks, targets, options, error, message):

@@ -8,7 +8,6 @@ from torch import nn
 from skldos import LDOSRegressor
 from skldos.data import Blocks
 from skldos.networks import FeedForward
-from skldos.regressors import _output_layer
 from skldos.regressors._output_layer import fit_output_layer
 
 
@@ -40,17 +39,30 @@ def objective(network, snapshots, weight):
 
 
 @pytest.mark.parametrize("weight", [0.0, 1.0, 100.0])
-def test_the_gradient_of_the_objective_vanishes(network, snapshots, weight, monkeypatch):
-    monkeypatch.setattr(_output_layer, "RIDGE", 1e-12)
+def test_the_gradient_of_the_objective_vanishes(network, snapshots, weight):
     before = objective(network, snapshots, weight).item()
     hidden = network[0].weight.detach().clone()
-    fit_output_layer(network, [[snapshot] for snapshot in snapshots], weight)
+    fit_output_layer(network, [[snapshot] for snapshot in snapshots], weight, ridge=1e-12)
     after = objective(network, snapshots, weight)
     assert after.item() < before
     after.backward()
     for parameter in network[-1].parameters():
         assert parameter.grad.abs().max() < 1e-6 * before
     torch.testing.assert_close(network[0].weight.detach(), hidden)
+
+
+def test_ridge_holds_the_trained_weights(network, snapshots):
+    trained, bias = (p.detach().clone() for p in network[-1].parameters())
+    hidden = torch.cat([network[:-1](X).detach() for X, _ in snapshots])
+    # The mean eigenvalue of the normal matrix of the hidden layer and the constant.
+    scale = ((hidden**2).sum() + len(hidden)) / (hidden.shape[1] + 1)
+    fit_output_layer(network, [[snapshot] for snapshot in snapshots], 0.0, ridge=0.3)
+    last = network[-1]
+    change = ((last.weight - trained) ** 2).sum() + ((last.bias - bias) ** 2).sum()
+    assert change > 1e-4
+    (objective(network, snapshots, 0.0) + 0.3 * scale * change).backward()
+    for parameter in last.parameters():
+        assert parameter.grad.abs().max() < 1e-9
 
 
 def test_slices_of_a_snapshot_are_one_snapshot(network, snapshots):

@@ -1,0 +1,154 @@
+"""Penalties chosen by leaving snapshots out, against models that were really fitted without."""
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.linear_model import Ridge
+from sklearn.pipeline import make_pipeline
+
+from skldos import (
+    ADOSRegressor,
+    AtomSNAPTransformer,
+    BandEnergyScorer,
+    GridSNAPTransformer,
+    RidgePosterior,
+    SiteRegressor,
+    predict_dos,
+)
+from skldos.data import Blocks
+from skldos.decomposition import ADOSDecomposer
+from skldos.exceptions import SnapshotError
+from skldos.physics import band_energy, fermi_level
+from skldos.regressors.site_cv import SiteRidgeCV
+
+ALPHAS, WEIGHTS = [1e-4, 1e-2, 1.0], [0, 100.0]
+
+
+@pytest.fixture
+def atoms(snapshots):
+    """Blocks of descriptors of atoms, and their densities of states."""
+    X = AtomSNAPTransformer(twojmax=2).fit_transform(snapshots)
+    return X, ADOSDecomposer().fit_transform(snapshots)
+
+
+def first_order(snapshot, change):
+    """Change of the band energy in meV/atom along a change of the DOS, by a central difference."""
+    state = {"temperature": snapshot.temperature}
+
+    def energy(dos):
+        mu = fermi_level(dos, snapshot.energies, n_electrons=snapshot.n_electrons, **state)
+        return band_energy(dos, snapshot.energies, fermi_level=mu, **state)
+
+    dos, step = snapshot.dos(), 1e-3
+    slope = (energy(dos + step * change) - energy(dos - step * change)) / (2 * step)
+    return 1e3 * slope / len(snapshot.atoms)
+
+
+def refitted_errors(X, y, alpha, weight):
+    """Errors of band energies in meV/atom of as many models as there are snapshots."""
+    errors = []
+    for i, snapshot in enumerate(X.snapshots):
+        others = [j for j in range(len(X)) if j != i]
+        model = SiteRegressor(Ridge(alpha), dos_weight=weight)
+        model.fit(X[others], None if y is None else y[others])
+        errors.append(first_order(snapshot, predict_dos(model, X[i : i + 1])[0] - snapshot.dos()))
+    return np.array(errors)
+
+
+def test_errors_are_those_of_models_without_the_snapshot(atoms):
+    X, y = atoms
+    model = SiteRidgeCV(ALPHAS, WEIGHTS).fit(X, y)
+    assert model.errors_.shape == (2, 3, 6)
+    assert np.ptp(model.errors_, axis=(0, 1)).min() > 0.1
+    for errors, weight in zip(model.errors_, WEIGHTS, strict=True):
+        for row, alpha in zip(errors, ALPHAS, strict=True):
+            expected = refitted_errors(X, y, alpha, weight)
+            np.testing.assert_allclose(row, expected, rtol=1e-4)
+
+
+def test_errors_of_grid_points_of_different_grids(ragged):
+    X = GridSNAPTransformer(twojmax=2).fit_transform(ragged)
+    model = SiteRidgeCV([1e-2], [10.0]).fit(X)
+    np.testing.assert_allclose(model.errors_[0, 0], refitted_errors(X, None, 1e-2, 10), rtol=1e-4)
+    assert np.abs(model.errors_).min() > 0
+
+
+def test_the_best_is_chosen_and_fitted_to_all(atoms):
+    X, y = atoms
+    model = SiteRidgeCV(ALPHAS, WEIGHTS).fit(X, y)
+    scores = -np.sqrt(np.mean(model.errors_**2, axis=2))
+    assert model.best_score_ == scores.max() > scores.min()
+    i, j = np.argwhere(scores == scores.max())[0]
+    assert (model.dos_weight_, model.alpha_) == (WEIGHTS[i], ALPHAS[j])
+    expected = SiteRegressor(Ridge(model.alpha_), dos_weight=model.dos_weight_).fit(X, y)
+    for block, other in zip(model.predict(X), expected.predict(X), strict=True):
+        np.testing.assert_array_equal(block, other)
+    np.testing.assert_array_equal(model.predict_sum(X), expected.predict_sum(X))
+    assert model.score(X, y) == expected.score(X, y) > 0.5
+    assert model.n_features_in_ == expected.n_features_in_
+
+
+def test_a_descriptor_that_says_nothing_takes_the_largest_penalty(atoms, rng):
+    X, y = atoms
+    noise = Blocks([rng.normal(size=block.shape) for block in X], X.snapshots)
+    model = SiteRidgeCV([1e-3, 1e6], [10.0]).fit(noise, y)
+    assert model.alpha_ == 1e6
+    assert model.best_score_ < SiteRidgeCV([1e-3, 1e6], [10.0]).fit(X, y).best_score_
+
+
+def test_at_the_end_of_a_pipeline(snapshots):
+    model = make_pipeline(AtomSNAPTransformer(twojmax=2), ADOSRegressor(SiteRidgeCV(ALPHAS)))
+    model = clone(model).fit(snapshots)
+    assert np.array_equal(model[-1].energies_, snapshots[0].energies)
+    dos = predict_dos(model, snapshots[:1])[0]
+    np.testing.assert_allclose(dos, snapshots[0].dos(), atol=0.05 * snapshots[0].dos().max())
+
+
+def test_first_order_is_good_enough(atoms):
+    X, y = atoms
+    model = SiteRidgeCV([1e-2], [10.0]).fit(X, y)
+    others = SiteRegressor(Ridge(1e-2), dos_weight=10.0).fit(X[1:], y[1:])
+    exact = BandEnergyScorer().errors(others, X[:1])[0]
+    assert model.errors_[0, 0, 0] == pytest.approx(exact, rel=0.05)
+    assert model.errors_[0, 0, 0] != exact
+
+
+def test_the_chosen_model_has_a_posterior(atoms):
+    X, y = atoms
+    model = SiteRidgeCV(ALPHAS, [1e5]).fit(X, y)
+    posterior = RidgePosterior(model.regressor_, random_state=0).fit(X, y)
+    np.testing.assert_array_equal(posterior.predict_sum(X), model.predict_sum(X))
+    assert posterior.sample_sums(X).std(axis=0).min() > 0
+    # It leaves out snapshots by another formula, in the space of the features.
+    pairs = zip(X.snapshots, posterior.loo_residuals_, strict=True)
+    expected = [first_order(snapshot, -residual) for snapshot, residual in pairs]
+    chosen = model.errors_[0, ALPHAS.index(model.alpha_)]
+    np.testing.assert_allclose(chosen, expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("params", "error", "message"),
+    [
+        ({"alphas": []}, ValueError, "alphas must be a sequence of at least one number"),
+        ({"alphas": 1.0}, ValueError, "alphas must be a sequence of at least one number, got 1.0"),
+        ({"alphas": [0.0]}, ValueError, "alphas must be > 0"),
+        ({"dos_weights": [-1.0]}, ValueError, "dos_weights must be >= 0, got -1"),
+        ({"dos_weights": ["much"]}, TypeError, "dos_weights must be a number"),
+    ],
+)
+def test_wrong_parameters(atoms, params, error, message):
+    with pytest.raises(error, match=message):
+        SiteRidgeCV(**params).fit(*atoms)
+
+
+def test_mistakes_in_the_data(atoms, blocks, targets):
+    X, y = atoms
+    with pytest.raises(ValueError, match="blocks of at least two snapshots that it knows, got 6"):
+        SiteRidgeCV().fit(blocks, targets)
+    with pytest.raises(ValueError, match=r"got 1 block\(s\)"):
+        SiteRidgeCV().fit(X[:1], y[:1])
+    with pytest.raises(ValueError, match="got ndarray"):
+        SiteRidgeCV().fit(np.ones((4, 2)), np.ones((4, 3)))
+    cold = Blocks(list(X), [s.replace(temperature=None) for s in X.snapshots])
+    with pytest.raises(SnapshotError, match="temperature"):
+        SiteRidgeCV().fit(cold, y)

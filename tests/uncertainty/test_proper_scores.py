@@ -1,0 +1,81 @@
+"""Proper scores: against their definitions, and against each other."""
+
+import numpy as np
+import pytest
+from scipy.integrate import quad
+from scipy.stats import norm
+
+from skldos.uncertainty import crps, energy_score
+
+
+def mixture():
+    """Return means, standard deviations and weights of three components."""
+    return np.array([-1.0, 0.3, 4.0]), np.array([0.5, 2.0, 0.1]), np.array([0.5, 0.3, 0.2])
+
+
+@pytest.mark.parametrize("y", [-3.0, 0.0, 4.05, 50.0])
+def test_crps_is_the_integral_of_its_definition(y):
+    means, stds, weights = mixture()
+
+    def below(t):
+        return np.sum(weights * norm.cdf((t - means) / stds))
+
+    points = [y, *means]
+    low = quad(lambda t: below(t) ** 2, -20, y, limit=400, points=[p for p in points if p < y])[0]
+    above = [p for p in points if p > y]
+    high = quad(lambda t: (1 - below(t)) ** 2, y, 70, limit=400, points=above or None)[0]
+    assert crps(y, means, stds, weights) == pytest.approx(low + high, rel=1e-6)
+
+
+def test_crps_of_a_sharp_prediction_is_the_absolute_error():
+    np.testing.assert_array_equal(crps([1.0, -2.0], [0.0, 0.5], [0.0, 0.0]), [1.0, 2.5])
+
+
+def test_components_that_are_one():
+    means, stds = np.full((2, 3), 1.5), np.full((2, 3), 0.7)
+    weights = [[0.2] * 3, [0.8] * 3]
+    y = np.array([0.0, 1.0, 2.0])
+    np.testing.assert_allclose(crps(y, means, stds, weights), crps(y, means[0], stds[0]))
+
+
+def test_the_true_distribution_scores_best():
+    rng = np.random.default_rng(0)
+    y = rng.normal(1.0, 2.0, 20_000)
+    best = crps(y, np.ones_like(y), np.full_like(y, 2.0)).mean()
+    for mean, std in [(1.0, 1.0), (1.0, 4.0), (2.0, 2.0)]:
+        assert crps(y, np.full_like(y, mean), np.full_like(y, std)).mean() > best + 0.02
+
+
+def test_energy_score_of_one_variable_is_the_crps():
+    rng = np.random.default_rng(1)
+    samples = rng.normal(0.5, 1.5, (3000, 1, 1))
+    expected = crps([2.0], [0.5], [1.5])
+    # Three thousand draws: some per cent.
+    np.testing.assert_allclose(energy_score([[2.0]], samples), expected, rtol=0.05)
+
+
+def test_metric_of_the_energy_score():
+    rng = np.random.default_rng(2)
+    root = rng.standard_normal((3, 3))
+    y, samples = rng.standard_normal((4, 3)), rng.standard_normal((5, 4, 3))
+    expected = energy_score(y @ root.T, samples @ root.T)
+    np.testing.assert_allclose(energy_score(y, samples, root.T @ root), expected, rtol=1e-12)
+    assert (expected > 0.1).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (([1.0], [1.0, 2.0], [1.0, 2.0]), "means"),
+        (([1.0], [1.0], [-1.0]), "stds"),
+        (([np.nan], [1.0], [1.0]), "y"),
+    ],
+)
+def test_wrong_arguments_of_crps(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        crps(*arguments)
+
+
+def test_one_draw_is_no_energy_score():
+    with pytest.raises(ValueError, match="two draws"):
+        energy_score([[0.0]], [[[1.0]]])
