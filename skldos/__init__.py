@@ -50,6 +50,7 @@ _HOMES = {
     "NASWOTPruner": "search",
     "screen_candidates": "search",
     "DOSDisplay": "plotting",
+    "ADOSDisplay": "plotting",
     "ParityDisplay": "plotting",
     "EnvironmentDisplay": "plotting",
     "CalibrationDisplay": "plotting",

@@ -4,6 +4,7 @@ A display is made by ``from_estimator`` or ``from_predictions``, keeps the numbe
 draws them by ``plot`` into given or new axes. matplotlib is imported when something is drawn.
 """
 
+from skldos.plotting.ados import ADOSDisplay
 from skldos.plotting.calibration import CalibrationDisplay
 from skldos.plotting.density import DensityDisplay
 from skldos.plotting.dos import DOSDisplay
@@ -13,6 +14,7 @@ from skldos.plotting.search import SearchDisplay
 
 __all__ = [
     "DOSDisplay",
+    "ADOSDisplay",
     "ParityDisplay",
     "DensityDisplay",
     "EnvironmentDisplay",

@@ -4,11 +4,18 @@ import warnings
 
 import numpy as np
 
-from skldos._validation import check_finite, check_scalar, check_shape
+from skldos._validation import check_scalar, check_shape
 from skldos.data import as_rows
 from skldos.exceptions import FermiLevelError
 from skldos.physics import fermi_level, occupation
 from skldos.plotting._axes import check_length, colors, new_axes, panel_below
+from skldos.plotting._snapshots import (
+    all_or_none,
+    check_dos,
+    common_energies,
+    default_labels,
+    per_snapshot,
+)
 from skldos.scoring import dos_of_block, predict_dos
 from skldos.scoring._dos import snapshots_of
 from skldos.scoring._observables import sharpened
@@ -115,7 +122,7 @@ class DOSDisplay:
             The display, drawn.
         """
         snapshots = snapshots_of(X)
-        energies = _common_energies(snapshots)
+        energies = common_energies(snapshots)
         if y is not None:
             check_length("y", y, len(snapshots))
         elif all(snapshot.ldos is not None for snapshot in snapshots):
@@ -130,9 +137,9 @@ class DOSDisplay:
             _sharpened(dos_pred, snapshots, sharpen),
             energies=energies,
             n_atoms=[len(snapshot.atoms) for snapshot in snapshots],
-            temperature=_all_or_none(snapshots, "temperature"),
-            n_electrons=_all_or_none(snapshots, "n_electrons"),
-            labels=_default_labels(snapshots) if labels is None else labels,
+            temperature=all_or_none(snapshots, "temperature"),
+            n_electrons=all_or_none(snapshots, "n_electrons"),
+            labels=default_labels(snapshots) if labels is None else labels,
             ax=ax,
             **plot_options,
         )
@@ -185,15 +192,15 @@ class DOSDisplay:
         """
         energies = np.asarray(energies, dtype=float)
         check_shape("energies", energies, (None,))
-        dos_pred = _check_dos("dos_pred", dos_pred, (None, len(energies)))
+        dos_pred = check_dos("dos_pred", dos_pred, (None, len(energies)))
         n_snapshots = len(dos_pred)
         if dos_true is not None:
-            dos_true = _check_dos("dos_true", dos_true, dos_pred.shape)
+            dos_true = check_dos("dos_true", dos_true, dos_pred.shape)
         if labels is not None:
             check_length("labels", labels, n_snapshots)
-        n_atoms = _per_snapshot("n_atoms", n_atoms, n_snapshots)
-        temperature = _per_snapshot("temperature", temperature, n_snapshots)
-        n_electrons = _per_snapshot("n_electrons", n_electrons, n_snapshots)
+        n_atoms = per_snapshot("n_atoms", n_atoms, n_snapshots)
+        temperature = per_snapshot("temperature", temperature, n_snapshots)
+        n_electrons = per_snapshot("n_electrons", n_electrons, n_snapshots)
         levels = {}
         if temperature is not None and n_electrons is not None:
             state = (energies, temperature, n_electrons)
@@ -343,47 +350,3 @@ def _fermi_levels(name, dos, energies, temperature, n_electrons):
         except FermiLevelError as error:
             warnings.warn(f"no Fermi level for {name}[{i}]: {error}", UserWarning, stacklevel=3)
     return levels
-
-
-def _check_dos(name, dos, shape):
-    dos = np.atleast_2d(np.asarray(dos, dtype=float))
-    check_shape(name, dos, shape)
-    check_finite(name, dos)
-    return dos
-
-
-def _per_snapshot(name, value, n_snapshots):
-    """Return one float per snapshot of a scalar or a sequence; None stays None."""
-    if value is None:
-        return None
-    values = np.atleast_1d(np.asarray(value, dtype=float))
-    if np.ndim(value) == 0:
-        return np.repeat(values, n_snapshots)
-    check_length(name, values, n_snapshots)
-    return values
-
-
-def _common_energies(snapshots):
-    for snapshot in snapshots:
-        snapshot.require("energies")
-        if not np.array_equal(snapshot.energies, snapshots[0].energies):
-            raise ValueError(
-                "all snapshots of one picture must have the same energies, got "
-                f"{snapshots[0].energy_grid!r} and {snapshot.energy_grid!r}."
-            )
-    return snapshots[0].energies
-
-
-def _all_or_none(snapshots, name):
-    """Return an attribute of all snapshots, or None if one lacks it."""
-    values = [getattr(snapshot, name) for snapshot in snapshots]
-    return None if any(value is None for value in values) else values
-
-
-def _default_labels(snapshots):
-    if len(snapshots) == 1:
-        return None
-    temperatures = _all_or_none(snapshots, "temperature")
-    if temperatures is not None and len(set(temperatures)) == len(temperatures):
-        return [f"{temperature:g} K" for temperature in temperatures]
-    return [f"snapshot {i}" for i in range(len(snapshots))]

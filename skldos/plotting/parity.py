@@ -5,6 +5,7 @@ import numpy as np
 from skldos._validation import check_finite, check_option, check_shape
 from skldos.plotting._axes import GUIDE, check_length, colors, new_axes
 from skldos.scoring import evaluate
+from skldos.uncertainty import energy_uncertainty
 
 #: For each quantity its name, its unit, and the unit of its error, a thousandth of it.
 QUANTITIES = {
@@ -31,6 +32,9 @@ class ParityDisplay:
         What the colour tells: numbers, such as temperatures, or names.
     hue_label : str, optional
         What to write for it, such as ``"T (K)"``.
+    std : array-like of shape (n_snapshots,), optional
+        Standard deviations of the predictions in meV/atom, or in meV for Fermi levels, as
+        :func:`~skldos.uncertainty.energy_uncertainty` gives them; drawn as bars.
 
     Attributes
     ----------
@@ -43,6 +47,7 @@ class ParityDisplay:
     --------
     DOSDisplay : Densities of states.
     DensityDisplay : Electron densities.
+    CalibrationDisplay : Errors against standard deviations.
 
     Examples
     --------
@@ -54,12 +59,15 @@ class ParityDisplay:
     'MAE 3.0, max 4.0 meV/atom'
     """
 
-    def __init__(self, *, y_true, y_pred, quantity="band_energy", hue=None, hue_label=None):
+    def __init__(
+        self, *, y_true, y_pred, quantity="band_energy", hue=None, hue_label=None, std=None
+    ):
         self.y_true = y_true
         self.y_pred = y_pred
         self.quantity = quantity
         self.hue = hue
         self.hue_label = hue_label
+        self.std = std
 
     @classmethod
     def from_estimator(
@@ -75,6 +83,7 @@ class ParityDisplay:
         sharpen=0,
         hue="temperature",
         hue_label=None,
+        std=False,
         ax=None,
         **plot_options,
     ):
@@ -103,6 +112,10 @@ class ParityDisplay:
             What the colour tells.
         hue_label : str, optional
             What to write for it; ``"T (K)"`` for temperatures.
+        std : bool, default=False
+            Whether bars show the standard deviations that the estimator predicts, which then has
+            to know them, as for :func:`~skldos.uncertainty.energy_uncertainty`; for band energies
+            and Fermi levels, without `sharpen`.
         ax : matplotlib.axes.Axes, optional
             Where to draw; None makes a new figure.
         **plot_options
@@ -119,6 +132,12 @@ class ParityDisplay:
             if pseudopotentials is None:
                 raise ValueError("quantity 'total_energy' needs pseudopotentials, got None.")
             options |= {"pseudopotentials": pseudopotentials, "xc": xc}
+        check_option("std", std, (True, False))
+        if std and (quantity == "total_energy" or sharpen):
+            raise ValueError(
+                "std=True is for band energies and Fermi levels without sharpen, got "
+                f"quantity={quantity!r}, sharpen={sharpen!r}."
+            )
         table = evaluate(estimator, X, y, **options)
         n = 1 if quantity == "fermi_level" else table["n_atoms"].to_numpy()
         if isinstance(hue, str):
@@ -130,6 +149,7 @@ class ParityDisplay:
             quantity=quantity,
             hue=hue,
             hue_label=hue_label,
+            std=energy_uncertainty(estimator, X)[f"{quantity}_std"] if std else None,
             ax=ax,
             **plot_options,
         )
@@ -143,6 +163,7 @@ class ParityDisplay:
         quantity="band_energy",
         hue=None,
         hue_label=None,
+        std=None,
         ax=None,
         **plot_options,
     ):
@@ -158,6 +179,8 @@ class ParityDisplay:
             What the colour tells: numbers, such as temperatures, or names.
         hue_label : str, optional
             What to write for it.
+        std : array-like of shape (n_snapshots,), optional
+            Standard deviations of the predictions in meV/atom, or in meV for Fermi levels.
         ax : matplotlib.axes.Axes, optional
             Where to draw; None makes a new figure.
         **plot_options
@@ -179,15 +202,21 @@ class ParityDisplay:
         if hue is not None:
             hue = np.asarray(hue)
             check_length("hue", hue, len(y_true))
-        display = cls(y_true=y_true, y_pred=y_pred, quantity=quantity, hue=hue, hue_label=hue_label)
-        return display.plot(ax, **plot_options)
+        if std is not None:
+            std = np.asarray(std, dtype=float)
+            check_length("std", std, len(y_true))
+            check_finite("std", std)
+            if (std < 0).any():
+                raise ValueError(f"std must not be negative, got {std.min()}.")
+        options = {"quantity": quantity, "hue": hue, "hue_label": hue_label, "std": std}
+        return cls(y_true=y_true, y_pred=y_pred, **options).plot(ax, **plot_options)
 
     @property
     def errors(self):
         """Predicted minus true in meV/atom (energies) or meV (Fermi level)."""
         return 1e3 * (np.asarray(self.y_pred) - np.asarray(self.y_true))
 
-    def plot(self, ax=None, *, scatter_kwargs=None):
+    def plot(self, ax=None, *, scatter_kwargs=None, errorbar_kwargs=None):
         """Draw the display.
 
         Parameters
@@ -196,6 +225,9 @@ class ParityDisplay:
             Where to draw; None makes a new figure.
         scatter_kwargs : dict, optional
             Options for :meth:`matplotlib.axes.Axes.scatter`.
+        errorbar_kwargs : dict, optional
+            Options for :meth:`matplotlib.axes.Axes.errorbar`, by which the bars of `std` are
+            drawn.
 
         Returns
         -------
@@ -207,14 +239,19 @@ class ParityDisplay:
         self._draw_diagonal()
         options = {"s": 42, "edgecolors": "white", "linewidths": 0.7, "zorder": 3}
         options |= scatter_kwargs or {}
+        bars = {"fmt": "none", "elinewidth": 1.2, "capsize": 2.5, "alpha": 0.75, "zorder": 2}
+        bars |= errorbar_kwargs or {}
         groups = None if self.hue is None else np.unique(self.hue)
         if groups is None:
             self._scatter(slice(None), "", color=colors(1)[0], **options)
+            self._draw_bars(slice(None), **({"ecolor": colors(1)[0]} | bars))
         elif len(groups) <= MAX_GROUPS or groups.dtype.kind not in "fiu":
             for value, color in zip(groups, colors(len(groups)), strict=True):
                 self._scatter(self.hue == value, f"{self._name(value)}: ", color=color, **options)
+                self._draw_bars(self.hue == value, **({"ecolor": color} | bars))
         else:
             points = self._scatter(slice(None), "", c=self.hue, cmap="cividis", **options)
+            self._draw_bars(slice(None), **({"ecolor": GUIDE} | bars))
             self.figure_.colorbar(points, ax=self.ax_, label=self.hue_label, shrink=0.8)
         self._label()
         return self
@@ -230,6 +267,12 @@ class ParityDisplay:
             **options,
         )
 
+    def _draw_bars(self, chosen, **options):
+        """Draw the standard deviations of the chosen points."""
+        if self.std is not None:
+            x, y, std = (np.asarray(a)[chosen] for a in (self.y_true, self.y_pred, self.std))
+            self.ax_.errorbar(x, y, yerr=std / 1e3, **options)
+
     def _name(self, value):
         """Return what the legend calls a value of `hue`: ``298 K`` for ``T (K)``."""
         if isinstance(value, str):
@@ -240,8 +283,9 @@ class ParityDisplay:
         return f"{label} {value:g}".strip()
 
     def _draw_diagonal(self):
-        """Draw the line of perfect prediction across the range of all values."""
-        values = np.concatenate([self.y_true, self.y_pred])
+        """Draw the line of perfect prediction across the range of all values and bars."""
+        y_pred, std = np.asarray(self.y_pred), 0 if self.std is None else np.asarray(self.std) / 1e3
+        values = np.concatenate([self.y_true, y_pred - std, y_pred + std])
         margin = 0.07 * np.ptp(values) or 1e-3
         ends = values.min() - margin, values.max() + margin
         self.ax_.plot(ends, ends, color=GUIDE, lw=1, zorder=1)

@@ -17,7 +17,7 @@ def predict_dos(estimator, X):
     ----------
     estimator : estimator
         Fitted; predicts one block per snapshot, of the LDOS on its grid or of the DOS of
-        every atom.
+        every atom; or an ADOSDecomposer, whose parts add up to the true DOS but for rounding.
     X : sequence of Snapshot or ase.Atoms, or Blocks
         The snapshots; or blocks that a transformer made of them, where the estimator takes
         blocks.
@@ -56,7 +56,10 @@ def predict_dos(estimator, X):
 def predicted_blocks(estimator, X):
     """Return pairs of a predicted block and its snapshot, from any estimator."""
     snapshots = snapshots_of(X)
-    blocks = estimator.predict(X if isinstance(X, Blocks) else snapshots)
+    # What can be undone without a prediction is a decomposition of what the snapshots hold.
+    parts = hasattr(estimator, "inverse_transform") and not hasattr(estimator, "predict")
+    predict = estimator.transform if parts else estimator.predict
+    blocks = predict(X if isinstance(X, Blocks) else snapshots)
     snapshots = getattr(blocks, "snapshots", None) or snapshots
     if len(blocks) != len(snapshots):
         raise ScoringError(

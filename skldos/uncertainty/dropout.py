@@ -13,6 +13,7 @@ from torch import nn
 from skldos._validation import check_option, check_scalar
 from skldos.networks import ConcentricSpherical
 from skldos.regressors import BlockRegressor
+from skldos.regressors._scaling import TargetScaling
 from skldos.uncertainty._base import UncertainRegressor, as_blocks
 
 #: Rows, counted once for every pass, that go through a network of dense layers at once.
@@ -24,7 +25,9 @@ class MCDropout(UncertainRegressor):
 
     In every pass other units are dropped, as in training; batch normalisations stay in
     evaluation. Passes are samples of an approximate posterior [1]_: their mean is the prediction
-    and their spread the uncertainty.
+    and their spread the uncertainty. The layers before the first dropout are the same in all
+    passes, and run once: where only dense layers at the end drop something, hundreds of passes
+    cost little more than one.
 
     Parameters
     ----------
@@ -38,9 +41,10 @@ class MCDropout(UncertainRegressor):
         those of snapshots are correlated; or others for every site, as training and Ref. [2]_
         do, where what they have in common cancels from the sums.
     batch_rows : int, optional
-        Rows times passes that go through the network at once, which bounds the memory. None
-        takes 8192, or, for a network on spheres, which needs a hundred times as much memory for
-        a row, `batch_size` of the regressor.
+        Rows times passes that go through the network at once, which bounds the memory; with
+        independent masks it also decides which they are. None takes 8192, or, for layers on
+        spheres, which need a hundred times as much memory for a row, `batch_size` of the
+        regressor.
     random_state : int, RandomState or None, default=None
         Which units are dropped; with an int the same ones every time.
 
@@ -171,25 +175,33 @@ class MCDropout(UncertainRegressor):
         """Yield block number, slice of rows, slice of passes, and outputs (passes, rows, …)."""
         model, independent = self.regressor_, self.masks == "independent"
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
-        network, layers = _with_masks(model.module_, independent)
-        at_once = self._rows_at_once()
+        scaling = TargetScaling(model.target_center_, model.target_scale_)
+        trunk, head, layers = _parted(model.module_, independent)
+        for i, rows, features in self._features(trunk, X):
+            n_rows = rows.stop - rows.start
+            # With shared masks a pass is the same network for all rows of all blocks.
+            where = (i, rows.start) if independent else (0, 0)
+            step = max(1, self._rows_at_once(features.ndim == 4) // n_rows)
+            for first in range(0, self.n_passes, step):
+                passes = slice(first, min(first + step, self.n_passes))
+                numbers = range(first, passes.stop)
+                generators = [_generator(model.device, seed, *where, p) for p in numbers]
+                for layer in layers:
+                    layer.generators = generators
+                with torch.inference_mode():
+                    outputs = head(_repeated(features, len(numbers))).cpu().numpy()
+                yield i, rows, passes, scaling.restore(outputs).reshape(len(numbers), n_rows, -1)
+
+    def _features(self, trunk, X):
+        """Yield block number, slice of rows, and what all passes have in common of them."""
+        model = self.regressor_
+        at_once = self._rows_at_once(isinstance(_plain(model.module_), ConcentricSpherical))
         for i, block in enumerate(model._input_blocks(as_blocks(X))):
             for start in range(0, block.shape[0], at_once):
                 rows = slice(start, min(start + at_once, block.shape[0]))
                 inputs = self._tensor(block[rows])
-                # With shared masks a pass is the same network for all rows of all blocks.
-                where = (i, start) if independent else (0, 0)
-                step = max(1, at_once // len(inputs))
-                for first in range(0, self.n_passes, step):
-                    passes = range(first, min(first + step, self.n_passes))
-                    generators = [_generator(model.device, seed, *where, p) for p in passes]
-                    for layer in layers:
-                        layer.generators = generators
-                    with torch.inference_mode():
-                        outputs = network(inputs.repeat(len(passes), 1)).cpu().numpy()
-                    outputs = outputs * model.target_scale_ + model.target_center_
-                    shape = len(passes), len(inputs), -1
-                    yield i, rows, slice(first, passes.stop), outputs.reshape(shape)
+                with torch.inference_mode():
+                    yield i, rows, trunk(inputs)
 
     def _tensor(self, rows):
         inputs = torch.tensor(np.asarray(rows), dtype=torch.float32, device=self.regressor_.device)
@@ -197,12 +209,11 @@ class MCDropout(UncertainRegressor):
             raise ValueError("X holds NaN or infinite values, or such that float32 cannot hold.")
         return inputs
 
-    def _rows_at_once(self):
+    def _rows_at_once(self, on_spheres):
         if self.batch_rows is not None:
             return self.batch_rows
         # On spheres a row takes a hundred times as much memory within the network.
-        spheres = isinstance(self.regressor_.module_, ConcentricSpherical)
-        return self.regressor_.batch_size if spheres else DENSE_ROWS
+        return self.regressor_.batch_size if on_spheres else DENSE_ROWS
 
 
 class MaskedDropout(nn.Module):
@@ -226,8 +237,7 @@ class MaskedDropout(nn.Module):
 
     def forward(self, x):
         """Return `x` with some numbers set to zero and the others made larger."""
-        # Layers on spheres have the vertices first, (n_vertices, n_rows, n_spheres, n_channels).
-        axis = 1 if x.ndim == 4 else 0
+        axis = _row_axis(x)
         n_passes = len(self.generators)
         n_rows = x.shape[axis] // n_passes
         shape = [*x.shape[:axis], n_rows if self.independent else 1, *x.shape[axis + 1 :]]
@@ -242,15 +252,39 @@ def _dropouts(network):
     return [n for n, m in network.named_modules() if isinstance(m, nn.Dropout) and m.p > 0]
 
 
-def _with_masks(network, independent):
-    """Return a copy of a network in evaluation mode with masks for dropout, and those layers."""
-    network = copy.deepcopy(network).eval()
+def _parted(network, independent):
+    """Return what comes before the first dropout of a network, the rest, and its dropouts.
+
+    Both are copies in evaluation mode, the rest with masks. Where it is not known what comes
+    before, nothing does.
+    """
+    network = copy.deepcopy(_plain(network)).eval()
     layers = []
     for name in _dropouts(network):
         parent, _, own = name.rpartition(".")
         layers.append(MaskedDropout(network.get_submodule(name).p, independent))
         setattr(network.get_submodule(parent), own, layers[-1])
-    return network, layers
+    if type(network).forward is not nn.Sequential.forward:
+        return nn.Identity(), network, layers
+    steps = list(network)
+    drops = [any(isinstance(m, MaskedDropout) for m in step.modules()) for step in steps]
+    first = drops.index(True)
+    return nn.Sequential(*steps[:first]), nn.Sequential(*steps[first:]), layers
+
+
+def _plain(network):
+    """Return a network itself, out of what ``torch.compile`` made of it."""
+    return getattr(network, "_orig_mod", network)
+
+
+def _repeated(x, n):
+    """Return `n` times the rows of features, one after the other."""
+    return torch.cat([x] * n, dim=_row_axis(x))
+
+
+def _row_axis(x):
+    # Layers on spheres have the vertices first, (n_vertices, n_rows, n_spheres, n_channels).
+    return 1 if x.ndim == 4 else 0
 
 
 def _generator(device, *key):

@@ -3,10 +3,15 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from matplotlib.collections import LineCollection
+from sklearn.linear_model import Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
-from skldos import evaluate
+from skldos import ADOSRegressor, AtomSNAPTransformer, RowWise, SiteRegressor, evaluate
 from skldos.physics import Pseudopotential
 from skldos.plotting import ParityDisplay
+from skldos.uncertainty import RidgePosterior, energy_uncertainty
 
 TRUE = np.array([9.86, 9.88, 9.60, 9.65])
 PREDICTED = TRUE + np.array([0.002, -0.004, 0.010, 0.0])
@@ -106,6 +111,87 @@ def test_one_perfect_point():
     assert low < 9.8 < high
 
 
+STD = np.array([3.0, 1.0, 12.0, 0.0])
+
+
+def bars(ax):
+    """Return lower and upper ends of the bars, in the order of drawing."""
+    segments = [c.get_segments() for c in ax.collections if isinstance(c, LineCollection)]
+    return np.array([s for part in segments for s in part])[:, :, 1]
+
+
+def test_bars_are_one_standard_deviation_each_way():
+    display = ParityDisplay.from_predictions(TRUE, PREDICTED, std=STD)
+    np.testing.assert_allclose(bars(display.ax_)[:, 0], PREDICTED - STD / 1e3)
+    np.testing.assert_allclose(bars(display.ax_)[:, 1], PREDICTED + STD / 1e3)
+    np.testing.assert_array_equal(display.std, STD)
+
+
+def test_no_bars_without_standard_deviations():
+    display = ParityDisplay.from_predictions(TRUE, PREDICTED)
+    assert not any(isinstance(c, LineCollection) for c in display.ax_.collections)
+
+
+@pytest.mark.parametrize("hue", [[933, 298, 298, 933], ["b", "a", "a", "b"]])
+def test_bars_of_groups_belong_to_their_points(hue):
+    display = ParityDisplay.from_predictions(TRUE, PREDICTED, hue=hue, std=STD)
+    order = [1, 2, 0, 3]
+    np.testing.assert_allclose(np.ptp(bars(display.ax_), axis=1), 2 * STD[order] / 1e3, atol=1e-12)
+    lines = [c for c in display.ax_.collections if isinstance(c, LineCollection)]
+    points = [c for c in display.ax_.collections if not isinstance(c, LineCollection)]
+    for line, point in zip(lines, points, strict=True):
+        np.testing.assert_allclose(line.get_color()[0, :3], point.get_facecolor()[0, :3])
+
+
+def test_bars_with_a_colourbar_and_options():
+    hue, std = np.arange(10), np.full(10, 2.0)
+    true = np.linspace(9.0, 9.9, 10)
+    display = ParityDisplay.from_predictions(
+        true, true, hue=hue, std=std, errorbar_kwargs={"elinewidth": 3}
+    )
+    (line,) = [c for c in display.ax_.collections if isinstance(c, LineCollection)]
+    assert len(line.get_segments()) == 10
+    assert line.get_linewidth().tolist() == [3]
+
+
+def test_bars_are_within_the_axes():
+    display = ParityDisplay.from_predictions(TRUE, PREDICTED, std=100 * STD)
+    low, high = display.ax_.get_ylim()
+    assert low < bars(display.ax_).min()
+    assert bars(display.ax_).max() < high
+
+
+@pytest.mark.parametrize("quantity", ["band_energy", "fermi_level"])
+def test_standard_deviations_of_an_estimator(snapshots, quantity):
+    model = make_pipeline(
+        AtomSNAPTransformer(twojmax=2),
+        RowWise(StandardScaler()),
+        ADOSRegressor(RidgePosterior(SiteRegressor(Ridge(1e-3)), random_state=0)),
+    ).fit(snapshots)
+    display = ParityDisplay.from_estimator(model, snapshots, quantity=quantity, std=True)
+    expected = energy_uncertainty(model, snapshots)[f"{quantity}_std"]
+    assert expected.min() > 0
+    np.testing.assert_allclose(display.std, expected)
+
+
+def test_an_estimator_without_standard_deviations(model, snapshots):
+    with pytest.raises(TypeError, match="must have sample_sums"):
+        ParityDisplay.from_estimator(model, snapshots, std=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"quantity": "total_energy", "pseudopotentials": {}}, "got quantity='total_energy'"),
+        ({"sharpen": 1}, "got quantity='band_energy', sharpen=1"),
+        ({"std": 3.0}, "std must be one of True, False; got 3.0"),
+    ],
+)
+def test_what_has_no_standard_deviation(model, snapshots, options, message):
+    with pytest.raises(ValueError, match=message):
+        ParityDisplay.from_estimator(model, snapshots, **({"std": True} | options))
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -117,6 +203,9 @@ def test_one_perfect_point():
         ({"y_pred": [1.0, 2.0, 3.0, np.nan]}, "y_pred must be finite"),
         ({"y_true": [], "y_pred": []}, "y_true must hold at least one value"),
         ({"hue": [298]}, "hue must hold one value per snapshot, 4, got 1"),
+        ({"std": [1.0]}, "std must hold one value per snapshot, 4, got 1"),
+        ({"std": [1.0, 2.0, np.inf, 3.0]}, "std must be finite"),
+        ({"std": [1.0, 2.0, -0.5, 3.0]}, "std must not be negative, got -0.5"),
     ],
 )
 def test_errors_name_the_argument(arguments, message):

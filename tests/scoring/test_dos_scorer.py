@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from sklearn.base import BaseEstimator
 
+from skldos import BandEnergyScorer
 from skldos.data import Blocks, as_rows
 from skldos.decomposition import ADOSDecomposer
 from skldos.exceptions import ScoringError
@@ -95,3 +96,11 @@ class Cut(BaseEstimator):
 
     def predict(self, X):
         return Blocks([as_rows(s.ldos)[:, :-1] for s in X], X)
+
+
+@pytest.mark.parametrize(("dtype", "error"), [("float64", 1e-12), ("float32", 1e-5)])
+def test_decomposition_is_nearly_perfect(snapshots, dtype, error):
+    decomposer = ADOSDecomposer(dtype=dtype).fit(snapshots)
+    assert np.max(DOSScorer().errors(decomposer, snapshots)) < error
+    # In meV/atom.
+    assert np.abs(BandEnergyScorer().errors(decomposer, snapshots)).max() < 100 * error

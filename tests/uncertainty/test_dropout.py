@@ -11,6 +11,8 @@ from sklearn.linear_model import Ridge
 from skldos import AtomEnvTransformer, CSNNRegressor, LDOSRegressor
 from skldos.data import Blocks
 from skldos.decomposition import ADOSDecomposer
+from skldos.networks import ConcentricSpherical
+from skldos.networks._spherical_layers import GraphConvolution, RadialConvolution
 from skldos.uncertainty import MCDropout
 
 P = 0.25
@@ -106,6 +108,98 @@ def test_on_spheres(environments):
         rtol=1e-3,
         atol=1e-6,
     )
+
+
+class Counted(torch.nn.Linear):
+    """Counts the rows that pass through."""
+
+    rows = 0
+
+    def forward(self, x):
+        Counted.rows += len(x)
+        return super().forward(x)
+
+
+def layers(n_in, n_out, dropout=0.3):
+    """Return two layers, the second with dropout."""
+    first, act, drop = Counted(n_in, 5), torch.nn.Tanh(), torch.nn.Dropout(dropout)
+    return torch.nn.Sequential(first, act, torch.nn.BatchNorm1d(5), drop, torch.nn.Linear(5, n_out))
+
+
+class Opaque(torch.nn.Module):
+    """Does what `layers` do, but does not show it."""
+
+    def __init__(self, n_in, n_out, dropout=0.3):
+        super().__init__()
+        self.all = layers(n_in, n_out, dropout)
+
+    def forward(self, x):
+        return self.all(x)
+
+
+@pytest.mark.parametrize("masks", ["shared", "independent"])
+def test_what_comes_before_the_first_dropout_runs_once(blocks, targets, masks):
+    samples, counted = {}, {}
+    for module in (layers, Opaque):
+        network = LDOSRegressor(
+            module, module__dropout=0.3, max_epochs=2, dos_weight=None, random_state=0
+        )
+        fitted = MCDropout(network, 7, masks=masks, random_state=0).fit(blocks, targets)
+        Counted.rows = 0
+        samples[module] = fitted.sample_sums(blocks)
+        counted[module] = Counted.rows
+    n_rows = sum(len(block) for block in blocks)
+    assert counted == {layers: n_rows, Opaque: 7 * n_rows}
+    assert (np.ptp(samples[layers], axis=0) > 0).all()
+    np.testing.assert_allclose(samples[layers], samples[Opaque], rtol=1e-5)
+
+
+class DenseDropout(ConcentricSpherical):
+    """Drops in the dense layers alone."""
+
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        for layer in self.modules():
+            if isinstance(layer, (GraphConvolution, RadialConvolution)):
+                layer.dropout.p = 0.0
+
+
+def test_convolutions_run_once_where_dense_layers_drop(environments, monkeypatch):
+    X, y = environments
+    network = spheres(module=DenseDropout)
+    fitted = MCDropout(network, 6, random_state=0).fit(X, y)
+    passed = []
+    forward = RadialConvolution.forward
+    monkeypatch.setattr(
+        RadialConvolution, "forward", lambda self, x: passed.append(x.shape[1]) or forward(self, x)
+    )
+    samples = fitted.sample_sums(X)
+    # Three convolutions of four atoms in each of three snapshots.
+    assert sum(passed) == 3 * 4 * 3
+    assert (samples.std(axis=0) > 0).any()
+    in_small = fitted.set_params(batch_rows=3).sample_sums(X)
+    np.testing.assert_allclose(in_small, samples, rtol=1e-5, atol=1e-6)
+    # Dropped numbers are made up for: the mean is near what the whole network says.
+    whole = fitted.regressor_.predict_sum(X)
+    assert np.abs(samples.mean(axis=0) - whole).max() < 5 * samples.std(axis=0).max()
+
+
+def test_dropout_of_all_convolutions_is_the_same_in_any_pieces(environments):
+    X, y = environments
+    fitted = MCDropout(spheres(), 5, random_state=0).fit(X, y)
+    samples = fitted.sample_sums(X)
+    for batch_rows in (1, 6, 1000):
+        in_pieces = fitted.set_params(batch_rows=batch_rows).sample_sums(X)
+        np.testing.assert_allclose(in_pieces, samples, rtol=1e-4, atol=1e-5)
+    assert (samples.std(axis=0) > 1e-3).any()
+
+
+def test_whitened_targets(blocks, targets):
+    network = dense(target_scaling="whiten")
+    fitted = MCDropout(network, 400, random_state=0).fit(blocks, targets)
+    samples, whole = fitted.sample_sums(blocks), fitted.regressor_.predict_sum(blocks)
+    apart = (samples.mean(axis=0) - whole) / (samples.std(axis=0) / np.sqrt(400))
+    assert np.abs(apart).max() < 4.5
 
 
 def test_plain_rows(blocks, targets):

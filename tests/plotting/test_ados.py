@@ -1,0 +1,127 @@
+"""ADOSDisplay: how nearly the atoms add up to the whole, what it draws, and what it refuses."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from sklearn.base import clone
+
+from skldos import ADOSDecomposer
+from skldos.datasets import make_snapshots
+from skldos.exceptions import SnapshotError
+from skldos.plotting.ados import ADOSDisplay
+
+
+@pytest.fixture(scope="module")
+def blocks(snapshots):
+    return ADOSDecomposer().fit_transform(snapshots)
+
+
+def legend(display):
+    return [text.get_text() for text in display.ax_.get_legend().get_texts()]
+
+
+@pytest.mark.parametrize(("dtype", "error"), [("float64", 1e-12), ("float32", 1e-5)])
+@pytest.mark.parametrize("partition", ["gaussian", "nearest"])
+def test_atoms_add_up_to_the_dos(snapshots, dtype, error, partition):
+    decomposer = ADOSDecomposer(partition=partition, dtype=dtype)
+    display = ADOSDisplay.from_decomposer(decomposer, snapshots)
+    # Errors of rounding, in per cent: 2e-16 and 6e-8, a few of them.
+    assert display.error.shape == (3,)
+    assert display.error.max() < error
+    np.testing.assert_allclose(display.dos_true, [s.dos() / 4 for s in snapshots])
+    assert [block.shape for block in display.ados] == 3 * [(4, 21)]
+    assert np.abs(np.diff(display.ados[0], axis=0)).max() > 1e-4  # atoms that differ
+
+
+def test_fitted_or_not_it_stays_as_it_was(snapshots):
+    bare, fitted = ADOSDecomposer(0.8), ADOSDecomposer(0.8).fit(make_snapshots(1, n_energies=5))
+    energies = fitted.energies_
+    by_bare, by_fitted = (ADOSDisplay.from_decomposer(d, snapshots) for d in (bare, fitted))
+    np.testing.assert_array_equal(by_bare.ados, by_fitted.ados)
+    np.testing.assert_array_equal(by_bare.ados, list(clone(bare).fit_transform(snapshots)))
+    assert not hasattr(bare, "energies_")
+    assert fitted.energies_ is energies
+
+
+def test_error_is_the_part_of_the_states_that_is_wrong(snapshots, blocks):
+    true = np.array([s.dos() for s in snapshots])
+    display = ADOSDisplay.from_predictions(true / 1.02, blocks, energies=snapshots[0].energies)
+    np.testing.assert_allclose(display.error, 2.0)
+    alone = ADOSDisplay.from_predictions(None, blocks, energies=snapshots[0].energies)
+    assert alone.error is None
+    assert alone.residual_ax_ is None
+    assert legend(alone)[0] == "sum of the atoms"
+
+
+def test_lines_show_the_numbers(snapshots, blocks):
+    true, energies = snapshots[0].dos(), snapshots[0].energies
+    display = ADOSDisplay.from_predictions(1.001 * true, blocks[:1], energies=energies)
+    *atoms, whole, total = display.ax_.lines
+    np.testing.assert_array_equal([line.get_ydata() for line in atoms], blocks[0])
+    np.testing.assert_allclose(whole.get_ydata(), 1.001 * true / 4)
+    np.testing.assert_allclose(total.get_ydata(), true / 4)
+    np.testing.assert_allclose(np.mean([a.get_ydata() for a in atoms], axis=0), true / 4)
+    # The panel says what its numbers are to be multiplied by.
+    difference = display.residual_ax_.lines[-1].get_ydata()
+    np.testing.assert_allclose(1e-4 * difference, -1e-3 * true / 4, atol=1e-12)
+    assert display.residual_ax_.get_ylabel() == "Δ ($10^{-4}$)"
+    assert 1 <= np.abs(difference).max() < 10
+    assert display.ax_.get_ylabel() == "DOS (1/(eV atom))"
+    assert legend(display) == ["from the LDOS", "sum of the atoms", "each atom"]
+
+
+def test_stack_reaches_the_mean(snapshots, blocks):
+    display = ADOSDisplay.from_predictions(
+        snapshots[0].dos(), blocks[:1], energies=snapshots[0].energies, atoms="stack"
+    )
+    areas = display.ax_.collections
+    assert len(areas) == 4
+    assert areas[-1].get_paths()[0].vertices[:, 1].max() == pytest.approx(display.dos_sum.max())
+    assert "share of each atom" in legend(display)
+    with pytest.raises(ValueError, match=r'atoms="stack" is for one snapshot, got 2'):
+        ADOSDisplay.from_decomposer(ADOSDecomposer(), snapshots[:2], atoms="stack")
+
+
+def test_several_snapshots_have_names(snapshots):
+    hot = make_snapshots(1, temperature=933.0, random_state=1)
+    display = ADOSDisplay.from_decomposer(ADOSDecomposer(), snapshots[:1] + hot, atoms=None)
+    assert legend(display)[2:] == ["298 K", "933 K"]
+    assert len(display.ax_.lines) == 4
+    named = ADOSDisplay.from_decomposer(ADOSDecomposer(), snapshots[:1], labels=["Al4"])
+    assert named.ax_.get_title(loc="left") == "Al4"
+
+
+def test_equal_to_the_last_digit_and_negative(snapshots, blocks):
+    ados = [np.asarray(blocks[0]) - 1]
+    energies = snapshots[0].energies
+    display = ADOSDisplay.from_predictions(4 * ados[0].mean(axis=0), ados, energies=energies)
+    assert display.residual_ax_.get_ylim() == (-1.3, 1.3)
+    assert display.ax_.get_ylim()[0] < -0.5
+
+
+def test_draws_into_given_axes(snapshots):
+    figure, ax = plt.subplots()
+    display = ADOSDisplay.from_decomposer(ADOSDecomposer(), snapshots, ax=ax)
+    assert display.ax_ is ax
+    assert display.figure_ is figure
+    assert plt.get_fignums() == [figure.number]
+    assert display.plot(residual=False).residual_ax_ is None
+
+
+def test_errors_name_the_argument(snapshots, blocks):
+    true, energies = [s.dos() for s in snapshots], snapshots[0].energies
+    draw = ADOSDisplay.from_predictions
+    with pytest.raises(ValueError, match=r"ados\[0\] must have shape \(any, 20\), got \(4, 21\)"):
+        draw(true, blocks, energies=energies[1:])
+    with pytest.raises(ValueError, match=r"ados\[0\] must be finite"):
+        draw(true, [np.full((4, 21), np.nan)], energies=energies)
+    with pytest.raises(ValueError, match=r"dos_true must have shape \(3, 21\), got \(2, 21\)"):
+        draw(true[:2], blocks, energies=energies)
+    with pytest.raises(ValueError, match="labels must hold one value per snapshot, 3, got 1"):
+        draw(true, blocks, energies=energies, labels=["a"])
+    with pytest.raises(ValueError, match="atoms must be one of"):
+        draw(true, blocks, energies=energies, atoms="bars")
+    with pytest.raises(ValueError, match="must have the same energies"):
+        ADOSDisplay.from_decomposer(ADOSDecomposer(), snapshots + make_snapshots(1, n_energies=5))
+    with pytest.raises(SnapshotError, match="ldos"):
+        ADOSDisplay.from_decomposer(ADOSDecomposer(), [snapshots[0].replace(ldos=None)])
