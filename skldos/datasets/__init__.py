@@ -5,12 +5,15 @@ from skldos.datasets.aluminium import (
     load_aluminium,
     load_aluminium_pseudopotentials,
 )
+from skldos.datasets.silicon import load_silicon, load_silicon_pseudopotentials
 from skldos.datasets.synthetic import make_snapshots
 
 __all__ = [
     "load_aluminium",
     "load_aluminium_pseudopotentials",
     "aluminium_recipe",
+    "load_silicon",
+    "load_silicon_pseudopotentials",
     "make_snapshots",
     "EspressoRecipe",
 ]

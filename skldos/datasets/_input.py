@@ -100,8 +100,8 @@ def namelists(*, ecutwfc, ecutrho, temperature, n_bands, conv_thr, pseudo_dir, m
         Cutoffs and accuracy in Ry.
     temperature : float
         Electronic temperature in K.
-    n_bands : int
-        Number of bands.
+    n_bands : int or None
+        Number of bands; None leaves it to pw.x.
     pseudo_dir : path-like or None
         Folder of the pseudopotentials; None leaves it to pw.x.
     more : mapping of str to mapping
@@ -140,10 +140,11 @@ def namelists(*, ecutwfc, ecutrho, temperature, n_bands, conv_thr, pseudo_dir, m
             "occupations": "smearing",
             "smearing": "fermi-dirac",
             "degauss": BOLTZMANN * temperature / RYDBERG,
-            "nbnd": n_bands,
         },
         "electrons": {"conv_thr": conv_thr},
     }
+    if n_bands is not None:
+        sections["system"]["nbnd"] = n_bands
     if pseudo_dir is not None:
         sections["control"]["pseudo_dir"] = os.fspath(pseudo_dir)
     return {name: entries | more.get(name, {}) for name, entries in sections.items()}

@@ -43,26 +43,29 @@ class EspressoRecipe:
 
     Every configuration is a self-consistent calculation with norm-conserving pseudopotentials
     and Fermi-Dirac smearing at the electronic temperature, from whose wavefunctions the LDOS is
-    made (:func:`skldos.io.wavefunction_ldos`).
+    made (:func:`skldos.io.wavefunction_ldos`). Without `energies` there is no LDOS, only the
+    density.
 
     Parameters
     ----------
     pseudopotentials : mapping of str to str
         Name of the pseudopotential file of every chemical symbol, without its folder.
-    energies : EnergyGrid
+    energies : EnergyGrid or None
         Energies of the LDOS in eV, with `broadening` and `kernel`. They should start several
-        widths below the lowest band.
+        widths below the lowest band. None leaves the LDOS out.
     ecutwfc : float
         Cutoff of the wavefunctions in Ry.
     kpts : tuple of 3 int or None, default=None
         Monkhorst-Pack grid; None is the Γ point alone.
+    k_shift : tuple of 3 {0, 1}, default=(0, 0, 0)
+        Whether the grid is shifted by half a step along each reciprocal vector.
     temperature : float, optional
         Electronic temperature in K, > 0, of configurations that do not have their own.
     ecutrho : float, optional
         Cutoff of the density in Ry; by default four times `ecutwfc`.
     n_bands : int, optional
         Number of bands. By default it is estimated for free electrons and raised until the
-        highest band lies above all levels that reach `energies`.
+        highest band lies above all levels that reach `energies`; without them it is pw.x's own.
     conv_thr : float, default=1e-8
         Accuracy of the self-consistency in Ry.
     pseudo_dir : str or path-like, optional
@@ -106,6 +109,7 @@ class EspressoRecipe:
         energies,
         ecutwfc,
         kpts=None,
+        k_shift=(0, 0, 0),
         temperature=None,
         ecutrho=None,
         n_bands=None,
@@ -115,11 +119,13 @@ class EspressoRecipe:
         input_data=None,
         keep_files=False,
     ):
-        check_broadened(energies)
+        if energies is not None:
+            check_broadened(energies)
         self.energies = energies
         self.pseudopotentials = check_pseudopotentials(pseudopotentials)
         self.ecutwfc = check_scalar("ecutwfc", ecutwfc, low=0, strict=True)
-        self.kpts = None if kpts is None else _check_kpts(kpts)
+        self.kpts = None if kpts is None else _check_kpts("kpts", kpts, low=1)
+        self.k_shift = _check_kpts("k_shift", k_shift, low=0, high=1)
         self.temperature = None if temperature is None else _check_temperature(temperature)
         self.ecutrho = (
             4 * self.ecutwfc if ecutrho is None else check_scalar("ecutrho", ecutrho, low=ecutwfc)
@@ -137,7 +143,7 @@ class EspressoRecipe:
         kpts = "Γ" if self.kpts is None else "×".join(map(str, self.kpts)) + " k points"
         return (
             f"EspressoRecipe({', '.join(self.pseudopotentials.values())}, {self.ecutwfc:g} Ry, "
-            f"{kpts}, {self.energies!r})"
+            f"{kpts}, {'no LDOS' if self.energies is None else self.energies})"
         )
 
     def write_input(self, atoms, directory, temperature=None, *, n_bands=None):
@@ -183,6 +189,7 @@ class EspressoRecipe:
                 input_data=sections,
                 pseudopotentials=pseudopotentials,
                 kpts=self.kpts,
+                koffset=self.k_shift,
             )
         return path
 
@@ -208,7 +215,8 @@ class EspressoRecipe:
         Returns
         -------
         SnapshotList
-            The snapshots with LDOS, density and reference energies, in the same order.
+            The snapshots with LDOS, if asked for, density and reference energies, in the same
+            order.
 
         Raises
         ------
@@ -268,7 +276,7 @@ class EspressoRecipe:
         """Return the snapshot, from as many bands as its energies need."""
         atoms, temperature = configuration.atoms, self._temperature(configuration.temperature)
         n_bands = self._n_bands(atoms.cell.array)
-        needed = highest_level(self.energies)
+        needed = -np.inf if self.energies is None else highest_level(self.energies)
         for _ in range(MORE_BANDS):
             self.write_input(atoms, work, temperature, n_bands=n_bands)
             run_pw(command, work)
@@ -278,7 +286,7 @@ class EspressoRecipe:
                 # The file has the positions in bohr, with the rounding of their conversion.
                 snapshot = read_espresso(
                     work / SAVE,
-                    ldos="wavefunctions",
+                    ldos=None if self.energies is None else "wavefunctions",
                     energies=self.energies,
                     density="charge-density",
                 )
@@ -291,7 +299,7 @@ class EspressoRecipe:
         )
 
     def _n_bands(self, cell):
-        if self.n_bands is not None:
+        if self.n_bands is not None or self.energies is None:
             return self.n_bands
         # The energies start some widths below the bottom of the lowest band.
         bottom = self.energies.values[0] + REACH["gaussian"] * self.energies.broadening
@@ -329,10 +337,12 @@ class EspressoRecipe:
             "n_bands": self.n_bands,
             "conv_thr": self.conv_thr,
             "input_data": self.input_data,
-            "energies": self.energies.values.tolist(),
-            "broadening": self.energies.broadening,
-            "kernel": self.energies.kernel,
+            "k_shift": self.k_shift,
         }
+        if self.energies is not None:
+            settings["energies"] = self.energies.values.tolist()
+            settings["broadening"] = self.energies.broadening
+            settings["kernel"] = self.energies.kernel
         return json.loads(json.dumps(settings, default=str))
 
 
@@ -341,7 +351,8 @@ def _is_finished(directory, position, settings):
     found = _results.settings_of(directory, position)
     if found is None:
         return False
-    changed = [name for name in settings if found.get(name) != settings[name]]
+    found.setdefault("k_shift", [0, 0, 0])  # of earlier versions
+    changed = [name for name in {**settings, **found} if found.get(name) != settings.get(name)]
     if changed:
         raise SnapshotError(
             f"the snapshot in {_results.folder_of(directory, position)} was calculated with other "
@@ -372,10 +383,10 @@ def _replace(source, target):
     os.replace(source, target)
 
 
-def _check_kpts(kpts):
+def _check_kpts(name, kpts, **bounds):
     if np.shape(kpts) != (3,):
-        raise ValueError(f"kpts must be three numbers of k points or None, got {kpts!r}.")
-    return [check_scalar(f"kpts[{i}]", n, low=1, integer=True) for i, n in enumerate(kpts)]
+        raise ValueError(f"{name} must be three integers, one per reciprocal vector, got {kpts!r}.")
+    return [check_scalar(f"{name}[{i}]", n, integer=True, **bounds) for i, n in enumerate(kpts)]
 
 
 def _check_temperature(temperature):

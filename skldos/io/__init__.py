@@ -1,8 +1,10 @@
-"""Readers of files from other programs, one module per format."""
+"""Files of other programs, one module per format."""
 
 from skldos.io.cube import read_cube, read_ldos_cubes
 from skldos.io.espresso import read_espresso
+from skldos.io.espresso_binary import write_charge_density
 from skldos.io.mala import read_mala
+from skldos.io.olcao import OLCAOPotential, read_olcao_potential, write_olcao_potential
 from skldos.io.openpmd import read_openpmd
 from skldos.io.pseudopotentials import as_pseudopotentials
 from skldos.io.upf import read_upf
@@ -13,10 +15,14 @@ __all__ = [
     "wavefunction_ldos",
     "wavefunction_density",
     "charge_density",
+    "write_charge_density",
     "read_ldos_cubes",
     "read_cube",
     "read_upf",
     "as_pseudopotentials",
     "read_mala",
     "read_openpmd",
+    "read_olcao_potential",
+    "write_olcao_potential",
+    "OLCAOPotential",
 ]

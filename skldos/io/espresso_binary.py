@@ -8,9 +8,14 @@ the file; their wave vectors are integers, in units of the reciprocal lattice ve
 from pathlib import Path
 
 import numpy as np
+import torch
 
+from skldos._validation import check_finite, check_scalar
 from skldos.exceptions import FileFormatError
+from skldos.geometry import check_cell, check_grid_shape, reciprocal_cell
 from skldos.io._hdf5 import open_hdf5
+from skldos.io._pw_waves import ordered_waves
+from skldos.units import BOHR
 
 # One record each: before the Miller indices of a wavefunction and of a density.
 _WAVEFUNCTION_HEADER = [("ik", "<i4"), ("xk", "<f8", 3), ("ispin", "<i4"), ("gamma", "<i4")]
@@ -149,6 +154,83 @@ def read_charge_density(path):
         miller = _read_record(file, [("m", "<i4", (n_waves, 3))])["m"]
         coefficients = _read_record(file, [("c", "<c16", n_waves)])["c"]
     return miller, coefficients, bool(header["gamma"])
+
+
+def write_charge_density(path, density, cell, *, cutoff, gamma_only=False):
+    r"""Write a density with which pw.x can begin.
+
+    .. math:: n_G = \frac{1}{N} \sum_r n(r)\, e^{-i G \cdot r}
+
+    pw.x takes it with ``startingpot = 'file'``, if it is ``charge-density.dat`` in the folder
+    ``prefix.save`` in its ``outdir``; no other file needs to be there. It goes by the order of the
+    waves in the file alone, which is therefore its own: by their length, then by their integers.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file, overwritten if it is there.
+    density : array-like of shape (n_x, n_y, n_z)
+        In 1/Å³, of the sum over both spins, without the core. pw.x scales it to its number of
+        electrons.
+    cell : array-like of shape (3, 3)
+        Lattice vectors as rows, in Å.
+    cutoff : float
+        Kinetic energy in eV up to which waves are written: pw.x's ecutrho, which is four times
+        ecutwfc if the input does not say.
+    gamma_only : bool, default=False
+        Whether only one of each pair G, -G is written, as pw.x has it with ``K_POINTS gamma``.
+
+    Raises
+    ------
+    ValueError
+        If the density is not on a grid or not finite, the grid lacks waves up to the cutoff, or
+        the file would be of the format HDF5, which is only read.
+
+    See Also
+    --------
+    read_charge_density : The plane waves of such a file.
+    skldos.io.charge_density : The density in a save directory, on the grid.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> density = np.full((8, 8, 8), 0.1)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = f"{folder}/charge-density.dat"
+    ...     write_charge_density(path, density, 4 * np.eye(3), cutoff=50.0)
+    ...     miller, coefficients, _ = read_charge_density(path)
+    >>> miller[:3].tolist(), (coefficients[:3].real / BOHR**3).round(6).tolist()
+    ([[0, 0, 0], [-1, 0, 0], [0, -1, 0]], [0.1, 0.0, 0.0])
+    """
+    path, cell = Path(path), check_cell(cell)
+    if path.suffix == ".hdf5":
+        raise ValueError(f"path must be that of a .dat file, got {path.name}.")
+    density = np.asarray(density, dtype=float)
+    grid_shape = np.array(check_grid_shape(density.shape))
+    check_finite("density", density)
+    cutoff = check_scalar("cutoff", cutoff, low=0, strict=True)
+    miller = ordered_waves(cell, cutoff, gamma_only=gamma_only)
+    if (2 * np.abs(miller) >= grid_shape).any():
+        raise ValueError(
+            f"density must be on a grid with all waves up to the cutoff of {cutoff:g} eV, at least "
+            f"{tuple((2 * np.abs(miller).max(axis=0) + 1).tolist())} points, got {density.shape}."
+        )
+    waves = torch.fft.fftn(torch.from_numpy(density), norm="forward").numpy()
+    coefficients = waves[tuple((miller % grid_shape).T)] * BOHR**3
+    with open(path, "wb") as file:
+        _write_record(file, _DENSITY_HEADER, int(gamma_only), len(miller), 1)
+        _write_record(file, _RECIPROCAL, reciprocal_cell(cell) * BOHR)
+        _write_record(file, [("m", "<i4", miller.shape)], miller)
+        _write_record(file, [("c", "<c16", len(miller))], coefficients)
+
+
+def _write_record(file, fields, *values):
+    """Write values between two lengths, as Fortran does."""
+    record = np.zeros(1, _record(fields))
+    record["before"] = record["after"] = record.itemsize - 8
+    for (name, *_), value in zip(fields, values, strict=True):
+        record[name] = value
+    record.tofile(file)
 
 
 def _record(fields):

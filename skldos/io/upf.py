@@ -25,7 +25,7 @@ KINDS = {
 
 
 def read_upf(path):
-    """Read what a total energy needs of a pseudopotential in the UPF format, 1 or 2.
+    """Read a pseudopotential in the UPF format, 1 or 2: valence, functional and densities.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def read_upf(path):
     Returns
     -------
     Pseudopotential
-        With lengths in Å and the core density in 1/Å³. Its functional is ``"lda-pz"``,
+        With lengths in Å and densities in 1/Å³. Its functional is ``"lda-pz"``,
         ``"lda-pw"``, ``"pbe"`` or ``"pbesol"``, or else what the file calls it, in capitals.
 
     Raises
@@ -56,18 +56,32 @@ def read_upf(path):
     if kind not in KINDS:
         raise upf.error(f"unknown pseudo_type {kind!r}, expected one of {sorted(KINDS)}", "HEADER")
     n_radii = upf.convert(int, header["mesh_size"], "mesh_size")
+    radii = upf.numbers("R", n_radii) * BOHR
     pseudopotential = Pseudopotential(
         header["element"].strip().capitalize(),
         upf.convert(float, header["z_valence"], "z_valence"),
         functional=functional_name(header["functional"]),
         kind=KINDS[kind],
-        radii=upf.numbers("R", n_radii) * BOHR,
+        radii=radii,
         radial_weights=upf.numbers("RAB", n_radii) * BOHR,
         core_density=upf.numbers("NLCC", n_radii) / BOHR**3 if has_core else None,
+        atomic_density=_atomic_density(upf, radii),
     )
     if not upf.is_complete:
         raise upf.error("the file is truncated: its last section does not end", "END")
     return pseudopotential
+
+
+def _atomic_density(upf, radii):
+    """Return the density of the free atom; None if the file has none."""
+    if "<PP_RHOATOM" not in upf.text:
+        return None
+    # The file has the charge of a shell, 4π r² n(r), in 1/bohr.
+    charges = upf.numbers("RHOATOM", len(radii)) / BOHR
+    density = np.divide(charges, 4 * np.pi * radii**2, out=np.zeros_like(radii), where=radii > 0)
+    if len(radii) > 1 and radii[0] == 0:
+        density[0] = density[1]
+    return density
 
 
 class _Upf:

@@ -55,13 +55,16 @@ class MixtureParameters(NamedTuple):
         constant = 0.5 * targets.shape[-1] * math.log(2 * math.pi)
         return log_det - 0.5 * z.square().sum(dim=-1) - constant
 
-    def covariances(self):
-        """Return the covariances of the components, of shape (n_rows, K, D, D)."""
+    def roots(self):
+        """Return R with covariances R Rᵀ, of shape (n_rows, K, D, D), in double precision."""
+        scale = self.scale.double()
         if self.factors is not None:
-            return torch.diag_embed(self.scale**2) + self.factors @ self.factors.mT
+            factors = self.factors.double()
+            return torch.linalg.cholesky(torch.diag_embed(scale**2) + factors @ factors.mT)
         if self.scale.ndim == self.means.ndim:
-            return torch.diag_embed(self.scale**2)
-        return torch.cholesky_inverse(self.scale)
+            return torch.diag_embed(scale)
+        unit = torch.eye(scale.shape[-1], dtype=scale.dtype, device=scale.device)
+        return torch.linalg.solve_triangular(scale.mT, unit.expand_as(scale), upper=True)
 
 
 class MixtureDensity(nn.Module):

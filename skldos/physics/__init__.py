@@ -23,6 +23,9 @@ by one: :func:`hartree`, :func:`exchange_correlation`, :func:`ewald`, and the ch
 pseudo-cores, :func:`core_charge`, for which a :class:`Pseudopotential` stands.
 :func:`total_energy_response` gives the derivatives of A, of which forces are made.
 
+The local potential of a density, and how it has changed from that of free atoms side by side:
+:func:`effective_potential`, :func:`potential_change`.
+
 The broadening with which an LDOS was made biases all of them; :func:`sharpening_matrix` undoes it.
 
 A band energy is worth what its Fermi level is: take μ from the same DOS, at the exact number of
@@ -34,6 +37,7 @@ from skldos.physics.density import density
 from skldos.physics.dos import band_energy, dos_from_ldos, entropy, n_electrons
 from skldos.physics.fermi import fermi_level
 from skldos.physics.polylog import polylog
+from skldos.physics.potential import atomic_density, effective_potential, potential_change
 from skldos.physics.pseudopotential import Pseudopotential
 from skldos.physics.quadrature import integration_weights
 from skldos.physics.response import Response, total_energy_response
@@ -63,6 +67,9 @@ __all__ = [
     "Pseudopotential",
     "TotalEnergy",
     "total_energy",
+    "atomic_density",
+    "effective_potential",
+    "potential_change",
     "Response",
     "total_energy_response",
 ]

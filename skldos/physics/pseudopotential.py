@@ -8,7 +8,7 @@ KINDS = ("norm-conserving", "ultrasoft", "paw")
 
 
 class Pseudopotential:
-    r"""Valence charge, functional and pseudo-core charge of one element.
+    r"""Valence charge, functional, pseudo-core charge and free atom of one element.
 
     The local and nonlocal potentials themselves are not needed: they act through the eigenvalues,
     and so through the LDOS.
@@ -29,6 +29,8 @@ class Pseudopotential:
     core_density : array-like of shape (n_radii,), optional
         Pseudo-core charge (nonlinear core correction) :math:`n_c(r)` in 1/Å³; None if there is
         none.
+    atomic_density : array-like of shape (n_radii,), optional
+        Density of the valence electrons of a free atom in 1/Å³, which no total energy needs.
 
     Raises
     ------
@@ -51,6 +53,7 @@ class Pseudopotential:
         radii=None,
         radial_weights=None,
         core_density=None,
+        atomic_density=None,
     ):
         self.symbol = symbol
         self.valence = check_scalar("valence", valence, low=0, strict=True)
@@ -59,15 +62,9 @@ class Pseudopotential:
         self.radii = _mesh("radii", radii)
         self.radial_weights = _mesh("radial_weights", radial_weights)
         self.core_density = _mesh("core_density", core_density)
-        if self.core_density is not None:
-            for name in ("radii", "radial_weights"):
-                values = getattr(self, name)
-                if values is None or len(values) != len(self.core_density):
-                    got = "none" if values is None else f"{len(values)}"
-                    raise ValueError(
-                        f"{name} must have one value per value of core_density, "
-                        f"{len(self.core_density)}, got {got}."
-                    )
+        self.atomic_density = _mesh("atomic_density", atomic_density)
+        for density in ("core_density", "atomic_density"):
+            self._check_mesh_of(density)
 
     def __repr__(self):
         parts = [self.symbol, f"valence {self.valence:g}"]
@@ -77,6 +74,17 @@ class Pseudopotential:
         if self.core_density is not None:
             parts.append("core correction")
         return f"Pseudopotential({', '.join(parts)})"
+
+    def _check_mesh_of(self, density):
+        """Raise a ``ValueError`` if the mesh is not that of the density of this name."""
+        wanted = getattr(self, density)
+        for name in ("radii", "radial_weights"):
+            values = getattr(self, name)
+            if wanted is not None and (values is None or len(values) != len(wanted)):
+                got = "none" if values is None else f"{len(values)}"
+                raise ValueError(
+                    f"{name} must have one value per value of {density}, {len(wanted)}, got {got}."
+                )
 
 
 def _mesh(name, values):

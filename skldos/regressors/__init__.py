@@ -6,6 +6,7 @@ from skldos.regressors.csnn import CSNNRegressor
 from skldos.regressors.ldos import LDOSRegressor
 from skldos.regressors.mdn import MDNRegressor
 from skldos.regressors.site import SiteRegressor
+from skldos.regressors.site_cv import SiteRidgeCV
 
 __all__ = [
     "BlockRegressor",
@@ -13,5 +14,6 @@ __all__ = [
     "CSNNRegressor",
     "MDNRegressor",
     "SiteRegressor",
+    "SiteRidgeCV",
     "ADOSRegressor",
 ]

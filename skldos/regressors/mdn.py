@@ -274,15 +274,13 @@ class MDNRegressor(BlockRegressor):
         """Return mixtures in units of the targets."""
         found = self._outputs(rows)
         weights = torch.softmax(found.logits, dim=-1)
-        weights, means, covariances = (
-            a.double().cpu().numpy() for a in (weights, found.means, found.covariances())
+        weights, means, roots = (
+            a.double().cpu().numpy() for a in (weights, found.means, found.roots())
         )
         scale = self.target_scale_.astype(float)
         scale = np.diag(np.broadcast_to(scale, self.n_outputs_)) if scale.ndim == 1 else scale
         weights /= weights.sum(axis=1, keepdims=True)
-        return GaussianMixtures(
-            weights, means @ scale.T + self.target_center_, scale @ covariances @ scale.T
-        )
+        return GaussianMixtures(weights, means @ scale.T + self.target_center_, scale @ roots)
 
     def _forward(self, rows):
         """Return the means of the targets, in their own units."""

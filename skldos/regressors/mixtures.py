@@ -21,13 +21,15 @@ class GaussianMixtures:
         Weights, with a sum of 1 in every row.
     means : ndarray of shape (n_rows, n_components, n_outputs)
         Means, in the unit of y.
-    covariances : ndarray of shape (n_rows, n_components, n_outputs, n_outputs)
-        Covariances, positive definite.
+    roots : ndarray of shape (n_rows, n_components, n_outputs, n_outputs)
+        Invertible matrices :math:`R_{nk}` with :math:`\Sigma_{nk} = R_{nk} R_{nk}^T`. Outputs may
+        be of very different size and nearly dependent on each other: the covariances themselves
+        would then be singular to rounding.
 
     Examples
     --------
     >>> import numpy as np
-    >>> two = GaussianMixtures([[0.75, 0.25]], [[[-1.0], [3.0]]], np.full((1, 2, 1, 1), 0.01))
+    >>> two = GaussianMixtures([[0.75, 0.25]], [[[-1.0], [3.0]]], np.full((1, 2, 1, 1), 0.1))
     >>> two
     GaussianMixtures(1 of 2 components for 1 outputs)
     >>> print(two.mean(), two.mode().round(3), two.std().round(2))
@@ -36,7 +38,7 @@ class GaussianMixtures:
 
     weights: np.ndarray
     means: np.ndarray
-    covariances: np.ndarray
+    roots: np.ndarray
 
     def __post_init__(self):
         arrays = {name: np.asarray(a, dtype=float) for name, a in vars(self).items()}
@@ -44,7 +46,7 @@ class GaussianMixtures:
         n_rows, n_components, n_outputs = arrays["means"].shape
         check_shape("weights", arrays["weights"], (n_rows, n_components))
         shape = (n_rows, n_components, n_outputs, n_outputs)
-        check_shape("covariances", arrays["covariances"], shape)
+        check_shape("roots", arrays["roots"], shape)
         for name, array in arrays.items():
             object.__setattr__(self, name, array)
 
@@ -61,6 +63,11 @@ class GaussianMixtures:
         """Return the means of y, of shape (n_rows, n_outputs)."""
         return np.einsum("nk,nki->ni", self.weights, self.means)
 
+    @property
+    def covariances(self):
+        """Those of the components, of shape (n_rows, n_components, n_outputs, n_outputs)."""
+        return self.roots @ self.roots.swapaxes(-1, -2)
+
     def covariance(self):
         """Return the covariances of y, of shape (n_rows, n_outputs, n_outputs)."""
         apart = self.means - self.mean()[:, None]
@@ -73,7 +80,7 @@ class GaussianMixtures:
 
     def component_std(self):
         """Return those within the components, of shape (n_rows, n_components, n_outputs)."""
-        return np.sqrt(np.einsum("nkii->nki", self.covariances))
+        return np.linalg.norm(self.roots, axis=-1)
 
     def mode(self):
         r"""Return the most probable y, of shape (n_rows, n_outputs).
@@ -86,16 +93,21 @@ class GaussianMixtures:
 
         which never lowers the density; the best of the ends is taken.
         """
-        best, highest = self.mean(), np.full(len(self), -np.inf)
-        for start in range(self.means.shape[1]):
-            end = self._climb(self.means[:, start])
-            density = self.log_density(end)
+        # In units of the first component, in which the others are not far from round.
+        unit, origin = self.roots[:, 0], self.means[:, :1]
+        means = np.linalg.solve(unit[:, None], (self.means - origin)[..., None])[..., 0]
+        scaled = GaussianMixtures(self.weights, means, np.linalg.solve(unit[:, None], self.roots))
+        best, highest = scaled.mean(), np.full(len(self), -np.inf)
+        for start in range(means.shape[1]):
+            end = scaled._climb(means[:, start])
+            density = scaled.log_density(end)
             better = density > highest
             best[better], highest[better] = end[better], density[better]
-        return best
+        return origin[:, 0] + np.einsum("nij,nj->ni", unit, best)
 
     def _climb(self, y):
-        precisions = np.linalg.inv(self.covariances)
+        inverse = np.linalg.inv(self.roots)
+        precisions = inverse.swapaxes(-1, -2) @ inverse
         pulls = np.einsum("nkij,nkj->nki", precisions, self.means)
         widths = self.component_std().min(axis=1)
         for _ in range(MODE_STEPS):
@@ -131,9 +143,8 @@ class GaussianMixtures:
         r"""Return :math:`\log w_{nk} N(y_n; \mu_{nk}, \Sigma_{nk})`."""
         y = np.asarray(y, dtype=float)
         check_shape("y", y, (len(self), self.means.shape[2]))
-        roots = np.linalg.cholesky(self.covariances)
-        z = np.linalg.solve(roots, (y[:, None] - self.means)[..., None])[..., 0]
-        log_det = np.log(np.einsum("nkii->nki", roots)).sum(axis=-1)
+        z = np.linalg.solve(self.roots, (y[:, None] - self.means)[..., None])[..., 0]
+        log_det = np.linalg.slogdet(self.roots).logabsdet
         with np.errstate(divide="ignore"):  # a weight of zero
             log_weights = np.log(self.weights)
         constant = 0.5 * y.shape[1] * np.log(2 * np.pi)
@@ -159,6 +170,6 @@ class GaussianMixtures:
         uniform = rng.random_sample((n_samples, len(self), 1))
         chosen = (uniform > np.cumsum(self.weights, axis=1)[None, :, :-1]).sum(axis=-1)
         rows = np.arange(len(self))[None]
-        roots = np.linalg.cholesky(self.covariances)[rows, chosen]
+        roots = self.roots[rows, chosen]
         normal = rng.standard_normal((n_samples, len(self), self.means.shape[2]))
         return self.means[rows, chosen] + np.einsum("snij,snj->sni", roots, normal)

@@ -107,6 +107,21 @@ def test_snapshots_hold_what_was_calculated(recipe, silicon, tmp_path):
         assert snapshot.reference["total_energy"] == run.energies["total_energy"] < -100
 
 
+def test_without_energies_there_is_the_density_alone(recipe, silicon, tmp_path):
+    recipe.energies = recipe.n_bands = None
+    (snapshot,) = recipe.run([silicon], tmp_path / "data", verbose=False)
+    assert snapshot.ldos is snapshot.energies is None
+    electrons = snapshot.density[:].sum() * snapshot.voxel_volume
+    assert electrons == pytest.approx(8, rel=1e-6)
+    # pw.x knows how many bands it needs for these.
+    assert "nbnd" not in (tmp_path / "data" / "00000" / "pw.in").read_text()
+    assert "no LDOS" in repr(recipe)
+    # It is not the calculation of an LDOS.
+    recipe.energies = ENERGIES
+    with pytest.raises(SnapshotError, match=r"other .*energies"):
+        recipe.run([silicon], tmp_path / "data", verbose=False)
+
+
 def test_the_folder_is_a_saved_list(recipe, silicon, tmp_path):
     directory = tmp_path / "data"
     snapshots = recipe.run([silicon] * 3, directory, verbose=False)
@@ -336,6 +351,24 @@ def test_the_input_holds_atoms_and_settings_to_all_digits(recipe, silicon, tmp_p
     assert "2 2 2" in path.read_text()
 
 
+def test_the_grid_of_k_points_may_be_shifted(stand_in, silicon, tmp_path):
+    recipe = EspressoRecipe(
+        {"Si": "Si.pz-vbc.UPF"},
+        energies=ENERGIES,
+        ecutwfc=6.0,
+        kpts=(2, 2, 1),
+        k_shift=(1, 1, 0),
+        temperature=3000.0,
+        command=str(stand_in),
+    )
+    lines = recipe.write_input(silicon, tmp_path).read_text().splitlines()
+    assert lines[lines.index("K_POINTS automatic") + 1].split() == list("221110")
+    recipe.run([silicon], tmp_path / "data", verbose=False)
+    recipe.k_shift = [0, 0, 0]
+    with pytest.raises(SnapshotError, match="other k_shift than asked for now"):
+        recipe.run([silicon], tmp_path / "data", verbose=False)
+
+
 def test_more_entries_may_be_given(silicon, tmp_path):
     recipe = EspressoRecipe(
         {"Si": "Si.UPF"},
@@ -369,6 +402,8 @@ def test_bands_of_free_electrons():
         ("ecutrho", 3.0, ValueError, "ecutrho must be >= 6"),
         ("kpts", (2, 2), ValueError, "kpts must be three"),
         ("kpts", (2, 2, 0), ValueError, r"kpts\[2\] must be >= 1"),
+        ("k_shift", 0.5, ValueError, "k_shift must be three"),
+        ("k_shift", (0, 2, 0), ValueError, r"k_shift\[1\] must be >= 0 and <= 1"),
         ("temperature", 0, ValueError, "temperature must be > 0"),
         ("n_bands", 2.5, TypeError, "n_bands must be an integer"),
         ("conv_thr", 0, ValueError, "conv_thr must be > 0"),

@@ -90,6 +90,15 @@ def test_the_core_charge_may_be_absent(write):
     assert read_upf(write(re.sub(r"<PP_NLCC.*\n", "", text))).core_density is None
 
 
+def test_the_free_atom_is_a_density(write):
+    # The file has 4π r² n(r) in 1/bohr; at the nucleus it says nothing.
+    upf = read_upf(write(OLD))
+    r = np.array([0.1, 0.2, 0.4])
+    expected = np.array([1.0, 2.0, 1.0]) / (4 * np.pi * r**2) / BOHR**3
+    np.testing.assert_allclose(upf.atomic_density, [expected[0], *expected], rtol=1e-14)
+    assert read_upf(write(NEW)).atomic_density is None
+
+
 # What pw.x 6.7 makes of each: it prints the numbers (1 1 0 0), (1 4 0 0), (1 4 3 4), (1 4 10 8).
 @pytest.mark.parametrize(
     ("functional", "name"),
@@ -131,6 +140,7 @@ def test_kinds(write, word, kind):
         (NEW[: NEW.index("</UPF>")], "the file is truncated", 15),
         (OLD[: OLD.index("<PP_RHOATOM>")], "the file is truncated", 28),
         (NEW.replace("4.0e-1", ""), "<PP_R> must hold 4 numbers, got 3", 8),
+        (OLD.replace("0.0 1.0 2.0 1.0", "0.0 1.0"), "<PP_RHOATOM> must hold 4 numbers, got 2", 28),
         (NEW.replace("4.0e-1", "four"), "PP_R must be a number, got 'four'", 8),
         (NEW.replace("4.0e-1", "nan"), "<PP_R> must hold 4 numbers", 8),
         (NEW.replace('z_valence="6.', 'zv="6.'), "lacks 'z_valence'", 4),
@@ -176,6 +186,17 @@ def test_every_installed_file_is_read_or_refused(path):
     np.testing.assert_allclose(
         upf.radial_weights[middle], np.gradient(upf.radii)[middle], rtol=1e-3
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "charge"), [("Si.pz-vbc.UPF", 4.0), ("H.pz-vbc.UPF", 1.0), ("B.pz-vbc.UPF", 3.0)]
+)
+def test_free_atoms_hold_their_electrons(name, charge):
+    if not (INSTALLED / name).exists():
+        pytest.skip("needs the pseudopotentials of Quantum ESPRESSO")
+    upf = read_upf(INSTALLED / name)
+    shells = 4 * np.pi * upf.radii**2 * upf.atomic_density * upf.radial_weights
+    assert shells.sum() == pytest.approx(charge, abs=1e-4)
 
 
 def test_the_core_charge_of_beryllium(shared_data):

@@ -21,6 +21,9 @@ def test_attributes_are_what_was_given():
         np.testing.assert_array_equal(array, values)
     bare = Pseudopotential("Na", 1)
     assert bare.functional is bare.radii is bare.radial_weights is bare.core_density is None
+    assert bare.atomic_density is pseudo.atomic_density is None
+    free = Pseudopotential("Na", 9, **MESH, atomic_density=[5, 4, 3])
+    np.testing.assert_array_equal(free.atomic_density, [5.0, 4.0, 3.0])
     assert bare.kind == "norm-conserving"
 
 
@@ -54,6 +57,7 @@ def test_it_can_be_pickled_copied_and_hashed():
         ({"radial_weights": [0.1]}, "radial_weights must have one value .* 3, got 1"),
         ({"core_density": [[1.0]]}, r"core_density must have shape \(any\), got \(1, 1\)"),
         ({"core_density": [1.0, np.nan, 0]}, "core_density must be finite, got 1 NaN"),
+        ({"atomic_density": [1.0]}, "radii must have one value per value of atomic_density, 1"),
     ],
 )
 def test_mistakes_are_named(change, message):

