@@ -44,6 +44,7 @@ _HOMES = {
     "energy_uncertainty": "uncertainty",
     "SnapshotSelector": "design",
     "NASWOTScorer": "search",
+    "ReadoutScorer": "search",
     "ACSDScorer": "search",
     "MutualInformationScorer": "search",
     "OrthogonalArraySearchCV": "search",

@@ -6,13 +6,7 @@ from sklearn.utils import check_random_state
 from skldos.data import ArrayFile, as_rows, is_blocks
 from skldos.exceptions import ScoringError
 from skldos.scoring._errors import as_scoring_error
-from skldos.search._rows import transformed
-
-#: Rows that are computed in vain rather than begin anew after them: finding the neighbours of
-#: the first bispectrum takes as long as 50 to 200 more of them.
-GAP = 64
-#: Rows that are computed at once, at most.
-AT_ONCE = 8192
+from skldos.search._rows import rows_at, transformed
 
 
 def checked_rows(descriptors, targets):
@@ -38,19 +32,7 @@ def drawn_rows(descriptors, targets, n_points, random_state):
     chosen = np.arange(n_rows)
     if n_points < n_rows:
         chosen = check_random_state(random_state).choice(n_rows, n_points, replace=False)
-    return _rows_at(descriptors, chosen), _rows_at(targets, chosen)
-
-
-def _rows_at(block, indices):
-    """Return rows of a block in double precision; of a lazy one, rows that are close in one go."""
-    if isinstance(block, np.ndarray):
-        return np.asarray(block[indices], dtype=float)
-    order = np.argsort(indices)
-    ordered = indices[order]
-    ends = np.flatnonzero((np.diff(ordered) > GAP) | (np.diff(ordered // AT_ONCE) > 0)) + 1
-    runs = np.split(ordered, ends)
-    rows = [np.asarray(block[int(r[0]) : int(r[-1]) + 1], dtype=float)[r - r[0]] for r in runs]
-    return np.concatenate(rows)[np.argsort(order)]
+    return rows_at(descriptors, chosen), rows_at(targets, chosen)
 
 
 def over_snapshots(score, estimator, X, y):

@@ -15,7 +15,7 @@ from skldos.exceptions import ScoringError
 from skldos.regressors import BlockRegressor
 from skldos.scoring._dos import regressor_of
 from skldos.scoring._errors import as_scoring_error
-from skldos.search._rows import rows_at, transformed
+from skldos.search._rows import rows_at, transformed, untrained
 
 #: Sign of the sum in the score.
 CONVENTIONS = {"fiedler": 1.0, "mellor": -1.0}
@@ -217,7 +217,7 @@ class NASWOTScorer:
             with seeded(rng, "cpu"):
                 return np.array(
                     [
-                        naswot_score(_untrained(regressor), batch, **options)
+                        naswot_score(untrained(regressor), batch, **options)
                         for _ in range(self.n_initializations)
                     ]
                 )
@@ -265,23 +265,6 @@ class NASWOTScorer:
                 if len(rows)
             ]
         )
-
-
-def _untrained(regressor):
-    """Return a network like that of `regressor` with fresh random weights."""
-    if not isinstance(regressor.module, torch.nn.Module):
-        options = regressor.get_params_for("module")
-        return regressor.module(regressor.n_features_in_, regressor.n_outputs_, **options)
-    network = copy.deepcopy(regressor.module)
-    for part in network.modules():
-        if hasattr(part, "reset_parameters"):
-            part.reset_parameters()
-        elif any(True for _ in part.parameters(recurse=False)):
-            raise ScoringError(
-                f"{type(part).__name__} has parameters but no reset_parameters(): pass the class "
-                "of the network as module, not an instance of it."
-            )
-    return network
 
 
 def _gradients(network, rows):

@@ -59,7 +59,7 @@ def test_the_formula(pair, sided, n_pairs):
 def test_two_sides_are_one_and_the_other(pair):
     descriptors, targets = pair
     sides = acsd(descriptors, targets, sided="one") + acsd(targets, descriptors, sided="one")
-    assert acsd(descriptors, targets) == pytest.approx(sides, rel=1e-12)
+    assert acsd(descriptors, targets, sided="two") == pytest.approx(sides, rel=1e-12)
 
 
 def test_descriptors_as_similar_as_the_targets(pair, rng):
@@ -73,16 +73,18 @@ def test_descriptors_as_similar_as_the_targets(pair, rng):
 
 def test_descriptors_that_tell_nothing_apart(pair):
     same = np.ones((30, 2))
-    assert acsd(same, pair[1], sided="one") == pytest.approx(acsd(same, pair[1]), rel=1e-12)
-    assert acsd(pair[1], same, sided="one") < 1e-14 < acsd(pair[1], same)
+    assert acsd(same, pair[1], sided="one") == pytest.approx(
+        acsd(same, pair[1], sided="two"), rel=1e-12
+    )
+    assert acsd(pair[1], same, sided="one") < 1e-14 < acsd(pair[1], same, sided="two")
 
 
 def test_vectors_of_zeros(pair):
     descriptors = pair[0].copy()
     descriptors[:2] = 0
     # Equal to each other, unlike all others.
-    assert acsd(descriptors[:2], descriptors[[2, 2]]) == pytest.approx(0, abs=1e-15)
-    assert acsd(descriptors[1:3], descriptors[[2, 2]]) == pytest.approx(1)
+    assert acsd(descriptors[:2], descriptors[[2, 2]], sided="two") == pytest.approx(0, abs=1e-15)
+    assert acsd(descriptors[1:3], descriptors[[2, 2]], sided="two") == pytest.approx(1)
 
 
 @pytest.mark.parametrize(("n_pairs", "n_points"), [(1, 2), (2, 3), (3, 3), (4, 4), (40000, 284)])
@@ -190,11 +192,11 @@ def test_it_is_reproducible(transformer, snapshots):
     ):
         assert other(transformer, snapshots) == found
     assert ACSDScorer(n_pairs=50, random_state=1)(transformer, snapshots) != found
-    assert repr(ACSDScorer()) == "ACSDScorer(n_pairs=40000, sided='two', random_state=None)"
+    assert repr(ACSDScorer()) == "ACSDScorer(n_pairs=40000, sided='one', random_state=None)"
 
 
 def test_pipelines_with_and_without_a_regressor(pipeline, snapshots):
-    scorer = ACSDScorer(random_state=0)
+    scorer = ACSDScorer(sided="two", random_state=0)
     pipeline.fit(snapshots)
     found = scorer(pipeline, snapshots)
     assert found == scorer(pipeline[:-1], snapshots) < 0
@@ -284,7 +286,7 @@ def test_optuna_search_over_a_pipeline(snapshots):
             {"gridsnaptransformer__rcut": FloatDistribution(2.5, 5.0)},
             n_trials=3,
             cv=2,
-            scoring=ACSDScorer(random_state=0),
+            scoring=ACSDScorer(sided="two", random_state=0),
             random_state=0,
             error_score="raise",
         )

@@ -1,0 +1,316 @@
+"""A score of networks of which nothing but the output layer is fitted."""
+
+import copy
+
+import numpy as np
+import torch
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from skldos._compat import seeded
+from skldos._validation import check_finite, check_option, check_scalar
+from skldos.data import is_blocks
+from skldos.exceptions import ScoringError
+from skldos.regressors import ADOSRegressor, BlockRegressor
+from skldos.regressors._output_layer import output_layer
+from skldos.scoring._dos import regressor_of
+from skldos.scoring._errors import as_scoring_error
+from skldos.search._descriptors import checked_rows, drawn_rows
+from skldos.search._rows import transformed, untrained
+
+METRICS = ("dos", "ldos")
+
+#: Parts into which the rows of a single block are divided.
+N_PARTS = 5
+
+#: To compute one row of lazy descriptors takes about as long as so many in one slice.
+SLICE_FACTOR = 50
+
+
+def readout_score(network, inputs, targets, *, metric="dos", ridge=1e-6):
+    r"""Return how well random features of a network predict the LDOS of a snapshot left out.
+
+    The hidden layers keep the random weights they have and give the features h of every point, a
+    constant among them. Each snapshot k is left out once, and the output layer fitted to the
+    others in closed form,
+
+    .. math:: W_k = \arg \min_W \sum_{l \ne k} \sum_{r \in l} |W h_r - d_r|^2
+              + \lambda \, |W|^2 .
+
+    The score is the negative error of these predictions: of the sums over the points of a
+    snapshot, which is what counts in a density of states,
+
+    .. math:: S_\mathrm{dos} = - \frac{\sum_k \big| \sum_{r \in k} (W_k h_r - d_r) \big|_1}
+              {\sum_k \big| \sum_{r \in k} d_r \big|_1} ,
+
+    or at every point, relative to the spread of the targets,
+
+    .. math:: S_\mathrm{ldos} = - \Big[ \frac{\sum_k \sum_{r \in k} |W_k h_r - d_r|^2}
+              {\sum_k \sum_{r \in k} |d_r - \bar d|^2} \Big]^{1/2} .
+
+    Features that can tell much without having been learned are a good start for learning [1]_.
+
+    Parameters
+    ----------
+    network : torch.nn.Sequential
+        Network that ends in a linear layer, the weights of which do not matter. It stays as it
+        is: a copy in evaluation mode and double precision is scored, on the CPU.
+    inputs : sequence of array-like of shape (n_points, n_features)
+        For each snapshot some points, as the network is given them. All together should be
+        several times as many as the last hidden layer has units.
+    targets : sequence of array-like of shape (n_points, n_outputs)
+        The LDOS at these points, in any unit.
+    metric : {"dos", "ldos"}, default="dos"
+        Which error.
+    ridge : float, default=1e-6
+        The penalty :math:`\lambda`, in units of the mean square of a feature times the number of
+        points, so that the scale of the features does not matter. The constant has none.
+
+    Returns
+    -------
+    float
+        The score, at most 0.
+
+    Raises
+    ------
+    ValueError
+        If the network ends in anything but a linear layer with a bias, there are fewer than two
+        snapshots, or inputs and targets do not match.
+    ScoringError
+        If the features are not finite.
+
+    References
+    ----------
+    .. [1] A. Rahimi and B. Recht, "Weighted sums of random kitchen sinks: replacing minimization
+       with randomization in learning", NeurIPS 2008.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skldos.networks import FeedForward
+    >>> from skldos.search.readout import readout_score
+    >>> inputs = torch.randn(4, 100, 3, generator=torch.manual_seed(0))
+    >>> targets = (inputs**2).sum(dim=-1, keepdim=True)
+    >>> narrow, wide = (FeedForward(3, 1, hidden_layer_sizes=(n,)) for n in (2, 50))
+    >>> readout_score(narrow, inputs, targets) < readout_score(wide, inputs, targets) < 0
+    True
+    """
+    check_option("metric", metric, METRICS)
+    check_scalar("ridge", ridge, low=0, strict=True)
+    inputs, targets = _checked(inputs, targets)
+    features = _features(network, inputs)
+    residuals = _left_out(features, targets, ridge)
+    if metric == "dos":
+        wrong = sum(residual.sum(dim=0).abs().sum() for residual in residuals)
+        return -float(wrong / sum(block.sum(dim=0).abs().sum() for block in targets))
+    mean = torch.cat(targets).mean(dim=0)
+    wrong = sum(residual.square().sum() for residual in residuals)
+    return -float((wrong / sum((block - mean).square().sum() for block in targets)).sqrt())
+
+
+class ReadoutScorer:
+    r"""Score of an architecture by fitting nothing but the output layer of untrained networks.
+
+    A callable ``scorer(estimator, X, y=None)`` for ``scoring=`` of every search and
+    cross-validation of scikit-learn; greater is better. It draws points from every snapshot, as
+    they reach the network through the fitted steps before it, makes fresh networks of the
+    estimator's architecture, and returns the mean of their :func:`readout_score`. Whether and how
+    long the estimator was trained has no influence: search with ``max_epochs=0``.
+
+    Unlike :class:`NASWOTScorer` it looks at the targets. It is blind to what only training depends
+    on, such as the learning rate, and no judge of descriptors. One snapshot alone is divided into
+    five parts, and so are plain rows.
+
+    Parameters
+    ----------
+    n_initializations : int, default=3
+        Number of networks that differ in nothing but their random weights.
+    batch_size : int, default=2000
+        Number of points, in equal parts from all snapshots. Several times the width of the last
+        hidden layer is enough.
+    metric : {"dos", "ldos"}, default="dos"
+        Whether the error of the sums over the points of a snapshot counts, or that at every point.
+    random_state : int, RandomState instance or None, default=None
+        Seed of points and weights. With an integer all candidates of a search see the same points.
+    ridge : float, default=1e-6
+        Relative penalty on the weights of the output layer.
+
+    Raises
+    ------
+    ScoringError
+        When called, if the estimator does not end in a network regressor of skldos with a linear
+        output layer, or the targets are missing.
+
+    See Also
+    --------
+    readout_score : The formula, for one network.
+    NASWOTScorer : A score by Jacobians, which needs no targets.
+
+    Examples
+    --------
+    >>> from sklearn.model_selection import GridSearchCV
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from skldos import GridSNAPTransformer, LDOSRegressor, RowWise
+    >>> from skldos.datasets import make_snapshots
+    >>> from skldos.search.readout import ReadoutScorer
+    >>> model = make_pipeline(
+    ...     GridSNAPTransformer(twojmax=4),
+    ...     RowWise(StandardScaler()),
+    ...     LDOSRegressor(max_epochs=0),
+    ... )
+    >>> search = GridSearchCV(
+    ...     model,
+    ...     {"ldosregressor__module__hidden_layer_sizes": [(2,), (50,)]},
+    ...     scoring=ReadoutScorer(random_state=0),
+    ...     cv=2,
+    ... ).fit(make_snapshots(4, random_state=0))
+    >>> search.best_params_
+    {'ldosregressor__module__hidden_layer_sizes': (50,)}
+    """
+
+    def __init__(
+        self,
+        n_initializations=3,
+        batch_size=2000,
+        metric="dos",
+        random_state=None,
+        ridge=1e-6,
+    ):
+        self.n_initializations = check_scalar(
+            "n_initializations", n_initializations, low=1, integer=True
+        )
+        self.batch_size = check_scalar("batch_size", batch_size, low=2, integer=True)
+        self.metric = check_option("metric", metric, METRICS)
+        self.random_state = random_state
+        self.ridge = check_scalar("ridge", ridge, low=0, strict=True)
+
+    def scores(self, estimator, X, y=None):
+        """Return the score of every initialisation, for mean and standard deviation.
+
+        Parameters
+        ----------
+        estimator : estimator
+            Fitted; a network regressor of skldos, or a pipeline that ends in one. Its weights
+            are neither used nor changed.
+        X : sequence of Snapshot, or Blocks, or array-like of shape (n_rows, n_features)
+            What the estimator takes.
+        y : sequence of array-like of shape (..., n_outputs), optional
+            Targets; None takes those of the snapshots.
+
+        Returns
+        -------
+        ndarray of shape (n_initializations,)
+            Scores.
+        """
+        outer = regressor_of(estimator)
+        regressor = getattr(outer, "regressor_", outer)  # of an ADOSRegressor
+        if not isinstance(regressor, BlockRegressor):
+            raise ScoringError(
+                "ReadoutScorer needs a network regressor of skldos, such as LDOSRegressor, at the "
+                f"end of the pipeline, got {type(regressor).__name__}."
+            )
+        options = {"metric": self.metric, "ridge": self.ridge}
+        rng = check_random_state(self.random_state)
+        # Not as ValueErrors, which some searches swallow.
+        with as_scoring_error(ValueError):
+            check_is_fitted(regressor)
+            batch = self._batch(*_pairs(outer, transformed(estimator, X), y), rng)
+            with seeded(rng, "cpu"):
+                return np.array(
+                    [
+                        readout_score(untrained(regressor), *batch, **options)
+                        for _ in range(self.n_initializations)
+                    ]
+                )
+
+    def __call__(self, estimator, X, y=None):
+        """Return the mean score."""
+        return float(np.mean(self.scores(estimator, X, y)))
+
+    def __repr__(self):
+        options = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
+        return f"ReadoutScorer({options})"
+
+    def _batch(self, blocks, targets, rng):
+        """Return rows of inputs and targets, drawn without replacement from every block."""
+        size = max(1, self.batch_size // len(blocks))
+        pairs = []
+        for block, target in zip(blocks, targets, strict=True):
+            rows, others = checked_rows(block, target)
+            if rows.shape[0] <= SLICE_FACTOR * size:
+                rows = np.asarray(rows)
+            pairs.append(drawn_rows(rows, others, size, rng))
+        if len(pairs) == 1:
+            pairs = list(zip(*(np.array_split(rows, N_PARTS) for rows in pairs[0]), strict=True))
+        return tuple(zip(*pairs, strict=True))
+
+
+def _pairs(regressor, X, y):
+    """Return blocks of inputs and of targets; plain rows are a single block."""
+    if not is_blocks(X):
+        if y is None:
+            raise ScoringError("pass y: plain rows do not know their targets.")
+        y = np.asarray(y)
+        return [np.asarray(X)], [y.reshape(len(y), -1)]
+    if isinstance(regressor, ADOSRegressor):
+        return X, regressor.decomposer_.transform(regressor._snapshots(X, y))
+    if y is None:
+        if getattr(X, "snapshots", None) is None:
+            raise ScoringError("pass y: the blocks do not know their snapshots.")
+        y = regressor.block_targets(X.snapshots)
+    if len(y) != len(X):
+        raise ScoringError(f"X has {len(X)} snapshots, but y has {len(y)} targets.")
+    return X, y
+
+
+def _checked(inputs, targets):
+    """Return blocks of inputs and targets as tensors in double precision."""
+    if len(inputs) < 2 or len(inputs) != len(targets):
+        raise ValueError(
+            "inputs and targets must be two blocks or more, and as many of each, got "
+            f"{len(inputs)} and {len(targets)}."
+        )
+    both = []
+    for name, blocks in (("inputs", inputs), ("targets", targets)):
+        arrays = [np.asarray(block, dtype=float) for block in blocks]
+        for i, (array, other) in enumerate(zip(arrays, inputs, strict=True)):
+            if array.ndim != 2 or len(array) != len(other) or len(array) == 0:
+                raise ValueError(
+                    f"{name}[{i}] must have shape (n_points, n), with as many points in inputs and "
+                    f"targets, got {array.shape}."
+                )
+            check_finite(f"{name}[{i}]", array)
+        both.append([torch.from_numpy(array) for array in arrays])
+    return both
+
+
+def _features(network, inputs):
+    """Return the outputs of the hidden layers with a constant, for every block of inputs."""
+    last, hidden_layers = output_layer(network)
+    if last is None:
+        raise ValueError(
+            f"network must be a Sequential that ends in a linear layer with a bias, got {network}."
+        )
+    hidden_layers = copy.deepcopy(hidden_layers).to("cpu", torch.float64).eval()
+    with torch.no_grad():
+        features = [hidden_layers(block) for block in inputs]
+    if not all(torch.isfinite(block).all() for block in features):
+        raise ScoringError("the hidden layers of the network give NaN or infinite values.")
+    return [torch.cat([block, torch.ones_like(block[:, :1])], dim=1) for block in features]
+
+
+def _left_out(features, targets, ridge):
+    """Return the residuals of every block by the output layer that was fitted to all others."""
+    normals = torch.stack([h.T @ h for h in features])
+    rights = torch.stack([h.T @ d for h, d in zip(features, targets, strict=True)])
+    n_hidden = normals.shape[-1] - 1
+    penalty = torch.zeros(n_hidden + 1, dtype=torch.float64)
+    residuals = []
+    for k, (h, d) in enumerate(zip(features, targets, strict=True)):
+        normal = normals.sum(dim=0) - normals[k]
+        # Of a dead network the constant is all there is.
+        penalty[:-1] = ridge * (float(normal.diagonal()[:-1].mean()) or 1.0)
+        weights = torch.linalg.solve(normal + penalty.diag(), rights.sum(dim=0) - rights[k])
+        residuals.append(h @ weights - d)
+    return residuals
