@@ -18,10 +18,13 @@ itself, in which the limits of the Gaussians are contained. Of networks the mean
 taken, and its mode. CRPS and negative log-likelihood are those of the coefficients of an atom
 brought to uncorrelated components of unit variance; for models without a width the CRPS is the
 absolute error, or, for ridge and mean, that of a normal distribution with the covariance of their
-training residuals. How networks are held back (dropout, floor of the widths, epochs, principal components)
-was chosen among some ten settings on the second fold; without it they are sure of what is wrong.
+training residuals. How networks are held back (dropout, floor of the widths, epochs, principal
+components) was chosen among some ten settings on the second fold; without it they are sure of what
+is wrong.
 
     python benchmarks/potential_models.py [--seeds 3]
+
+With --draw, only the picture of docs/images is made, of the first fold.
 """
 
 import time
@@ -29,9 +32,11 @@ from pathlib import Path
 
 import _harness
 import numpy as np
+from _potential_pictures import draw
 
 FOLDER = _harness.OUTPUT / "potential_models"
 SNAPSHOTS = _harness.OUTPUT / "silicon" / "snapshots"
+PICTURE = _harness.HERE.parent / "docs" / "images" / "potential.png"
 #: Local, medium and long range, in Å.
 CUTOFFS = (3.0, 5.0, 7.0)
 N_FOLDS, N_COMPONENTS = 4, 20
@@ -123,8 +128,11 @@ class Whitened:
         return self.matrix.T @ roots
 
 
-def distributions(model, fitted, X, Y, fit, whiten):
-    """Return mixtures of whitened coefficients for the rows of X, or None."""
+def distributions(model, fitted, X, fit, whiten):
+    """Return mixtures of whitened coefficients for the rows of X, or None.
+
+    `fit` holds the training data, whose residuals are the width of models without one.
+    """
     from skldos.regressors.mixtures import GaussianMixtures
 
     if model == "nearest":
@@ -180,7 +188,7 @@ def run_fold(fold, folds, snapshots, seeds, pseudopotentials):
     X, X_asked = describe.transform(known), describe.transform(asked)
     decomposer = GaussianPotentialDecomposer(pseudopotentials, memory=str(FOLDER)).fit(known)
     Y, Y_asked = decomposer.transform(known), [np.asarray(b) for b in decomposer.transform(asked)]
-    targets, rows = [], []
+    rows = []
     targets = np.concatenate([np.asarray(block) for block in Y])
     whiten = Whitened(targets)
     for model in MODELS:
@@ -188,7 +196,7 @@ def run_fold(fold, folds, snapshots, seeds, pseudopotentials):
             start = time.perf_counter()
             fitted = estimator(model, seed).fit(X, Y)
             seconds = time.perf_counter() - start
-            mixtures = distributions(model, fitted, X_asked, Y_asked, (X, targets), whiten)
+            mixtures = distributions(model, fitted, X_asked, (X, targets), whiten)
             predictions = {"mean": fitted.predict(X_asked)}
             if model in NETWORKS:
                 predictions["mode"] = fitted.predict_mode(X_asked)
@@ -283,18 +291,44 @@ def render(record):
     return "\n\n".join(parts)
 
 
+def draw_fold(snapshots, folds, pseudopotentials, path, drawn="amorphous_16_0"):
+    """Draw a snapshot as models of the other folds see it."""
+    from skldos.decomposition import GaussianPotentialDecomposer
+
+    names = [s.reference["name"] for s in snapshots]
+    fold = folds[names.index(drawn)]
+    known = [s for s, f in zip(snapshots, folds, strict=True) if f != fold]
+    asked = snapshots[names.index(drawn)]
+    describe = features().fit(known)
+    decomposer = GaussianPotentialDecomposer(pseudopotentials, memory=str(FOLDER)).fit(known)
+    X, Y = describe.transform(known), decomposer.transform(known)
+    true = np.asarray(decomposer.transform([asked])[0])
+    whiten = Whitened(np.concatenate([np.asarray(block) for block in Y]))
+    predictions, at = {}, describe.transform([asked])
+    for model in ("ridge", "MDN, full"):
+        fitted = estimator(model, 0).fit(X, Y)
+        predictions[model] = np.asarray(fitted.predict(at)[0], dtype=float)
+    mixtures = distributions("MDN, full", fitted, at, None, whiten)
+    draw(path, decomposer, asked, predictions, mixtures, true, whiten)
+    print(f"wrote {path}")
+
+
 def main():
     parser = _harness.parser(__doc__)
     parser.add_argument("--seeds", type=int, default=3, help="of the networks [%(default)s]")
     parser.add_argument("--snapshots", type=Path, default=SNAPSHOTS, help="of silicon_data.py")
+    parser.add_argument("--draw", action="store_true", help="only make the picture")
     options = parser.parse_args()
     FOLDER.mkdir(parents=True, exist_ok=True)
     from skldos.datasets import load_silicon_pseudopotentials
 
     snapshots = read(options.snapshots)
-    folds, rows = folds_of(snapshots), []
+    folds, rows, silicon = folds_of(snapshots), [], load_silicon_pseudopotentials()
+    if options.draw:
+        draw_fold(snapshots, folds, silicon, PICTURE)
+        return
     for fold in range(N_FOLDS):
-        rows += run_fold(fold, folds, snapshots, options.seeds, load_silicon_pseudopotentials())
+        rows += run_fold(fold, folds, snapshots, options.seeds, silicon)
         print(f"fold {fold + 1} of {N_FOLDS}", flush=True)
     extra = {
         "snapshots": len(snapshots),

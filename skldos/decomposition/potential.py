@@ -155,7 +155,7 @@ class GaussianPotentialDecomposer(SnapshotTransformer):
 
         Parameters
         ----------
-        X : Blocks or sequence of array-like of shape (n_atoms, n_features_out_)
+        X : Blocks or sequence of array-like of shape (n_atoms, n_gaussians)
             Coefficients in eV, such as a model predicts.
         snapshots : sequence of Snapshot, optional
             Atoms and grids; by default those behind the blocks.
@@ -178,7 +178,7 @@ class GaussianPotentialDecomposer(SnapshotTransformer):
 
         Parameters
         ----------
-        X : Blocks or sequence of array-like of shape (n_atoms, n_features_out_)
+        X : Blocks or sequence of array-like of shape (n_atoms, n_gaussians)
             Coefficients in eV, or differences of them.
         snapshots : sequence of Snapshot, optional
             Atoms and grids; by default those behind the blocks.
