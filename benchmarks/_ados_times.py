@@ -258,8 +258,8 @@ def _cells(value, baseline):
 def dropout_table(rows):
     lines = []
     for row in rows:
-        numbers = [row["atoms"], row["passes"], f"{row['seconds']:.1f}", f"{row['batched']:.1f}"]
+        numbers = [row["atoms"], row["passes"], f"{row['seconds']:.2g}", f"{row['batched']:.2g}"]
         ratio = f"{row['seconds'] / row['batched']:.2f}"
-        lines.append([row["model"], *numbers, ratio, f"{row['snapshot']:.0f}"])
+        lines.append([row["model"], *numbers, ratio, f"{row['snapshot']:.3g}"])
     header = ["model", "atoms", "passes", "s", "one batched pass, s", "ratio"]
     return _harness.format_table([*header, "512 passes for 32 atoms, s"], lines)

@@ -7,8 +7,6 @@ import numpy as np
 import torch
 from ase import Atoms
 from sklearn.utils.validation import check_is_fitted, validate_data
-from skorch.callbacks import EarlyStopping, EpochTimer, LRScheduler, PrintLog
-from torch.optim.lr_scheduler import CosineAnnealingLR, ReduceLROnPlateau
 
 from skldos._compat import seeded, torch_threads
 from skldos._validation import check_device, check_option, check_scalar
@@ -20,7 +18,7 @@ from skldos.regressors._autocast import (
     renew_statistics,
 )
 from skldos.regressors._batches import BlockDataset, RowBatches, RowDataset
-from skldos.regressors._callbacks import EpochBar
+from skldos.regressors._callbacks import default_callbacks
 from skldos.regressors._checks import checked_dataset, common_broadening, common_energies
 from skldos.regressors._output_layer import fit_output_layer, output_layer
 from skldos.regressors._scaling import TargetScaling
@@ -246,24 +244,7 @@ class BlockRegressor(MixedPrecisionRegressor):
 
     @property
     def _default_callbacks(self):
-        callbacks = [("epoch_timer", EpochTimer())]
-        monitor = "train_loss" if self.train_split is None else "valid_loss"
-        if self.lr_schedule == "plateau":
-            plateau = LRScheduler(ReduceLROnPlateau, monitor=monitor, patience=3, factor=0.1)
-            callbacks.append(("lr_schedule", plateau))
-        elif self.lr_schedule == "cosine":
-            cosine = LRScheduler(CosineAnnealingLR, T_max=max(1, self.max_epochs))
-            callbacks.append(("lr_schedule", cosine))
-        if self.early_stopping is not None:
-            stopping = EarlyStopping(
-                monitor="valid_loss", patience=self.early_stopping, load_best=True, sink=_silent
-            )
-            callbacks.append(("early_stopping", stopping))
-        if self.verbose == 1:
-            callbacks.append(("progress", EpochBar()))
-        elif self.verbose:
-            callbacks.append(("print_log", PrintLog()))
-        return callbacks
+        return default_callbacks(self)
 
     def get_split_datasets(self, X, y=None):
         """Return training and validation data; the latter may be None."""
@@ -445,7 +426,3 @@ class _Split:
 def _unpack(X, y=None):
     """Return blocks and targets of a dataset, which skorch's EpochScoring passes; else X and y."""
     return (Blocks(X.inputs), X.targets) if isinstance(X, BlockDataset) else (X, y)
-
-
-def _silent(text):
-    """Swallow what skorch's early stopping would print."""

@@ -1,6 +1,7 @@
 """Callbacks that the regressors bring along."""
 
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, EarlyStopping, EpochTimer, LRScheduler, PrintLog
+from torch.optim.lr_scheduler import CosineAnnealingLR, ReduceLROnPlateau
 from tqdm.auto import tqdm
 
 
@@ -21,3 +22,29 @@ class EpochBar(Callback):
     def on_train_end(self, net, **kwargs):
         """Close the bar."""
         self.bar_.close()
+
+
+def default_callbacks(net):
+    """Return pairs of name and callback that follow from the parameters of a regressor."""
+    callbacks = [("epoch_timer", EpochTimer())]
+    monitor = "train_loss" if net.train_split is None else "valid_loss"
+    if net.lr_schedule == "plateau":
+        plateau = LRScheduler(ReduceLROnPlateau, monitor=monitor, patience=3, factor=0.1)
+        callbacks.append(("lr_schedule", plateau))
+    elif net.lr_schedule == "cosine":
+        cosine = LRScheduler(CosineAnnealingLR, T_max=max(1, net.max_epochs))
+        callbacks.append(("lr_schedule", cosine))
+    if net.early_stopping is not None:
+        stopping = EarlyStopping(
+            monitor="valid_loss", patience=net.early_stopping, load_best=True, sink=_silent
+        )
+        callbacks.append(("early_stopping", stopping))
+    if net.verbose == 1:
+        callbacks.append(("progress", EpochBar()))
+    elif net.verbose:
+        callbacks.append(("print_log", PrintLog()))
+    return callbacks
+
+
+def _silent(text):
+    """Swallow what skorch's early stopping would print."""
