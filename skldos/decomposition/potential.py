@@ -61,7 +61,7 @@ class GaussianPotentialDecomposer(SnapshotTransformer):
 
     Attributes
     ----------
-    exponents_ : dict of str to ndarray of shape (n_features_out_,)
+    exponents_ : dict of str to ndarray of shape (n_gaussians,)
         Exponents of every element of the fit in 1/Å².
     mean_ : float
         Mean of the potentials of the fit in eV.
