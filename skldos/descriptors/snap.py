@@ -61,6 +61,10 @@ class _SNAPTransformer(SnapshotTransformer):
         super()._check_parameters()
         check_scalar("rmin0", self.rmin0, low=0)
         check_scalar("rcut", self.rcut, low=self.rmin0, strict=True)
+        for symbol, radius in (self.radii or {}).items():
+            check_scalar(f"radii[{symbol!r}]", radius, low=0, strict=True)
+        if self.radii is not None and self.rmin0 != 0:
+            raise ValueError(f"radii needs rmin0=0, got rmin0={self.rmin0}.")
         check_scalar("twojmax", self.twojmax, low=0, integer=True)
         check_scalar("rfac0", self.rfac0, low=0, high=1, strict=True)
         check_option("switch", self.switch, (True, False))

@@ -277,7 +277,11 @@ def _gradients(network, rows):
     inputs = torch.tensor(rows, dtype=torch.float64, requires_grad=True)
     # A row of outputs depends on its own row of inputs: one sum holds the gradients of all.
     with torch.enable_grad():
-        (gradients,) = torch.autograd.grad(network(inputs).sum(), inputs)
+        outputs = network(inputs)
+        if not isinstance(outputs, torch.Tensor):
+            kind = type(outputs).__name__
+            raise ScoringError(f"the network must return a tensor to be scored, got {kind}.")
+        (gradients,) = torch.autograd.grad(outputs.sum(), inputs)
     gradients = gradients.numpy()
     if not np.isfinite(gradients).all():
         raise ScoringError("the gradient of the network's outputs holds NaN or infinite values.")

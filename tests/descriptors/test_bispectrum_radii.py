@@ -181,3 +181,7 @@ def test_every_element_has_a_radius(salt):
         snap.fit_transform([salt.atoms])
     with pytest.raises(TypeError, match="radii must be a mapping"):
         snap.set_params(radii=[1.0]).fit([salt.atoms])
+    with pytest.raises(ValueError, match=r"radii\['Cl'\] must be > 0"):
+        snap.set_params(radii={"Na": 1.0, "Cl": -1.0}).fit([salt.atoms])
+    with pytest.raises(ValueError, match="radii needs rmin0=0"):
+        snap.set_params(radii={"Na": 1.0, "Cl": 1.0}, rmin0=0.1).fit([salt.atoms])

@@ -218,6 +218,14 @@ class TestRegressor:
         np.testing.assert_array_equal(again.predict(x), model.predict(x))
         np.testing.assert_array_equal(clone(model).fit(x, y).predict(x), model.predict(x))
 
+    def test_scores_of_single_outputs_do_not_apply(self):
+        from skldos.exceptions import ScoringError
+        from skldos.search import NASWOTScorer
+
+        x, y = np.random.default_rng(5).standard_normal((2, 20, 3))
+        with pytest.raises(ScoringError, match="must return a tensor"):
+            NASWOTScorer(batch_size=2)(make().fit(x, y), x, y)
+
     def test_snapshots_have_no_targets_for_it(self):
         from skldos.datasets import make_snapshots
         from skldos.descriptors import AtomSNAPTransformer
