@@ -3,7 +3,7 @@
     python benchmarks/report.py [--check]
 
 A table stands between `<!-- begin NAME -->` and `<!-- end NAME -->`, and `render(record)` of the
-benchmark NAME makes it; nothing else is touched.
+benchmark NAME, or of NAME without the system at its end, makes it; nothing else is touched.
 """
 
 import argparse
@@ -40,7 +40,8 @@ def section(match):
     if not path.exists():
         return f"{begin}Not run yet: `python benchmarks/{name}.py`.\n{end}"
     record = json.loads(path.read_text())
-    table = importlib.import_module(name).render(record)
+    module = name if (HERE / f"{name}.py").exists() else name.rpartition("_")[0]
+    table = importlib.import_module(module).render(record)
     return f"{begin}{table}\n\n{describe(record)}\n{end}"
 
 
