@@ -126,6 +126,8 @@ class EspressoRecipe:
         self.ecutwfc = check_scalar("ecutwfc", ecutwfc, low=0, strict=True)
         self.kpts = None if kpts is None else _check_kpts("kpts", kpts, low=1)
         self.k_shift = _check_kpts("k_shift", k_shift, low=0, high=1)
+        if self.kpts is None and any(self.k_shift):
+            raise ValueError(f"k_shift needs kpts, got k_shift={k_shift} and kpts=None.")
         self.temperature = None if temperature is None else _check_temperature(temperature)
         self.ecutrho = (
             4 * self.ecutwfc if ecutrho is None else check_scalar("ecutrho", ecutrho, low=ecutwfc)

@@ -64,7 +64,7 @@ class GaussianPotentialDecomposer(SnapshotTransformer):
     exponents_ : dict of str to ndarray of shape (n_gaussians,)
         Exponents of every element of the fit in 1/Å².
     mean_ : float
-        Mean of the potentials of the fit in eV.
+        Mean of the potentials of the fit in eV; 0 with `fit_mean`.
     n_features_out_ : int
         Number of Gaussians of an atom.
 
@@ -131,7 +131,9 @@ class GaussianPotentialDecomposer(SnapshotTransformer):
         self.pseudopotentials_ = as_pseudopotentials(self.pseudopotentials)
         self.exponents_ = self._exponents_of(self._learn_species(snapshots))
         super().fit(snapshots)
-        self.mean_ = float(np.mean([V.mean() for V in self.potentials(snapshots)]))
+        self.mean_ = 0.0
+        if not self.fit_mean:
+            self.mean_ = float(np.mean([V.mean() for V in self.potentials(snapshots)]))
         return self
 
     def potentials(self, X):
@@ -166,7 +168,7 @@ class GaussianPotentialDecomposer(SnapshotTransformer):
             In eV.
         """
         return [
-            gaussians.field(block) + (0.0 if self.fit_mean else self.mean_)
+            gaussians.field(block) + self.mean_
             for gaussians, block in self._with_gaussians(X, snapshots)
         ]
 
@@ -239,7 +241,11 @@ class GaussianPotentialDecomposer(SnapshotTransformer):
 
     def _cache_key(self, snapshot):
         cutoff = snapshot.reference.get("ecutrho")
-        return (*super()._cache_key(snapshot), snapshot.density, cutoff)
+        name, params, *rest = super()._cache_key(snapshot)
+        # What was read, not where: a file may change, and a relative path means others elsewhere.
+        used = {s: self.pseudopotentials_[s] for s in sorted(set(snapshot.atoms.symbols))}
+        params = params | {"pseudopotentials": used}
+        return (name, params, *rest, snapshot.density, cutoff)
 
     # ----------------------------------------------------------------
 

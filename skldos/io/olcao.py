@@ -15,6 +15,7 @@ import numpy as np
 
 from skldos._validation import check_finite
 from skldos.exceptions import FileFormatError
+from skldos.io._fortran import with_exponent
 from skldos.units import BOHR, HARTREE
 
 TYPES = "NUM_TYPES"
@@ -25,8 +26,6 @@ N_COLUMNS = 5
 NUMBER = re.compile(
     r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[EeDd][+-]?\d+|[+-]\d{3}(?![\d.]))?",
 )
-#: A missing letter, before an exponent of three digits
-BARE_EXPONENT = re.compile(r"(?<=[\d.])([+-]\d{3})$")
 
 
 @dataclass(frozen=True)
@@ -239,8 +238,7 @@ class _Lines:
         # Nothing but numbers and blanks: a word of stars is a number that was too large.
         if len(words) != N_COLUMNS or NUMBER.sub("", line).strip():
             raise self.error(f"expected five numbers, got {line!r}")
-        words = [BARE_EXPONENT.sub(r"E\1", re.sub("[Dd]", "E", word)) for word in words]
-        return [float(word) for word in words]
+        return [float(with_exponent(word)) for word in words]
 
     def rest(self):
         """Return the lines of the Hubbard terms, or those of none where the file ends before."""

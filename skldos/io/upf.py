@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from skldos.exceptions import FileFormatError
+from skldos.io._fortran import with_exponent
 from skldos.io.functionals import functional_name
 from skldos.physics.pseudopotential import Pseudopotential
 from skldos.units import BOHR
@@ -146,7 +147,7 @@ class _Upf:
     def numbers(self, name, count):
         """Return the `count` numbers of a section."""
         _, content = self.section(name)
-        words = content.replace("D", "E").replace("d", "e").split()
+        words = [with_exponent(word) for word in content.split()]
         numbers = np.array([self.convert(float, word, f"PP_{name}", name) for word in words])
         if len(numbers) != count or not np.isfinite(numbers).all():
             raise self.error(f"<PP_{name}> must hold {count} numbers, got {len(numbers)}", name)

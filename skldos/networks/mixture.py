@@ -93,7 +93,7 @@ class MixtureDensity(nn.Module):
     dropout : float, default=0.0
         Probability with which a hidden unit is dropped in training.
     floor : float, default=1e-2
-        Smallest standard deviation (for ``"full"`` that of one output, the others being known),
+        Smallest standard deviation (for ``"full"`` that of an output, those after it being known),
         in units of the normalised targets: without one, a component that shrinks onto a single
         row of the training data makes the likelihood infinite.
 

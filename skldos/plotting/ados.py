@@ -36,8 +36,9 @@ class ADOSDisplay:
     dos_sum : ndarray of shape (n_snapshots, n_energies)
         Sums over the atoms in 1/(eV atom).
     error : ndarray of shape (n_snapshots,) or None
-        Relative errors of the sums in per cent, :math:`\int |\sum_i D_i - D|\,dE \big/ \int D\,dE`,
-        which is the ``"l1"`` of :class:`~skldos.scoring.dos.DOSScorer`.
+        Relative errors of the sums in per cent,
+        :math:`\int |\sum_i D_i - D|\,dE \big/ \int |D|\,dE`, which is the ``"l1"`` of
+        :class:`~skldos.scoring.dos.DOSScorer`.
     ax_ : matplotlib.axes.Axes
         Axes of the densities of states.
     residual_ax_ : matplotlib.axes.Axes or None

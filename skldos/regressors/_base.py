@@ -44,6 +44,8 @@ class BlockRegressor(MixedPrecisionRegressor):
     snapshots that carry them.
     """
 
+    # What `target_scaling` may be.
+    _scalings = ("max", "minmax", "standard", None)
     # The gradient written out, where that is possible; set when an epoch begins.
     _backpropagation_ = None
 
@@ -147,6 +149,7 @@ class BlockRegressor(MixedPrecisionRegressor):
         else:
             check_option("dos_weight", self.dos_weight, ("auto", None))
         check_option("lr_schedule", self.lr_schedule, (None, "plateau", "cosine"))
+        check_option("target_scaling", self.target_scaling, self._scalings)
         check_autocast(self.autocast, self.device, self.optimizer)
         if self.early_stopping is not None:
             check_scalar("early_stopping", self.early_stopping, low=1, integer=True)

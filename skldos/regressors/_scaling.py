@@ -94,7 +94,7 @@ def _moments(blocks, products):
         shift = np.array(rows[0], dtype=float) if shift is None else shift
         rows = rows - shift
         total = total + rows.sum(axis=0)
-        squares = squares + np.einsum(products, rows, rows)
+        squares = squares + np.einsum(products, rows, rows, optimize=True)
         n_rows += len(rows)
     return n_rows, shift, total, squares
 

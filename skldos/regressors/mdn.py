@@ -7,6 +7,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from skldos.data import Blocks, is_blocks
 from skldos.networks.mixture import MixtureDensity, MixtureNLL
 from skldos.regressors._base import BlockRegressor
+from skldos.regressors._scaling import SCALINGS, TargetScaling
 from skldos.regressors.mixtures import GaussianMixtures
 
 
@@ -111,6 +112,7 @@ class MDNRegressor(BlockRegressor):
 
     # Its output layer makes mixtures: there is nothing to refit in closed form.
     dos_weight = None
+    _scalings = SCALINGS
     # Likelihoods of narrow components need single precision.
     autocast = None
 
@@ -284,4 +286,8 @@ class MDNRegressor(BlockRegressor):
 
     def _forward(self, rows):
         """Return the means of the targets, in their own units."""
-        return self._mixtures(rows).mean().astype(np.float32)
+        found = self._outputs(rows)
+        weights = torch.softmax(found.logits.double(), dim=-1)
+        means = (weights[..., None] * found.means.double()).sum(dim=1).cpu().numpy()
+        scaling = TargetScaling(self.target_center_, self.target_scale_)
+        return scaling.restore(means).astype(np.float32)

@@ -43,7 +43,9 @@ class Fold:
         last.set_params(
             **{n: idle[n.split("__")[-1]] for n in last.get_params() if n.split("__")[-1] in idle}
         )
-        return float(scorer(self._assembled(last.fit(self._inputs, self._y)), self.X))
+        fitted = self._assembled(last.fit(self._inputs, self._y))
+        targets = () if self._y is None else (self._y,)
+        return float(scorer(fitted, self.X, *targets))
 
     def train(self, scorer, repeat=0, reporter=None, monitor=None):
         """Train the last step.
@@ -68,6 +70,8 @@ class Fold:
         last = reseeded(clone(self._last), repeat)
         watch = None if reporter is None else self._watch(last, reporter, monitor)
         last.fit(self._inputs, self._y)
+        if watch is not None and watch.interrupt_ is not None:
+            raise watch.interrupt_
         fitted = time.perf_counter()
         score = scorer(self._assembled(last), *self._test)
         scored = time.perf_counter()

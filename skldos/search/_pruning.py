@@ -17,16 +17,20 @@ class Reporter:
     ----------
     trial : optuna.trial.Trial
         The trial.
+    n_trainings : int
+        How many times it trains.
     """
 
-    def __init__(self, trial):
+    def __init__(self, trial, n_trainings):
         self._trial = trial
+        self._n_trainings = n_trainings
         self._ends = []
 
     def __call__(self, value, step):
         """Report `value`, greater being better."""
         self._trial.report(float(value), step)
-        if self._trial.should_prune():
+        # After the last training there is nothing to save, and a score to lose.
+        if len(self._ends) < self._n_trainings and self._trial.should_prune():
             raise TrialPruned(f"pruned at step {step}")
 
     @property
@@ -57,6 +61,7 @@ class EpochReport(Callback):
         self.reporter = reporter
         self.value = value
         self.end_ = None
+        self.interrupt_ = None
 
     # Estimators around the network copy it along with its callbacks, but there is one trial.
     def __sklearn_clone__(self):
@@ -69,7 +74,11 @@ class EpochReport(Callback):
         """Report the value after this epoch of the first training."""
         self.end_ = None
         if self.reporter.first:
-            self.end_ = self.value(net)
+            try:
+                self.end_ = self.value(net)
+            except KeyboardInterrupt as interrupt:  # the network takes it for early stopping
+                self.interrupt_ = interrupt
+                raise
             self.reporter(self.end_, len(net.history))
 
     def on_train_end(self, net, **kwargs):

@@ -1,6 +1,7 @@
 """Trials of a study, as the table that scikit-learn's searches give."""
 
 import numpy as np
+from optuna import TrialPruned
 from optuna.trial import TrialState
 from scipy.stats import rankdata
 
@@ -18,7 +19,14 @@ def candidates(space, trials):
     found = []
     for trial in trials:
         try:
-            found.append(parameters(space, trial.params))
+            found.append(parameters(space, trial.params, trial.number))
+        except TrialPruned as error:
+            if trial.state != TrialState.PRUNED:
+                raise ValueError(
+                    f"trial {trial.number} of the study is one that space prunes: choose another "
+                    "study_name."
+                ) from error
+            found.append(dict(trial.params))  # what was suggested is all there is
         except ValueError as error:
             raise ValueError(
                 f"trial {trial.number} of the study does not fit space ({error}): choose another "

@@ -91,9 +91,13 @@ def suggest(space, trial):
     return params
 
 
-def parameters(space, suggested):
-    """Return the parameters of a trial of which `suggested` is known, ``trial.params``."""
-    return suggest(space, FixedTrial(suggested))
+def parameters(space, suggested, number=0):
+    """Return the parameters of trial `number` of which `suggested` is known, ``trial.params``."""
+    trial = FixedTrial(suggested, number=number)
+    params = suggest(space, trial)
+    if unknown := set(suggested) - set(trial.params):
+        raise ValueError(f"it does not vary {sorted(unknown)}")
+    return params
 
 
 def _suggest_one(trial, name, values):

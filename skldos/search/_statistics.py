@@ -180,11 +180,6 @@ def _seconds(search, results):
     """Return the time of all fits and scores of every candidate."""
     splits = {m[1] for name in results if (m := re.match(r"split(\d+)_test_", name))}
     n_fits = np.full(len(results["params"]), getattr(search, "n_splits_", None) or len(splits))
-    if "state" in results:
-        # A trial that was pruned has trained on the splits it has scores of, and on one more.
-        scores = np.column_stack([results[f"split{i}_test_score"] for i in range(n_fits[0])])
-        pruned = np.minimum(np.isfinite(scores).sum(axis=1) + 1, n_fits)
-        n_fits = np.where(results["state"] == "pruned", pruned, n_fits)
     times = [np.asarray(results[f"mean_{what}_time"], dtype=float) for what in ("fit", "score")]
     # Fits that never ran to their end may have no time.
     return n_fits * np.nan_to_num(times).sum(axis=0)
@@ -311,7 +306,7 @@ def _levels(values):
     if all(isinstance(v, Real) and not isinstance(v, (bool, np.bool_)) for v in present):
         numbers = np.asarray(present, dtype=float)
         few = len(np.unique(numbers)) <= MAX_LEVELS
-        labels = [f"{number:g}" for number in numbers] if few else _bins(numbers)
+        labels = _texts(numbers, 6) if few else _bins(numbers)
         order = np.argsort(numbers, kind="stable")
     else:
         labels = [_name(value) for value in present]
@@ -328,8 +323,20 @@ def _bins(numbers):
     """Return for each number the range of the bin that it is in."""
     edges = np.quantile(numbers, np.linspace(0, 1, N_BINS + 1)[1:-1])
     bins = np.searchsorted(edges, numbers)
-    ends = {i: (numbers[bins == i].min(), numbers[bins == i].max()) for i in np.unique(bins)}
-    return [f"{ends[i][0]:.3g} … {ends[i][1]:.3g}" for i in bins]
+    low, high = (
+        _texts(np.array([end(numbers[bins == i]) for i in bins]), 3) for end in (np.min, np.max)
+    )
+    return [f"{a} … {b}" for a, b in zip(low, high, strict=True)]
+
+
+def _texts(numbers, digits):
+    """Return numbers as text, of so many digits or as many as tell different ones apart."""
+    n_different = len(np.unique(numbers))
+    for n in range(digits, 18):
+        texts = [f"{number:.{n}g}" for number in numbers]
+        if len(set(texts)) == n_different:
+            break
+    return texts
 
 
 def _name(value):

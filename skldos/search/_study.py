@@ -228,12 +228,15 @@ def _takes_part(trial):
 
 
 def abandon(study, number, again=False):
-    """Mark a trial as failed, which then does not count, and put it in the queue `again`."""
+    """Mark a trial as failed, which then does not count.
+
+    `again` puts it in the queue once more: ``True`` once in all, ``"always"`` whenever it happens.
+    """
     try:
         trial = study.tell(number, state=TrialState.FAIL)
     except (ValueError, UpdateFinishedTrialError):
         return  # it has ended after all, or another process was faster
-    if again and trial.params and "again" not in trial.user_attrs:
+    if trial.params and (again == "always" or (again and "again" not in trial.user_attrs)):
         study.enqueue_trial(trial.params, user_attrs={"again": number})
 
 
@@ -300,6 +303,8 @@ class _Pulse:
                 self._trial.set_user_attr("alive", time.time())
             except UpdateFinishedTrialError:
                 return  # given up by another process; training notices at its next report
+            except Exception:
+                continue  # the storage may be back for the next sign
 
 
 def fingerprint(value):

@@ -85,7 +85,9 @@ class TrialRunner:
     def _one_by_one(self, trial, candidate):
         """Yield scores and times of every fold; what is known is reported on the way."""
         search = self._search
-        reporter = None if isinstance(trial.study.pruner, NopPruner) else Reporter(trial)
+        n_trainings = len(self._splits) * search.n_repeats
+        nothing = isinstance(trial.study.pruner, NopPruner)
+        reporter = None if nothing else Reporter(trial, n_trainings)
         for i, split in enumerate(self._splits):
             start = time.perf_counter()
             try:

@@ -5,6 +5,7 @@ from itertools import islice
 
 import numpy as np
 import optuna
+from optuna import TrialPruned
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_random_state
@@ -104,9 +105,12 @@ def _draw(space, random_state):
     seen, in_vain = set(), 0
     while in_vain < PERSISTENCE:
         trial = study.ask()
-        params = suggest(space, trial)
-        key = repr(sorted(trial.params.items()))
         in_vain += 1
+        try:
+            params = suggest(space, trial)
+        except TrialPruned:  # the space forbids it
+            continue
+        key = repr(sorted(trial.params.items()))
         if key not in seen:
             in_vain = 0
             seen.add(key)

@@ -289,7 +289,8 @@ class StudySearchCV(BestEstimatorMixin, MetaEstimatorMixin, BaseEstimator):
             except UpdateFinishedTrialError:
                 continue  # given up by another process, which sees to it
             except BaseException as error:
-                again = not isinstance(error, Exception)  # an interrupt is no fault of the trial
+                # An interrupt is no fault of the trial.
+                again = False if isinstance(error, Exception) else "always"
                 _study.abandon(self.study_, trial.number, again=again)
                 raise
             else:

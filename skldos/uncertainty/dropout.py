@@ -12,7 +12,7 @@ from torch import nn
 
 from skldos._validation import check_option, check_scalar
 from skldos.networks import ConcentricSpherical
-from skldos.regressors import BlockRegressor
+from skldos.regressors import BlockRegressor, MDNRegressor
 from skldos.regressors._scaling import TargetScaling
 from skldos.uncertainty._base import UncertainRegressor, as_blocks
 
@@ -118,6 +118,11 @@ class MCDropout(UncertainRegressor):
             raise TypeError(
                 f"regressor must be a network such as CSNNRegressor, got {self.regressor!r}; put "
                 "an MCDropout into an ADOSRegressor, not around it."
+            )
+        if isinstance(self.regressor, MDNRegressor):
+            raise TypeError(
+                "regressor must predict numbers, not distributions: MDNRegressor has standard "
+                "deviations of its own, predict(X, return_std=True)."
             )
         if getattr(self.regressor, "n_rotations", 1) != 1:
             raise ValueError(

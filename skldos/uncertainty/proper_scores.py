@@ -49,15 +49,15 @@ def crps(y, means, stds, weights=None):
     y = np.asarray(y, dtype=float)
     if weights is None:
         means, stds = (np.asarray(a, dtype=float)[None] for a in (means, stds))
-        weights = np.ones((1,) * means.ndim)
+        weights = np.ones(means.shape)
     means, stds, weights = (np.asarray(a, dtype=float) for a in (means, stds, weights))
     check_shape("means", means, (None, *y.shape))
     check_shape("stds", stds, means.shape)
+    check_shape("weights", weights, means.shape)
     for name, array in (("y", y), ("means", means), ("stds", stds), ("weights", weights)):
         check_finite(name, array)
     if (stds < 0).any():
         raise ValueError(f"stds must not be negative, got {stds.min()}.")
-    weights = np.broadcast_to(weights, means.shape)
     score = (weights * _expected_distance(y - means, stds)).sum(axis=0)
     for mean, std, weight in zip(means, stds, weights, strict=True):
         apart = _expected_distance(mean - means, np.hypot(std, stds))

@@ -404,6 +404,7 @@ def test_bands_of_free_electrons():
         ("kpts", (2, 2, 0), ValueError, r"kpts\[2\] must be >= 1"),
         ("k_shift", 0.5, ValueError, "k_shift must be three"),
         ("k_shift", (0, 2, 0), ValueError, r"k_shift\[1\] must be >= 0 and <= 1"),
+        ("k_shift", (1, 1, 1), ValueError, "k_shift needs kpts"),
         ("temperature", 0, ValueError, "temperature must be > 0"),
         ("n_bands", 2.5, TypeError, "n_bands must be an integer"),
         ("conv_thr", 0, ValueError, "conv_thr must be > 0"),

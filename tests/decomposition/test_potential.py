@@ -1,5 +1,7 @@
 """The transformer: potentials of densities and back, an estimator like the others."""
 
+from copy import copy
+
 import joblib
 import numpy as np
 import pandas as pd
@@ -205,6 +207,19 @@ def test_blocks_are_kept_by_density_and_parameters(snapshots, silicon, tmp_path,
     np.testing.assert_array_equal(transform(snapshots[:1])[0][:], first[0][:])
     with pytest.raises(AssertionError, match="fitted again"):
         transform(snapshots[:1], ridge=1e-2)
+
+
+def test_blocks_are_kept_by_what_a_pseudopotential_says(snapshots, silicon, tmp_path):
+    """A file may change and keep its name: the densities in it count."""
+    other = {"Si": copy(silicon["Si"])}
+    other["Si"].atomic_density = 1.1 * silicon["Si"].atomic_density
+    first, second = (
+        GaussianPotentialDecomposer(pseudopotentials, memory=str(tmp_path)).fit(snapshots[:1])
+        for pseudopotentials in (silicon, silicon)
+    )
+    kept = first.transform(snapshots[:1])[0][:]
+    second.pseudopotentials_ = other  # as read from the changed file
+    assert np.abs(second.transform(snapshots[:1])[0][:] - kept).max() > 1.0
 
 
 def test_densities_in_files(snapshots, silicon, tmp_path, decomposer):

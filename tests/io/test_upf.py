@@ -99,6 +99,11 @@ def test_the_free_atom_is_a_density(write):
     assert read_upf(write(NEW)).atomic_density is None
 
 
+def test_fortran_leaves_out_the_letter_of_small_numbers(write):
+    upf = read_upf(write(OLD.replace("0.0 1.0 2.0 1.0", "0.0 1.0 2.0 6.7602145366-100")))
+    assert 0 < upf.atomic_density[-1] < 1e-98
+
+
 # What pw.x 6.7 makes of each: it prints the numbers (1 1 0 0), (1 4 0 0), (1 4 3 4), (1 4 10 8).
 @pytest.mark.parametrize(
     ("functional", "name"),

@@ -218,6 +218,20 @@ class TestRegressor:
         np.testing.assert_array_equal(again.predict(x), model.predict(x))
         np.testing.assert_array_equal(clone(model).fit(x, y).predict(x), model.predict(x))
 
+    def test_dropout_of_distributions_is_refused_before_training(self):
+        from skldos.uncertainty import MCDropout
+
+        x, y = np.random.default_rng(6).standard_normal((2, 20, 3))
+        with pytest.raises(TypeError, match="not distributions"):
+            MCDropout(make(module__dropout=0.1)).fit(x, y)
+
+    def test_others_do_not_whiten(self):
+        from skldos import LDOSRegressor
+
+        x, y = np.random.default_rng(7).standard_normal((2, 20, 3))
+        with pytest.raises(ValueError, match="target_scaling must be one of 'max', 'minmax'"):
+            LDOSRegressor(target_scaling="whiten").fit(x, y)
+
     def test_scores_of_single_outputs_do_not_apply(self):
         from skldos.exceptions import ScoringError
         from skldos.search import NASWOTScorer

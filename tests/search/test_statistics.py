@@ -229,7 +229,7 @@ def test_studies(direction, sign):
         candidates(study, "r2")
 
 
-def test_pruned_trials_have_not_trained_on_all_splits():
+def test_mean_times_of_pruned_trials_are_over_all_splits():
     class Study:
         n_splits_ = 3
         cv_results_ = {  # noqa: RUF012
@@ -242,7 +242,7 @@ def test_pruned_trials_have_not_trained_on_all_splits():
             "mean_score_time": [0.5, 0.5, np.nan],
         }
 
-    assert candidates(Study())["seconds"].tolist() == [7.5, 5, 2]
+    assert candidates(Study())["seconds"].tolist() == [7.5, 7.5, 6]
 
 
 # -------------------------------------------------------------------- effects

@@ -425,3 +425,31 @@ def test_wrong_studies(tmp_path):
     study = optuna.create_study(direction="maximize")
     with pytest.raises(ValueError, match="either study or storage"):
         search(study=study, storage=tmp_path / "journal.log").fit(X)
+
+
+def test_a_space_with_fewer_parameters_is_another_one(tmp_path):
+    X, y = (np.random.default_rng(0).normal(size=shape) for shape in ((12, 2), 12))
+    options = {"cv": 2, "storage": tmp_path / "study.log", "study_name": "a", "random_state": 0}
+    StudySearchCV(SVR(), {"C": [1, 2], "gamma": [0.1, 1.0]}, n_trials=2, **options).fit(X, y)
+    with pytest.raises(ValueError, match=r"does not vary \['gamma'\]"):
+        StudySearchCV(SVR(), {"C": [1, 2]}, n_trials=3, **options).fit(X, y)
+
+
+def test_a_space_may_forbid_combinations_and_know_the_trial():
+    X, y = (np.random.default_rng(0).normal(size=shape) for shape in ((12, 2), 12))
+
+    def space(trial):
+        C = trial.suggest_categorical("C", [1.0, 2.0, 3.0])
+        if C == 2.0:
+            raise optuna.TrialPruned
+        return {"C": C, "degree": trial.number + 1}
+
+    search = StudySearchCV(SVR(), space, n_trials=8, cv=2, random_state=0).fit(X, y)
+    results = search.cv_results_
+    assert {"complete", "pruned"} == set(results["state"])
+    for number, state, params in zip(
+        results["trial"], results["state"], results["params"], strict=True
+    ):
+        assert (params["C"] == 2.0) == (state == "pruned")
+        if state == "complete":
+            assert params["degree"] == number + 1

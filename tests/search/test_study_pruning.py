@@ -361,7 +361,7 @@ def test_screening_fits_transformers_once(network, data):
     Counter.n_fits = 0
     model = make_pipeline(Counter(), network[-1])
 
-    def scorer(estimator, X):
+    def scorer(estimator, X, y=None):
         return -estimator[-1].lr
 
     space = {LR: [0.1, 0.2, 0.3]}

@@ -194,14 +194,6 @@ def test_dropout_of_all_convolutions_is_the_same_in_any_pieces(environments):
     assert (samples.std(axis=0) > 1e-3).any()
 
 
-def test_whitened_targets(blocks, targets):
-    network = dense(target_scaling="whiten")
-    fitted = MCDropout(network, 400, random_state=0).fit(blocks, targets)
-    samples, whole = fitted.sample_sums(blocks), fitted.regressor_.predict_sum(blocks)
-    apart = (samples.mean(axis=0) - whole) / (samples.std(axis=0) / np.sqrt(400))
-    assert np.abs(apart).max() < 4.5
-
-
 def test_plain_rows(blocks, targets):
     X, y = np.concatenate(blocks), np.concatenate(targets)
     fitted = MCDropout(dense(), 5, random_state=0).fit(X, y)

@@ -69,6 +69,7 @@ def test_metric_of_the_energy_score():
         (([1.0], [1.0, 2.0], [1.0, 2.0]), "means"),
         (([1.0], [1.0], [-1.0]), "stds"),
         (([np.nan], [1.0], [1.0]), "y"),
+        (([1.0, 2.0], np.ones((2, 2)), np.ones((2, 2)), [0.9, 0.1]), "weights"),
     ],
 )
 def test_wrong_arguments_of_crps(arguments, message):
