@@ -1,12 +1,7 @@
-"""What scores without training see: untrained networks, and a few rows of blocks."""
-
-import copy
+"""A few rows of blocks that are never computed as a whole."""
 
 import numpy as np
-import torch
 from sklearn.pipeline import Pipeline
-
-from skldos.exceptions import ScoringError
 
 #: Rows that are computed in vain rather than begin anew after them: finding the neighbours of
 #: the first bispectrum takes as long as 50 to 200 more of them.
@@ -53,20 +48,3 @@ def rows_at(block, indices):
     runs = np.split(ordered, ends)
     rows = [np.asarray(block[int(r[0]) : int(r[-1]) + 1], dtype=float)[r - r[0]] for r in runs]
     return np.concatenate(rows)[np.argsort(order)]
-
-
-def untrained(regressor):
-    """Return a network like that of `regressor` with fresh random weights."""
-    if not isinstance(regressor.module, torch.nn.Module):
-        options = regressor.get_params_for("module")
-        return regressor.module(regressor.n_features_in_, regressor.n_outputs_, **options)
-    network = copy.deepcopy(regressor.module)
-    for part in network.modules():
-        if hasattr(part, "reset_parameters"):
-            part.reset_parameters()
-        elif any(True for _ in part.parameters(recurse=False)):
-            raise ScoringError(
-                f"{type(part).__name__} has parameters but no reset_parameters(): pass the class "
-                "of the network as module, not an instance of it."
-            )
-    return network

@@ -7,7 +7,7 @@ from contextlib import contextmanager, nullcontext
 
 import numpy as np
 import optuna
-from optuna.exceptions import UpdateFinishedTrialError
+from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.samplers import BaseSampler, TPESampler
 from optuna.storages import JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
@@ -303,7 +303,7 @@ class _Pulse:
                 self._trial.set_user_attr("alive", time.time())
             except UpdateFinishedTrialError:
                 return  # given up by another process; training notices at its next report
-            except Exception:
+            except (OSError, StorageInternalError):
                 continue  # the storage may be back for the next sign
 
 

@@ -58,7 +58,7 @@ class TrialRunner:
             return score
         except ENDS:
             raise
-        except Exception:
+        except Exception:  # whatever a fit raises, as in scikit-learn's searches
             if search.error_score == "raise":
                 raise
             trial.set_user_attr("error", traceback.format_exc(limit=-3))

@@ -2,20 +2,19 @@
 
 import copy
 import warnings
+from functools import partial
 
 import numpy as np
 import torch
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from skldos._compat import seeded
 from skldos._validation import check_finite, check_option, check_scalar
 from skldos.data import is_blocks
 from skldos.exceptions import ScoringError
-from skldos.regressors import BlockRegressor
-from skldos.scoring._dos import regressor_of
 from skldos.scoring._errors import as_scoring_error
-from skldos.search._rows import rows_at, transformed, untrained
+from skldos.search._rows import rows_at, transformed
+from skldos.search._untrained import network_of, over_initializations
 
 #: Sign of the sum in the score.
 CONVENTIONS = {"fiedler": 1.0, "mellor": -1.0}
@@ -201,26 +200,16 @@ class NASWOTScorer:
         ndarray of shape (n_initializations,)
             Scores.
         """
-        regressor = regressor_of(estimator)
-        regressor = getattr(regressor, "regressor_", regressor)  # of an ADOSRegressor
-        if not isinstance(regressor, BlockRegressor):
-            raise ScoringError(
-                "NASWOTScorer needs a network regressor of skldos, such as LDOSRegressor, at the "
-                f"end of the pipeline, got {type(regressor).__name__}."
-            )
-        options = {"convention": self.convention, "epsilon": self.epsilon}
+        _, regressor = network_of(estimator, self)
         rng = check_random_state(self.random_state)
         # Not as ValueErrors, which some searches swallow.
         with as_scoring_error(ValueError):
             check_is_fitted(regressor)
             batch = self._batch(regressor, transformed(estimator, X), rng)
-            with seeded(rng, "cpu"):
-                return np.array(
-                    [
-                        naswot_score(untrained(regressor), batch, **options)
-                        for _ in range(self.n_initializations)
-                    ]
-                )
+            score = partial(
+                naswot_score, inputs=batch, convention=self.convention, epsilon=self.epsilon
+            )
+            return over_initializations(score, regressor, self.n_initializations, rng)
 
     def __call__(self, estimator, X, y=None):
         """Return the mean score; `y` is ignored."""

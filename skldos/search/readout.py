@@ -1,22 +1,22 @@
 """A score of networks of which nothing but the output layer is fitted."""
 
 import copy
+from functools import partial
 
 import numpy as np
 import torch
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from skldos._compat import seeded
 from skldos._validation import check_finite, check_option, check_scalar
 from skldos.data import is_blocks
 from skldos.exceptions import ScoringError
-from skldos.regressors import ADOSRegressor, BlockRegressor
+from skldos.regressors import ADOSRegressor
 from skldos.regressors._output_layer import output_layer
-from skldos.scoring._dos import regressor_of
 from skldos.scoring._errors import as_scoring_error
 from skldos.search._descriptors import checked_rows, drawn_rows
-from skldos.search._rows import transformed, untrained
+from skldos.search._rows import transformed
+from skldos.search._untrained import network_of, over_initializations
 
 METRICS = ("dos", "ldos")
 
@@ -153,7 +153,7 @@ class ReadoutScorer:
     >>> from sklearn.preprocessing import StandardScaler
     >>> from skldos import GridSNAPTransformer, LDOSRegressor, RowWise
     >>> from skldos.datasets import make_snapshots
-    >>> from skldos.search.readout import ReadoutScorer
+    >>> from skldos.search import ReadoutScorer
     >>> model = make_pipeline(
     ...     GridSNAPTransformer(twojmax=4),
     ...     RowWise(StandardScaler()),
@@ -203,26 +203,20 @@ class ReadoutScorer:
         ndarray of shape (n_initializations,)
             Scores.
         """
-        outer = regressor_of(estimator)
-        regressor = getattr(outer, "regressor_", outer)  # of an ADOSRegressor
-        if not isinstance(regressor, BlockRegressor):
-            raise ScoringError(
-                "ReadoutScorer needs a network regressor of skldos, such as LDOSRegressor, at the "
-                f"end of the pipeline, got {type(regressor).__name__}."
-            )
-        options = {"metric": self.metric, "ridge": self.ridge}
+        last, regressor = network_of(estimator, self)
         rng = check_random_state(self.random_state)
         # Not as ValueErrors, which some searches swallow.
         with as_scoring_error(ValueError):
             check_is_fitted(regressor)
-            batch = self._batch(*_pairs(outer, transformed(estimator, X), y), rng)
-            with seeded(rng, "cpu"):
-                return np.array(
-                    [
-                        readout_score(untrained(regressor), *batch, **options)
-                        for _ in range(self.n_initializations)
-                    ]
-                )
+            inputs, targets = self._batch(*_pairs(last, transformed(estimator, X), y), rng)
+            score = partial(
+                readout_score,
+                inputs=inputs,
+                targets=targets,
+                metric=self.metric,
+                ridge=self.ridge,
+            )
+            return over_initializations(score, regressor, self.n_initializations, rng)
 
     def __call__(self, estimator, X, y=None):
         """Return the mean score."""
