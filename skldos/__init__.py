@@ -1,16 +1,18 @@
 """Machine-learned density functional theory in plain scikit-learn.
 
-From atoms to energies: descriptors of every grid point (transformers), a network that maps
-them to the local density of states (regressors), and its integrals (physics), combined in
-scikit-learn pipelines and judged by scorers. See the documentation for a tour.
+From atoms to energies: descriptors of every grid point (transformers), a network that maps them to
+the local density of states (regressors), and its integrals (physics), combined in scikit-learn
+pipelines and evaluated by scorers. See the documentation for a tour.
 """
 
 from importlib import import_module
 
 __version__ = "0.1.0"
 
-# Where each public name lives. They are imported on first use, so that ``import skldos`` and
-# every worker process start fast.
+# The module of each public name. Names are imported on first use, so that ``import skldos`` and
+# worker processes start fast. They are everything that a script needs to train, evaluate and use a
+# model: data, transformers, regressors, scorers, searches, calculators. Displays, and tools for
+# searches (pruners, samplers, statistics), are in submodules.
 _HOMES = {
     "ArrayFile": "data",
     "EnergyGrid": "data",
@@ -18,7 +20,8 @@ _HOMES = {
     "SnapshotList": "data",
     "GridSNAPTransformer": "descriptors",
     "AtomSNAPTransformer": "descriptors",
-    "SOAPTransformer": "descriptors",
+    "GridSOAPTransformer": "descriptors",
+    "AtomSOAPTransformer": "descriptors",
     "AtomEnvTransformer": "descriptors",
     "BlockUnion": "descriptors",
     "RowWise": "descriptors",
@@ -30,19 +33,31 @@ _HOMES = {
     "SiteRegressor": "regressors",
     "SiteRidgeCV": "regressors",
     "ADOSRegressor": "regressors",
+    "FreeEnergyRegressor": "regressors",
     "BandEnergyScorer": "scoring",
     "TotalEnergyScorer": "scoring",
     "DensityScorer": "scoring",
     "DOSScorer": "scoring",
+    "ForceScorer": "scoring",
+    "StressScorer": "scoring",
+    "predict": "prediction",
     "evaluate": "scoring",
     "predict_dos": "scoring",
     "predict_density": "scoring",
+    "predict_forces": "scoring",
+    "predict_ldos": "scoring",
     "LDOSCalculator": "calculator",
+    "FreeEnergyCalculator": "calculator",
+    "MonteCarlo": "calculator",
     "MCDropout": "uncertainty",
     "DeepEnsemble": "uncertainty",
     "RidgePosterior": "uncertainty",
     "energy_uncertainty": "uncertainty",
-    "SnapshotSelector": "design",
+    "save": "persistence",
+    "load": "persistence",
+    "model_card": "persistence",
+    "SnapshotSelector": "active",
+    "OnTheFlyLearner": "active",
     "NASWOTScorer": "search",
     "ReadoutScorer": "search",
     "ACSDScorer": "search",
@@ -50,23 +65,15 @@ _HOMES = {
     "OrthogonalArraySearchCV": "search",
     "DirectSearchCV": "search",
     "StudySearchCV": "search",
-    "NASWOTPruner": "search",
-    "screen_candidates": "search",
-    "DOSDisplay": "plotting",
-    "ADOSDisplay": "plotting",
-    "ParityDisplay": "plotting",
-    "EnvironmentDisplay": "plotting",
-    "CalibrationDisplay": "plotting",
-    "SearchDisplay": "plotting",
-    "DensityDisplay": "plotting",
 }
 _SUBMODULES = (
     *("units", "exceptions", "geometry", "physics", "data", "io", "descriptors"),
     *("decomposition", "networks", "datasets", "scoring", "regressors", "calculator"),
-    *("search", "uncertainty", "design", "plotting"),
+    *("search", "uncertainty", "active", "models", "persistence", "plotting", "testing"),
 )
 
-__all__ = [*_HOMES, *_SUBMODULES]
+# ``from skldos import *`` imports no submodules: ``io`` would replace Python's module.
+__all__ = [*_HOMES]
 
 
 def __getattr__(name):
@@ -78,4 +85,4 @@ def __getattr__(name):
 
 
 def __dir__():
-    return sorted([*globals(), *__all__])
+    return sorted([*globals(), *__all__, *_SUBMODULES])

@@ -1,9 +1,9 @@
 """Physical constants and unit conversions, all from CODATA 2018.
 
-Energies are in eV, lengths in Å and temperatures in K throughout skldos; multiply by a
-constant to come in (``13.2 * RYDBERG``) and divide by it to go out (``energy / RYDBERG``).
-They stand here rather than being taken from :mod:`ase.units`, whose default set is CODATA
-2014: its Boltzmann constant is 3.4e-7 smaller, which shows in an entropy.
+Energies are in eV, lengths in Å and temperatures in K throughout skldos; multiply by a constant to
+convert to these units (``13.2 * RYDBERG``) and divide by it to convert back (``energy / RYDBERG``).
+They are defined here because the default constants of :mod:`ase.units` are CODATA 2014, whose
+Boltzmann constant is smaller by a relative 3.4e-7, which is visible in an entropy.
 
 References
 ----------
@@ -19,5 +19,7 @@ HARTREE = 27.211386245988
 RYDBERG = HARTREE / 2
 #: Bohr radius in Å.
 BOHR = 0.529177210903
+#: One dalton per Å³ in g/cm³.
+DALTON = 1.66053906660
 #: Coulomb constant e²/4πε₀ in eV Å.
 COULOMB = HARTREE * BOHR

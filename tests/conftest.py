@@ -1,7 +1,5 @@
 """Systems and helpers that many tests share."""
 
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from sklearn.preprocessing import StandardScaler
 from skldos import GridSNAPTransformer, LDOSRegressor, RowWise, SnapshotList
 from skldos.data import Blocks, as_rows
 from skldos.datasets import make_snapshots
+from tests.processes import context, start_python
 
 ROOT = Path(__file__).parents[1]
 
@@ -24,6 +23,34 @@ sys.path.append(str(ROOT))
 
 # The networks here are so small that threads only get into each other's way.
 torch.set_num_threads(1)
+
+
+def pytest_xdist_auto_num_workers(config):
+    """Start no processes for single files: each would repeat all imports."""
+    named = [Path(name.partition("::")[0]) for name in config.option.file_or_dir]
+    return 0 if named and all(path.is_file() for path in named) else None
+
+
+#: What the processes of xdist begin with: tests that compile all kernels, which takes minutes;
+#: beside them tests that need none, so that no other process compiles the same; then a long file.
+FIRST = (
+    *("tests/testing", "tests/physics", "tests/networks", "tests/data", "tests/search/study"),
+    *("tests/io", "tests/test_readme.py"),
+)
+
+
+def pytest_configure(config):
+    """Keep the order of files; xdist would order them by their number of tests."""
+    config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(items):
+    """Put slow tests first."""
+
+    def rank(item):
+        return [not item.nodeid.startswith(name) for name in FIRST]
+
+    items.sort(key=rank)
 
 
 @pytest.fixture(scope="session")
@@ -42,7 +69,7 @@ def ragged():
 
 @pytest.fixture
 def pipeline():
-    """An unfitted pipeline from snapshots to the LDOS that trains in no time."""
+    """An unfitted, quickly trained pipeline from snapshots to the LDOS."""
     return make_pipeline(
         GridSNAPTransformer(twojmax=2, n_jobs=1),
         RowWise(StandardScaler()),
@@ -53,7 +80,7 @@ def pipeline():
 
 
 class Oracle(BaseEstimator):
-    """Predicts the LDOS that a snapshot carries, times `factor`."""
+    """Predicts the LDOS of a snapshot, times `factor`."""
 
     def __init__(self, factor=1.0):
         self.factor = factor
@@ -64,19 +91,19 @@ class Oracle(BaseEstimator):
         return self
 
     def predict(self, X):
-        """Return the truth."""
+        """Return the true values."""
         return Blocks([self.factor * as_rows(snapshot.ldos) for snapshot in X], X)
 
 
 @pytest.fixture
 def oracle():
-    """The class of an estimator that knows the true LDOS."""
+    """The class of an estimator that returns the true LDOS."""
     return Oracle
 
 
 @pytest.fixture(scope="session")
 def shared_data():
-    """The folder of real data beside the repository; skips where it is absent."""
+    """The folder of real data next to the repository; skips if absent."""
     folder = ROOT.parent / "shared" / "data"
     if not folder.exists():
         pytest.skip("needs the data sets that are kept beside the repository")
@@ -84,22 +111,45 @@ def shared_data():
 
 
 @pytest.fixture(scope="session")
-def run_python():
-    """Run code in a fresh interpreter and return what it printed."""
+def run_python(tmp_path_factory):
+    """Run code in a fresh process, and return its output."""
 
     def run(code, *arguments):
-        command = [sys.executable, "-W", "error", "-c", code, *map(str, arguments)]
-        environment = os.environ | {"OMP_NUM_THREADS": "1"}
-        done = subprocess.run(
-            command, capture_output=True, text=True, cwd=ROOT, env=environment, timeout=120
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        output = tmp_path_factory.mktemp("python") / "printed"
+        process = start_python(code, *arguments, output=output)
+        process.join(600)
+        assert process.exitcode == 0, output.read_text(encoding="utf-8")
+        return output.read_text(encoding="utf-8")
 
     return run
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Return a client of two worker processes of dask on this machine."""
+    pytest.importorskip("distributed", reason="needs skldos[distributed]")
+    import dask
+    from dask.distributed import Client, LocalCluster
+
+    method = {"distributed.worker.multiprocessing-method": context().get_start_method()}
+    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    with (
+        dask.config.set(method),
+        LocalCluster(**options, processes=True, host="127.0.0.1") as workers,
+        Client(workers) as client,
+    ):
+        yield client
 
 
 @pytest.fixture
 def rng():
     """A seeded generator."""
     return np.random.default_rng(0)
+
+
+@pytest.fixture(autouse=True)
+def _no_open_figures():
+    """Close the figures of a test: matplotlib warns of more than twenty open ones."""
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")

@@ -105,7 +105,7 @@ def test_cross_validation_in_two_processes_gives_the_same_scores(snapshots, mode
 
 
 def test_cross_validate_with_several_metrics(snapshots, model):
-    scoring = {"ldos": SCORING, "dft": BandEnergyScorer("dft")}
+    scoring = {"ldos": SCORING, "dft": BandEnergyScorer(reference="dft")}
     scores = cross_validate(
         model, snapshots, cv=3, scoring=scoring, return_train_score=True, return_estimator=True
     )
@@ -280,13 +280,13 @@ def test_blocks_on_disk_train_the_same_model(snapshots, model, tmp_path):
 
 def test_descriptors_are_computed_once_in_a_search(snapshots, model, tmp_path, monkeypatch):
     computed = []
-    compute = GridSNAPTransformer._compute
+    compute = GridSNAPTransformer.compute
 
     def counting(self, snapshot, start, stop):
         computed.append(id(snapshot))
         return compute(self, snapshot, start, stop)
 
-    monkeypatch.setattr(GridSNAPTransformer, "_compute", counting)
+    monkeypatch.setattr(GridSNAPTransformer, "compute", counting)
     model.set_params(snap__memory=tmp_path)
     GridSearchCV(model, {"reg__lr": [1e-3, 1e-2]}, cv=3, scoring=SCORING).fit(snapshots)
     assert sorted(computed) == sorted(id(s) for s in snapshots)

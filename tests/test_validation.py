@@ -1,14 +1,14 @@
-"""Checks name the argument, what is allowed and what came."""
+"""Checks name the argument, allowed values and the received value."""
 
 import pytest
 import torch
 
-from skldos._validation import check_device
+from skldos.validation import check_device
 
 
 @pytest.fixture
 def cards(monkeypatch):
-    """Pretend that the machine has so many graphics cards."""
+    """Pretend that the machine has this number of GPUs."""
 
     def pretend(n):
         monkeypatch.setattr(torch.cuda, "is_available", lambda: n > 0)

@@ -26,7 +26,7 @@ def to_lower_triangular(positions, cell):
     """Rotate a right-handed cell so that a is along x and b in the xy plane, as LAMMPS requires.
 
     The rows of `cell` are the vectors. With cell.T = Q R (R upper triangular, made positive on its
-    diagonal) the rotated cell is R.T. The bispectrum does not see the rotation.
+    diagonal) the rotated cell is R.T. The bispectrum is invariant under this rotation.
     """
     _, r = np.linalg.qr(cell.T)
     signs = np.sign(np.diag(r))
@@ -61,15 +61,15 @@ def create_system(lmp, positions, cell, numbers):
     return species
 
 
-def define_grid(lmp, species, weights, grid, twojmax, rcut):
+def define_grid(lmp, species, weights, grid, twojmax, r_cut):
     """Define `compute sna/grid` with the element radius 0.5, so that rcutfac is the cutoff in Å."""
     # The compute needs ghost atoms out to the cutoff, and only a pair style makes them.
-    lmp.commands_list([f"pair_style zero {rcut + 0.1}", "pair_coeff * *"])
+    lmp.commands_list([f"pair_style zero {r_cut + 0.1}", "pair_coeff * *"])
     radii = " ".join("0.5" for _ in species)
     factors = " ".join(repr(float(weights[z])) for z in species)
     nx, ny, nz = grid
     lmp.command(
-        f"compute bispectrum all sna/grid grid {nx} {ny} {nz} {rcut!r} 0.99363 {twojmax} {radii} "
+        f"compute bispectrum all sna/grid grid {nx} {ny} {nz} {r_cut!r} 0.99363 {twojmax} {radii} "
         f"{factors} rmin0 0.0 bzeroflag 0 quadraticflag 0 switchflag 1 bnormflag 0"
     )
     # Thermodynamic output that needs the compute makes `run 0` evaluate it.

@@ -16,7 +16,7 @@ def resident_mib(field):
 
 
 def reset_peak():
-    """Forget the peak so far, so that imports and set-up do not count (on Linux)."""
+    """Reset the peak, so that imports and set-up do not count (on Linux)."""
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:
@@ -24,7 +24,7 @@ def reset_peak():
 
 
 class Measurement:
-    """Context manager; `pause()` is one too, for what must not be counted.
+    """Context manager; `pause()` is another, for code that must not be counted.
 
     CPU seconds are those of all threads of the process. `memory_mib` is the peak above what was
     resident at the start: the working memory of the code itself with its results.

@@ -15,16 +15,16 @@ from _measure import best_of
 from lammps_grid import read_input
 
 
-def compute(positions, cell, numbers, weights, twojmax, rcut, repeats=1):
+def compute(positions, cell, numbers, weights, twojmax, r_cut, repeats=1):
     """Return the bispectrum (n_atoms, n_features) and what the computation cost."""
     lmp = _lammps.start()
     species = _lammps.create_system(lmp, positions, cell, numbers)
     # Ghost atoms out to the cutoff are made for a pair style alone.
-    lmp.commands_list([f"pair_style zero {rcut + 0.1}", "pair_coeff * *"])
+    lmp.commands_list([f"pair_style zero {r_cut + 0.1}", "pair_coeff * *"])
     radii = " ".join("0.5" for _ in species)
     factors = " ".join(repr(float(weights[z])) for z in species)
     lmp.command(
-        f"compute bispectrum all sna/atom {rcut!r} 0.99363 {twojmax} {radii} {factors} "
+        f"compute bispectrum all sna/atom {r_cut!r} 0.99363 {twojmax} {radii} {factors} "
         "rmin0 0.0 bzeroflag 0 quadraticflag 0 switchflag 1 bnormflag 0"
     )
     # Thermodynamic output that needs the compute makes `run 0` evaluate it.

@@ -29,11 +29,11 @@ def read_input(path):
         )
 
 
-def compute(positions, cell, numbers, weights, grid, twojmax, rcut, repeats=1):
+def compute(positions, cell, numbers, weights, grid, twojmax, r_cut, repeats=1):
     """Return the bispectrum (nx, ny, nz, n_features) and what the computation cost."""
     lmp = _lammps.start()
     species = _lammps.create_system(lmp, positions, cell, numbers)
-    _lammps.define_grid(lmp, species, weights, grid, twojmax, rcut)
+    _lammps.define_grid(lmp, species, weights, grid, twojmax, r_cut)
     _, cost = best_of(repeats, lambda: lmp.command("run 0 post no"))
     values = _lammps.extract_grid(lmp, grid)
     lmp.close()

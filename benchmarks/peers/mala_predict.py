@@ -5,7 +5,7 @@
 JOB.json (paths absolute):
 
     {"model": "model.npz", "atoms": "atoms.npz", "grid": [36, 36, 36], "twojmax": 10,
-     "rcut": 4.67637, "temperature": 933.0, "electrons_per_atom": 3.0,
+     "r_cut": 4.67637, "temperature": 933.0, "electrons_per_atom": 3.0,
      "energy_offset": -6.0, "energy_spacing": 0.2, "repeats": 2}
 
 `model.npz` holds the network and the scalers: `weight_0`, `bias_0`, `weight_1`, … of the linear
@@ -66,9 +66,9 @@ def make_parameters(job, sizes, folder):
     parameters.data.output_rescaling_type = "minmax"
     parameters.descriptors.descriptor_type = "Bispectrum"
     parameters.descriptors.bispectrum_twojmax = job["twojmax"]
-    parameters.descriptors.bispectrum_cutoff = job["rcut"]
+    parameters.descriptors.bispectrum_cutoff = job["r_cut"]
     script = folder / "in.bgrid"
-    script.write_text(LAMMPS_INPUT.format(pair_cutoff=job["rcut"] + 0.1))
+    script.write_text(LAMMPS_INPUT.format(pair_cutoff=job["r_cut"] + 0.1))
     parameters.descriptors.custom_lammps_compute_file = str(script)
     parameters.targets.target_type = "LDOS"
     parameters.targets.ldos_gridsize = sizes[-1]
@@ -106,7 +106,7 @@ def make_predictor(job, folder):
 
 
 def timed(owner, name, stages, stage):
-    """Make `owner`.`name` note its seconds under `stages`[`stage`]."""
+    """Make `owner`.`name` record its seconds in `stages`[`stage`]."""
     original = getattr(owner, name)
 
     def call(*arguments, **keywords):

@@ -110,7 +110,7 @@ def mean_square_error(network, data):
 
 
 def accept_verbose():
-    """Let torch's ReduceLROnPlateau take the `verbose` that MALA 1.4 gives and torch dropped."""
+    """Let torch's ReduceLROnPlateau accept `verbose`, which MALA 1.4 still passes."""
     original = torch.optim.lr_scheduler.ReduceLROnPlateau
 
     def reduce_lr_on_plateau(*arguments, verbose=None, **keywords):

@@ -2,19 +2,20 @@
 A grid search
 =============
 
-Which cutoff, which learning rate? Every combination is judged by the band energies of snapshots
-that it has not been trained on.
+Choose the cutoff radius and the learning rate by cross-validation: every combination is judged by
+the band energies of held-out snapshots.
 """
 
 # %%
-# Synthetic snapshots are enough to see how it goes.
+# Synthetic snapshots are enough to show the steps.
 
 from skldos.datasets import make_snapshots
 
 snapshots = make_snapshots(6, random_state=0)
 
 # %%
-# Descriptors are kept in a folder: each cutoff is computed once for all folds and learning rates.
+# With ``memory``, descriptors are kept in a folder: those of each cutoff radius are computed once
+# for all folds and learning rates.
 
 import tempfile
 
@@ -28,7 +29,7 @@ model = Pipeline(
     [
         ("snap", GridSNAPTransformer(twojmax=4, memory=cache.name)),
         ("scale", RowWise(StandardScaler())),
-        ("ldos", LDOSRegressor(max_epochs=20, batch_size=100, random_state=0)),
+        ("ldos", LDOSRegressor(max_epochs=10, batch_size=100, random_state=0)),
     ]
 )
 
@@ -41,23 +42,24 @@ from skldos import BandEnergyScorer
 
 search = GridSearchCV(
     model,
-    {"snap__rcut": [3.5, 4.7], "ldos__lr": [1e-3, 1e-2]},
+    {"snap__r_cut": [3.5, 4.7], "ldos__lr": [1e-3, 1e-2]},
     scoring=BandEnergyScorer(),
     cv=3,
 ).fit(snapshots)
 
 # %%
-# All results are in a table, the best model has been fitted on all snapshots.
+# All results are in a table. The best model is refitted on all snapshots.
 
 import pandas as pd
 
 table = pd.DataFrame(search.cv_results_)
-print(table[["param_snap__rcut", "param_ldos__lr", "mean_test_score", "std_test_score"]])
+print(table[["param_snap__r_cut", "param_ldos__lr", "mean_test_score", "std_test_score"]])
 print(search.best_params_)
 
 # %%
-# How would the best one do with more snapshots?
+# Would more snapshots help? The learning curve of the best model:
 
+import matplotlib.pyplot as plt
 from sklearn.model_selection import learning_curve
 
 sizes, _, scores = learning_curve(
@@ -68,7 +70,13 @@ sizes, _, scores = learning_curve(
     cv=3,
     scoring=BandEnergyScorer(),
 )
-for size, score in zip(sizes, scores.mean(axis=1), strict=True):
-    print(f"{size} snapshots: {-score:.1f} meV/atom")
+figure, ax = plt.subplots(figsize=(5.4, 3.6), dpi=120, layout="constrained")
+ax.errorbar(sizes, -scores.mean(axis=1), yerr=scores.std(axis=1), marker="o", capsize=3)
+ax.set(
+    xlabel="snapshots in training",
+    ylabel="error of the band energy (meV/atom)",
+    xticks=sizes,
+    ylim=(0, None),
+)
 
 cache.cleanup()

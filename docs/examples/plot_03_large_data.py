@@ -2,12 +2,12 @@
 Data larger than memory
 =======================
 
-The same pipeline, with nothing but slices of the data in memory at any time.
+Train and predict out-of-core: only slices of the data are in memory at any time.
 """
 
 # %%
-# Snapshots on disk: a folder with one ``.npy`` file per LDOS. They come back as handles, which
-# read what is sliced and nothing else.
+# Snapshots on disk are a folder with one ``.npy`` file per LDOS. Loaded, each LDOS is a handle that
+# reads only the slices that are needed.
 
 import tempfile
 from pathlib import Path
@@ -21,7 +21,7 @@ snapshots = SnapshotList.load(Path(folder.name) / "set")
 print(snapshots[0].ldos)
 
 # %%
-# With ``memory`` descriptors go to disk, chunk by chunk, and come back as handles too; single
+# With ``memory``, descriptors are written to disk chunk by chunk and are handles as well; single
 # precision halves their size. ``RowWise(StandardScaler())`` learns from slices and scales slices.
 
 from sklearn.pipeline import make_pipeline
@@ -36,8 +36,8 @@ features = make_pipeline(
 print(features.fit_transform(snapshots)[0])
 
 # %%
-# Training draws its batches from a buffer that is filled from all snapshots in turn. Here it is
-# a fraction of the data, so that it has to be filled many times.
+# Training draws its batches from a buffer that is filled from all snapshots in turn. Here the
+# buffer is a fraction of the data, so it is filled many times.
 
 from skldos import LDOSRegressor
 
@@ -57,10 +57,18 @@ model.fit(snapshots)
 print(f"stopped after {len(model[-1].history_)} epochs")
 
 # %%
-# The density of states is summed up while predictions pass by; no LDOS is ever held.
+# Prediction sums the density of states slice by slice; the predicted LDOS is never in memory as a
+# whole.
 
 from skldos import evaluate
 
 print(evaluate(model, snapshots)[["fermi_level_error", "band_energy_error"]])
+
+# %%
+# The density of states of the snapshot that was watched: true (thick), predicted (thin).
+
+from skldos.plotting import DOSDisplay
+
+DOSDisplay.from_estimator(model, snapshots[2:])
 
 folder.cleanup()

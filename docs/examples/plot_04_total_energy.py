@@ -3,13 +3,13 @@ Total energy and density
 ========================
 
 From the LDOS to the total free energy, term by term as pw.x prints it, and to the electron density:
-first those of the calculation itself, then those of a model.
+first for the LDOS of the calculation itself, then for that of a model.
 """
 
 # %%
-# The terms of the density and of the ions need two things to be known of a pseudopotential: its
-# valence and its functional, and, where it has one, its core charge. Those of the bundled data come
-# with them; for your own ``skldos.io.read_upf`` reads the file that pw.x used.
+# Besides the LDOS and the atoms, the total free energy needs the valence, the functional and, if
+# there is one, the core charge of each pseudopotential. The bundled data include them; for your
+# own, ``skldos.io.read_upf`` reads the file that pw.x used.
 
 from skldos.datasets import load_aluminium, load_aluminium_pseudopotentials
 
@@ -18,7 +18,7 @@ pseudopotentials = load_aluminium_pseudopotentials()
 snapshot = snapshots[0]
 
 # %%
-# What the LDOS of the calculation gives:
+# The total free energy of the LDOS of the calculation:
 
 from skldos import physics
 
@@ -29,7 +29,7 @@ print(energy)
 
 # %%
 # It is lower than the free energy that pw.x printed, because every level of the LDOS was broadened
-# by 0.4 eV. Most of that can be undone.
+# by 0.4 eV. Sharpening undoes most of that.
 
 grid = snapshot.energy_grid
 sharpen = physics.sharpening_matrix(
@@ -41,37 +41,17 @@ for name, value in (("as it is", energy), ("sharpened", sharper)):
     print(f"LDOS {name}: {error:+.2f} meV/atom from pw.x")
 
 # %%
-# A model that has seen three snapshots at each temperature.
+# A model that is trained on three snapshots at each temperature.
 
-from sklearn.decomposition import PCA
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
-from torch.optim import AdamW
+from skldos import models
 
-from skldos import GridSNAPTransformer, LDOSRegressor, RowWise
-
-model = make_pipeline(
-    GridSNAPTransformer(twojmax=6, rcut=4.0),
-    RowWise(StandardScaler()),
-    RowWise(PCA(whiten=True)),
-    LDOSRegressor(
-        module__hidden_layer_sizes=(100,),
-        optimizer=AdamW,
-        optimizer__weight_decay=0.3,
-        batch_size=200,
-        lr=3e-3,
-        lr_schedule="cosine",
-        max_epochs=20,
-        target_scaling="standard",
-        random_state=0,
-    ),
-)
+model = models.grid(max_epochs=20, random_state=0)
 training, test = snapshots[[0, 1, 2, 4, 5, 6]], snapshots[[3, 7]]
 model.fit(training)
 
 # %%
-# Errors of energies in meV/atom, of the density in 1/Å³ and in per cent. The total energy is not as
-# good as the band energy: it depends on the density, and so on how errors are spread in space.
+# Errors of energies in meV/atom, and of the density in 1/Å³ and in per cent. The error of the total
+# energy is larger than that of the band energy: it also depends on how errors are spread in space.
 
 from skldos import evaluate
 
@@ -80,11 +60,11 @@ errors = [name for name in table if name.endswith("error")]
 print(table[["temperature", *errors]].T.round(4))
 
 # %%
-# Predicted against true total energies of all eight; six of them the model has seen.
+# Predicted against true total energies of all eight snapshots, six of which were in the training.
 
 import numpy as np
 
-from skldos import ParityDisplay
+from skldos.plotting import ParityDisplay
 
 ParityDisplay.from_estimator(
     model,
@@ -97,7 +77,7 @@ ParityDisplay.from_estimator(
 # %%
 # The density at all points of the hot test snapshot, and on the plane with the largest error.
 
-from skldos import DensityDisplay
+from skldos.plotting import DensityDisplay
 
 display = DensityDisplay.from_estimator(model, test[1:])
 

@@ -2,13 +2,13 @@
 Hyperparameters
 ===============
 
-Networks judged before they are trained, trained ones given up early, and three ways to search,
-which take one another's place in one line.
+Judge networks before training, prune trainings that fall behind, and compare three searches, which
+you can exchange in one line.
 """
 
 # %%
-# Synthetic snapshots, and a model of their LDOS. Descriptors are kept in a folder: the searches
-# below compute none twice.
+# Synthetic snapshots, and a model of their LDOS. Descriptors are kept in a folder, so the searches
+# below compute none of them twice.
 
 import tempfile
 
@@ -18,20 +18,20 @@ from sklearn.preprocessing import StandardScaler
 from skldos import GridSNAPTransformer, LDOSRegressor, RowWise
 from skldos.datasets import make_snapshots
 
-snapshots = make_snapshots(6, random_state=0)
+snapshots = make_snapshots(4, random_state=0)
 cache = tempfile.TemporaryDirectory()
 model = Pipeline(
     [
         ("snap", GridSNAPTransformer(twojmax=4, memory=cache.name, n_jobs=1)),
         ("scale", RowWise(StandardScaler())),
-        ("ldos", LDOSRegressor(max_epochs=10, batch_size=200, random_state=0)),
+        ("ldos", LDOSRegressor(max_epochs=6, batch_size=200, random_state=0)),
     ]
 )
 
 # %%
-# A score of untrained networks: do they tell points apart, or respond to all alike? It takes
-# milliseconds. Its sign is a matter of debate; the convention of Mellor et al. prefers networks
-# that tell apart.
+# NASWOT scores untrained networks in milliseconds: do their Jacobians at different points differ?
+# Which sign is better is debated; the convention of Mellor et al. prefers networks that tell points
+# apart.
 
 import pandas as pd
 
@@ -52,16 +52,16 @@ def space(trial):
 
 
 candidates, scores = screen_candidates(
-    model, space, snapshots[:2], scorer=naswot, n_candidates=40, n_best=3, random_state=0
+    model, space, snapshots[:2], scorer=naswot, n_candidates=20, n_best=3, random_state=0
 )
 print(pd.DataFrame(candidates).assign(naswot=scores.round(0)))
 
 # %%
-# They are what a study of Optuna begins with; then it draws its own. A candidate goes before it is
-# trained if its score is too low in the light of what has been found so far, or while it is trained
-# if after some epoch it is behind the median of the others. Scores are band energies of snapshots
-# that were not trained on. With ``storage="study.log"`` the study would survive the death of this
-# process, and others could join it.
+# An Optuna study tries these candidates first and then samples its own. It prunes a candidate
+# before training if its score is too low compared with those seen so far, and during training if it
+# is behind the median of the others after some epoch. Scores are band energies of held-out
+# snapshots. With ``storage="study.log"`` the study would survive a killed process, and others could
+# join it.
 
 from optuna.pruners import MedianPruner
 
@@ -72,10 +72,10 @@ options = {"scoring": BandEnergyScorer(), "cv": 2}
 study = StudySearchCV(
     model,
     space,
-    n_trials=12,
+    n_trials=6,
     candidates=candidates,
     naswot=naswot,
-    pruner=NASWOTPruner(MedianPruner(n_startup_trials=5, n_warmup_steps=6), quantile=0.3),
+    pruner=NASWOTPruner(MedianPruner(n_startup_trials=3, n_warmup_steps=3), quantile=0.3),
     random_state=0,
     **options,
 ).fit(snapshots)
@@ -84,12 +84,12 @@ print(table[["state", "naswot", "mean_test_score", "mean_fit_time"]].round(2))
 print(study.best_params_, f"{-study.best_score_:.2f} meV/atom")
 
 # %%
-# Here the score before training foretells little, and what it ranked first is not what won. That is
-# why the threshold never exceeds the scores of the best trained networks: a score that is of no use
-# does little harm.
+# Here NASWOT does not predict the error after training: what it ranks first does not win. That is
+# why the threshold of the pruner never exceeds the scores of the best trained networks, so that a
+# useless score does little harm.
 #
-# Now a grid: a balanced part of it, by an orthogonal array; one parameter after the other; and a
-# study again, for which a dict is a space as well.
+# The same on a grid: part of it by an orthogonal array; one parameter after the other; and a study,
+# for which a dict is a space as well.
 
 from skldos.search import DirectSearchCV, OrthogonalArraySearchCV
 
@@ -101,7 +101,7 @@ grid = {
 searches = {
     "orthogonal array": OrthogonalArraySearchCV(model, grid, **options),
     "direct": DirectSearchCV(model, grid, **options),
-    "study": StudySearchCV(model, grid, n_trials=6, random_state=0, **options),
+    "study": StudySearchCV(model, grid, n_trials=4, random_state=0, **options),
 }
 for name, search in searches.items():
     search.fit(snapshots)
@@ -109,7 +109,7 @@ for name, search in searches.items():
     print(f"{name}: {n} of 8, {-search.best_score_:.2f} meV/atom")
 
 # %%
-# What they found, and when.
+# The best error of each search against the time spent.
 
 from skldos.plotting import SearchDisplay
 

@@ -1,4 +1,4 @@
-r"""The free energy of a fitted pipeline as a function of positions and cell, with its gradient.
+r"""Free energy of a fitted pipeline as a function of positions and cell, with its gradient.
 
 .. math::
 
@@ -6,121 +6,160 @@ r"""The free energy of a fitted pipeline as a function of positions and cell, wi
           - \sum_{r, E} \frac{\partial A}{\partial d(r, E)}
             \frac{\partial d(r, E)}{\partial B(r)} \cdot \frac{\partial B(r)}{\partial R_i}
 
-It is the exact gradient of the energy that is predicted, through descriptors, network, LDOS, DOS
-and density, and so no Hellmann-Feynman force. It takes two passes over the grid. The first
-gives the LDOS, and with it the first factor of the sum, which is of rank two (see
-:mod:`skldos.physics.response`). The second goes backwards through network and descriptors, a
-slice of the grid at a time, so that no derivative is ever held for the whole grid.
+This is the exact gradient of the predicted energy through descriptors, network, LDOS, DOS and
+density, not a Hellmann-Feynman force. It takes two passes over the grid. The first pass computes
+the LDOS (in large cells, only DOS and density are kept) and the first factor of the sum, which has
+rank two (see :mod:`skldos.physics.response`). The second pass goes backward through network and
+descriptors, one slice of the grid at a time, so that derivatives for the whole grid are never in
+memory.
 """
 
 import copy
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import torch
+from ase.formula import Formula
+from joblib import effective_n_jobs
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from skldos.calculator._affine import matrix_of
+from skldos.calculator._pipelines import check_row_wise, steps_of, with_parameters
 from skldos.data import Blocks, ComputedArray, SnapshotList, spooled
-from skldos.descriptors import RowWise
-from skldos.physics import total_energy_response
+from skldos.descriptors.affine import matrix_of
+from skldos.physics import fermi_level, total_energy_response
+from skldos.physics.arrays import autograd
+from skldos.physics.response import response_of_fields
+from skldos.physics.total_energy import common_functional
 from skldos.regressors import BlockRegressor
+from skldos.scoring import streaming
+from skldos.scoring.pieces import iter_rows
+from skldos.workers import n_workers, results_of
 
-#: Grid points that pass through the network at once.
+#: Number of grid points that pass through the network at once.
 CHUNK_POINTS = 8192
-#: Parameters of the transformer that give way: the snapshot has the grid, everything is in double
-#: precision, and no step of a simulation is kept on disk.
+#: Descriptors up to this many bytes are kept between energy and forces.
+KEPT_BYTES = 2**28
+#: Overridden parameters of the transformer: the grid comes from the snapshot, everything is in
+#: double precision, and steps of a simulation are not cached.
 OVERRIDES = {"grid_shape": None, "dtype": "float64", "memory": None}
+#: Tolerance for the number of electrons of a neutral cell: more than the rounding in files.
+CHARGED = 1e-3
 
 
 class EnergySurface:
-    """The total free energy that a fitted pipeline predicts, and its gradient.
+    """Total free energy predicted by a fitted pipeline, and its gradient.
 
     Everything is computed in double precision, so that energies and forces agree to many digits.
 
     Parameters
     ----------
     model : Pipeline
-        Fitted: a transformer of snapshots with a method `pullback`, such as GridSNAPTransformer;
-        any number of RowWise steps, affine where forces are wanted; and an LDOSRegressor. The
-        `grid_shape`, `dtype` and `memory` of the transformer do not count here.
+        Fitted pipeline: a transformer of snapshots with a method `pullback`, such as
+        GridSNAPTransformer; any number of RowWise steps, which must be affine for forces; and an
+        LDOSRegressor. The transformer's `grid_shape`, `dtype` and `memory` are ignored.
     pseudopotentials : mapping of str to Pseudopotential
         One per element.
     functional : str, optional
-        Exchange-correlation functional; None takes that of the pseudopotentials.
-    cutoff : float, optional
+        Exchange-correlation functional; None uses the functional of the pseudopotentials. It must
+        be that of the training data, if known.
+    density_cutoff : float, optional
         Largest kinetic energy in the density in eV, as in :func:`skldos.physics.total_energy`.
     sharpening : ndarray of shape (n_energies, n_energies), optional
-        Matrix that undoes the broadening of the LDOS; None leaves it.
+        Matrix that undoes the broadening of the LDOS; None does not undo it.
+    n_jobs : int, optional
+        Number of joblib workers over slices of the grid.
 
     Raises
     ------
     TypeError
         If the model is not such a pipeline.
+    ValueError
+        If the model was trained with another functional, other numbers of valence electrons or
+        charged cells.
     """
 
-    def __init__(self, model, pseudopotentials, *, functional=None, cutoff=None, sharpening=None):
-        model = getattr(model, "best_estimator_", model)
-        if not isinstance(model, Pipeline) or not isinstance(model[-1], BlockRegressor):
-            raise TypeError(
-                "model must be a pipeline from snapshots to the LDOS that ends in an "
-                f"LDOSRegressor, got {type(model).__name__}."
-            )
-        steps = [step for _, step in model.steps if step not in (None, "passthrough")]
-        *transformer, self.regressor = steps
-        if not transformer or not hasattr(transformer[0], "pullback"):
-            raise TypeError(
-                "model must begin with a transformer of snapshots that has derivatives, "
-                f"GridSNAPTransformer, got {type(steps[0]).__name__}."
-            )
-        first, *self.row_steps = transformer
-        for step in self.row_steps:
-            if not isinstance(step, RowWise):
-                raise TypeError(
-                    "between the first and the last step, model may have steps RowWise(...) "
-                    f"only, got {type(step).__name__}."
-                )
+    def __init__(
+        self,
+        model,
+        pseudopotentials,
+        *,
+        functional=None,
+        density_cutoff=None,
+        sharpening=None,
+        n_jobs=None,
+    ):
+        first, self.row_steps, self.regressor = _checked_steps(model)
         check_is_fitted(self.regressor)
-        self.transformer = copy.copy(first)
-        known = first.get_params(deep=False)
-        self.transformer.set_params(**{k: v for k, v in OVERRIDES.items() if k in known})
+        # Copies of the fitted steps, which do not change when the model is fitted again.
+        self.row_steps = [copy.copy(step) for step in self.row_steps]
+        self.target_center, self.target_scale = (
+            np.array(value, dtype=float)
+            for value in (self.regressor.target_center_, self.regressor.target_scale_)
+        )
+        self.transformer = with_parameters(first, OVERRIDES)
         self.pseudopotentials = pseudopotentials
+        known = getattr(self.regressor, "calculation_", None) or {}
         self.terms = {
             "pseudopotentials": pseudopotentials,
-            "functional": functional,
-            "cutoff": cutoff,
+            "functional": self._as_trained(functional),
+            "density_cutoff": density_cutoff,
+            "assume_isolated": known.get("assume_isolated"),
         }
-        self.sharpening = sharpening
-        self.network = copy.deepcopy(self.regressor.module_).double().eval()
+        self.sharpening, self.n_jobs = sharpening, n_jobs
+        with autograd():  # parameters created in inference mode have no gradients
+            self.network = copy.deepcopy(self.regressor.module_).double().eval()
 
     def __repr__(self):
         steps = [self.transformer, *self.row_steps, self.regressor]
         names = " → ".join(type(step).__name__ for step in steps)
         return f"EnergySurface({names}, {list(self.pseudopotentials.values())})"
 
+    def _as_trained(self, functional):
+        """Return the functional after checking it against the training data."""
+        known = getattr(self.regressor, "calculation_", None) or {}
+        if abs(known.get("charge", 0.0)) > CHARGED:
+            raise ValueError(
+                f"model was trained on cells with a charge of {known['charge']:+g}, but the "
+                "calculator computes energies of neutral cells."
+            )
+        elements = set()
+        for formula, electrons in known.get("valence_electrons", {}).items():
+            counts = Formula(formula).count()
+            if not counts.keys() <= self.pseudopotentials.keys():
+                continue
+            elements |= counts.keys()
+            valence = sum(n * self.pseudopotentials[symbol].valence for symbol, n in counts.items())
+            if abs(valence - electrons) > CHARGED:
+                raise ValueError(
+                    f"pseudopotentials must be those of the training data, in which {formula} has "
+                    f"{electrons:g} valence electrons; with {list(self.pseudopotentials.values())} "
+                    f"it has {valence:g}."
+                )
+        if "functional" not in known:
+            return functional
+        symbols = elements or self.pseudopotentials
+        return common_functional(symbols, self.pseudopotentials, functional, known["functional"])
+
     def at(self, snapshot):
-        """Return the energy at a snapshot, which has a grid, a temperature and electrons."""
+        """Return the energy of a snapshot with a grid, a temperature and a number of electrons."""
         return SurfacePoint(self, snapshot)
 
     def rows(self, descriptors):
-        """Return what the network is given for rows of descriptors."""
+        """Return the input of the network for rows of descriptors."""
         blocks = Blocks([np.asarray(descriptors, dtype=float)])
         for step in self.row_steps:
             blocks = step.transform(blocks)
         return np.asarray(blocks[0], dtype=float)
 
     def ldos(self, inputs):
-        """Return the LDOS in 1/(eV Å³) of rows of inputs, tensors with gradients."""
-        center, scale = (
-            torch.as_tensor(value, dtype=inputs.dtype, device=inputs.device)
-            for value in (self.regressor.target_center_, self.regressor.target_scale_)
-        )
+        """Return the LDOS in 1/(eV Å³) for rows of inputs, as tensors with gradients."""
+        center, scale = map(self.tensor, (self.target_center, self.target_scale))
         ldos = self.network(inputs) * scale + center
         return ldos if self.sharpening is None else ldos @ self.tensor(self.sharpening.T)
 
     def tensor(self, rows):
-        """Return rows as a tensor where the network is."""
+        """Return rows as a tensor on the device of the network."""
         return torch.as_tensor(rows, dtype=torch.float64, device=self.regressor.device)
 
     @cached_property
@@ -131,8 +170,44 @@ class EnergySurface:
         return matrix_of(self.rows, n_features, " then ".join(names) or "nothing")
 
 
+def _checked_steps(model):
+    """Return the grid transformer, the row-wise steps and the regressor of a pipeline."""
+    model = getattr(model, "best_estimator_", model)
+    if not isinstance(model, Pipeline):
+        raise TypeError(
+            "model must be a pipeline from snapshots to the LDOS that ends in an "
+            f"LDOSRegressor, got {type(model).__name__}."
+        )
+    if not isinstance(model[-1], BlockRegressor):
+        raise TypeError(
+            "model must be a pipeline from snapshots to the LDOS that ends in an "
+            "LDOSRegressor, through whose network forces go, got one that ends in "
+            f"{type(model[-1]).__name__}: fit an LDOSRegressor after a GridSNAPTransformer, as "
+            "skldos.models.grid() has them. Energies and densities of states of a model of "
+            "atoms come from skldos.predict(model, atoms), forces from a FreeEnergyCalculator "
+            "with skldos.models.potential()."
+        )
+    *before, regressor = steps_of(model)
+    first, *row_steps = before or [regressor]
+    # Transformers to atoms have no grid_shape.
+    if not hasattr(first, "pullback") or not hasattr(first, "grid_shape"):
+        raise TypeError(
+            "model must begin with a transformer of the grids of snapshots that has "
+            f"derivatives, GridSNAPTransformer, got {type(first).__name__}."
+        )
+    check_row_wise("model", row_steps)
+    return first, row_steps, regressor
+
+
 class SurfacePoint:
     """Energy, forces and stress of one snapshot; use :meth:`EnergySurface.at` to make one.
+
+    Parameters
+    ----------
+    surface : EnergySurface
+        Surface that predicts the energy.
+    snapshot : Snapshot
+        Atoms with energies, a grid, a temperature and a number of electrons.
 
     Attributes
     ----------
@@ -141,32 +216,39 @@ class SurfacePoint:
     """
 
     def __init__(self, surface, snapshot):
-        self._surface = surface
+        self._surface, self.snapshot = surface, snapshot
         (descriptors,) = surface.transformer.transform_lazy(SnapshotList([snapshot]))
-        self.snapshot = snapshot
-        # The way back needs them again.
-        self._descriptors = spooled(descriptors)
-        n_energies = len(snapshot.energies)
-        rows = ComputedArray(self._ldos_rows, (len(self._descriptors), n_energies), float)
-        self.response = total_energy_response(
-            spooled(rows).reshape(*snapshot.grid_shape, n_energies),
-            snapshot.energies,
-            atoms=snapshot.atoms,
-            temperature=snapshot.temperature,
-            n_electrons=snapshot.n_electrons,
-            **surface.terms,
-        )
+        # The backward pass needs them again; kept if small and not read by other processes.
+        alone = effective_n_jobs(n_workers(surface.n_jobs)) == 1
+        kept = alone and descriptors.nbytes <= KEPT_BYTES
+        self._descriptors = spooled(descriptors) if kept else descriptors
+        n_energies, n_points = len(snapshot.energies), len(descriptors)
+        predict = partial(_ldos_rows, surface, self._descriptors)
+        self.response = self._respond(ComputedArray(predict, (n_points, n_energies), float))
 
     def __repr__(self):
         return f"SurfacePoint({self.snapshot!r}, {self.energy.total:.6f} eV)"
 
-    @torch.no_grad()
-    def _ldos_rows(self, start, stop):
-        surface, parts = self._surface, []
-        for first in range(start, stop, CHUNK_POINTS):
-            rows = surface.rows(self._descriptors[first : min(first + CHUNK_POINTS, stop)])
-            parts.append(surface.ldos(surface.tensor(rows)).cpu().numpy())
-        return np.concatenate(parts)
+    def _respond(self, rows):
+        """Return the response to the LDOS, with rows computed when they are read."""
+        snapshot, surface = self.snapshot, self._surface
+        state = {"temperature": snapshot.temperature, "n_electrons": snapshot.n_electrons}
+        settings = {"atoms": snapshot.atoms, **state, **surface.terms}
+        if rows.nbytes <= streaming.KEPT_BYTES:
+            kept = spooled(rows, slices=iter_rows(rows, surface.n_jobs))
+            ldos = kept.reshape(*snapshot.grid_shape, -1)
+            return total_energy_response(ldos, snapshot.energies, **settings)
+        electrons = streaming.stream_electrons(
+            rows,
+            snapshot.grid_shape,
+            snapshot.energies,
+            temperature=snapshot.temperature,
+            voxel_volume=snapshot.voxel_volume,
+            level_of=lambda dos: float(fermi_level(dos, snapshot.energies, **state)),
+            n_jobs=surface.n_jobs,
+        )
+        fields = electrons.dos, electrons.density, electrons.density_slope
+        return response_of_fields(*fields, snapshot.energies, **settings)
 
     @property
     def energy(self):
@@ -179,17 +261,15 @@ class SurfacePoint:
         surface, n_points = self._surface, len(self._descriptors)
         by_positions = self.response.by_positions.copy()
         by_strain = self.response.by_strain.copy()
+        _ = surface.row_matrix  # computed once for all workers
+        tasks = []
         for start in range(0, n_points, CHUNK_POINTS):
             stop = min(start + CHUNK_POINTS, n_points)
-            inputs = surface.tensor(surface.rows(self._descriptors[start:stop])).requires_grad_()
-            with torch.enable_grad():
-                ldos = surface.ldos(inputs)
-            by_ldos = surface.tensor(self.response.by_ldos(start, stop))
-            (by_inputs,) = torch.autograd.grad(ldos, inputs, by_ldos)
-            by_descriptors = by_inputs.cpu().numpy() @ surface.row_matrix.T
-            positions, strain = surface.transformer.pullback(
-                self.snapshot, by_descriptors, start, stop
-            )
+            g = self.response.by_density.reshape(-1)[start:stop]
+            by_ldos = self.response.by_dos, g, self.response.weights
+            rows = surface, self.snapshot, self._descriptors, start, stop
+            tasks.append((_pulled_back, *rows, by_ldos))
+        for positions, strain in results_of(tasks, surface.n_jobs):
             by_positions += positions
             by_strain += strain
         return by_positions, by_strain
@@ -201,7 +281,32 @@ class SurfacePoint:
 
     @property
     def stress(self):
-        """Stress in eV/Å³, the derivative by strain per volume, shape (3, 3)."""
-        # The antisymmetric part, a rotation, changes nothing; what is left of it is rounding.
+        """Stress in eV/Å³, the derivative with respect to strain per volume, shape (3, 3)."""
+        # The antisymmetric part is a rotation, with zero derivative up to rounding.
         by_strain = self._gradient[1]
         return (by_strain + by_strain.T) / 2 / abs(self.snapshot.atoms.cell.volume)
+
+
+@torch.no_grad()
+def _ldos_rows(surface, descriptors, start, stop):
+    """Return the LDOS in 1/(eV Å³) at a slice of the grid."""
+    parts = []
+    for first in range(start, stop, CHUNK_POINTS):
+        rows = surface.rows(descriptors[first : min(first + CHUNK_POINTS, stop)])
+        parts.append(surface.ldos(surface.tensor(rows)).cpu().numpy())
+    return np.concatenate(parts)
+
+
+def _pulled_back(surface, snapshot, descriptors, start, stop, by_ldos):
+    """Return the contribution of a grid slice to the derivatives by positions and strain.
+
+    Derivatives by the LDOS are a_i + g(r) w_i; see :class:`skldos.physics.Response`.
+    """
+    a, g, w = by_ldos
+    rows = surface.rows(descriptors[start:stop])
+    with autograd():
+        inputs = surface.tensor(rows).requires_grad_()
+        by_ldos = surface.tensor(a + g[:, None] * w)
+        (by_inputs,) = torch.autograd.grad(surface.ldos(inputs), inputs, by_ldos)
+    by_descriptors = by_inputs.cpu().numpy() @ surface.row_matrix.T
+    return surface.transformer.pullback(snapshot, by_descriptors, start, stop)

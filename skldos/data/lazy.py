@@ -1,6 +1,7 @@
-"""Arrays that exist only where they are looked at."""
+"""Arrays that are read or computed slice by slice, when they are indexed."""
 
 import math
+import operator
 
 import numpy as np
 
@@ -9,7 +10,7 @@ SLICE_BYTES = 2**24
 
 
 class LazyArray:
-    """Base of arrays that are read, or computed, slice by slice.
+    """Base class of arrays that are read or computed slice by slice.
 
     A subclass sets `shape` and `dtype` and implements ``read(start, stop)``, which returns
     rows of the first axis. Indexing the first axis by an integer or a slice reads just those
@@ -18,10 +19,22 @@ class LazyArray:
 
     shape = ()
     dtype = np.dtype(float)
+    #: Number of rows read at once; slices are most efficient if they begin at a multiple of it.
+    rows_together = 1
 
     def read(self, start, stop):
         """Return rows `start` to `stop` of the first axis as an array in memory."""
         raise TypeError(f"{type(self).__name__} does not implement read().")
+
+    def read_joined(self, start, stop):
+        """Return rows `start` to `stop` of the array with all axes but the last joined.
+
+        By default, whole slabs of the first axis are read and cut at both ends.
+        """
+        slab = math.prod(self.shape[1:-1])
+        first, last = start // slab, -(-stop // slab)
+        rows = self.read(first, last).reshape(-1, self.shape[-1])
+        return rows[start - first * slab :][: stop - start]
 
     @property
     def ndim(self):
@@ -35,7 +48,7 @@ class LazyArray:
 
     @property
     def nbytes(self):
-        """Size of the whole array in bytes, were it in memory."""
+        """Size of the whole array in memory, in bytes."""
         return self.size * self.dtype.itemsize
 
     def __len__(self):
@@ -50,7 +63,8 @@ class LazyArray:
             row = first + len(self) if first < 0 else first
             if not 0 <= row < len(self):
                 raise IndexError(f"index {first} is out of bounds for axis 0 with size {len(self)}")
-            # All in one step, as numpy does: an integer before index arrays acts as one of them.
+            # Index all axes at once, as numpy does: an integer before index arrays acts as one of
+            # them.
             return self.read(int(row), int(row) + 1)[0, *rest]
         return np.asarray(self)[key]
 
@@ -61,7 +75,7 @@ class LazyArray:
         return array if dtype is None else array.astype(dtype, copy=False)
 
     def _read_slice(self, start, stop, step):
-        """Return the rows of a slice, reading no others than those between its ends."""
+        """Return the rows of a slice, reading only rows between its ends."""
         if step == 1:
             return self.read(start, max(start, stop))
         chosen = range(start, stop, step)
@@ -71,6 +85,8 @@ class LazyArray:
 
     def reshape_rows(self):
         """Return the array as ``(n_rows, n_columns)``, all leading axes joined, still lazy."""
+        if self.ndim == 1:
+            return np.asarray(self)[None]
         return self if self.ndim == 2 else _Rows(self)
 
     def map(self, function, n_columns=None, dtype=None):
@@ -79,7 +95,22 @@ class LazyArray:
 
 
 class ComputedArray(LazyArray):
-    """A lazy array whose rows are computed by ``function(start, stop)`` when they are needed."""
+    """A lazy array whose rows are computed when they are needed.
+
+    Parameters
+    ----------
+    function : callable
+        ``function(start, stop)`` returns the rows of that slice as an ndarray.
+    shape : tuple of int
+        Shape of the whole array.
+    dtype : dtype
+        Data type of the array.
+
+    Examples
+    --------
+    >>> ComputedArray(lambda start, stop: np.arange(start, stop) ** 2, (9,), int)[2:4]
+    array([4, 9])
+    """
 
     def __init__(self, function, shape, dtype):
         self._function = function
@@ -91,8 +122,53 @@ class ComputedArray(LazyArray):
         return self._function(start, stop)
 
 
+class SlicedArray(LazyArray):
+    """A lazy array around a sliceable array of another library: h5py, zarr or dask.
+
+    It can be pickled if the other array can; an open h5py file cannot.
+
+    Parameters
+    ----------
+    array : object with ``shape``, ``dtype`` and slicing
+        The other array, read by ``numpy.asarray(array[start:stop])``.
+
+    Attributes
+    ----------
+    array : object
+        As the parameter.
+
+    Examples
+    --------
+    >>> SlicedArray(np.arange(6).reshape(3, 2))[1:]
+    array([[2, 3],
+           [4, 5]])
+    """
+
+    def __init__(self, array):
+        self.array = array
+        self.shape = tuple(operator.index(n) for n in array.shape)
+        self.dtype = np.dtype(array.dtype)
+
+    def read(self, start, stop):
+        """Return rows `start` to `stop` of the first axis as an array in memory."""
+        return np.asarray(self.array[start:stop])
+
+    def read_joined(self, start, stop):
+        """Return rows of the array with all axes but the last joined, from parts of one slab."""
+        slab, line = math.prod(self.shape[1:-1]), math.prod(self.shape[2:-1])
+        i = start // slab
+        if self.ndim < 4 or start >= stop or stop > (i + 1) * slab:
+            return super().read_joined(start, stop)
+        first, last = (start - i * slab) // line, -(-(stop - i * slab) // line)
+        rows = np.asarray(self.array[i, first:last]).reshape(-1, self.shape[-1])
+        return rows[start - i * slab - first * line :][: stop - start]
+
+    def __repr__(self):
+        return f"SlicedArray({self.array!r})"
+
+
 class _Mapped(LazyArray):
-    """The rows of `source` under a function that works row by row."""
+    """The result of applying a function that works row by row to the rows of `source`."""
 
     def __init__(self, source, function, n_columns, dtype):
         self._source = source
@@ -110,16 +186,55 @@ class _Rows(LazyArray):
 
     def __init__(self, source):
         self._source = source
-        self._per_slab = math.prod(source.shape[1:-1])
-        self.shape = (source.shape[0] * self._per_slab, source.shape[-1])
+        self.rows_together = math.prod(source.shape[1:-1])
+        self.shape = (source.shape[0] * self.rows_together, source.shape[-1])
         self.dtype = source.dtype
 
     def read(self, start, stop):
-        # Read whole slabs of the first axis and cut the rows at both ends.
-        first, last = start // self._per_slab, -(-stop // self._per_slab)
-        rows = self._source.read(first, last).reshape(-1, self.shape[-1])
-        skip = start - first * self._per_slab
-        return rows[skip : skip + stop - start]
+        return self._source.read_joined(start, stop)
+
+
+def as_lazy(array):
+    """Return `array` as an ndarray if it is in memory, else as a :class:`LazyArray`.
+
+    An object with ``shape``, ``dtype`` and slicing that is not a NumPy array, such as an h5py
+    data set or an array of zarr or dask, is read slice by slice.
+
+    Parameters
+    ----------
+    array : array-like
+        An array of any library, or nested sequences of numbers.
+
+    Returns
+    -------
+    ndarray or LazyArray
+
+    Examples
+    --------
+    >>> as_lazy([[1.0, 2.0]]).shape
+    (1, 2)
+    """
+    if isinstance(array, (LazyArray, np.ndarray)):
+        return array
+    if is_sliced(array):
+        try:
+            return SlicedArray(array)
+        except TypeError:  # types or shapes that NumPy does not support, such as those of torch
+            pass
+    return np.asanyarray(array)
+
+
+def is_sliced(array):
+    """Return whether `array` is of another library and has ``shape``, ``dtype`` and slicing.
+
+    Examples
+    --------
+    >>> is_sliced([1.0, 2.0]), is_sliced(np.float64(1.0))
+    (False, False)
+    """
+    if isinstance(array, (LazyArray, np.ndarray, np.generic)) or hasattr(array, "iloc"):
+        return False
+    return all(hasattr(array, name) for name in ("shape", "dtype", "__getitem__"))
 
 
 def as_rows(array):
@@ -130,25 +245,33 @@ def as_rows(array):
     >>> as_rows(np.zeros((2, 3, 4, 5))).shape
     (24, 5)
     """
+    array = as_lazy(array)
     if isinstance(array, LazyArray):
         return array.reshape_rows()
     array = np.asarray(array)
     return array.reshape(-1, array.shape[-1])
 
 
-def iter_slices(array, max_bytes=SLICE_BYTES):
+def iter_slices(array, max_bytes=None, start=0, stop=None):
     """Yield consecutive slices of the first axis of `array`, each about `max_bytes` large.
+
+    By default these are :data:`SLICE_BYTES`. A slice is at least one row. `start` and `stop` are
+    the first row and the one after the last, by default those of the whole array.
 
     Examples
     --------
     >>> [rows.shape for rows in iter_slices(np.zeros((5, 2)), max_bytes=32)]
     [(2, 2), (2, 2), (1, 2)]
     """
-    n_rows = array.shape[0]
+    array = as_lazy(array)
+    stop = array.shape[0] if stop is None else stop
     row_bytes = max(1, math.prod(array.shape[1:]) * np.dtype(array.dtype).itemsize)
-    step = max(1, max_bytes // row_bytes)
-    for start in range(0, n_rows, step):
-        yield array[start : min(start + step, n_rows)]
+    step = max(1, (SLICE_BYTES if max_bytes is None else max_bytes) // row_bytes)
+    together = getattr(array, "rows_together", 1)
+    if step > together:
+        step -= step % max(1, together)  # otherwise both ends of a slice would be read twice
+    for first in range(start, stop, step):
+        yield array[first : min(first + step, stop)]
 
 
 def sum_rows(array):
@@ -159,8 +282,8 @@ def sum_rows(array):
     >>> sum_rows(np.ones((2, 3, 4, 5), dtype=np.float32))
     array([24., 24., 24., 24., 24.])
     """
-    rows = as_rows(array)
-    total = np.zeros(rows.shape[1])
-    for part in iter_slices(rows):
-        total += part.sum(axis=0, dtype=float)
+    array = as_lazy(array)
+    total = np.zeros(array.shape[-1])
+    for part in iter_slices(array):
+        total += part.reshape(-1, len(total)).sum(axis=0, dtype=float)
     return total

@@ -1,19 +1,31 @@
-"""One atomic configuration with everything that a calculation said about it."""
-
-from collections.abc import Mapping
+"""One atomic configuration with the results of its calculation."""
 
 import numpy as np
 from ase import Atoms
 
-from skldos._validation import check_finite, check_scalar, check_shape
 from skldos.data.energy_grid import EnergyGrid
-from skldos.data.lazy import LazyArray, sum_rows
-from skldos.exceptions import SnapshotError
+from skldos.data.formula import chemical_formula
+from skldos.data.html import sparkline, table
+from skldos.data.lazy import LazyArray, as_lazy, sum_rows
+from skldos.data.ranges import (
+    LARGEST,
+    check_atoms_values,
+    check_grid_size,
+    check_n_electrons,
+    check_reference,
+    check_temperature,
+    check_unmasked,
+    check_within,
+)
+from skldos.data.results import results_of
+from skldos.data.training import mass_density
+from skldos.exceptions import FileFormatError, SnapshotError
 from skldos.geometry import check_grid_shape
+from skldos.validation import check_shape
 
 
 class Snapshot:
-    """Atoms in a periodic cell, with the electronic structure on a grid where it is known.
+    """Atoms in a periodic cell, with their electronic structure on a grid, if known.
 
     One snapshot is one *sample* for scikit-learn: estimators take a sequence of them as `X`.
     Only the atoms are needed to predict; training also needs a target such as the LDOS.
@@ -21,28 +33,34 @@ class Snapshot:
     Parameters
     ----------
     atoms : ase.Atoms
-        Numbers, positions and cell (Å), periodic in all three directions. A copy is kept, so
-        that the loop of a simulation may go on with its own.
+        Numbers, positions and cell (Å), periodic in all three directions. A copy is stored, so a
+        simulation can continue to change its own.
     grid_shape : tuple of 3 int, optional
         Points along each cell vector. Point (i, j, k) sits at i/n_x a₁ + j/n_y a₂ + k/n_z a₃.
         Taken from `ldos` or `density` when one is given.
     energies : EnergyGrid or array-like of shape (n_energies,), optional
-        Energies of the LDOS in eV, strictly increasing; an :class:`EnergyGrid` also says how
-        the LDOS was broadened.
+        Energies of the LDOS in eV, strictly increasing; an :class:`EnergyGrid` also contains the
+        broadening of the LDOS.
     temperature : float, optional
         Electronic temperature in K, >= 0.
     n_electrons : float, optional
         Number of valence electrons in the cell, > 0.
     ldos : array-like or ArrayFile of shape (n_x, n_y, n_z, n_energies), optional
-        Local density of states in 1/(eV Å³), both spins together.
+        Local density of states in 1/(eV Å³), both spins together. A sliceable array of another
+        library, such as h5py, zarr or dask, is read slice by slice.
     density : array-like or ArrayFile of shape (n_x, n_y, n_z), optional
-        Electron density in 1/Å³.
+        Electron density in 1/Å³; lazy as `ldos`.
     reference : mapping of str to float, array or str, optional
-        What the density-functional calculation itself returned, in eV (forces eV/Å), under
-        the names ``"fermi_energy"``, ``"band_energy"``, ``"total_energy"`` (the free energy
-        E − TS), ``"minus_ts"``, ``"one_electron"``, ``"hartree"``, ``"xc"``, ``"ewald"``,
-        ``"forces"``; and its cutoffs ``"ecutwfc"`` and ``"ecutrho"`` in Ry and its
-        ``"functional"``.
+        Results of the DFT calculation in eV (forces in eV/Å), under the names ``"fermi_energy"``,
+        ``"band_energy"``, ``"total_energy"`` (the free energy E − TS), ``"minus_ts"``,
+        ``"one_electron"``, ``"hartree"``, ``"xc"``, ``"ewald"``, ``"forces"``; and its cutoffs
+        ``"ecutwfc"`` and ``"ecutrho"`` in Ry and its ``"functional"``. None uses free energy,
+        forces and stress (``"stress"``, eV/Å³) of an ASE calculator on the atoms, unless they are
+        predictions of a skldos model.
+    name : str, optional
+        Name of the snapshot in messages, tables, legends and files.
+    source : str, optional
+        Origin, such as the path of the calculation.
 
     Attributes
     ----------
@@ -52,13 +70,13 @@ class Snapshot:
     Raises
     ------
     SnapshotError
-        If the parts do not fit together: an LDOS whose grid is not `grid_shape`, or whose
-        last axis is not the energy grid, an array with NaN or of anything but real numbers, a
-        cell that is not periodic or has no volume.
+        If the arguments are inconsistent: an LDOS whose grid is not `grid_shape` or whose last axis
+        is not the energy grid, an array with NaN or without real numbers, or a cell that is not
+        periodic or has no volume.
     ValueError
         If `grid_shape`, `energies`, `temperature` or `n_electrons` has a value out of range.
     TypeError
-        If `atoms` is not an ``ase.Atoms``, `reference` not a mapping, or one of the others not
+        If `atoms` is not an ``ase.Atoms``, `reference` is not a mapping, or another argument is not
         a number.
 
     Examples
@@ -80,6 +98,8 @@ class Snapshot:
         ldos=None,
         density=None,
         reference=None,
+        name=None,
+        source=None,
     ):
         self.atoms = _check_atoms(atoms)
         self.energy_grid = _check_energies(energies)
@@ -88,13 +108,27 @@ class Snapshot:
         self.grid_shape = _check_grid(grid_shape, self.ldos, self.density)
         if self.ldos is not None:
             self._check_ldos_energies()
-        if temperature is not None:
-            temperature = check_scalar("temperature", temperature, low=0)
-        if n_electrons is not None:
-            n_electrons = check_scalar("n_electrons", n_electrons, low=0, strict=True)
-        self.temperature = temperature
-        self.n_electrons = n_electrons
-        self.reference = _check_reference(reference)
+        self.temperature = None if temperature is None else check_temperature(temperature)
+        self.n_electrons = (
+            None if n_electrons is None else check_n_electrons(n_electrons, self.atoms)
+        )
+        reference = results_of(atoms) if reference is None else reference
+        self.reference = check_reference(reference, len(atoms))
+        self.name = _check_text("name", name)
+        self.source = _check_text("source", source)
+
+    @property
+    def formula(self):
+        """Chemical formula of the cell, such as ``"Al3Mg"``."""
+        return chemical_formula(self.atoms)
+
+    @property
+    def label(self):
+        """The name, or else formula and temperature; for legends and tables."""
+        if self.name is not None:
+            return self.name
+        known = [] if self.temperature is None else [f"{self.temperature:g} K"]
+        return ", ".join([self.formula, *known])
 
     @property
     def energies(self):
@@ -116,16 +150,25 @@ class Snapshot:
     def dos(self):
         """Return the density of states D(E) = Σ_r d(r, E) ΔV in 1/eV, shape (n_energies,).
 
-        The LDOS is read in slices and summed in double precision.
+        The LDOS is read in slices and summed in double precision. Without one, it is
+        ``reference["dos"]``, at the energies of the snapshot.
         """
+        if self.ldos is None and "dos" in self.reference:
+            self.require("energies")
+            dos = np.array(self.reference["dos"], dtype=float)
+            check_shape("reference['dos']", dos, (len(self.energies),))
+            return dos
         self.require("ldos")
-        total = sum_rows(self.ldos)
+        try:
+            total = sum_rows(self.ldos)
+        except FileFormatError as error:
+            raise SnapshotError(f"the LDOS of {self!r} cannot be used: {error}") from error
         if not np.isfinite(total).all():
             raise SnapshotError(f"the LDOS of {self!r} holds NaN or infinite values.")
         return total * self.voxel_volume
 
     def require(self, *names):
-        """Raise a :class:`SnapshotError` that names those of the attributes that are missing."""
+        """Raise a :class:`SnapshotError` that names missing attributes."""
         missing = [name for name in names if getattr(self, name) is None]
         if missing:
             raise SnapshotError(f"{self!r} lacks {' and '.join(missing)}, needed here.")
@@ -148,11 +191,13 @@ class Snapshot:
             "ldos": self.ldos,
             "density": self.density,
             "reference": self.reference,
+            "name": self.name,
+            "source": self.source,
         }
         unknown = sorted(set(changes) - set(arguments))
         if unknown:
             raise TypeError(f"a Snapshot has no argument {unknown[0]!r}; it has {[*arguments]}.")
-        # A new field brings its own grid.
+        # A new field may have another grid.
         if changes.keys() & {"ldos", "density", "atoms"} and "grid_shape" not in changes:
             fields = [changes.get("ldos", self.ldos), changes.get("density", self.density)]
             if any(field is not None for field in fields):
@@ -171,7 +216,8 @@ class Snapshot:
             )
 
     def __repr__(self):
-        parts = [str(self.atoms.symbols)]
+        parts = [] if self.name is None else [repr(self.name)]
+        parts.append(self.formula)
         if self.grid_shape is not None:
             parts.append("grid " + "x".join(map(str, self.grid_shape)))
         if self.energy_grid is not None:
@@ -186,6 +232,35 @@ class Snapshot:
                 parts.append(f"{name}{where}")
         return f"Snapshot({', '.join(parts)})"
 
+    def _repr_html_(self):
+        density = mass_density(self.atoms)
+        rows = [
+            ("name", self.name),
+            ("source", self.source),
+            ("atoms", f"{self.formula}, {density:.3g} g/cm³"),
+            ("grid", self.grid_shape and " × ".join(map(str, self.grid_shape))),
+            ("energies", self.energy_grid and self.energy_grid.summary()),
+            ("temperature", self.temperature is not None and f"{self.temperature:g} K"),
+            ("electrons", self.n_electrons is not None and f"{self.n_electrons:g}"),
+            ("reference", ", ".join(self.reference)),
+            ("density of states", self._curve()),
+        ]
+        return table("Snapshot", [(name, value) for name, value in rows if value])
+
+    def _curve(self):
+        """Return the DOS as a small curve, unless that requires reading a file."""
+        if self.ldos is None:
+            return None
+        if isinstance(self.ldos, (LazyArray, np.memmap)):
+            return "of an LDOS on disk"
+        return sparkline(self.energies, self.dos(), self.reference.get("fermi_energy"))
+
+
+def _check_text(name, value):
+    if not isinstance(value, (str, type(None))):
+        raise TypeError(f"{name} must be a string, got {value!r} of type {type(value).__name__}.")
+    return value
+
 
 def _check_atoms(atoms):
     if not isinstance(atoms, Atoms):
@@ -197,13 +272,10 @@ def _check_atoms(atoms):
             f"atoms must be periodic in all three directions (pbc=True), got pbc={atoms.pbc} "
             f"for {atoms.symbols}; put a molecule or a slab into a cell with enough vacuum."
         )
-    if not np.isfinite(atoms.cell.array).all() or abs(atoms.cell.volume) < 1e-6:
-        raise SnapshotError(
-            f"atoms must have a cell with a volume, got {atoms.cell.array.tolist()} Å for "
-            f"{atoms.symbols}."
-        )
-    if not np.isfinite(atoms.positions).all():
-        raise SnapshotError(f"the positions of {atoms.symbols} hold NaN or infinite values.")
+    try:
+        check_atoms_values(atoms)
+    except ValueError as error:
+        raise SnapshotError(str(error)) from None
     return atoms.copy()
 
 
@@ -214,39 +286,31 @@ def _check_energies(energies):
 
 
 def _check_field(name, field, ndim):
-    """Return a field on the grid as an array or a lazy handle; free of NaN if in memory."""
+    """Return a field on the grid as an array, checked for NaN, or as a lazy handle."""
     if field is None:
         return None
-    if not isinstance(field, LazyArray):
-        field = np.asanyarray(field)
+    field = as_lazy(field)
     if field.dtype.kind not in "fiu":
         raise SnapshotError(f"{name} must hold real numbers, got dtype {field.dtype}.")
     try:
+        check_unmasked(name, field)
         check_shape(name, field, (None,) * ndim)
         if not isinstance(field, (LazyArray, np.memmap)):
-            check_finite(name, field)
+            check_within(name, field, LARGEST)
     except ValueError as error:
         raise SnapshotError(str(error)) from None
     return field
 
 
 def _check_grid(grid_shape, *fields):
-    """Return the one grid on which all `fields` are given."""
+    """Return the common grid of all `fields`."""
     shapes = [tuple(field.shape[:3]) for field in fields if field is not None]
     if grid_shape is not None:
-        shapes.append(check_grid_shape(grid_shape))
+        shapes.append(check_grid_size(check_grid_shape(grid_shape)))
     if len(set(shapes)) > 1:
         raise SnapshotError(
-            "ldos, density and grid_shape must be on one grid, got "
+            "ldos, density and grid_shape must have the same grid, got "
             + " and ".join("x".join(map(str, shape)) for shape in shapes)
             + "."
         )
     return shapes[0] if shapes else None
-
-
-def _check_reference(reference):
-    if reference is None:
-        return {}
-    if not isinstance(reference, Mapping):
-        raise TypeError(f"reference must be a mapping, got {type(reference).__name__}.")
-    return dict(reference)

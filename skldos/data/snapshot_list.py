@@ -1,13 +1,15 @@
-"""Sequences of snapshots: what estimators take as X."""
+"""Sequences of snapshots, the input X of estimators."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from ase import Atoms
 
 from skldos.data import storage
+from skldos.data.html import ROWS, table
 from skldos.data.snapshot import Snapshot
+from skldos.data.training import mass_density
 from skldos.exceptions import SnapshotError
 
 
@@ -53,13 +55,16 @@ class SnapshotList(Sequence):
         Of the atoms, numbers, positions and cell are kept; tags, magnetic moments, constraints,
         ``info`` and any other array are not. Nothing is pickled: loading executes no code.
 
+        The index is written last and in one step. Whatever stops the program, the folder holds
+        either all of the new snapshots or what it held before; of several programs that save to
+        one folder, the last wins. Other files are not touched.
+
         Parameters
         ----------
         directory : str or path-like
-            Folder to make.
+            Folder to create.
         overwrite : bool, default=False
-            Whether to replace snapshots that are already there; handles of their files that
-            are still held elsewhere find nothing any more.
+            Whether to replace existing snapshots; handles of their files become invalid.
 
         Returns
         -------
@@ -70,12 +75,36 @@ class SnapshotList(Sequence):
         ------
         FileExistsError
             If the folder holds snapshots already and `overwrite` is False.
+        FileFormatError
+            If `overwrite` is True and the index in the folder is damaged, or not written by skldos
+            (remove it first), or if a source file of a snapshot is damaged.
+        OSError
+            If the disk is full; no part of the new snapshots remains.
+        ValueError
+            If a snapshot has more than twice as many electrons as its neutral atoms.
         """
         return storage.save_snapshots(self, Path(directory), overwrite=overwrite)
 
     @classmethod
     def load(cls, directory):
         """Read snapshots that :meth:`save` wrote; fields come as :class:`ArrayFile` handles.
+
+        Parameters
+        ----------
+        directory : str or path-like
+            The folder.
+
+        Returns
+        -------
+        SnapshotList
+            The snapshots. Their fields are verified when they are first read.
+
+        Raises
+        ------
+        FileNotFoundError
+            If the folder holds no snapshots, or one of their files is missing.
+        FileFormatError
+            If the index or a file is damaged, is not the saved one, or holds impossible values.
 
         Examples
         --------
@@ -87,6 +116,72 @@ class SnapshotList(Sequence):
         (6, 6, 6, 21)
         """
         return cls(storage.load_snapshots(Path(directory)))
+
+    def to_frame(self):
+        """Return a table of the snapshots' properties, one row per snapshot.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns ``name``, ``formula``, ``n_atoms``, ``volume`` (Å³), ``density`` (g/cm³),
+            ``grid_shape``, ``temperature`` (K), ``n_electrons``, ``source``, then every entry of
+            a `reference` that is a single number (in eV where it is an energy) or a text. What a
+            snapshot does not have is missing (NaN or None).
+
+        Examples
+        --------
+        >>> from skldos.datasets import make_snapshots
+        >>> table = make_snapshots(2, random_state=0).to_frame()
+        >>> table[["formula", "n_atoms", "temperature", "n_electrons"]]
+          formula  n_atoms  temperature  n_electrons
+        0     Al4        4        298.0         12.0
+        1     Al4        4        298.0         12.0
+        """
+        import pandas as pd
+
+        own = [
+            *("name", "formula", "n_atoms", "volume", "density", "grid_shape", "temperature"),
+            *("n_electrons", "source"),
+        ]
+        rows = [
+            {
+                "name": snapshot.name,
+                "formula": snapshot.formula,
+                "n_atoms": len(snapshot.atoms),
+                "volume": abs(snapshot.atoms.cell.volume),
+                "density": mass_density(snapshot.atoms),
+                "grid_shape": snapshot.grid_shape,
+                "temperature": snapshot.temperature,
+                "n_electrons": snapshot.n_electrons,
+                "source": snapshot.source,
+                **{
+                    name: value
+                    for name, value in snapshot.reference.items()
+                    if name not in own and np.ndim(value) == 0 and not isinstance(value, Mapping)
+                },
+            }
+            for snapshot in self
+        ]
+        frame = pd.DataFrame(rows, columns=None if rows else own)
+        return frame.astype({"temperature": float, "n_electrons": float})
+
+    def _repr_html_(self):
+        header = ["", "name", "formula", "grid", "temperature", "electrons", "DOS"]
+        rows = [
+            (
+                str(i),
+                s.name or "",
+                s.formula,
+                " × ".join(map(str, s.grid_shape or ())),
+                "" if s.temperature is None else f"{s.temperature:g} K",
+                "" if s.n_electrons is None else f"{s.n_electrons:g}",
+                s._curve() or "",
+            )
+            for i, s in enumerate(self._snapshots[:ROWS])
+        ]
+        more = f", the first {ROWS}" if len(self) > ROWS else ""
+        noun = "snapshot" if len(self) == 1 else "snapshots"
+        return table(f"SnapshotList of {len(self)} {noun}{more}", rows, header)
 
     def __len__(self):
         return len(self._snapshots)
@@ -109,8 +204,21 @@ class SnapshotList(Sequence):
 
     __hash__ = None
 
+    def __array__(self, dtype=None, copy=None):
+        if dtype is None or np.dtype(dtype) != object:
+            # scikit-learn would reject a one-dimensional array, or reshape it.
+            raise TypeError(
+                "snapshots are not a table of numbers: begin a pipeline with a transformer of "
+                "snapshots such as GridSNAPTransformer, and use BlockUnion instead of "
+                "FeatureUnion, RowWise around scalers, and SiteRegressor around regressors of "
+                "scikit-learn."
+            )
+        array = np.empty(len(self), dtype=object)
+        array[:] = self._snapshots
+        return array
+
     def __repr__(self):
-        shown = [f"  {snapshot!r}," for snapshot in self._snapshots[:10]]
+        shown = [f"  {snapshot!r}," for snapshot in self._snapshots[:ROWS]]
         if len(self) > len(shown):
             shown.append(f"  … {len(self) - len(shown)} more")
         return "\n".join(["SnapshotList([", *shown, "])"]) if shown else "SnapshotList([])"
@@ -137,7 +245,7 @@ def as_snapshots(X):
         If `X` is empty, or an ``Atoms`` object does not make a snapshot.
     """
     if hasattr(X, "__iter__") and not hasattr(X, "__len__"):
-        # Every step of a pipeline looks at X; an iterator would be empty for the second.
+        # Every step of a pipeline reads X; an iterator would be empty for the second step.
         raise TypeError(
             f"expected a sequence of Snapshot or ase.Atoms, got {type(X).__name__}, which can be "
             "read only once; make it a SnapshotList(X)."

@@ -1,30 +1,38 @@
-"""Lazy arrays that are read more than once: kept, in memory or in a file that vanishes."""
+"""Lazy arrays that are read more than once, kept in memory or in a temporary file."""
 
 import tempfile
 
 import numpy as np
 
+from skldos.data.files import mapped
 from skldos.data.lazy import LazyArray, iter_slices
 
-#: Arrays up to so many bytes are kept in memory.
+#: Arrays up to this many bytes are kept in memory.
 SPOOL_BYTES = 2**30
 
 
-def spooled(array, max_bytes=SPOOL_BYTES):
+def spooled(array, max_bytes=None, slices=None):
     """Return an array whose rows are computed or read only once.
 
     Parameters
     ----------
     array : ndarray or LazyArray
-        What is to be read more than once.
-    max_bytes : int
+        The array to be read more than once.
+    max_bytes : int, default=SPOOL_BYTES
         A larger lazy array goes to a temporary file.
+    slices : iterable of ndarray, optional
+        Consecutive slices of a lazy array, if it is read or computed elsewhere.
 
     Returns
     -------
     ndarray
-        `array` itself if it was in memory; else a copy, or a memory map of a temporary file
-        without a name, which goes with the last reference to it.
+        `array` itself if it was in memory; else a copy, or a memory map of an unnamed temporary
+        file, which disappears with the last reference to it.
+
+    Raises
+    ------
+    OSError
+        If the folder for temporary files is full; set ``TMPDIR`` to another one.
 
     Examples
     --------
@@ -35,13 +43,13 @@ def spooled(array, max_bytes=SPOOL_BYTES):
     """
     if not isinstance(array, LazyArray):
         return array
-    if array.nbytes <= max_bytes:
+    if array.nbytes <= (SPOOL_BYTES if max_bytes is None else max_bytes):
         kept = np.empty(array.shape, array.dtype)
     else:
         with tempfile.TemporaryFile() as file:
-            kept = np.memmap(file, dtype=array.dtype, mode="w+", shape=array.shape)
+            kept = mapped(file, array.shape, array.dtype)
     start = 0
-    for rows in iter_slices(array):
+    for rows in iter_slices(array) if slices is None else slices:
         kept[start : start + len(rows)] = rows
         start += len(rows)
     return kept

@@ -1,43 +1,58 @@
-"""Snapshots on disk: a JSON index beside one ``.npy`` file per field."""
+"""Snapshots on disk: a JSON index and one ``.npy`` file per field."""
 
 import json
 import os
+import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from ase import Atoms
 
-from skldos.data.array_file import ArrayFile
+from skldos.data.array_file import ArrayFile, write_array_file
 from skldos.data.energy_grid import EnergyGrid
+from skldos.data.files import atomic_file, staging_folder, sync_folder
 from skldos.data.lazy import iter_slices
+from skldos.data.ranges import check_charge
 from skldos.data.snapshot import Snapshot
 from skldos.exceptions import FileFormatError
+from skldos.validation import check_shape
 
 INDEX = "snapshots.json"
 FORMAT = "skldos snapshots"
 VERSION = 1
 FIELDS = ("ldos", "density")
+#: Attributes with the name and the origin of a snapshot.
+TEXTS = ("name", "source")
+#: Names of files that :func:`save_snapshots` writes.
+OWN_NAME = re.compile(rf"({'|'.join(FIELDS)})_\d{{5,}}\.npy")
 
 
 def save_snapshots(snapshots, directory, *, overwrite=False):
     """Write `snapshots` to `directory` and return it; see :meth:`SnapshotList.save`."""
     index = directory / INDEX
-    if index.exists() and not overwrite:
-        raise FileExistsError(f"{directory} holds snapshots already; pass overwrite=True.")
+    _check_free(index, overwrite)
     directory.mkdir(parents=True, exist_ok=True)
-    replaced = _field_files(_read_index(index)) if index.exists() else []
-    # No file is written over: `snapshots` may be reading it, and if this is interrupted the
-    # old index still describes a complete set. Numbers go on from those that are taken.
-    taken = [int(path.stem[-5:]) for path in directory.glob("*_" + 5 * "[0-9]" + ".npy")]
-    first = max(taken, default=-1) + 1
-    records = [_write(snapshot, directory, i) for i, snapshot in enumerate(snapshots, first)]
-    # The index comes last and in one step: a folder with an index is complete.
-    temporary = index.with_suffix(".partial")
-    content = {"format": FORMAT, "version": VERSION, "snapshots": records}
-    temporary.write_text(json.dumps(content, indent=1))
-    os.replace(temporary, index)
+    with staging_folder(directory) as stage:
+        records = [_write(snapshot, stage, i) for i, snapshot in enumerate(snapshots)]
+        moved = []
+        try:
+            _move_fields(records, stage, directory, moved)
+            content = {"format": FORMAT, "version": VERSION, "snapshots": records}
+            # Another program may have saved here in the meantime.
+            replaced = _check_free(index, overwrite)
+            # The index is written last and in one step: a folder with an index is complete.
+            with atomic_file(index, "w") as file:
+                json.dump(content, file, indent=1, allow_nan=False)
+        except BaseException:
+            # The new index may already be in place; then its files stay.
+            for name in set(moved) - _check_free(index, overwrite=True):
+                (directory / name).unlink(missing_ok=True)
+            raise
     for name in replaced:
-        (directory / name).unlink(missing_ok=True)
+        # An index can name any file; only files that save() could have written are removed.
+        if OWN_NAME.fullmatch(name):
+            (directory / name).unlink(missing_ok=True)
     return directory
 
 
@@ -49,13 +64,54 @@ def load_snapshots(directory):
     return [_read(record, directory, index) for record in _read_index(index)]
 
 
+def _check_free(index, overwrite):
+    """Return the names of the files to replace; raise an error if that is not allowed."""
+    if not index.exists():
+        return set()
+    if not overwrite:
+        raise FileExistsError(f"{index.parent} holds snapshots already; pass overwrite=True.")
+    return set(_field_files(_read_index(index)))
+
+
+def _move_fields(records, stage, directory, moved):
+    """Move the files of `records` to unused names in `directory`, and record these names."""
+    number = 0
+    for record in records:
+        while not _claim(record, number, directory, moved):
+            number += 1
+        for name in FIELDS:
+            if name in record:
+                final = f"{name}_{number:05d}.npy"
+                os.replace(stage / record[name], directory / final)
+                record[name] = final
+        number += 1
+    sync_folder(directory)
+
+
+def _claim(record, number, directory, moved):
+    """Create empty files with the final names of one record; False if one of them exists.
+
+    Existing files are never overwritten: they may belong to others, or be open for reading.
+    """
+    n_moved = len(moved)
+    for name in (f"{name}_{number:05d}.npy" for name in FIELDS if name in record):
+        try:
+            (directory / name).touch(exist_ok=False)
+        except FileExistsError:
+            while len(moved) > n_moved:
+                (directory / moved.pop()).unlink()
+            return False
+        moved.append(name)
+    return True
+
+
 def _read_index(index):
     """Return the records of an index, one mapping per snapshot."""
     try:
-        content = json.loads(index.read_text())
+        content = json.loads(index.read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
         raise FileFormatError(f"not JSON: {error.msg}", index, error.lineno) from error
-    except UnicodeDecodeError as error:
+    except (ValueError, RecursionError) as error:  # encoding, digits, depth
         raise FileFormatError(f"not JSON: {error}", index) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise FileFormatError(f"expected the format {FORMAT!r}", index)
@@ -73,11 +129,13 @@ def _read_index(index):
 
 
 def _field_files(records):
-    """Return the names of the files in which the fields of some records are."""
+    """Return the names of the files that hold the fields of some records."""
     return [record[name] for record in records for name in FIELDS if name in record]
 
 
 def _write(snapshot, directory, position):
+    if snapshot.n_electrons is not None:
+        check_charge(snapshot.n_electrons, snapshot.atoms)
     grid = snapshot.energy_grid
     record = {
         "numbers": snapshot.atoms.numbers.tolist(),
@@ -86,62 +144,90 @@ def _write(snapshot, directory, position):
         "grid_shape": snapshot.grid_shape,
         "temperature": snapshot.temperature,
         "n_electrons": snapshot.n_electrons,
-        "reference": {key: np.asarray(v).tolist() for key, v in snapshot.reference.items()},
+        "reference": _plain(snapshot.reference),
     }
+    for name in TEXTS:
+        if getattr(snapshot, name) is not None:
+            record[name] = getattr(snapshot, name)
     if grid is not None:
         record["energies"] = grid.values.tolist()
         record["broadening"] = grid.broadening
         record["kernel"] = grid.kernel
+        if len(grid.windows) > 1:
+            record["windows"] = [
+                {"energies": w.values.tolist(), "broadening": w.broadening, "kernel": w.kernel}
+                for w in grid.windows
+            ]
     for name in FIELDS:
         field = getattr(snapshot, name)
         if field is not None:
-            record[name] = f"{name}_{position:05d}.npy"
-            _write_array(field, directory / record[name])
+            record[name] = f"{name}_{position}.npy"
+            digest = _write_array(field, directory / record[name])
+            record.setdefault("digests", {})[name] = digest
     return record
 
 
+def _plain(value):
+    """Return an entry of a reference as a JSON value."""
+    if isinstance(value, Mapping):
+        return {key: _plain(entry) for key, entry in value.items()}
+    return np.asarray(value).tolist()
+
+
 def _write_array(array, path):
-    """Write `array` slice by slice; the file appears under its name when it is complete."""
-    temporary = path.with_suffix(".partial")
-    header = {
-        "descr": np.lib.format.dtype_to_descr(np.dtype(array.dtype)),
-        "fortran_order": False,
-        "shape": tuple(array.shape),
-    }
-    with open(temporary, "wb") as file:
-        np.lib.format.write_array_header_1_0(file, header)
-        for rows in iter_slices(array):
-            np.ascontiguousarray(rows).tofile(file)
-    os.replace(temporary, path)
+    """Write `array` slice by slice and return its digest."""
+    return write_array_file(path, array.shape, array.dtype, iter_slices(array))
+
+
+def _read_grid(record):
+    return EnergyGrid(record["energies"], broadening=record["broadening"], kernel=record["kernel"])
 
 
 def _read(record, directory, index):
     try:
         grid = None
         if "energies" in record:
-            grid = EnergyGrid(
-                record["energies"], broadening=record["broadening"], kernel=record["kernel"]
-            )
+            grid = _read_grid(record)
+            if "windows" in record:
+                grid = EnergyGrid.joined(*map(_read_grid, record["windows"]))
         fields = {name: ArrayFile(directory / record[name]) for name in FIELDS if name in record}
         reference = {
             key: np.array(value) if isinstance(value, list) else value
             for key, value in record["reference"].items()
         }
-        atoms = Atoms(
-            record["numbers"], positions=record["positions"], cell=record["cell"], pbc=True
-        )
-        return Snapshot(
-            atoms,
+        snapshot = Snapshot(
+            _read_atoms(record),
             grid_shape=record["grid_shape"],
             energies=grid,
             temperature=record["temperature"],
             n_electrons=record["n_electrons"],
             reference=reference,
+            **{name: record.get(name) for name in TEXTS},
             **fields,
         )
+        if snapshot.n_electrons is not None:
+            check_charge(snapshot.n_electrons, snapshot.atoms)
+        for name, digest in record.get("digests", {}).items():
+            if fields[name].digest != digest:
+                raise FileFormatError(
+                    f"this is not the file that was saved as the {name} of a snapshot",
+                    fields[name].path,
+                )
+        return snapshot
     except KeyError as error:
         raise FileFormatError(f"a snapshot lacks the entry {error}", index) from error
     except FileFormatError:
         raise
-    except (TypeError, ValueError, AttributeError) as error:
+    except (TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
         raise FileFormatError(f"a snapshot is damaged: {error}", index) from error
+
+
+def _read_atoms(record):
+    numbers = np.array(record["numbers"])
+    # ASE would truncate decimals, and interpret a string as a formula.
+    if numbers.ndim != 1 or numbers.dtype.kind != "i":
+        raise ValueError("numbers must be a list of atomic numbers")
+    positions, cell = (np.array(record[name], dtype=float) for name in ("positions", "cell"))
+    check_shape("positions", positions, (len(numbers), 3))
+    check_shape("cell", cell, (3, 3))
+    return Atoms(numbers, positions=positions, cell=cell, pbc=True)

@@ -5,6 +5,7 @@ from skldos.datasets.aluminium import (
     load_aluminium,
     load_aluminium_pseudopotentials,
 )
+from skldos.datasets.aluminium_magnesium import load_aluminium_magnesium
 from skldos.datasets.silicon import load_silicon, load_silicon_pseudopotentials
 from skldos.datasets.synthetic import make_snapshots
 
@@ -12,6 +13,7 @@ __all__ = [
     "load_aluminium",
     "load_aluminium_pseudopotentials",
     "aluminium_recipe",
+    "load_aluminium_magnesium",
     "load_silicon",
     "load_silicon_pseudopotentials",
     "make_snapshots",
@@ -20,9 +22,9 @@ __all__ = [
 
 
 def __getattr__(name):
-    # Importing it takes a second, which those who load data need not spend.
+    # Imported on first use, because the import takes a second.
     if name == "EspressoRecipe":
-        from skldos.datasets.espresso import EspressoRecipe
+        from skldos.datasets.recipe import EspressoRecipe
 
         return EspressoRecipe
     raise AttributeError(f"module 'skldos.datasets' has no attribute {name!r}")

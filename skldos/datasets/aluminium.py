@@ -1,53 +1,48 @@
-"""Real data that come with the package: four-atom cells of aluminium."""
-
-import hashlib
-from importlib.resources import files
+"""Bundled data: cells of aluminium with 4 and 32 atoms."""
 
 import numpy as np
 from ase import Atoms
 
-from skldos._validation import check_option
 from skldos.data import EnergyGrid, Snapshot, SnapshotList
-from skldos.exceptions import FileFormatError
+from skldos.datasets.bundles import ENERGIES, checked_arrays, read_bundle
 from skldos.physics import Pseudopotential
+from skldos.validation import check_option
 
-TEMPERATURES = (298, 933)
+#: Temperatures in K, by the number of atoms.
+TEMPERATURES = {4: (298, 933), 32: (100, 298, 500, 933)}
 SNAPSHOTS_PER_TEMPERATURE = 4
-#: What pw.x printed, by the names that a snapshot's reference has too.
-REFERENCE = (
-    "fermi_energy",
-    "band_energy",
-    "total_energy",
-    "minus_ts",
-    "one_electron",
-    "hartree",
-    "xc",
-    "ewald",
-    "forces",
-)
+FILE_32 = "aluminium32.npz"
 
 
-def load_aluminium(*, temperature=None):
-    """Load the bundled density-functional snapshots of aluminium.
+def load_aluminium(*, n_atoms=4, temperature=None):
+    """Load the bundled DFT snapshots of aluminium.
 
-    Eight cells of four atoms, displaced as at 298 K and at 933 K, with the LDOS on an 18³ grid
-    and 81 energies, the density, and the energies and forces of Quantum ESPRESSO. How they
-    were made stands in the README beside the files.
+    There are two sets. Eight cells of four atoms, with displacements as at 298 K and 933 K, have
+    the LDOS on an 18³ grid and 81 energies, the density, and the energies and forces of Quantum
+    ESPRESSO. Cells of 32 atoms, solid at 100 to 933 K and liquid at 933 K, have no grid, but
+    atom-decomposed densities of states, energies and forces, for models of atoms. The README next
+    to the files describes the calculations.
 
     Parameters
     ----------
-    temperature : {298, 933}, optional
-        Return only the snapshots at this temperature, in K.
+    n_atoms : {4, 32}, default=4
+        Number of atoms per cell.
+    temperature : {100, 298, 500, 933}, optional
+        Return only the snapshots at this temperature, in K; cells of four atoms are at 298 and 933
+        K.
 
     Returns
     -------
     SnapshotList
-        Snapshots, 298 K first.
+        Cells of four atoms with 298 K first, or cells of 32 atoms by name. The `reference` of the
+        latter has ``"dos"`` and ``"ados"`` (1/eV), energies, ``"forces"``, ``"kind"`` (``"solid"``
+        or ``"liquid"``) and ``"split"``: ``"train"``, or ``"test"`` for snapshots that you should
+        not use to choose a model.
 
     Raises
     ------
     FileFormatError
-        If a file is not the one that was bundled.
+        If a file differs from the bundled one.
 
     Examples
     --------
@@ -55,25 +50,29 @@ def load_aluminium(*, temperature=None):
     >>> snapshots = load_aluminium()
     >>> len(snapshots), snapshots[0]
     (8, Snapshot(Al4, grid 18x18x18, 81 energies -6…10 eV, 298 K, ldos, density))
+    >>> load_aluminium(n_atoms=32, temperature=298)[0].reference["ados"].shape
+    (32, 81)
     """
-    check_option("temperature", temperature, (None, *TEMPERATURES))
-    folder = files("skldos.datasets") / "data"
-    sums = dict(line.split()[::-1] for line in (folder / "SHA256SUMS").read_text().splitlines())
-    chosen = TEMPERATURES if temperature is None else (temperature,)
+    check_option("n_atoms", n_atoms, tuple(TEMPERATURES))
+    check_option("temperature", temperature, (None, *TEMPERATURES[n_atoms]))
+    if n_atoms == 32:
+        snapshots = read_bundle(FILE_32, {"Al": "Al.pz-vbc.UPF"})
+        return SnapshotList([s for s in snapshots if temperature in (None, s.temperature)])
+    chosen = TEMPERATURES[4] if temperature is None else (temperature,)
     names = [f"Al4_{t}K_{i}.npz" for t in chosen for i in range(SNAPSHOTS_PER_TEMPERATURE)]
-    return SnapshotList([_read(folder / name, sums[name]) for name in names])
+    return SnapshotList([_read(name) for name in names])
 
 
 def load_aluminium_pseudopotentials():
-    """Return what total energies of the bundled snapshots need of their pseudopotential.
+    """Load the parts of the bundled snapshots' pseudopotential that total energies need.
 
-    It is ``Al.pz-vbc.UPF``, as Quantum ESPRESSO distributes it: norm-conserving, three valence
+    The pseudopotential is ``Al.pz-vbc.UPF`` of Quantum ESPRESSO: norm-conserving, three valence
     electrons, no core correction.
 
     Returns
     -------
     dict of str to Pseudopotential
-        That of aluminium.
+        The pseudopotential of aluminium.
 
     Examples
     --------
@@ -87,14 +86,15 @@ def load_aluminium_pseudopotentials():
 def aluminium_recipe(**options):
     """Return the recipe with which the bundled snapshots were calculated.
 
-    Their temperature comes with them: ``aluminium_recipe().run(load_aluminium(), directory)``
-    would calculate them again, in half a minute each.
+    The snapshots contain their temperature, so
+    ``aluminium_recipe().run(load_aluminium(), directory)`` calculates them again, in half a minute
+    each.
 
     Parameters
     ----------
     **options
-        Arguments of :class:`EspressoRecipe` to change: `pseudo_dir`, where ``Al.pz-vbc.UPF`` of
-        Quantum ESPRESSO lies, or `command`, or a temperature for other atoms.
+        Arguments of :class:`EspressoRecipe` to change, such as `pseudo_dir`, the folder of
+        ``Al.pz-vbc.UPF``, or `command`, or a temperature for other atoms.
 
     Returns
     -------
@@ -107,8 +107,8 @@ def aluminium_recipe(**options):
     >>> aluminium_recipe(command="mpirun -np 2 pw.x -nk 2").energies
     EnergyGrid(81 energies from -6 to 10 eV, gaussian broadening 0.4 eV)
     """
-    # Importing it takes a second, which those who load the data need not spend.
-    from skldos.datasets.espresso import EspressoRecipe
+    # Imported on first use, because the import takes a second.
+    from skldos.datasets.recipe.recipe import EspressoRecipe
 
     settings = {
         "pseudopotentials": {"Al": "Al.pz-vbc.UPF"},
@@ -122,12 +122,9 @@ def aluminium_recipe(**options):
     return EspressoRecipe(**settings | options)
 
 
-def _read(path, checksum):
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
-    if found != checksum:
-        raise FileFormatError(f"expected the checksum {checksum}, got {found}", path)
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as data:
-        # Stored in half precision after scaling to its range.
+def _read(name):
+    with checked_arrays(name) as data:
+        # Stored in half precision, scaled to its range.
         ldos = data["ldos"].astype(np.float32) / np.float32(data["ldos_scale"])
         energies = EnergyGrid(
             data["energies"], broadening=float(data["broadening"]), kernel="gaussian"
@@ -140,7 +137,5 @@ def _read(path, checksum):
             n_electrons=float(data["n_electrons"]),
             ldos=ldos,
             density=data["density"],
-            reference={
-                name: data[name] if data[name].ndim else data[name].item() for name in REFERENCE
-            },
+            reference={key: data[key].item() for key in ENERGIES} | {"forces": data["forces"]},
         )

@@ -1,23 +1,21 @@
-"""Real data that come with the package: silicon with a few defects."""
+"""Bundled data: silicon with a few defects."""
 
-import hashlib
 import json
-from importlib.resources import files
 
 import numpy as np
 from ase import Atoms
 
-from skldos._validation import check_option
 from skldos.data import Snapshot, SnapshotList
-from skldos.exceptions import FileFormatError
+from skldos.datasets.bundles import checked_arrays
 from skldos.physics import Pseudopotential
 from skldos.units import BOHR
+from skldos.validation import check_option
 
 KINDS = ("crystal", "strained", "vacancy", "interstitial", "amorphous")
 FILE = "silicon.npz"
-#: Coefficients in 1/bohr³ of Gaussians with exponents from 0.05 to 4 bohr⁻², each 4/0.05 to the
-#: power of 1/9 times the one before: the valence density of the free atom of Si.pz-vbc.UPF, with a
-#: relative root mean square error of 3e-4.
+#: Coefficients in 1/bohr³ of Gaussians with exponents from 0.05 to 4 bohr⁻², spaced by factors of
+#: (4/0.05)^(1/9). They fit the valence density of the free atom of Si.pz-vbc.UPF, with a relative
+#: root mean square error of 3e-4.
 FREE_ATOM = (
     6.94344005e-05,
     4.81589734e-04,
@@ -33,11 +31,11 @@ FREE_ATOM = (
 
 
 def load_silicon(*, kind=None):
-    """Load the bundled density-functional snapshots of silicon.
+    """Load the bundled DFT snapshots of silicon.
 
     Small cells of crystalline, strained, defective and amorphous silicon, with the density and
-    the energies and forces of Quantum ESPRESSO, but without an LDOS. ``reference["kind"]`` says
-    which is which. How they were made stands in the README beside the file.
+    the energies and forces of Quantum ESPRESSO, but without an LDOS. ``reference["kind"]`` is the
+    kind of each snapshot. The README next to the file describes the calculations.
 
     Parameters
     ----------
@@ -52,7 +50,7 @@ def load_silicon(*, kind=None):
     Raises
     ------
     FileFormatError
-        If the file is not the one that was bundled.
+        If the file differs from the bundled one.
 
     Examples
     --------
@@ -62,12 +60,7 @@ def load_silicon(*, kind=None):
     Snapshot(Si8, grid 24x24x24, 600 K, density)
     """
     check_option("kind", kind, (None, *KINDS))
-    folder = files("skldos.datasets") / "data"
-    sums = dict(line.split()[::-1] for line in (folder / "SHA256SUMS").read_text().splitlines())
-    found = hashlib.sha256((folder / FILE).read_bytes()).hexdigest()
-    if found != sums[FILE]:
-        raise FileFormatError(f"expected the checksum {sums[FILE]}, got {found}", folder / FILE)
-    with (folder / FILE).open("rb") as file, np.load(file, allow_pickle=False) as data:
+    with checked_arrays(FILE) as data:
         records = json.loads(str(data["records"]))
         snapshots = [_snapshot(record, data, i) for i, record in enumerate(records)]
     wanted = KINDS if kind is None else (kind,)
@@ -75,16 +68,16 @@ def load_silicon(*, kind=None):
 
 
 def load_silicon_pseudopotentials():
-    """Return what the change of the potential of the bundled snapshots needs.
+    """Load the parts of the bundled snapshots' pseudopotential that potentials need.
 
-    Valence, functional and free atom of ``Si.pz-vbc.UPF``, as Quantum ESPRESSO distributes it:
-    norm-conserving, four valence electrons, no core correction. The density of the free atom is a
-    sum of Gaussians that follows that of the file.
+    Valence, functional and free-atom density of ``Si.pz-vbc.UPF`` of Quantum ESPRESSO:
+    norm-conserving, four valence electrons, no core correction. A sum of Gaussians approximates the
+    free-atom density of the file.
 
     Returns
     -------
     dict of str to Pseudopotential
-        That of silicon.
+        The pseudopotential of silicon.
 
     Examples
     --------
@@ -107,9 +100,9 @@ def load_silicon_pseudopotentials():
 
 
 def _snapshot(record, data, i):
-    """Return the snapshot of a record, with the arrays of this number."""
+    """Return the snapshot of a record, with its arrays."""
     positions, cell = data[f"positions_{i}"], data[f"cell_{i}"]
-    # Stored in half precision after scaling to its range
+    # Stored in half precision, scaled to its range
     density = data[f"density_{i}"].astype(np.float32) / np.float32(data["density_scale"])
     return Snapshot(
         Atoms(f"Si{len(positions)}", positions=positions, cell=cell, pbc=True),

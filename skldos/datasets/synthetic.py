@@ -1,15 +1,15 @@
-"""Snapshots made up on the spot, for tests and examples."""
+"""Synthetic snapshots for tests and examples."""
 
 import numpy as np
 from ase.build import bulk
 from sklearn.utils import check_random_state
 
 from skldos import physics
-from skldos._validation import check_scalar
 from skldos.data import EnergyGrid, Snapshot, SnapshotList
 from skldos.geometry import check_grid_shape, grid_points
+from skldos.validation import check_scalar
 
-#: Electrons of an atom, and the energy in eV up to which they would fill the bands at 0 K.
+#: Electrons per atom, and their Fermi level in eV at 0 K.
 VALENCE = 3.0
 FILLED_TO = 7.0
 
@@ -23,14 +23,15 @@ def make_snapshots(
     temperature=298.0,
     random_state=None,
 ):
-    r"""Make snapshots of displaced fcc aluminium with a model LDOS, in no time.
+    r"""Make synthetic snapshots of displaced fcc aluminium with a model LDOS.
 
-    The LDOS is that of free electrons in a potential that follows the surrounding atoms,
+    The LDOS models free electrons in a potential that depends on the surrounding atoms,
 
     .. math:: d(r, E) \propto n(r) \sqrt{E - E_0 + n(r) / \bar n},
 
-    with Gaussians on the atoms as density :math:`n(r)`: smooth, positive, and a local function
-    of the structure, as the real one is. The numbers mean nothing beyond that.
+    where the density :math:`n(r)` is a sum of Gaussians on the atoms. Like a real LDOS, it is
+    smooth, positive, and a local function of the structure. The numbers have no other physical
+    meaning.
 
     Parameters
     ----------

@@ -4,8 +4,8 @@ r"""Periodic fields as sums of Gaussians on the atoms, by linear least squares.
 
     V(r) \approx c_0 + \sum_B \sum_i A_{Bi} \sum_L e^{-\alpha_i |r - t_B - L|^2}
 
-with atoms at :math:`t_B` and lattice vectors *L*. A Gaussian is known in reciprocal space, where a
-grid holds a finite number of waves,
+with atoms at :math:`t_B` and lattice vectors *L*. The Fourier coefficients of a Gaussian are known,
+and a grid holds a finite number of waves,
 
 .. math::
 
@@ -13,8 +13,8 @@ grid holds a finite number of waves,
                      e^{-G^2 / 4\alpha_i}\, e^{-i G \cdot t_B},
 
 so that integrals over the cell are sums over the waves:
-:math:`\int f g\,dr = \Omega \sum_G f_G^* g_G`. Of Gaussians that are narrower than the grid, these
-are the integrals of what the grid can hold of them.
+:math:`\int f g\,dr = \Omega \sum_G f_G^* g_G`. For Gaussians narrower than the grid spacing, these
+are the integrals of the part that the grid can represent.
 """
 
 import itertools
@@ -23,24 +23,24 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from skldos._validation import check_finite, check_scalar, check_shape
 from skldos.geometry import check_cell, check_grid_shape, volume
 from skldos.physics.fourier import pair_weights, wave_vectors
 from skldos.units import BOHR
+from skldos.validation import check_finite, check_scalar, check_shape
 
-#: Waves that are treated at once.
+#: Number of waves per slice.
 PIECE = 2048
-#: Where a product of Gaussians has decayed to this part, it is left out of a sum over the lattice.
+#: Products of Gaussians below this fraction are left out of sums over the lattice.
 NEGLIGIBLE = 1e-18
 
 
 def geometric_exponents(n, low=0.15 / BOHR**2, high=5.0 / BOHR**2):
-    """Return exponents that grow by a constant factor.
+    """Return a geometric series of exponents.
 
     Parameters
     ----------
     n : int
-        How many.
+        Number of exponents.
     low, high : float, optional
         The smallest and the largest in 1/Å²; by default 0.15 and 5 bohr⁻².
 
@@ -80,11 +80,11 @@ class Gaussians:
     cell : array-like of shape (3, 3)
         Lattice vectors as rows, in Å.
     grid_shape : tuple of 3 int
-        Points along each of them.
+        Points along each lattice vector.
     exponents : array-like of shape (n_gaussians,) or (n_atoms, n_gaussians)
-        :math:`\alpha` in 1/Å², the same for all atoms or those of each.
+        :math:`\alpha` in 1/Å², the same for all atoms or one row per atom.
     mean : bool, default=True
-        Whether the wave G = 0, the mean, belongs to the fields. Without it c_0 is fitted.
+        Whether the Gaussians represent the mean (the wave G = 0) too. If not, c_0 is fitted.
 
     Examples
     --------
@@ -118,7 +118,7 @@ class Gaussians:
         Returns
         -------
         ndarray of shape grid_shape
-            Without the waves that the grid cannot hold.
+            Without waves that the grid cannot represent.
         """
         A = np.asarray(coefficients, dtype=float)
         check_shape("coefficients", A, self.exponents.shape)
@@ -143,7 +143,7 @@ class Gaussians:
         return self._equations(None)[0]
 
     def normal_equations(self, field):
-        r"""Return what a least-squares fit of a field needs.
+        r"""Return the normal equations of a least-squares fit of a field.
 
         Parameters
         ----------
@@ -181,10 +181,10 @@ class Gaussians:
     # ----------------------------------------------------------------
 
     def _waves(self):
-        """Return the half spectrum of waves, and how many waves each stands for, zero for none."""
+        """Return the half spectrum of waves, and how many waves each represents (0: left out)."""
         G = wave_vectors(torch.from_numpy(self.cell), self.grid_shape).numpy()
         weights = np.broadcast_to(pair_weights(self.grid_shape).numpy(), G.shape[:3]).copy()
-        # The grid cannot tell the sign of the frequency n/2, with which a shift would turn it.
+        # The sign of the frequency n/2 is ambiguous on the grid, but matters for shifts.
         for axis, n in enumerate(self.grid_shape):
             if n % 2 == 0:
                 np.moveaxis(weights, axis, 0)[n // 2] = 0.0
@@ -206,7 +206,7 @@ class Gaussians:
             yield part, (turn[:, :, None] * (radial * scale)).reshape(len(G), -1)
 
     def _equations(self, field):
-        """Return overlap and projections of a field, if there is one."""
+        """Return the overlap, and the projections of a field if given."""
         waves, weights = self._waves()
         if field is not None:
             V = torch.fft.rfftn(torch.from_numpy(np.ascontiguousarray(field)), norm="forward")
@@ -246,13 +246,13 @@ class NormalEquations(NamedTuple):
 
         .. math:: \int \Big(V - \sum_k A_k g_k\Big)^2 dr + \lambda \sum_k \|g_k\|^2 A_k^2 \to \min
 
-        The penalty is that of Gaussians of unit norm, so that λ has no unit, and means the same
-        for all exponents, cells and numbers of atoms.
+        The penalty refers to Gaussians of unit norm, so λ is dimensionless and comparable across
+        exponents, cells and numbers of atoms.
 
         Parameters
         ----------
         ridge : float or array-like of shape (n_ridges,)
-            λ >= 0. Zero leaves out combinations that the grid cannot tell from nothing.
+            λ >= 0. Zero leaves out combinations that vanish on the grid to rounding.
 
         Returns
         -------
@@ -278,7 +278,7 @@ class NormalEquations(NamedTuple):
         return (a if np.ndim(ridge) else a[0]) / self.norms
 
     def condition(self, ridge=0.0):
-        """Return the condition number of the equations of Gaussians of unit norm.
+        """Return the condition number of the equations, for Gaussians of unit norm.
 
         Examples
         --------
@@ -310,7 +310,7 @@ def check_exponents(exponents, n_atoms):
 
 
 def exact_overlap(positions, cell, exponents):
-    r"""Overlap of periodic Gaussians in all of space, not only in the waves of a grid.
+    r"""Exact overlap of periodic Gaussians, not limited to the waves of a grid.
 
     .. math::
 
@@ -330,7 +330,7 @@ def exact_overlap(positions, cell, exponents):
     Returns
     -------
     ndarray of shape (n_atoms * n_gaussians, n_atoms * n_gaussians)
-        In Å³. Where the grid is fine enough for the Gaussians it is :meth:`Gaussians.overlap`.
+        In Å³. Equals :meth:`Gaussians.overlap` if the grid is fine enough for the Gaussians.
 
     Examples
     --------

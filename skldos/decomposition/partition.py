@@ -1,13 +1,16 @@
-r"""Space parted among the atoms, and fields summed over each part.
+r"""A partition of unity among the atoms, and sums of fields with its weights.
 
-Every point of space belongs to the atoms around it with weights that add up to one,
+Each point of space is shared among the surrounding atoms, with weights that add up to one,
 
 .. math:: w_i(r) = \frac{\sum_L e^{-|r - R_i - L|^2 / 2\sigma^2}}
                         {\sum_j \sum_L e^{-|r - R_j - L|^2 / 2\sigma^2}},
 
-over all lattice vectors L. Only differences of squared distances to that of the nearest image
-matter, so that exponents are never large and the sums never vanish, however far the atoms are. In
-the limit :math:`\sigma \to 0` a point belongs to its nearest atom, or to several in equal parts.
+over all lattice vectors L. The code uses squared distances relative to the nearest image, so the
+exponents are never large and the sums never vanish, however far the atoms are. In the limit
+:math:`\sigma \to 0` a point belongs to its nearest atom, or to equally near atoms in equal parts.
+
+Atoms may have widths of their own, :math:`\sigma_i`. With the largest, :math:`\sigma`, this is
+the same partition with squared distances multiplied by :math:`s_i = (\sigma/\sigma_i)^2`.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -16,31 +19,32 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
-from skldos._validation import check_option, check_scalar
+from skldos.compilation import compiled
 from skldos.data import as_rows, iter_slices
 from skldos.geometry import bin_neighbors, grid_points, volume
-from skldos.geometry._compiled import compiled
 from skldos.geometry.neighbors import search_range
+from skldos.validation import check_option, check_scalar
 
+#: Kinds of partitions: Gaussian weights, or each point to its nearest atom.
 PARTITIONS = ("gaussian", "nearest")
 
 #: Atoms whose squared distances (Å^2) differ by less are equally near.
 EQUALLY_NEAR = 1e-8
-#: Every slice of a field is summed in so many parts, however many threads there are: the order of
-#: the additions, and so the result, does not depend on them.
+#: Every slice of a field is summed in this many parts, independent of the number of threads, so
+#: that the order of the additions, and the result, do not depend on it.
 PARTS = 8
 
 
 class Partition(NamedTuple):
-    r"""How a point is shared: :math:`w \propto e^{-a(r^2 - r_0^2)}` where this is not negligible.
+    r"""Weights :math:`w \propto e^{-a(r^2 - r_0^2)}` of the atoms near a point.
 
     Attributes
     ----------
     exponent : float
         *a* in 1/Å²; 0 gives equal parts.
     reach2 : float
-        Images count whose squared distance exceeds that of the nearest, :math:`r_0^2`, by no more
-        than this, in Å².
+        An image counts if its squared distance exceeds that of the nearest image,
+        :math:`r_0^2`, by at most this, in Å².
     """
 
     exponent: float
@@ -57,7 +61,7 @@ class Partition(NamedTuple):
         sigma : float
             In Å.
         tolerance : float
-            Images count whose weight is at least this part of that of the nearest.
+            An image counts if its weight, relative to the nearest image, is at least this.
 
         Returns
         -------
@@ -75,8 +79,8 @@ class Partition(NamedTuple):
         return cls(exponent, max(-np.log(tolerance) / exponent, EQUALLY_NEAR))
 
 
-def decompose(field, positions, cell, partition, n_threads=None):
-    r"""Sum a field over the parts of space that belong to each atom.
+def decompose(field, positions, cell, partition, n_threads=None, scales=None):
+    r"""Sum a field over space, weighted by the partition of unity of each atom.
 
     .. math:: D_i = \sum_r w_i(r)\, d(r)\, \Delta V
 
@@ -89,15 +93,17 @@ def decompose(field, positions, cell, partition, n_threads=None):
     cell : ndarray of shape (3, 3)
         Lattice vectors as rows, in Å.
     partition : Partition
-        How points are shared.
+        Weights of the atoms.
     n_threads : int, optional
         Number of threads; by default as many as Numba would use. The result does not depend on
         it.
+    scales : ndarray of shape (n_atoms,), optional
+        Factors of the squared distances from each atom, at least 1; None means 1.
 
     Returns
     -------
     ndarray of shape (n_atoms, n_columns)
-        In units of the field times Å³; float64. The sum over the atoms is that over the grid.
+        In units of the field times Å³; float64. The sum over the atoms equals that over the grid.
 
     Examples
     --------
@@ -109,7 +115,8 @@ def decompose(field, positions, cell, partition, n_threads=None):
     """
     grid_shape = field.shape[:3]
     rows = as_rows(field)
-    search = _Search(positions, cell, partition)
+    scales = np.ones(len(positions)) if scales is None else np.ascontiguousarray(scales, float)
+    search = _Search(positions, cell, partition, scales)
     sums = np.zeros((PARTS, len(positions), rows.shape[1]))
 
     def add(part, first, piece):
@@ -137,26 +144,28 @@ def _as_floats(values):
 class _Search:
     """Finds the atoms that share a point, in spheres as large as needed.
 
-    The sphere must hold the nearest image and all that count beside it. How far the nearest one
-    is, is not known before: points in the vacuum of a slab are searched again in larger spheres.
+    The sphere must contain the nearest image and all others that count. The distance of the nearest
+    image is not known in advance: for points in the vacuum of a slab, the search is repeated with
+    larger spheres.
     """
 
-    def __init__(self, positions, cell, partition):
+    def __init__(self, positions, cell, partition, scales):
         self.positions, self.cell, self.partition = positions, cell, partition
+        self.scales = scales
         nearest2 = (volume(cell) / len(positions)) ** (2 / 3)  # in a dense solid it is closer
         self._bins = [self._bin(np.sqrt(nearest2 + partition.reach2))]
 
-    def _bin(self, cutoff):
-        return bin_neighbors(self.positions, self.cell, cutoff)
+    def _bin(self, r_cut):
+        return bin_neighbors(self.positions, self.cell, r_cut)
 
     def add(self, points, values, sums):
         """Add the values at points to the sums of the atoms that share them."""
         for level in range(64):
             if level == len(self._bins):
-                # Two threads may get here at once; both then make the same bins.
-                self._bins[level : level + 1] = [self._bin(2 * self._bins[-1].cutoff)]
+                # Two threads may reach this line at once; both then create the same bins.
+                self._bins[level : level + 1] = [self._bin(2 * self._bins[-1].r_cut)]
             open_ = np.zeros(len(points), dtype=np.bool_)
-            add_shared(points, values, self._bins[level], *self.partition, sums, open_)
+            add_shared(points, values, self._bins[level], *self.partition, self.scales, sums, open_)
             if not open_.any():
                 return
             points, values = points[open_], values[open_]
@@ -164,10 +173,11 @@ class _Search:
 
 
 @compiled
-def add_shared(points, values, bins, exponent, reach2, sums, open_):
-    """Add the rows of `values` to the sums of the atoms around their points.
+def add_shared(points, values, bins, exponent, reach2, scales, sums, open_):
+    """Add the rows of `values` to the sums of the atoms near their points.
 
-    Points whose sphere may lack an image that counts are marked in `open_` and left out.
+    Points whose sphere may lack an image that counts are marked in `open_` and left out. Scales are
+    at least 1, so no scaled distance outside the sphere is below its radius.
     """
     home, low, high = np.empty(3), np.empty(3, np.int64), np.empty(3, np.int64)
     room = bins.images.shape[1]
@@ -175,14 +185,15 @@ def add_shared(points, values, bins, exponent, reach2, sums, open_):
     weights = np.zeros(len(sums))
     sharing = np.empty(len(sums), np.int64)
     row = np.empty(values.shape[1])
-    cutoff2 = bins.cutoff * bins.cutoff
+    r_cut2 = bins.r_cut * bins.r_cut
     for p in range(len(points)):
         search_range(points[p], bins, home, low, high)
         n = squared_distances(bins, home, low, high, r2, found)
-        nearest2 = cutoff2
+        nearest2 = r_cut2
         for k in range(n):
+            r2[k] *= scales[found[k]]
             nearest2 = min(nearest2, r2[k])
-        if nearest2 + reach2 > cutoff2:
+        if nearest2 + reach2 > r_cut2:
             open_[p] = True
             continue
         n_sharing = 0

@@ -1,76 +1,74 @@
-"""The change of the potential as Gaussians on the atoms, as a transformer."""
+"""A transformer that represents the change of the potential by Gaussians on the atoms."""
 
 from collections.abc import Mapping
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
 
-from skldos._validation import check_scalar
 from skldos.data import Blocks, SnapshotList, as_snapshots
 from skldos.decomposition.gaussians import (
     Gaussians,
     check_exponents,
     geometric_exponents,
 )
-from skldos.descriptors._base import SnapshotTransformer
+from skldos.descriptors.base import SnapshotTransformer
 from skldos.exceptions import SnapshotError
 from skldos.io import as_pseudopotentials
 from skldos.physics.potential import potential_change
 from skldos.units import RYDBERG
+from skldos.validation import check_scalar
 
 #: Number of exponents by default.
 N_GAUSSIANS = 6
 
 
 class GaussianPotentialDecomposer(SnapshotTransformer):
-    r"""Write the self-consistent change of the potential as Gaussians on the atoms.
+    r"""Represent the self-consistent change of the potential by Gaussians on the atoms.
 
-    On the way from free atoms, side by side, to the crystal, the local potential changes by
+    From superposed free atoms to the crystal, the local potential changes by
 
     .. math::
 
         \Delta V(r) = (v_H + v_{xc})[n](r) - (v_H + v_{xc})[n_0](r)
             \approx c_0 + \sum_B \sum_i A_{Bi} \sum_L e^{-\alpha_i |r - t_B - L|^2},
 
-    where n is the density of a snapshot and n_0 that of free atoms. Whoever knows the coefficients
-    A has the potential without iterating for it; Gaussians on the atoms are how the OLCAO method
-    keeps potentials [1]_. They are fitted in reciprocal space, so that
-    :math:`\int (\Delta V - \dots)^2 dr` is smallest, with a penalty on Gaussians that cancel each
-    other.
+    where n is the density of a snapshot and n_0 that of free atoms. Given the coefficients A, the
+    potential is known without self-consistent iterations. The OLCAO method represents potentials
+    the same way [1]_. The fit in reciprocal space minimises :math:`\int (\Delta V - \dots)^2 dr`,
+    with a penalty on Gaussians that cancel each other.
 
     Parameters
     ----------
     pseudopotentials : mapping of str to Pseudopotential or path, or sequence of them
-        Those of the calculations, with the densities of free atoms.
+        The pseudopotentials of the calculations, with the densities of free atoms.
     exponents : array-like of shape (n_gaussians,) or mapping of str to array-like, optional
-        :math:`\alpha` in 1/Å², or those of every element, equally many for all; by default six from
-        0.15 to 5 bohr⁻² (:func:`~skldos.decomposition.geometric_exponents`).
+        :math:`\alpha` in 1/Å², for all elements or by element, the same number for each; by default
+        six from 0.15 to 5 bohr⁻² (:func:`~skldos.decomposition.geometric_exponents`).
     ridge : float, default=1e-4
-        Weight of the penalty :math:`\lambda \sum_k \|g_k\|^2 A_k^2`; no unit.
+        Weight of the penalty :math:`\lambda \sum_k \|g_k\|^2 A_k^2`, dimensionless.
     fit_mean : bool, default=False
-        Whether the mean of the potential is that of the Gaussians, and :math:`c_0` zero. If not,
-        Gaussians say nothing of the mean: it is taken to be that of the snapshots of the fit.
+        Whether the Gaussians represent the mean of the potential, with :math:`c_0` = 0. If False,
+        the mean is that of the snapshots in ``fit``.
     functional : {"lda-pz", "lda-pw", "pbe", "pbesol"}, optional
         Exchange-correlation functional; by default that of the pseudopotentials.
     dtype : {"float64", "float32"}, default="float64"
         Type of the blocks.
     memory : str, path-like or joblib.Memory, optional
-        Folder in which blocks are kept, for other folds and other processes.
+        Folder for caching blocks, shared with other folds and other processes.
     verbose : bool, default=False
         Whether to show a progress bar.
 
     Attributes
     ----------
     exponents_ : dict of str to ndarray of shape (n_gaussians,)
-        Exponents of every element of the fit in 1/Å².
+        Exponents in 1/Å² of every element seen in ``fit``.
     mean_ : float
-        Mean of the potentials of the fit in eV; 0 with `fit_mean`.
+        Mean of the potentials in ``fit``, in eV; 0 with `fit_mean`.
     n_features_out_ : int
-        Number of Gaussians of an atom.
+        Number of Gaussians per atom.
 
     See Also
     --------
-    skldos.decomposition.Gaussians : The fit of any field, for arrays.
+    skldos.decomposition.Gaussians : Fits any field, with arrays.
 
     References
     ----------
@@ -97,6 +95,7 @@ class GaussianPotentialDecomposer(SnapshotTransformer):
         exponents=None,
         ridge=1e-4,
         fit_mean=False,
+        *,
         functional=None,
         dtype="float64",
         memory=None,
@@ -127,9 +126,9 @@ class GaussianPotentialDecomposer(SnapshotTransformer):
             The fitted transformer.
         """
         snapshots = as_snapshots(X)
-        self._check_parameters()
+        self.check_parameters()
         self.pseudopotentials_ = as_pseudopotentials(self.pseudopotentials)
-        self.exponents_ = self._exponents_of(self._learn_species(snapshots))
+        self.exponents_ = self._exponents_of(self.learn_species(snapshots))
         super().fit(snapshots)
         self.mean_ = 0.0
         if not self.fit_mean:
@@ -137,7 +136,7 @@ class GaussianPotentialDecomposer(SnapshotTransformer):
         return self
 
     def potentials(self, X):
-        """Return what is decomposed, the change of the potential of every snapshot.
+        """Return the change of the potential of every snapshot, the quantity to decompose.
 
         Parameters
         ----------
@@ -149,7 +148,7 @@ class GaussianPotentialDecomposer(SnapshotTransformer):
         list of ndarray of shape (n_x, n_y, n_z)
             In eV.
         """
-        check_is_fitted(self)
+        self.check_fitted()
         return [self._potential(snapshot) for snapshot in as_snapshots(X)]
 
     def inverse_transform(self, X, snapshots=None):
@@ -158,7 +157,7 @@ class GaussianPotentialDecomposer(SnapshotTransformer):
         Parameters
         ----------
         X : Blocks or sequence of array-like of shape (n_atoms, n_gaussians)
-            Coefficients in eV, such as a model predicts.
+            Coefficients in eV, for example predicted by a model.
         snapshots : sequence of Snapshot, optional
             Atoms and grids; by default those behind the blocks.
 
@@ -175,8 +174,8 @@ class GaussianPotentialDecomposer(SnapshotTransformer):
     def squared_norms(self, X, snapshots=None):
         r"""Return :math:`\int V^2 dr = A^T S A` of sums of Gaussians, without :math:`c_0`.
 
-        The square of the error that an error of the coefficients means: errors of Gaussians that
-        overlap cancel or add up, so that the sum of their squares says little.
+        For a difference of coefficients, this is the squared error of the potential. Errors of
+        overlapping Gaussians cancel or add up, so the sum of squared coefficients says little.
 
         Parameters
         ----------
@@ -197,7 +196,7 @@ class GaussianPotentialDecomposer(SnapshotTransformer):
         return np.array(squares)
 
     def gaussians(self, snapshot):
-        """Return the Gaussians of a snapshot on its grid; they know their overlap.
+        """Return the Gaussians of a snapshot on its grid, with their overlap.
 
         Parameters
         ----------
@@ -208,7 +207,7 @@ class GaussianPotentialDecomposer(SnapshotTransformer):
         -------
         Gaussians
         """
-        check_is_fitted(self)
+        self.check_fitted()
         snapshot.require("grid_shape")
         self._check_species(snapshot)
         atoms = snapshot.atoms
@@ -218,34 +217,44 @@ class GaussianPotentialDecomposer(SnapshotTransformer):
 
     # ---------------------------------------------------------------- of SnapshotTransformer
 
-    def _check_parameters(self):
-        super()._check_parameters()
+    def check_parameters(self):
+        """Raise an error that names a parameter with a wrong value."""
+        super().check_parameters()
         check_scalar("ridge", self.ridge, low=0)
 
-    def _check_snapshot(self, snapshot):
+    def check_snapshot(self, snapshot):
+        """Raise an error for a snapshot without a density, or with an unknown element."""
         snapshot.require("density")
+        if "assume_isolated" in snapshot.reference:
+            raise SnapshotError(
+                f"{snapshot!r} is a slab (assume_isolated='2D'): potentials can only be decomposed "
+                "in cells that are periodic in three directions."
+            )
         self._check_species(snapshot)
 
     def _check_species(self, snapshot):
-        super()._check_snapshot(snapshot)
+        super().check_snapshot(snapshot)
 
-    def _compute(self, snapshot, start, stop):
+    def compute(self, snapshot, start, stop):
+        """Compute the coefficients of atoms `start` to `stop`."""
         block = self.gaussians(snapshot).fit(self._potential(snapshot), self.ridge)
         return block[start:stop]
 
-    def _feature_names(self):
+    def feature_names(self):
+        """Return one name per Gaussian."""
         n = len(next(iter(self.exponents_.values())))
         if isinstance(self.exponents, Mapping):
             return [f"gaussian_{i}" for i in range(n)]
         return [f"gaussian_{alpha:.6g}" for alpha in next(iter(self.exponents_.values()))]
 
-    def _cache_key(self, snapshot):
-        cutoff = snapshot.reference.get("ecutrho")
-        name, params, *rest = super()._cache_key(snapshot)
-        # What was read, not where: a file may change, and a relative path means others elsewhere.
+    def cache_key(self, snapshot):
+        """Return everything the block of `snapshot` depends on, including its density."""
+        density_cutoff = snapshot.reference.get("ecutrho")
+        name, params, *rest = super().cache_key(snapshot)
+        # Contents rather than paths: a file may change, and relative paths depend on the folder.
         used = {s: self.pseudopotentials_[s] for s in sorted(set(snapshot.atoms.symbols))}
         params = params | {"pseudopotentials": used}
-        return (name, params, *rest, snapshot.density, cutoff)
+        return (name, params, *rest, snapshot.density, density_cutoff)
 
     # ----------------------------------------------------------------
 
@@ -268,15 +277,15 @@ class GaussianPotentialDecomposer(SnapshotTransformer):
 
     def _potential(self, snapshot):
         """Return the change of the potential of a snapshot."""
-        self._check_snapshot(snapshot)
-        cutoff = snapshot.reference.get("ecutrho")
+        self.check_snapshot(snapshot)
+        density_cutoff = snapshot.reference.get("ecutrho")
         try:
             V = potential_change(
                 np.asarray(snapshot.density[:], dtype=float),
                 snapshot.atoms,
                 self.pseudopotentials_,
                 functional=self.functional,
-                cutoff=None if cutoff is None else cutoff * RYDBERG,
+                density_cutoff=None if density_cutoff is None else density_cutoff * RYDBERG,
             )
         except ValueError as error:
             raise SnapshotError(f"{snapshot!r} has no change of the potential: {error}") from error
@@ -284,11 +293,11 @@ class GaussianPotentialDecomposer(SnapshotTransformer):
 
     def _with_gaussians(self, X, snapshots):
         """Yield the Gaussians and the block of every snapshot."""
-        check_is_fitted(self)
+        self.check_fitted()
         if snapshots is None:
             snapshots = X.snapshots if isinstance(X, Blocks) else None
         if snapshots is None:
-            raise ValueError("snapshots must be given where X has none behind its blocks.")
+            raise ValueError("snapshots must be given if the blocks of X have none.")
         snapshots = SnapshotList(as_snapshots(snapshots))
         if len(X) != len(snapshots):
             raise ValueError(f"X must hold {len(snapshots)} blocks, one a snapshot, got {len(X)}.")

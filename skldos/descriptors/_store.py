@@ -1,29 +1,32 @@
 """Blocks on disk, each computed once."""
 
 import os
-import time
 import warnings
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from uuid import uuid4
 
 import joblib
-import numpy as np
 
 from skldos.data import ArrayFile
+from skldos.data.array_file import write_array_file
+from skldos.data.files import staging_folder
 from skldos.exceptions import FileFormatError
 
-#: Seconds after which an unfinished file is taken for that of a process that was killed.
-ABANDONED_AFTER = 24 * 3600
+#: Blocks up to this size are verified when they are found.
+VERIFY_BYTES = 2**26
 
 
 class BlockStore:
-    """A folder of ``.npy`` files named by the hash of what the blocks depend on.
+    """A folder of ``.npy`` files named by the hash of everything the block depends on.
 
-    Unlike :class:`joblib.Memory` it writes a block while it is computed, chunk by chunk, and
-    returns a lazy handle: neither writing nor reading needs the block in memory. Processes may
-    share a folder; a file appears under its name only when it is complete. A folder that cannot
-    be written, as on another machine than that of the fit, holds what it holds.
+    A damaged block counts as missing. Blocks of up to :data:`VERIFY_BYTES` are verified when they
+    are found. Reading a larger one only for this would take noticeable time, so its chunks are
+    verified when they are first read, and a damaged chunk is an error.
+
+    Unlike :class:`joblib.Memory`, the store writes a block chunk by chunk while it is computed, and
+    returns a lazy handle: neither writing nor reading needs the whole block in memory. Processes
+    may share a folder; a file appears under its name only when it is complete. A read-only folder,
+    for example on another machine, is only read.
 
     Parameters
     ----------
@@ -39,10 +42,10 @@ class BlockStore:
                 f"memory must be a folder or a joblib.Memory, got {type(memory).__name__}."
             )
         self.folder = None if memory is None else Path(memory) / "skldos-blocks"
-        self._writable = True  # as far as is known
+        self._writable = True  # until a write fails
 
     def find(self, key, shape, dtype):
-        """Return the block under `key`; None if it is not there, or damaged.
+        """Return the block under `key`; None if it is missing or damaged.
 
         Parameters
         ----------
@@ -51,7 +54,7 @@ class BlockStore:
         shape : tuple of int
             Its shape.
         dtype : numpy.dtype
-            Its data type.
+            Data type of the block.
 
         Returns
         -------
@@ -62,12 +65,16 @@ class BlockStore:
             return None
         try:
             file = ArrayFile(self._path(key))
+            if file.nbytes <= VERIFY_BYTES:
+                file.verify()
         except (OSError, FileFormatError):
             return None
-        return file if (file.shape, file.dtype) == (shape, dtype) else None
+        # The label detects a block under the name of another one.
+        same = (file.shape, file.dtype, file.label) == (shape, dtype, key)
+        return file if same else None
 
     def write(self, key, shape, dtype, chunks):
-        """Write a block, in place of a damaged one if there is one, and return it.
+        """Write a block, replacing a damaged one, and return it.
 
         Parameters
         ----------
@@ -76,60 +83,43 @@ class BlockStore:
         shape : tuple of int
             Its shape.
         dtype : numpy.dtype
-            Its data type.
+            Data type of the block.
         chunks : iterator
             Yields ``(start, stop, rows)`` in order; untouched if nothing can be written.
 
         Returns
         -------
         ArrayFile or None
-            A handle; None if there is no folder, or, with a warning, if it can't be written.
+            A handle; None if there is no folder, or, with a warning, if it cannot be written.
         """
-        # Not by tempfile, whose files nobody else may read: folders are shared.
-        temporary = self._open()
-        if temporary is None:
-            return None
-        self._remove_abandoned()
-        path = self._path(key)
-        try:
-            with open(temporary, "wb") as file:
-                header = {"descr": dtype.str, "fortran_order": False, "shape": shape}
-                np.lib.format.write_array_header_1_0(file, header)
-                for _, _, rows in chunks:
-                    np.ascontiguousarray(rows, dtype=dtype).tofile(file)
-            os.replace(temporary, path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        return ArrayFile(path)
+        with self._stage() as stage:
+            if stage is None:
+                return None
+            block = stage / "block.npy"
+            write_array_file(block, shape, dtype, (rows for _, _, rows in chunks), label=key)
+            os.replace(block, self._path(key))
+        return ArrayFile(self._path(key))
 
     def _path(self, key):
         return self.folder / f"{key}.npy"
 
-    def _open(self):
-        """Make an empty file to write to; None if that is not possible."""
-        if self.folder is None or not self._writable:
-            return None
-        temporary = self.folder / f"{uuid4().hex}.partial"
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            temporary.touch(exist_ok=False)
-        except (NotADirectoryError, FileExistsError):
-            raise  # no folder at all, on any machine
-        except OSError as error:
-            warnings.warn(
-                f"memory cannot be written: {error}; blocks that are not in {self.folder} are "
-                "computed and not kept.",
-                UserWarning,
-                stacklevel=3,
-            )
-            self._writable = False
-            return None
-        return temporary
-
-    def _remove_abandoned(self):
-        for path in self.folder.glob("*.partial"):
-            # Other processes may remove it at the same time, or not let this one.
-            with suppress(OSError):
-                if time.time() - path.stat().st_mtime > ABANDONED_AFTER:
-                    path.unlink()
+    @contextmanager
+    def _stage(self):
+        """Create a folder to write to; None if that is not possible."""
+        with ExitStack() as stack:
+            stage = None
+            if self.folder is not None and self._writable:
+                try:
+                    self.folder.mkdir(parents=True, exist_ok=True)
+                    stage = stack.enter_context(staging_folder(self.folder))
+                except (NotADirectoryError, FileExistsError):
+                    raise  # no folder at all, on any machine
+                except OSError as error:
+                    warnings.warn(
+                        f"memory cannot be written: {error}; blocks that are not in {self.folder} "
+                        "are computed and not kept.",
+                        UserWarning,
+                        stacklevel=5,
+                    )
+                    self._writable = False
+            yield stage

@@ -1,33 +1,49 @@
-"""Row-wise transformers of scikit-learn, on blocks."""
+"""scikit-learn's row-wise transformers, applied to blocks."""
 
+import inspect
 from functools import partial
 
 import numpy as np
 from ase import Atoms
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, clone
-from sklearn.utils import check_random_state
+from sklearn.pipeline import Pipeline
+from sklearn.utils import check_random_state, get_tags
 from sklearn.utils.validation import check_is_fitted
 
-from skldos._compat import BlockTransformerMixin, output_container
-from skldos._validation import check_scalar
-from skldos.data import Blocks, LazyArray, Snapshot, SnapshotList, is_blocks, iter_slices
+from skldos.data import (
+    Blocks,
+    LazyArray,
+    Snapshot,
+    SnapshotList,
+    as_rows,
+    is_blocks,
+    iter_slices,
+)
+from skldos.descriptors.affine import through
+from skldos.descriptors.set_output import BlockTransformerMixin, as_container, output_container
+from skldos.validation import check_scalar
 
 
 class RowWise(BlockTransformerMixin, BaseEstimator):
-    """Apply a transformer that works row by row to the rows of all blocks.
+    """Apply a scikit-learn transformer to the rows of all blocks.
 
     ``RowWise(StandardScaler())`` learns one mean and variance per feature from the rows of all
-    snapshots, and scales each block by them. A transformer with ``partial_fit`` sees the rows
-    slice by slice, so that the blocks need not fit into memory; any other gets all of them,
-    or `max_rows` drawn at random, at once. Lazy blocks stay lazy.
+    snapshots, and scales each block by them. A transformer with ``partial_fit`` receives the rows
+    slice by slice, so the blocks need not fit into memory. Any other transformer receives all rows
+    at once, or `max_rows` drawn at random. Lazy blocks stay lazy.
+
+    A supervised transformer, such as ``PLSRegression`` or ``SelectKBest``, also receives the rows
+    of the targets. Sparse output is converted to dense arrays.
 
     Parameters
     ----------
     row_transformer : estimator
-        A transformer of 2-D arrays that treats every row alike, such as ``StandardScaler``,
-        ``IncrementalPCA`` or ``PolynomialFeatures``.
+        A transformer of 2-D arrays that works row by row, such as ``StandardScaler``,
+        ``IncrementalPCA`` or ``PolynomialFeatures``; or a pipeline, a ``FeatureUnion`` or a
+        ``ColumnTransformer`` of such transformers.
     max_rows : int, optional
-        Largest number of rows that a transformer without ``partial_fit`` is fitted on.
+        Largest number of rows used to fit a transformer without ``partial_fit``.
     random_state : int, RandomState instance or None, default=None
         Seed for drawing them.
 
@@ -63,8 +79,9 @@ class RowWise(BlockTransformerMixin, BaseEstimator):
         ----------
         X : Blocks or sequence of array-like of shape (n_sites, n_features)
             The blocks; a plain 2-D array is one block.
-        y : None
-            Ignored.
+        y : sequence of array-like of shape (n_sites, ...), optional
+            Targets of every block, used only if the transformer is supervised; None uses the LDOS
+            of the blocks' snapshots.
 
         Returns
         -------
@@ -78,7 +95,12 @@ class RowWise(BlockTransformerMixin, BaseEstimator):
         if self.max_rows is not None:
             check_scalar("max_rows", self.max_rows, low=1, integer=True)
         self.row_transformer_ = clone(self.row_transformer)
-        if hasattr(self.row_transformer_, "partial_fit"):
+        if _needs_targets(self.row_transformer_):
+            targets = _targets_of(X, y, blocks, single)
+            # Drawn with the same seed, so both have the same rows.
+            seed = check_random_state(self.random_state).randint(2**31)
+            self.row_transformer_.fit(self._gather(blocks, seed), self._gather(targets, seed))
+        elif hasattr(self.row_transformer_, "partial_fit"):
             for rows in _iter_fit_slices(blocks, self.row_transformer_):
                 self.row_transformer_.partial_fit(rows)
         else:
@@ -101,14 +123,19 @@ class RowWise(BlockTransformerMixin, BaseEstimator):
         Returns
         -------
         Blocks of shape (n_snapshots,)
-            Blocks ``(n_sites, n_features_out)``, lazy where they were; an array if `X` was one.
+            Blocks ``(n_sites, n_features_out)``, lazy if the input was; an array if `X` was one.
         """
         check_is_fitted(self)
-        names = self.get_feature_names_out() if output_container(self) == "pandas" else None
-        return self._apply(X, self.row_transformer_.transform, names)
+        framed = output_container(self) != "default"
+        transformed = self._apply(X, self.row_transformer_.transform, framed)
+        if getattr(X, "derivatives", None) is not None:
+            step = partial(through, self.row_transformer_, self.n_features_in_)
+            handles = [partial(step, handle) for handle in X.derivatives]
+            return Blocks(transformed, transformed.snapshots, handles)
+        return transformed
 
     def inverse_transform(self, X):
-        """Undo :meth:`transform`, if the transformer can.
+        """Undo :meth:`transform`, if the transformer supports it.
 
         Parameters
         ----------
@@ -129,7 +156,7 @@ class RowWise(BlockTransformerMixin, BaseEstimator):
         Parameters
         ----------
         input_features : array-like of str, optional
-            Names of the features of a block; None takes those of the DataFrames seen in ``fit``.
+            Names of the features of a block; None uses the column names seen in ``fit``.
 
         Returns
         -------
@@ -149,12 +176,13 @@ class RowWise(BlockTransformerMixin, BaseEstimator):
         tags.input_tags.two_d_array = False
         return tags
 
-    def _gather(self, blocks):
+    def _gather(self, blocks, seed=None):
         """Return all rows, or `max_rows` of them drawn without replacement, in one array."""
         n_rows = sum(block.shape[0] for block in blocks)
         if self.max_rows is None or n_rows <= self.max_rows:
             return np.concatenate([np.asarray(block) for block in blocks])
-        chosen = check_random_state(self.random_state).choice(n_rows, self.max_rows, replace=False)
+        chosen = check_random_state(self.random_state if seed is None else seed)
+        chosen = chosen.choice(n_rows, self.max_rows, replace=False)
         chosen.sort()
         parts, first = [], 0
         for block in blocks:
@@ -164,28 +192,62 @@ class RowWise(BlockTransformerMixin, BaseEstimator):
                 first += len(rows)
         return np.concatenate(parts)
 
-    def _apply(self, X, function, names=None):
+    def _apply(self, X, function, framed=False):
         blocks, single = _blocks_of(X)
         # Blocks may be pickled, for a cache or another process: no closures.
         function = partial(_rows_of, function)
-        applied = [_apply_to_block(block, function, names) for block in blocks]
+        applied = [_apply_to_block(block, function) for block in blocks]
+        if framed:
+            names = self.get_feature_names_out()
+            applied = [
+                block if isinstance(block, LazyArray) else as_container(self, block, lambda: names)
+                for block in applied
+            ]
         return applied[0] if single else Blocks(applied, getattr(X, "snapshots", None))
 
 
 def _rows_of(function, rows):
-    """Return an array where a transformer with an output container gives a DataFrame."""
-    return np.asarray(function(rows))
+    """Convert a transformer's DataFrame or sparse matrix to an array."""
+    made = function(rows)
+    return made.toarray() if issparse(made) else np.asarray(made)
 
 
-def _apply_to_block(block, function, names):
+def _apply_to_block(block, function):
     if isinstance(block, LazyArray):
         probe = function(np.zeros((1, block.shape[1]), block.dtype))
         return block.map(function, probe.shape[1], probe.dtype)
-    if names is None:
-        return function(block)
-    import pandas as pd
+    return function(block)
 
-    return pd.DataFrame(function(block), columns=names)
+
+def _needs_targets(transformer):
+    """Return whether ``fit`` of a transformer needs targets; tags are not always sufficient."""
+    if isinstance(transformer, Pipeline):
+        return any(_needs_targets(step) for _, step in transformer.steps if hasattr(step, "fit"))
+    y = inspect.signature(transformer.fit).parameters.get("y")
+    by_signature = y is not None and y.default is inspect.Parameter.empty
+    # SelectFromModel, RFE and SelectKBest have y=None, but their model or score needs y.
+    by_parameter = {"estimator", "score_func"} & set(transformer.get_params(deep=False))
+    return by_signature or bool(by_parameter) or get_tags(transformer).target_tags.required
+
+
+def _targets_of(X, y, blocks, single):
+    """Return the targets of every block as rows, lazy if they were."""
+    if y is None:
+        snapshots = getattr(X, "snapshots", None)
+        if snapshots is None or any(snapshot.ldos is None for snapshot in snapshots):
+            raise ValueError(
+                "RowWise with a supervised transformer needs targets: pass y, or blocks of "
+                "snapshots that have an LDOS."
+            )
+        y = snapshots.targets
+    targets = (
+        [np.asarray(y)] if single else [t if hasattr(t, "shape") else np.asarray(t) for t in y]
+    )
+    targets = [target if target.ndim == 1 else as_rows(target) for target in targets]
+    sizes, wanted = [len(target) for target in targets], [block.shape[0] for block in blocks]
+    if sizes != wanted:
+        raise ValueError(f"y must have one row per row of X, {wanted} in its blocks; got {sizes}.")
+    return targets
 
 
 def _blocks_of(X):
@@ -194,7 +256,7 @@ def _blocks_of(X):
     if isinstance(first, (Snapshot, SnapshotList, Atoms)):
         raise TypeError(
             f"RowWise takes blocks of rows, got {type(first).__name__}: put a transformer that "
-            "makes blocks of snapshots, such as GridSNAPTransformer, before it."
+            "turns snapshots into blocks, such as GridSNAPTransformer, before it."
         )
     single = not is_blocks(X)
     blocks = [X] if single else list(X)
@@ -210,7 +272,7 @@ def _blocks_of(X):
 
 
 def _iter_fit_slices(blocks, transformer):
-    """Yield slices to fit on; IncrementalPCA wants at least as many rows as components."""
+    """Yield slices to fit; IncrementalPCA needs at least as many rows as components."""
     needed = getattr(transformer, "n_components", None) or 1
     rest = None
     for block in blocks:

@@ -1,90 +1,126 @@
 """Bispectrum transformers, on the points of a grid and on atoms."""
 
 import warnings
+from itertools import product
 
 import numpy as np
 
-from skldos._validation import check_device, check_option, check_scalar
-from skldos.descriptors._base import SnapshotTransformer, n_threads
+from skldos.descriptors._parameters import OF_SNAP
+from skldos.descriptors.base import SnapshotTransformer
 from skldos.descriptors.bispectrum import (
     component_names,
     grid_bispectrum,
     grid_bispectrum_adjoint,
     point_bispectrum,
+    point_bispectrum_adjoint,
 )
+from skldos.descriptors.elements import by_atom, check_by_element, check_elements
+from skldos.descriptors.grid import GridTransformer
+from skldos.descriptors.threads import check_n_jobs, n_threads
+from skldos.docstrings import documented
+from skldos.validation import check_device, check_option, check_scalar
 
 
 class _SNAPTransformer(SnapshotTransformer):
-    """What the bispectrum on grids and on atoms have in common."""
+    """Common code of the bispectrum on grids and on atoms."""
 
     def __init__(
         self,
-        rcut=4.67637,
+        r_cut=4.67637,
         twojmax=10,
         rfac0=0.99363,
         rmin0=0.0,
         switch=True,
         weights=None,
+        radii=None,
+        *,
+        chem=False,
         dtype="float64",
         device="cpu",
         n_jobs=None,
         memory=None,
         verbose=False,
-        radii=None,
     ):
-        self.rcut = rcut
+        self.r_cut = r_cut
         self.twojmax = twojmax
         self.rfac0 = rfac0
         self.rmin0 = rmin0
         self.switch = switch
         self.weights = weights
+        self.radii = radii
+        self.chem = chem
         self.dtype = dtype
         self.device = device
         self.n_jobs = n_jobs
         self.memory = memory
         self.verbose = verbose
-        self.radii = radii
 
-    def _learn_species(self, snapshots):
-        species = super()._learn_species(snapshots)
-        if self.weights is None and len(species) > 1:
+    def learn_species(self, snapshots):
+        """Return the sorted elements; warn if the descriptors cannot distinguish them."""
+        species = super().learn_species(snapshots)
+        if self.weights is None and len(species) > 1 and not self.chem:
+            weights = dict(zip(species, (1.0, 0.6, 0.3), strict=False))
             warnings.warn(
-                f"{' and '.join(species)} look alike to {type(self).__name__} without weights; "
-                "set the parameter weights, such as "
-                f"{dict(zip(species, (1.0, 0.6, 0.3), strict=False))}, to tell them apart.",
+                f"{type(self).__name__} cannot distinguish {' and '.join(species)}: set the "
+                f"parameter weights, such as {weights}, or chem=True.",
                 UserWarning,
                 stacklevel=3,
             )
         return species
 
-    def _check_parameters(self):
-        super()._check_parameters()
+    def check_parameters(self):
+        """Raise an error that names a parameter with a wrong value."""
+        super().check_parameters()
+        check_n_jobs(self.n_jobs)
+        check_by_element("weights", self.weights)
+        check_by_element("radii", self.radii, low=0, strict=True)
         check_scalar("rmin0", self.rmin0, low=0)
-        check_scalar("rcut", self.rcut, low=self.rmin0, strict=True)
-        for symbol, radius in (self.radii or {}).items():
-            check_scalar(f"radii[{symbol!r}]", radius, low=0, strict=True)
+        check_scalar("r_cut", self.r_cut, low=self.rmin0, strict=True)
         if self.radii is not None and self.rmin0 != 0:
             raise ValueError(f"radii needs rmin0=0, got rmin0={self.rmin0}.")
         check_scalar("twojmax", self.twojmax, low=0, integer=True)
         check_scalar("rfac0", self.rfac0, low=0, high=1, strict=True)
         check_option("switch", self.switch, (True, False))
-        check_device("device", self.device)
+        check_option("chem", self.chem, (True, False))
+        if check_device("device", self.device) != "cpu" and self.chem:
+            raise ValueError(f"chem=True needs device='cpu', got {self.device!r}.")
 
-    def _feature_names(self):
-        return component_names(self.twojmax)
+    def check_snapshot(self, snapshot):
+        """Raise an error for an unknown element, or one without a weight or radius."""
+        super().check_snapshot(snapshot)
+        check_elements("weights", self.weights, snapshot)
+        check_elements("radii", self.radii, snapshot)
+
+    def feature_names(self):
+        """Return the names of the components, with the elements of j1, j2 and j if `chem`."""
+        names = component_names(self.twojmax)
+        if not self.chem:
+            return names
+        triples = product(self.species_, repeat=3)
+        return [f"{name}_{'_'.join(triple)}" for triple in triples for name in names]
+
+    def cache_key(self, snapshot):
+        """Return everything the block of `snapshot` depends on; with `chem` also the elements."""
+        key = super().cache_key(snapshot)
+        return (*key, self.species_) if self.chem else key
 
     def _atom_weights(self, atoms):
         """Return the weight of every atom."""
-        return np.ones(len(atoms)) if self.weights is None else _by_atom(self.weights, atoms)
+        return np.ones(len(atoms)) if self.weights is None else by_atom(self.weights, atoms)
 
     def _atom_radii(self, atoms):
-        """Return the cutoff of every atom in units of `rcut`, or None."""
-        return None if self.radii is None else _by_atom(self.radii, atoms)
+        """Return the cutoff of every atom in units of `r_cut`, or None."""
+        return None if self.radii is None else by_atom(self.radii, atoms)
+
+    def _elements(self, atoms):
+        """Return the index of the element of every atom if `chem`, else None."""
+        return np.searchsorted(self.species_, list(atoms.symbols)) if self.chem else None
 
     def _options(self):
         return {
+            "n_elements": len(self.species_) if self.chem else None,
             "twojmax": self.twojmax,
-            "rcut": self.rcut,
+            "r_cut": self.r_cut,
             "rfac0": self.rfac0,
             "rmin0": self.rmin0,
             "switch": self.switch,
@@ -94,11 +130,8 @@ class _SNAPTransformer(SnapshotTransformer):
         }
 
 
-def _by_atom(by_element, atoms):
-    return np.array([by_element[symbol] for symbol in atoms.symbols], dtype=float)
-
-
-class GridSNAPTransformer(_SNAPTransformer):
+@documented(OF_SNAP)
+class GridSNAPTransformer(GridTransformer, _SNAPTransformer):
     r"""Bispectrum components of the atoms around every grid point (LAMMPS ``sna/grid``).
 
     The neighbour density of a grid point is mapped onto the 3-sphere and expanded in Wigner
@@ -108,54 +141,38 @@ class GridSNAPTransformer(_SNAPTransformer):
               (C^{j m}_{j_1 m_1 j_2 m_2} C^{j m'}_{j_1 m_1' j_2 m_2'})
               U^{j_1}_{m_1 m_1'} U^{j_2}_{m_2 m_2'},
 
-    describe it up to rotations [1]_ [2]_. Any cell, any number of elements.
+    describe it up to rotations [1]_ [2]_. Works for any cell and any number of elements.
 
     Parameters
     ----------
-    rcut : float, default=4.67637
-        Cutoff radius in Å.
-    twojmax : int, default=10
-        Twice the largest angular momentum of the expansion; 10 gives 91 features.
-    rfac0 : float, default=0.99363
-        Fraction of the 3-sphere that distances up to the cutoff cover.
-    rmin0 : float, default=0.0
-        Distance in Å below which neighbours count fully.
-    switch : bool, default=True
-        Whether neighbours fade out smoothly towards the cutoff.
-    weights : dict of str to float, optional
-        Weight of each element in the neighbour density, such as ``{"Na": 1.0, "Cl": 0.6}``;
-        1 for all by default, which does not tell elements apart.
-    grid_shape : tuple of 3 int, optional
-        Points along each cell vector, for snapshots without a grid; by default those of each
-        snapshot.
-    dtype : {"float64", "float32"}, default="float64"
-        Precision of computation and result.
-    device : str, default="cpu"
-        ``"cpu"`` for the compiled kernel, ``"cuda"`` for the graphics card.
-    n_jobs : int, optional
-        Number of threads; None uses all that this process may use.
-    memory : str, path-like or joblib.Memory, optional
-        Folder in which blocks are kept; they come back as lazy handles, and are found again
-        by later calls, other folds and other processes.
-    verbose : bool, default=False
-        Whether to show a progress bar.
+    %(r_cut)s
+    %(twojmax)s
+    %(rfac0)s
+    %(rmin0)s
+    %(switch)s
+    %(weights)s
     radii : dict of str to float, optional
-        Cutoff of each element in units of `rcut`, such as ``{"Si": 1.0, "O": 0.8}``; 1 for all by
-        default. A point sees an atom of the element up to there. Twice LAMMPS's radius of an
+        Cutoff of each element in units of `r_cut`, such as ``{"Si": 1.0, "O": 0.8}``; 1 for all by
+        default. A point sees atoms of the element up to this distance. Twice LAMMPS's radius of an
         element; needs ``rmin0=0``.
+    %(grid_shape)s
+    %(chem)s
+    %(dtype)s
+    %(device)s
+    %(n_jobs)s
+    %(memory)s
+    %(verbose)s
 
     Attributes
     ----------
-    species_ : list of str
-        Elements seen in ``fit``.
-    n_features_out_ : int
-        Number of components.
+    %(species_)s
+    %(n_features_out_)s
     grid_spacing_ : ndarray of shape (3,)
         Finest spacing in Å of the grids seen in ``fit``, along each cell vector.
 
     See Also
     --------
-    AtomSNAPTransformer : The same around atoms.
+    AtomSNAPTransformer : The same components around atoms.
 
     References
     ----------
@@ -173,38 +190,41 @@ class GridSNAPTransformer(_SNAPTransformer):
     (216, 14)
     """
 
-    _sites_on_grid = True
-
     def __init__(
         self,
-        rcut=4.67637,
+        r_cut=4.67637,
         twojmax=10,
         rfac0=0.99363,
         rmin0=0.0,
         switch=True,
         weights=None,
+        radii=None,
         grid_shape=None,
+        *,
+        chem=False,
         dtype="float64",
         device="cpu",
         n_jobs=None,
         memory=None,
         verbose=False,
-        radii=None,
     ):
-        same = rcut, twojmax, rfac0, rmin0, switch, weights, dtype, device, n_jobs, memory
-        super().__init__(*same, verbose, radii)
+        same = r_cut, twojmax, rfac0, rmin0, switch, weights, radii
+        computing = {"device": device, "n_jobs": n_jobs, "memory": memory, "verbose": verbose}
+        _SNAPTransformer.__init__(self, *same, chem=chem, dtype=dtype, **computing)
         self.grid_shape = grid_shape
 
-    def _compute(self, snapshot, start, stop):
+    def compute(self, snapshot, start, stop):
+        """Compute the components at grid points `start` to `stop`."""
         atoms = snapshot.atoms
         return grid_bispectrum(
             atoms.positions,
             self._atom_weights(atoms),
             atoms.cell.array,
-            self._grid(snapshot),
+            self.grid(snapshot),
             start=start,
             stop=stop,
             radii=self._atom_radii(atoms),
+            elements=self._elements(atoms),
             **self._options(),
         )
 
@@ -221,76 +241,65 @@ class GridSNAPTransformer(_SNAPTransformer):
         sensitivity : array-like of shape (stop - start, n_features)
             :math:`\partial A / \partial B_k(r)` at grid points `start` to `stop`.
         start, stop : int, optional
-            Slice of the flattened grid; all of it by default.
+            Slice of the flattened grid; the whole grid by default.
 
         Returns
         -------
-        by_positions : ndarray of shape (n_atoms, 3)
-            The derivative with respect to the positions, per Å.
+        %(by_positions)s
         by_strain : ndarray of shape (3, 3)
-            That with respect to a strain ε which takes every vector x, a row, to x (1 + ε), the
-            grid moving along.
+            The derivative with respect to a strain ε that maps every row vector x to x (1 + ε),
+            including the grid points.
         """
+        self.check_fitted()
         atoms = snapshot.atoms
         return grid_bispectrum_adjoint(
             atoms.positions,
             self._atom_weights(atoms),
             atoms.cell.array,
-            self._grid(snapshot),
+            self.grid(snapshot),
             sensitivity,
             start=start,
             stop=stop,
             radii=self._atom_radii(atoms),
+            elements=self._elements(atoms),
             **self._options(),
         )
 
 
+@documented(OF_SNAP)
 class AtomSNAPTransformer(_SNAPTransformer):
     """Bispectrum components of the neighbours of every atom (LAMMPS ``sna/atom``).
 
-    The same features as :class:`GridSNAPTransformer`, which states the formulas, centred on
-    the atoms; the atom itself is not among its neighbours.
+    The same features as :class:`GridSNAPTransformer` (see there for the formulas), centred on the
+    atoms. An atom is not its own neighbour.
 
     Parameters
     ----------
-    rcut : float, default=4.67637
-        Cutoff radius in Å.
-    twojmax : int, default=10
-        Twice the largest angular momentum of the expansion; 10 gives 91 features.
-    rfac0 : float, default=0.99363
-        Fraction of the 3-sphere that distances up to the cutoff cover.
-    rmin0 : float, default=0.0
-        Distance in Å below which neighbours count fully.
-    switch : bool, default=True
-        Whether neighbours fade out smoothly towards the cutoff.
-    weights : dict of str to float, optional
-        Weight of each element in the neighbour density, such as ``{"Na": 1.0, "Cl": 0.6}``;
-        1 for all by default, which does not tell elements apart.
-    dtype : {"float64", "float32"}, default="float64"
-        Precision of computation and result.
-    device : str, default="cpu"
-        ``"cpu"`` for the compiled kernel, ``"cuda"`` for the graphics card.
-    n_jobs : int, optional
-        Number of threads; None uses all that this process may use.
-    memory : str, path-like or joblib.Memory, optional
-        Folder in which blocks are kept.
-    verbose : bool, default=False
-        Whether to show a progress bar.
+    %(r_cut)s
+    %(twojmax)s
+    %(rfac0)s
+    %(rmin0)s
+    %(switch)s
+    %(weights)s
     radii : dict of str to float, optional
-        Cutoff of each element in units of `rcut`, such as ``{"Si": 1.0, "O": 0.8}``; 1 for all by
-        default. Two atoms see each other up to the mean of theirs. Twice LAMMPS's radius of an
-        element; needs ``rmin0=0``.
+        Cutoff of each element in units of `r_cut`, such as ``{"Si": 1.0, "O": 0.8}``; 1 for all by
+        default. Two atoms see each other up to the mean of their cutoffs. Twice LAMMPS's radius of
+        an element; needs ``rmin0=0``.
+    %(chem)s
+    %(dtype)s
+    %(device)s
+    %(n_jobs)s
+    %(memory)s
+    %(verbose)s
 
     Attributes
     ----------
-    species_ : list of str
-        Elements seen in ``fit``.
-    n_features_out_ : int
-        Number of components.
+    %(species_)s
+    %(n_features_out_)s
 
     See Also
     --------
-    GridSNAPTransformer : The same on the points of a grid.
+    GridSNAPTransformer : The same components on the points of a grid.
 
     Examples
     --------
@@ -300,9 +309,10 @@ class AtomSNAPTransformer(_SNAPTransformer):
     (4, 14)
     """
 
-    def _compute(self, snapshot, start, stop):
+    def compute(self, snapshot, start, stop):
+        """Compute the components around atoms `start` to `stop`."""
         atoms = snapshot.atoms
-        radii = self._atom_radii(atoms)
+        radii, elements = self._atom_radii(atoms), self._elements(atoms)
         return point_bispectrum(
             atoms.positions[start:stop],
             atoms.positions,
@@ -310,5 +320,44 @@ class AtomSNAPTransformer(_SNAPTransformer):
             atoms.cell.array,
             radii=radii,
             point_radii=None if radii is None else radii[start:stop],
+            elements=elements,
+            point_elements=None if elements is None else elements[start:stop],
             **self._options(),
         )
+
+    def pullback(self, snapshot, sensitivity, start=0, stop=None):
+        r"""Return derivatives of a scalar A, given those with respect to the descriptors.
+
+        Parameters
+        ----------
+        snapshot : Snapshot
+            The atoms.
+        sensitivity : array-like of shape (stop - start, n_features)
+            :math:`\partial A / \partial B_k(i)` of atoms `start` to `stop`.
+        start, stop : int, optional
+            The atoms; all by default.
+
+        Returns
+        -------
+        %(by_positions)s
+        %(by_strain)s
+        """
+        self.check_fitted()
+        atoms = snapshot.atoms
+        stop = len(atoms) if stop is None else stop
+        radii, elements = self._atom_radii(atoms), self._elements(atoms)
+        # A moving atom is both a centre and a neighbour of others.
+        as_center, by_positions, by_strain = point_bispectrum_adjoint(
+            atoms.positions[start:stop],
+            atoms.positions,
+            self._atom_weights(atoms),
+            atoms.cell.array,
+            sensitivity,
+            radii=radii,
+            point_radii=None if radii is None else radii[start:stop],
+            elements=elements,
+            point_elements=None if elements is None else elements[start:stop],
+            **self._options(),
+        )
+        by_positions[start:stop] += as_center
+        return by_positions, by_strain

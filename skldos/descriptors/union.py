@@ -1,14 +1,24 @@
-"""Several descriptors side by side."""
+"""Concatenation of several descriptors."""
+
+from functools import partial
 
 import numpy as np
 from sklearn.pipeline import FeatureUnion
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
 
-from skldos._compat import BlockTransformerMixin, output_container
 from skldos.data import Blocks
+from skldos.descriptors.set_output import BlockTransformerMixin, as_container
+from skldos.validation import check_shape
+
+
+def _all_have(method):
+    """Return a check that all parts of a union have a method, for ``available_if``."""
+    return lambda union: all(hasattr(step, method) for step in union.parts)
 
 
 class BlockUnion(BlockTransformerMixin, FeatureUnion):
-    """Put the features that several transformers make of the same sites side by side.
+    """Concatenate the features of several transformers of the same sites.
 
     What ``FeatureUnion`` is for tables this is for blocks: two bispectra of different reach, for
     instance, or a descriptor and its products.
@@ -39,6 +49,25 @@ class BlockUnion(BlockTransformerMixin, FeatureUnion):
     def __init__(self, transformer_list, *, n_jobs=None):
         super().__init__(transformer_list, n_jobs=n_jobs)
 
+    def fit(self, X, y=None):
+        """Fit all transformers.
+
+        Parameters
+        ----------
+        X : sequence of Snapshot, or Blocks
+            What the transformers take.
+        y : object, optional
+            Passed to the transformers.
+
+        Returns
+        -------
+        self
+            The union.
+        """
+        super().fit(X, y)
+        self._fitted_steps = self._steps()
+        return self
+
     def fit_transform(self, X, y=None):
         """Fit all transformers and transform `X`.
 
@@ -57,7 +86,7 @@ class BlockUnion(BlockTransformerMixin, FeatureUnion):
         return self.fit(X, y).transform(X)
 
     def transform(self, X):
-        """Return the features of all transformers side by side.
+        """Return the concatenated features of all transformers.
 
         Parameters
         ----------
@@ -74,6 +103,7 @@ class BlockUnion(BlockTransformerMixin, FeatureUnion):
         ValueError
             If the blocks of two transformers have different numbers of sites.
         """
+        self.check_fitted()
         parts = {
             name: X if step == "passthrough" else step.transform(X)
             for name, step in self.transformer_list
@@ -87,12 +117,89 @@ class BlockUnion(BlockTransformerMixin, FeatureUnion):
             sizes = dict(zip(parts, map(len, blocks), strict=True))
             if len(set(sizes.values())) > 1:
                 raise ValueError(f"all blocks must have the same sites, got numbers {sizes}.")
-            joined.append(self._wrap(np.hstack([np.asarray(block) for block in blocks])))
-        return Blocks(joined, getattr(first, "snapshots", None))
+            joined.append(
+                as_container(
+                    self,
+                    np.hstack([np.asarray(block) for block in blocks]),
+                    self.get_feature_names_out,
+                )
+            )
+        handles = [getattr(blocks, "derivatives", None) for blocks in parts.values()]
+        if not any(handle is None for handle in handles):
+            handles = [partial(_side_by_side, of_parts) for of_parts in zip(*handles, strict=True)]
+        else:
+            handles = None
+        return Blocks(joined, getattr(first, "snapshots", None), handles)
 
-    def _wrap(self, block):
-        if output_container(self) != "pandas":
-            return block
-        import pandas as pd
+    @property
+    def parts(self):
+        """The transformers that are not dropped; ``"passthrough"`` is kept."""
+        return [step for _, step in self.transformer_list if step != "drop"]
 
-        return pd.DataFrame(block, columns=self.get_feature_names_out())
+    def check_fitted(self):
+        """Raise an error unless the union is fitted with its current transformers."""
+        check_is_fitted(self)
+        if self._steps() != self._fitted_steps:
+            raise ValueError(
+                "the parameters of BlockUnion changed since fit: transformer_list was "
+                f"{self._fitted_steps} and is {self._steps()}; call fit again."
+            )
+
+    @available_if(_all_have("compute"))
+    def compute(self, snapshot, start, stop):
+        """Compute the rows of sites `start` to `stop` of a snapshot."""
+        return np.hstack([step.compute(snapshot, start, stop) for step in self.parts])
+
+    @available_if(_all_have("cache_key"))
+    def cache_key(self, snapshot):
+        """Return everything the block of `snapshot` depends on, in a form for ``joblib.hash``."""
+        return ("BlockUnion", *(step.cache_key(snapshot) for step in self.parts))
+
+    @available_if(_all_have("pullback"))
+    def pullback(self, snapshot, sensitivity, start=0, stop=None):
+        r"""Return derivatives of a scalar A, given those with respect to the descriptors.
+
+        .. math:: \frac{\partial A}{\partial R_i} = \sum_p \sum_{s, k \in p}
+                  \frac{\partial A}{\partial B_k(s)} \frac{\partial B_k(s)}{\partial R_i}
+
+        Parameters
+        ----------
+        snapshot : Snapshot
+            The atoms.
+        sensitivity : array-like of shape (stop - start, n_features)
+            :math:`\partial A / \partial B_k(s)` of sites `start` to `stop`, the features of all
+            parts p side by side.
+        start, stop : int, optional
+            The sites; all by default.
+
+        Returns
+        -------
+        by_positions : ndarray of shape (n_atoms, 3)
+            The derivative with respect to the positions, per Å.
+        by_strain : ndarray of shape (3, 3)
+            That with respect to a strain ε which takes every vector x, a row, to x (1 + ε).
+        """
+        self.check_fitted()
+        widths = [step.n_features_out_ for step in self.parts]
+        check_shape("sensitivity", np.asarray(sensitivity), (None, sum(widths)))
+        columns = np.split(np.asarray(sensitivity), np.cumsum(widths)[:-1], axis=1)
+        of_parts = [
+            step.pullback(snapshot, part, start, stop)
+            for step, part in zip(self.parts, columns, strict=True)
+        ]
+        return tuple(sum(derivatives) for derivatives in zip(*of_parts, strict=True))
+
+    def _steps(self):
+        """Return names and types of the parts, which check their own parameters."""
+        return [
+            (name, step if isinstance(step, str) else type(step).__name__)
+            for name, step in self.transformer_list
+        ]
+
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "_fitted_steps")
+
+
+def _side_by_side(handles):
+    """Return the derivatives of all parts, with concatenated features."""
+    return tuple(np.concatenate(by, axis=-1) for by in zip(*(h() for h in handles), strict=True))

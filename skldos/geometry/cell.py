@@ -1,14 +1,18 @@
 """The unit cell: volume, reciprocal lattice and spacing of lattice planes.
 
-Cell vectors are the rows of a (3, 3) array, as in ASE. Nothing here needs a right-handed cell.
+Cell vectors are the rows of a (3, 3) array, as in ASE. Cells may be left-handed.
 """
 
 import numpy as np
 
-from skldos._validation import check_finite, check_shape
+from skldos.validation import check_finite, check_shape
 
-#: A cell flatter than this (volume over the product of the edges) counts as two-dimensional.
+#: A cell with a smaller ratio of its volume to the product of its edges counts as flat.
 FLATTEST_CELL = 1e-10
+#: Largest distance from the origin in Å. Rounding errors of positions are 1e-11 Å there. Ten times
+#: farther away, they exceed the 1e-10 Å within which an atom counts as being at a point; at 1e16 Å,
+#: they exceed the cell.
+FARTHEST = 1e5
 
 
 def check_cell(cell):
@@ -17,7 +21,7 @@ def check_cell(cell):
     Parameters
     ----------
     cell : array-like of shape (3, 3)
-        Lattice vectors as rows, in Å. Left-handed cells are fine.
+        Lattice vectors as rows, in Å. The cell may be left-handed.
 
     Returns
     -------
@@ -26,8 +30,8 @@ def check_cell(cell):
     Raises
     ------
     ValueError
-        If the shape is wrong, a value is not finite, or the vectors are linearly dependent
-        (as those of a molecule or a slab without a cell are).
+        If the shape is wrong, a value is not finite or larger than :data:`FARTHEST`, or the vectors
+        are linearly dependent (such as those of a molecule or slab without a cell).
 
     Examples
     --------
@@ -41,6 +45,9 @@ def check_cell(cell):
     cell = np.asarray(cell, dtype=np.float64)
     check_shape("cell", cell, (3, 3))
     check_finite("cell", cell)
+    largest = np.abs(cell).max()
+    if largest > FARTHEST:
+        raise ValueError(f"cell must be at most {FARTHEST:g} Å wide, got {largest:g} Å.")
     edges = np.linalg.norm(cell, axis=1)
     if not volume(cell) > FLATTEST_CELL * edges.prod():
         raise ValueError(
@@ -50,8 +57,36 @@ def check_cell(cell):
     return cell
 
 
+def check_positions(positions):
+    """Raise a ``ValueError`` unless positions are finite and close enough to the origin.
+
+    Parameters
+    ----------
+    positions : ndarray of shape (..., 3)
+        Cartesian, in Å; inside the cell or not.
+
+    Raises
+    ------
+    ValueError
+        If a coordinate is NaN, infinite or farther than :data:`FARTHEST` from the origin.
+
+    Examples
+    --------
+    >>> check_positions(np.array([[0.0, 1e18, 0.0]]))
+    Traceback (most recent call last):
+    ...
+    ValueError: positions must be within 100000 Å of the origin, got 1e+18.
+    """
+    check_finite("positions", positions)
+    far = np.abs(positions) > FARTHEST
+    if far.any():
+        raise ValueError(
+            f"positions must be within {FARTHEST:g} Å of the origin, got {positions[far][0]:g}."
+        )
+
+
 def volume(cell):
-    """Volume of the cell, positive whatever its handedness.
+    """Volume of the cell, positive also for left-handed cells.
 
     Parameters
     ----------
@@ -96,7 +131,7 @@ def reciprocal_cell(cell):
 def plane_spacings(cell):
     r"""Distances between the lattice planes that each pair of cell vectors spans.
 
-    A sphere of radius *r* reaches :math:`r / h_i` cells far along the vector *i*.
+    A sphere of radius *r* extends over :math:`r / h_i` cells along vector *i*.
 
     Parameters
     ----------

@@ -1,9 +1,15 @@
-"""Real-space grids: the points of an FFT grid and the volume that each stands for."""
+"""Real-space grids: the points of an FFT grid and their volume."""
+
+import math
 
 import numpy as np
 
-from skldos._validation import check_scalar
-from skldos.geometry.cell import volume
+from skldos.geometry.cell import check_cell, volume
+from skldos.validation import check_scalar
+
+#: Largest number of grid points, 4096 along each axis: more than any program uses for a density,
+#: and small enough for all index arithmetic.
+MAX_POINTS = 2**36
 
 
 def check_grid_shape(grid_shape):
@@ -26,14 +32,17 @@ def check_grid_shape(grid_shape):
         ) from None
     if len(lengths) != 3:
         raise ValueError(f"grid_shape must be three numbers of points, got {lengths}.")
-    return tuple(
+    shape = tuple(
         check_scalar(f"grid_shape[{axis}]", n, low=1, integer=True)
         for axis, n in enumerate(lengths)
     )
+    if math.prod(shape) > MAX_POINTS:
+        raise ValueError(f"grid_shape must have at most {MAX_POINTS} points, got {shape}.")
+    return shape
 
 
 def check_block(grid_shape, start, stop):
-    """Return the bounds of a block of flattened grid points; `stop` None is the end.
+    """Return the bounds of a block of flattened grid points; `stop` None means the end.
 
     Examples
     --------
@@ -78,15 +87,15 @@ def grid_points(cell, grid_shape, start=0, stop=None):
     grid_shape = check_grid_shape(grid_shape)
     start, stop = check_block(grid_shape, start, stop)
     indices = np.unravel_index(np.arange(start, stop), grid_shape)
-    return np.stack(indices, axis=1) / grid_shape @ np.asarray(cell, dtype=np.float64)
+    return np.stack(indices, axis=1) / grid_shape @ check_cell(cell)
 
 
 def voxel_volume(cell, grid_shape):
-    """Volume that one grid point stands for, in Å^3.
+    """Volume of one grid point (voxel), in Å^3.
 
     Examples
     --------
     >>> float(voxel_volume(4 * np.eye(3), (2, 4, 8)))
     1.0
     """
-    return volume(np.asarray(cell, dtype=np.float64)) / np.prod(check_grid_shape(grid_shape))
+    return volume(check_cell(cell)) / math.prod(check_grid_shape(grid_shape))

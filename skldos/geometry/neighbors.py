@@ -1,24 +1,37 @@
-"""All atoms within a cutoff of arbitrary points of a periodic cell.
+"""Find all atoms within a cutoff of arbitrary points of a periodic cell.
 
-The images of the atoms that any point of the cell can see are listed once and sorted into bins,
-parallelepipeds that share the cell's axes; a point then looks at the few bins around it. The cost
-per point does not grow with the number of atoms, the cutoff may exceed the cell, and the cell may
-be triclinic or left-handed.
+All images of atoms within the cutoff of any point of the cell are listed once and sorted into bins,
+parallelepipeds along the axes of the cell. The search for the neighbours of a point visits only the
+few bins around it. The cost per point does not grow with the number of atoms, the cutoff may exceed
+the cell, and the cell may be triclinic or left-handed.
 """
 
+from threading import Lock
 from typing import NamedTuple
 
 import numpy as np
 
-from skldos.geometry._compiled import compiled
-from skldos.geometry.cell import plane_spacings
+from skldos.compilation import compiled
+from skldos.geometry.cell import FARTHEST, check_cell, check_positions, plane_spacings, volume
+from skldos.validation import check_scalar
 
-#: An atom closer than this (squared, in Å^2) is the centre itself, not its neighbour.
+#: An atom within this squared distance (in Å^2) is the centre itself, not its neighbour.
 SAME_SITE = 1e-20
-#: Bins per cutoff radius: finer bins hug the sphere more closely but cost more to visit.
+#: Bins per cutoff radius: finer bins fit the sphere more closely but cost more to visit.
 BINS_PER_CUTOFF = 3
-#: No more bins than this, however large and empty the cell.
+#: Largest number of bins, for large and empty cells; and largest number of bins per image.
 MAX_BINS = 1 << 18
+BINS_PER_IMAGE = 8
+#: Number of recent results kept, because descriptors process the same snapshot in chunks.
+KEPT = 2
+#: Largest number of atoms within the cutoff of a point, on average. Very dense matter of one atom
+#: per Å^3 has 34,000 within 20 Å. A cell that is flat by mistake has millions, and the search would
+#: never end.
+MAX_NEIGHBORS = 100_000
+#: Largest number of cells to search for images, which takes some seconds.
+MAX_CELLS = 1 << 18
+#: Largest number of images, which take about three gigabytes.
+MAX_IMAGES = 1 << 25
 
 
 class NeighborBins(NamedTuple):
@@ -35,12 +48,12 @@ class NeighborBins(NamedTuple):
     shape : ndarray of shape (3,)
         Number of bins along each cell vector, from ``-reach`` to ``1 + reach``.
     first : ndarray of shape (n_bins + 1,)
-        Where the images of each bin (in C order) begin.
+        Index of the first image of each bin (in C order).
     images : ndarray of shape (3, n_images)
         Cartesian positions in the order of the bins, in Å.
     atoms : ndarray of shape (n_images,)
-        Index of the atom of which this is an image.
-    cutoff : float
+        Index of the atom of each image.
+    r_cut : float
         In Å.
     """
 
@@ -52,7 +65,7 @@ class NeighborBins(NamedTuple):
     first: np.ndarray
     images: np.ndarray
     atoms: np.ndarray
-    cutoff: float
+    r_cut: float
 
 
 def wrap(positions, cell):
@@ -68,18 +81,20 @@ def wrap(positions, cell):
     Returns
     -------
     ndarray of shape (n, 3)
-        Cartesian, in Å. What lies inside is returned bit for bit.
+        Cartesian, in Å. Positions inside the cell are returned unchanged.
 
     Examples
     --------
     >>> wrap(np.array([[5.0, -1.0, 2.0]]), 4 * np.eye(3))
     array([[1., 3., 2.]])
     """
+    check_positions(positions)
+    check_cell(cell)
     return positions - np.floor(positions @ np.linalg.inv(cell)) @ cell
 
 
-def periodic_images(positions, cell, cutoff):
-    """List the images of atoms that lie within a cutoff of the cell, and a few more.
+def periodic_images(positions, cell, r_cut):
+    """List all images of atoms within a cutoff of the cell (and some beyond it).
 
     Parameters
     ----------
@@ -87,15 +102,21 @@ def periodic_images(positions, cell, cutoff):
         Cartesian, in Å; inside the cell or not.
     cell : ndarray of shape (3, 3)
         Lattice vectors as rows, in Å.
-    cutoff : float
+    r_cut : float
         In Å.
 
     Returns
     -------
     atoms : ndarray of shape (n_images,)
-        The atom of which each is an image.
+        Index of the atom of each image.
     shifts : ndarray of shape (n_images, 3)
-        Integers; the image sits at ``positions[atoms] + shifts @ cell``.
+        Integers; the images are at ``positions[atoms] + shifts @ cell``.
+
+    Raises
+    ------
+    ValueError
+        If an atom is too far away (see :func:`skldos.geometry.check_positions`), the cutoff is
+        negative, or there are so many images within it that the cell or the cutoff must be wrong.
 
     Examples
     --------
@@ -103,7 +124,11 @@ def periodic_images(positions, cell, cutoff):
     >>> atoms, shifts
     (array([0]), array([[0, 0, 0]]))
     """
-    reach = cutoff / plane_spacings(cell)
+    check_positions(positions)
+    check_cell(cell)
+    check_scalar("r_cut", float(r_cut), low=0, high=FARTHEST)
+    reach = r_cut / plane_spacings(cell)
+    _check_extent(len(positions), cell, r_cut, reach)
     fractional = positions @ np.linalg.inv(cell)
     home = np.floor(fractional).astype(np.int64)
     fractional = fractional - home
@@ -118,8 +143,29 @@ def periodic_images(positions, cell, cutoff):
     return np.concatenate(atoms), np.concatenate(shifts)
 
 
-def bin_neighbors(positions, cell, cutoff):
-    """Prepare the search for neighbours of points in a cell.
+def _check_extent(n_atoms, cell, r_cut, reach):
+    """Raise a ``ValueError`` if there would be too many images within a cutoff."""
+    found = {
+        "atoms within it": (n_atoms / volume(cell) * 4 / 3 * np.pi * r_cut**3, MAX_NEIGHBORS),
+        "cells to look through": (np.prod(2 * np.ceil(reach) + 1), MAX_CELLS),
+        "images of atoms": (n_atoms * np.prod(2 * reach + 1), MAX_IMAGES),
+    }
+    for name, (n, limit) in found.items():
+        if n > limit:
+            raise ValueError(
+                f"r_cut={r_cut:g} Å must reach at most {limit} {name}, got {n:.3g} for {n_atoms} "
+                f"atoms in a cell of {volume(cell):.3g} Å^3 with edges "
+                f"{np.linalg.norm(cell, axis=1).round(6).tolist()} Å."
+            )
+
+
+_kept, _lock = [], Lock()
+
+
+def bin_neighbors(positions, cell, r_cut):
+    """Sort the atoms of a cell into bins for the neighbour search.
+
+    The last results are kept, so you can call this function for every chunk of a large grid.
 
     Parameters
     ----------
@@ -127,12 +173,17 @@ def bin_neighbors(positions, cell, cutoff):
         Cartesian, in Å; inside the cell or not.
     cell : ndarray of shape (3, 3)
         Lattice vectors as rows, in Å.
-    cutoff : float
+    r_cut : float
         In Å; may exceed the cell.
 
     Returns
     -------
     NeighborBins
+
+    Raises
+    ------
+    ValueError
+        As :func:`periodic_images`, and if the cutoff is zero.
 
     Examples
     --------
@@ -140,14 +191,29 @@ def bin_neighbors(positions, cell, cutoff):
     >>> len(find_neighbors(np.zeros(3), bins)[0])  # the 6 nearest, excluding itself
     6
     """
-    reach = cutoff / plane_spacings(cell)
+    check_cell(cell)
+    check_scalar("r_cut", float(r_cut), low=0, high=FARTHEST, strict=True)
+    with _lock:
+        for known, bins in _kept:
+            if known[2] == r_cut and all(map(np.array_equal, known[:2], (positions, cell))):
+                return bins
+    bins = _bins(positions, cell, r_cut)
+    with _lock:
+        _kept.insert(0, ((np.array(positions), np.array(cell), r_cut), bins))
+        del _kept[KEPT:]
+    return bins
+
+
+def _bins(positions, cell, r_cut):
+    reach = r_cut / plane_spacings(cell)
     inverse = np.linalg.inv(cell)
-    atoms, shifts = periodic_images(positions, cell, cutoff)
+    atoms, shifts = periodic_images(positions, cell, r_cut)
     images = positions[atoms] + shifts @ cell
 
     extent = 1 + 2 * reach
     shape = np.maximum(1, np.floor(extent / reach * BINS_PER_CUTOFF))
-    shape = np.maximum(1, np.floor(shape * min(1.0, (MAX_BINS / shape.prod()) ** (1 / 3))))
+    most = max(MAX_BINS, BINS_PER_IMAGE * len(images))
+    shape = np.maximum(1, np.floor(shape * min(1.0, (most / shape.prod()) ** (1 / 3))))
     width = extent / shape
     shape = shape.astype(np.int64)
     index = np.floor((images @ inverse + reach) / width).astype(np.int64)
@@ -164,13 +230,13 @@ def bin_neighbors(positions, cell, cutoff):
         first=first.astype(np.int64),
         images=np.ascontiguousarray(images[order].T),
         atoms=atoms[order].astype(np.int64),
-        cutoff=float(cutoff),
+        r_cut=float(r_cut),
     )
 
 
 @compiled
 def search_range(point, bins, home, low, high):
-    """Wrap a point into the cell and give the bins that its sphere can touch.
+    """Wrap a point into the cell and find the bins that its sphere can overlap.
 
     Writes the wrapped point to `home` and the first and last bin of each axis to `low`, `high`.
     """
@@ -194,11 +260,11 @@ def search_range(point, bins, home, low, high):
 def collect_neighbors(point, bins, home, low, high, displacements, found):
     """Write the neighbours of a point: what :func:`find_neighbors` returns, without allocating.
 
-    Returns their number, or minus the room needed where `found` is too short.
+    Returns their number, or minus the length needed if `found` is too short.
     """
     search_range(point, bins, home, low, high)
     x, y, z = bins.images[0], bins.images[1], bins.images[2]
-    cutoff2 = bins.cutoff * bins.cutoff
+    r_cut2 = bins.r_cut * bins.r_cut
     n = 0
     for bx in range(low[0], high[0] + 1):
         for by in range(low[1], high[1] + 1):
@@ -209,13 +275,13 @@ def collect_neighbors(point, bins, home, low, high, displacements, found):
             for k in range(begin, end):
                 dx, dy, dz = x[k] - home[0], y[k] - home[1], z[k] - home[2]
                 r2 = dx * dx + dy * dy + dz * dz
-                # Written always, counted if inside: one candidate in six is, and a branch that
-                # cannot be predicted costs more than the stores.
+                # Always written, counted only if inside. One candidate in six is inside, and an
+                # unpredictable branch costs more than the stores.
                 displacements[0, n] = dx
                 displacements[1, n] = dy
                 displacements[2, n] = dz
                 found[n] = bins.atoms[k]
-                n += (r2 < cutoff2) & (r2 > SAME_SITE)
+                n += (r2 < r_cut2) & (r2 > SAME_SITE)
     return n
 
 
@@ -232,8 +298,8 @@ def find_neighbors(point, bins):
     Returns
     -------
     atoms : ndarray of shape (n_neighbors,)
-        Indices of the atoms, one for each image seen. An atom at the point itself
-        (squared distance up to 1e-20 Å^2) is not its neighbour.
+        Indices of the atoms, one for each image. An atom at the point itself (squared distance up
+        to 1e-20 Å^2) is not a neighbour.
     displacements : ndarray of shape (n_neighbors, 3)
         From the point to the atoms, in Å.
     """
@@ -241,5 +307,6 @@ def find_neighbors(point, bins):
     room = bins.images.shape[1]
     displacements, found = np.empty((3, room)), np.empty(room, dtype=np.int64)
     point = np.asarray(point, dtype=np.float64)
+    check_positions(point)
     n = collect_neighbors(point, bins, home, low, high, displacements, found)
     return found[:n].copy(), displacements[:, :n].T.copy()

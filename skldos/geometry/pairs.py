@@ -1,8 +1,8 @@
-"""All pairs of atoms within a cutoff, periodic images included, each pair once."""
+"""List all pairs of atoms within a cutoff, periodic images included, each pair once."""
 
 import numpy as np
 
-from skldos.geometry._compiled import compiled
+from skldos.compilation import compiled
 from skldos.geometry.neighbors import search_range
 
 
@@ -12,7 +12,7 @@ def _scan_pairs(positions, bins, start, stop, fill, first, second, shifts):
     home, low, high = np.empty(3), np.empty(3, dtype=np.int64), np.empty(3, dtype=np.int64)
     turns = np.zeros(3, dtype=np.int64)
     x, y, z = bins.images[0], bins.images[1], bins.images[2]
-    cutoff2 = bins.cutoff * bins.cutoff
+    r_cut2 = bins.r_cut * bins.r_cut
     n = 0
     for i in range(start, stop):
         search_range(positions[i], bins, home, low, high)
@@ -24,7 +24,7 @@ def _scan_pairs(positions, bins, start, stop, fill, first, second, shifts):
                     if j < i:
                         continue
                     dx, dy, dz = x[k] - home[0], y[k] - home[1], z[k] - home[2]
-                    if not dx * dx + dy * dy + dz * dz < cutoff2:
+                    if not dx * dx + dy * dy + dz * dz < r_cut2:
                         continue
                     if fill or i == j:
                         # The displacement is positions[j] - positions[i] + turns @ cell.
@@ -38,7 +38,7 @@ def _scan_pairs(positions, bins, start, stop, fill, first, second, shifts):
                                 + dz * bins.inverse[2, a]
                             )
                     if i == j:
-                        # Of an atom and its own images, one of each two opposite ones.
+                        # For an atom and its own images, only one of two opposite images counts.
                         lead = turns[0] if turns[0] != 0 else turns[1]
                         lead = lead if lead != 0 else turns[2]
                         if lead <= 0:
@@ -53,13 +53,13 @@ def _scan_pairs(positions, bins, start, stop, fill, first, second, shifts):
 def find_pairs(positions, bins, start=0, stop=None):
     """List the pairs of atoms within the cutoff, each once, images and coinciding atoms included.
 
-    The time grows with the number of pairs. Atoms are taken in blocks where the whole list
-    would be too long to keep.
+    The time grows with the number of pairs. If the whole list would not fit in memory, process the
+    atoms in blocks with `start` and `stop`.
 
     Parameters
     ----------
     positions : ndarray of shape (n_atoms, 3)
-        Cartesian, in Å; those that `bins` was made of.
+        Cartesian, in Å; the same as for `bins`.
     bins : NeighborBins
         From :func:`skldos.geometry.bin_neighbors`.
     start, stop : int, optional

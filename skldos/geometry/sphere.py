@@ -1,8 +1,8 @@
 r"""The icosphere: nearly uniform points on the unit sphere, with the symmetry of the icosahedron.
 
-The icosahedron's triangles are cut into four, again and again, and every new corner is pushed out
-onto the sphere. Level *l* has :math:`V = 10 \cdot 4^l + 2` vertices, of which those of level
-*l* - 1 come first: going to the coarser mesh is a slice.
+Each level divides every triangle of the icosahedron into four and projects the new corners onto the
+sphere. Level *l* has :math:`V = 10 \cdot 4^l + 2` vertices. Those of level *l* - 1 come first, so
+the coarser mesh is a slice.
 """
 
 from dataclasses import dataclass
@@ -11,18 +11,18 @@ from itertools import combinations
 
 import numpy as np
 
-from skldos._validation import check_finite, check_scalar, check_shape
-from skldos.geometry._compiled import compiled
+from skldos.compilation import compiled
+from skldos.validation import check_finite, check_scalar, check_shape
 
-#: Finer meshes than this, of 40,962 vertices, serve nobody.
+#: Finest level, with 40,962 vertices.
 MAX_SUBDIVISIONS = 6
-#: Cosines closer than this are equal but for rounding: of such vertices the first is the nearest.
+#: Cosines closer than this are equal to rounding; the first of such vertices counts as the nearest.
 SAME_COSINE = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
 class IcoSphere:
-    """The mesh of one level; made by :func:`icosphere`. All arrays are read-only.
+    """Mesh of one level, as returned by :func:`icosphere`. All arrays are read-only.
 
     Attributes
     ----------
@@ -49,25 +49,25 @@ class IcoSphere:
 
     @property
     def n_coarse(self):
-        """Number of vertices of the next coarser level: the first ones of this."""
+        """Number of vertices of the next coarser level, which come first in this level."""
         if self.subdivisions == 0:
             raise ValueError("subdivisions must be at least 1 for a coarser mesh, got 0.")
         return n_vertices(self.subdivisions - 1)
 
     @property
     def pool_neighbors(self):
-        """What a vertex of the next coarser level stands for: itself and its neighbours here.
+        """Vertices of this level that each vertex of the next coarser level represents.
 
-        An array of shape (n_coarse, 7): the vertex, then its row of `neighbors` with its -1.
+        An array of shape (n_coarse, 7): the vertex, then its row of `neighbors`, -1 included.
         """
         own = np.arange(self.n_coarse)[:, None]
         return np.concatenate([own, self.neighbors[: self.n_coarse]], axis=1)
 
     @cached_property
     def permutations(self):
-        """What the 60 rotations do to the vertices, an array of shape (60, V).
+        """Permutations of the vertices by the 60 rotations, an array of shape (60, V).
 
-        Rotation *k* of :func:`icosahedral_rotations` takes vertex *v* to vertex
+        Rotation *k* of :func:`icosahedral_rotations` maps vertex *v* to vertex
         ``permutations[k, v]``.
         """
         moved = np.einsum("kab,vb->kva", icosahedral_rotations(), self.vertices)
@@ -77,8 +77,8 @@ class IcoSphere:
 
     @property
     def spacing(self):
-        """Angle in radians between neighbouring points of a hexagonal mesh as dense as this."""
-        # A point of a hexagonal lattice takes the area √3/2 a².
+        """Angle in radians between neighbouring points of an equally dense hexagonal mesh."""
+        # The area per point of a hexagonal lattice is √3/2 a².
         return float(np.sqrt(8 * np.pi / np.sqrt(3) / self.n_vertices))
 
     def nearest(self, directions):
@@ -92,7 +92,7 @@ class IcoSphere:
         Returns
         -------
         ndarray of shape (n,)
-            Of vertices that are equally near, to rounding, the first.
+            Indices of vertices; the first one if several are equally near, to rounding.
 
         Examples
         --------
@@ -107,7 +107,7 @@ class IcoSphere:
         .. math:: w_v = \frac{K_v}{\sum_u K_u}, \qquad
                   K_v = \max\left(0, \frac{n \cdot v - \cos\theta}{1 - \cos\theta}\right)^3
 
-        These weights sum to one, are twice differentiable everywhere, and turn with the
+        These weights sum to one, are twice differentiable everywhere, and are equivariant under the
         icosahedral rotations.
 
         Parameters
@@ -115,7 +115,7 @@ class IcoSphere:
         directions : array-like of shape (n, 3)
             Vectors of any length but zero.
         reach : float, default=2.0
-            The angle θ at which a vertex no longer takes part, in units of `spacing`; at least 1.
+            Angle θ beyond which a vertex has no weight, in units of `spacing`; at least 1.
 
         Returns
         -------
@@ -152,13 +152,13 @@ def n_vertices(subdivisions):
 def icosphere(subdivisions):
     r"""Return the icosphere of a level.
 
-    Its first vertices are at (0, ±1, ±φ), φ the golden ratio, and at cyclic permutations of that,
-    divided by the length: the axes x, y and z are twofold.
+    The first vertices are (0, ±1, ±φ) and its cyclic permutations, normalised, with the golden
+    ratio φ: x, y and z are twofold axes.
 
     Parameters
     ----------
     subdivisions : int
-        How many times the icosahedron's triangles are cut into four, 0 to 6.
+        How many times the icosahedron's triangles are divided into four, 0 to 6.
 
     Returns
     -------
@@ -178,7 +178,7 @@ def icosphere(subdivisions):
 
 @cache
 def icosahedral_rotations():
-    """Return the 60 rotations that take the icosphere to itself, the identity first.
+    """Return the 60 rotations that map the icosphere onto itself, the identity first.
 
     Returns
     -------
@@ -192,7 +192,7 @@ def icosahedral_rotations():
     ((60, 3, 3), True)
     """
     mesh = icosphere(0)
-    # A rotation is known by where it takes an edge with its direction: 12 vertices, 5 edges each.
+    # A rotation is determined by the image of one directed edge: 12 vertices, 5 edges each.
     first = np.repeat(mesh.vertices, 5, axis=0)
     along = mesh.vertices[mesh.neighbors[:, :5].ravel()]
     second = along - np.sum(along * first, axis=1, keepdims=True) * first
@@ -231,7 +231,7 @@ def _icosahedron():
 
 
 def _subdivide(vertices, faces):
-    """Cut every triangle into four; the new vertices come last."""
+    """Divide every triangle into four; the new vertices come last."""
     a, b, c = faces.T
     sides = np.sort(np.stack([[a, b], [b, c], [c, a]]), axis=1)  # [side, end, face]
     ends = sides.transpose(0, 2, 1).reshape(-1, 2)
@@ -244,7 +244,7 @@ def _subdivide(vertices, faces):
 
 
 def _ordered_neighbors(faces, n):
-    """Return the neighbours of every vertex in the order in which its faces meet."""
+    """Return the neighbours of every vertex in cyclic order."""
     following = [{} for _ in range(n)]
     for a, b, c in np.concatenate([faces, np.roll(faces, 1, 1), np.roll(faces, 2, 1)]).tolist():
         following[a][b] = c
@@ -277,8 +277,8 @@ def _scan_nearest(directions, vertices):
 @compiled
 def nearest_vertex(x, y, z, vertices):
     """Return the vertex nearest to the unit vector (x, y, z), for use in compiled loops."""
-    # No direction is farther than a spacing from all vertices. The few that are as near are
-    # compared in a branch that is seldom taken, else each comparison would wait for the last.
+    # Every direction is within one spacing of some vertex. The few vertices that close are compared
+    # in a rarely taken branch; otherwise each comparison would wait for the previous one.
     floor = 1 - 4 * np.pi / np.sqrt(3) / len(vertices)
     best, largest = -1, floor
     for v in range(len(vertices)):

@@ -1,4 +1,4 @@
-"""Gaussian cube files, and the LDOS as pp.x writes it: one of them per energy."""
+"""Gaussian cube files, and the LDOS of pp.x, which writes one cube file per energy."""
 
 import glob
 import math
@@ -9,17 +9,24 @@ from pathlib import Path
 
 import numpy as np
 from ase import Atoms
-from tqdm import tqdm
 
 from skldos.data import ArrayFile, EnergyGrid
+from skldos.data.files import atomic_array
+from skldos.data.ranges import HEAVIEST
 from skldos.exceptions import FileFormatError
+from skldos.io.fortran import to_float
+from skldos.io.limits import check_atoms, check_numbers, reads_file
+from skldos.progress import progress_bar
 from skldos.units import BOHR, RYDBERG
 
 # pp.x prints an LDOS in 1/(Ry bohr³).
 LDOS_UNIT = 1 / RYDBERG / BOHR / BOHR / BOHR
-# The cell has six decimals in bohr, times the number of points: far below a displacement.
+# The cell has six decimals in bohr, times the number of points: errors are far below a
+# displacement.
 SAME_POSITION = 1e-3
-# Memory for the energies that are gathered before they are written side by side.
+#: Largest value of a quantity in any unit.
+LARGEST_VALUE = 1e150
+# Memory for the energies that are collected before they are written.
 BLOCK_BYTES = 2**29
 
 
@@ -34,7 +41,7 @@ def read_cube(path):
     Returns
     -------
     values : ndarray of shape (n_x, n_y, n_z), float64
-        The values as they are in the file. A density of pp.x is in 1/bohr³, an LDOS in
+        The values in the units of the file. pp.x writes densities in 1/bohr³ and the LDOS in
         1/(Ry bohr³).
     atoms : ase.Atoms
         The atoms in the cell that the grid fills, relative to its origin, in Å. pp.x wraps
@@ -67,15 +74,15 @@ def read_ldos_cubes(paths, energies, *, out=None, verbose=False):
     Parameters
     ----------
     paths : str, path-like or sequence of them
-        The files in the order of the energies. A pattern such as ``"ldos.pp*.cube"`` stands
-        for all files that match, ordered by the one number in which their names differ.
+        The files in the order of the energies; or a pattern such as ``"ldos.pp*.cube"``. The
+        matching files are sorted by the one number in which their names differ.
     energies : EnergyGrid or array-like of shape (n_energies,)
         Energies in eV. Where a file states its energy and broadening they must agree.
     out : str or path-like, optional
-        A ``.npy`` file to write to. Then memory holds half a gigabyte, or one file where that
-        is more, instead of the whole LDOS.
+        A ``.npy`` file to write to. Memory then holds half a gigabyte (or one cube file, if that
+        is larger) instead of the whole LDOS.
     verbose : bool, default=False
-        Show a progress bar.
+        Whether to show a progress bar.
 
     Returns
     -------
@@ -87,10 +94,12 @@ def read_ldos_cubes(paths, energies, *, out=None, verbose=False):
     FileNotFoundError
         If nothing matches the pattern, or a file is missing.
     ValueError
-        If there is not one file per energy, or names do not tell their order.
+        If there is not one file per energy, or the file names do not determine their order.
     FileFormatError
-        If a file is damaged, or grid, cell, atoms, energy or broadening do not fit; the message
+        If a file is damaged, or grid, cell, atoms, energy or broadening do not agree; the message
         names the files.
+    OSError
+        If there is no space for `out`; no partial file remains.
 
     Examples
     --------
@@ -104,7 +113,7 @@ def read_ldos_cubes(paths, energies, *, out=None, verbose=False):
 
 
 def ldos_cubes_with_atoms(paths, energies, *, out=None, verbose=False):
-    """Return what :func:`read_ldos_cubes` does, and the atoms that stand in the files."""
+    """Return the result of :func:`read_ldos_cubes`, and the atoms in the files."""
     energies = energies if isinstance(energies, EnergyGrid) else EnergyGrid(energies)
     paths = cube_paths(paths)
     if len(paths) != len(energies):
@@ -118,23 +127,17 @@ def ldos_cubes_with_atoms(paths, energies, *, out=None, verbose=False):
         ldos = np.empty(shape, dtype=np.float32)
         _gather(paths, energies, atoms, ldos, 1, verbose)
         return ldos, atoms
-    temporary = Path(f"{out}.partial")
-    try:
-        ldos = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float32, shape=shape)
-        # Neighbours in the file are the energies of one point: write many of them at a time.
+    with atomic_array(out, shape, np.float32) as ldos:
+        # The energies of one point are contiguous in the file: write many of them at a time.
         length = max(1, BLOCK_BYTES // (4 * first.size))
         _gather(paths, energies, atoms, ldos, length, verbose)
-        ldos.flush()
-        os.replace(temporary, out)
-    finally:
-        temporary.unlink(missing_ok=True)
     return ArrayFile(out), atoms
 
 
 def _gather(paths, energies, atoms, ldos, length, verbose):
-    """Put the values of all files side by side into `ldos`, `length` files at a time."""
+    """Copy the values of all files into `ldos`, `length` files at a time."""
     grid_shape = ldos.shape[:3]
-    with tqdm(total=len(paths), desc="cube files", disable=not verbose) as progress:
+    with progress_bar(total=len(paths), desc="cube files", shown=verbose) as progress:
         for start in range(0, len(paths), length):
             chunk = paths[start : start + length]
             block = np.empty((*grid_shape, len(chunk)), dtype=np.float32)
@@ -142,13 +145,14 @@ def _gather(paths, energies, atoms, ldos, length, verbose):
                 values, others, title = _read(path)
                 _check_same(paths[0], atoms, grid_shape, path, others, values.shape)
                 _check_title(title, path, energies, start + k)
+                check_numbers("the LDOS", values, path)
                 block[..., k] = values * LDOS_UNIT
                 progress.update()
             ldos[..., start : start + length] = block
 
 
 def cube_paths(paths):
-    """Return the files that a pattern or sequence stands for, in order."""
+    """Return the files given by a pattern or a sequence, in order."""
     if not isinstance(paths, (str, os.PathLike)):
         paths = [Path(path) for path in paths]
         if not paths:
@@ -163,7 +167,7 @@ def cube_paths(paths):
 
 
 def _in_order(paths):
-    """Sort files by the one number in which their names differ, which must count up by one."""
+    """Sort files by the single number in which their names differ; it must increase by one."""
     if len(paths) == 1:
         return paths
     parts = [re.split(r"(\d+)", str(path)) for path in paths]
@@ -214,7 +218,7 @@ def _check_title(title, path, energies, index):
     try:
         energy, broadening = map(float, found.groups())
     except ValueError:
-        return  # too wide for its column: stars
+        return  # stars: the number is too wide for its column
     # four decimals
     if abs(energy - energies.values[index]) > 1e-4:
         raise FileFormatError(
@@ -228,13 +232,16 @@ def _check_title(title, path, energies, index):
         )
 
 
+@reads_file
 def _read(path):
     """Return values, atoms and the second title line of a cube file."""
     with open(path, encoding="utf-8", errors="replace") as file:
         title = [file.readline() for _ in range(2)][1]
         natoms, *origin = _row(file.readline(), path, 3, (4, 5))
-        # A negative number announces a line that numbers orbitals.
+        # A negative number means that a line with orbital numbers follows.
         n_atoms, has_orbitals = abs(int(natoms)), natoms < 0
+        if n_atoms != abs(natoms):
+            raise FileFormatError(f"expected a number of atoms, got {natoms:g}", path, 3)
         voxel = np.array([_row(file.readline(), path, 4 + i, (4,)) for i in range(3)])
         rows = [_row(file.readline(), path, 7 + i, (5,)) for i in range(n_atoms)]
         line = 7 + n_atoms
@@ -251,6 +258,8 @@ def _read(path):
             f"expected three positive numbers of points (and lengths in bohr), got {shape}", path, 4
         )
     atoms = np.reshape(rows, (-1, 5))
+    if (atoms[:, 0] % 1 != 0).any() or (np.abs(atoms[:, 0]) > HEAVIEST).any():
+        raise FileFormatError(f"expected atomic numbers, got {atoms[:, 0]}", path, 7)
     cell = voxel[:, 1:] * voxel[:, :1]
     atoms = Atoms(
         atoms[:, 0].astype(int),
@@ -258,13 +267,16 @@ def _read(path):
         cell=cell * BOHR,
         pbc=True,
     )
-    return _values(rest, shape, path, line), atoms, title
+    check_atoms(atoms, path, 3)
+    values = _values(rest, shape, path, line)
+    check_numbers("the values", values, path, low=-LARGEST_VALUE, high=LARGEST_VALUE)
+    return values, atoms, title
 
 
 def _row(text, path, line, lengths):
     """Return the numbers in a line of the header."""
     try:
-        numbers = [float(word) for word in text.split()]
+        numbers = [to_float(word) for word in text.split()]
     except ValueError:
         numbers = []
     wrong_length = not numbers or (lengths is not None and len(numbers) not in lengths)
@@ -293,7 +305,7 @@ def _values(text, shape, path, line):
 
 
 def _ends_within_number(text):
-    """Return whether the last number seems cut off: shorter than the first, no end of line."""
+    """Return whether the last number seems truncated: shorter than the first, no line end."""
     if not text or text[-1].isspace():
         return False
     first, last = (word.lstrip("+-") for word in (text.split(None, 1)[0], text.split()[-1]))
@@ -301,20 +313,20 @@ def _ends_within_number(text):
 
 
 def _fast_values(text):
-    """Return the numbers in `text`, or None if some of it may not have been understood."""
+    """Return the numbers in `text`, or None if some of it may be unreadable."""
     with warnings.catch_warnings():
-        # numpy's sign that it met something else than numbers
+        # numpy warns if it finds anything but numbers
         warnings.simplefilter("error", DeprecationWarning)
         try:
             values = np.fromstring(text, sep=" ")
         except (DeprecationWarning, ValueError):
             return None
-    # 0.12345-101 would come as two numbers, but has one point.
+    # 0.12345-101 would be read as two numbers, but has one decimal point.
     return values if text.count(".") == values.size else None
 
 
 def _careful_values(text, path, line):
-    """Return the numbers in `text` line by line, slowly; an error names the damaged line."""
+    """Return the numbers in `text`, read line by line (slow); an error names the damaged line."""
     rows = enumerate(text.splitlines(), line)
     values = [number for i, row in rows if row.strip() for number in _row(row, path, i, None)]
     return np.array(values)

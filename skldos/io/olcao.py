@@ -1,4 +1,4 @@
-r"""Potentials of the OLCAO program: Gaussians on the atoms, a set for every type of them.
+r"""Potentials of the OLCAO program: Gaussians on the atoms, one set per type of atom.
 
 .. math:: V(r) = \sum_B \sum_i A_i^B\, e^{-\alpha_i^B |r - t_B|^2}
 
@@ -13,15 +13,19 @@ from pathlib import Path
 
 import numpy as np
 
-from skldos._validation import check_finite
+from skldos.data.files import atomic_file
 from skldos.exceptions import FileFormatError
-from skldos.io._fortran import with_exponent
+from skldos.io.fortran import with_exponent
+from skldos.io.limits import check_numbers, reads_file
 from skldos.units import BOHR, HARTREE
+from skldos.validation import check_finite
 
 TYPES = "NUM_TYPES"
 SPINS = ("TOTAL__OR__SPIN_UP", "SPIN_DN")
 PLUS_U = "NUM__PLUSUJ__TERMS"
-#: Columns of a row: A, α, and what was fitted of the density.
+#: Coefficients and exponents in atomic units are far smaller.
+LARGEST = 1e15
+#: Columns of a row: A, α, and the fitted coefficients of the densities.
 N_COLUMNS = 5
 NUMBER = re.compile(
     r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[EeDd][+-]?\d+|[+-]\d{3}(?![\d.]))?",
@@ -35,14 +39,14 @@ class OLCAOPotential:
     Attributes
     ----------
     coefficients : tuple of ndarray of shape (2, n_gaussians)
-        A in eV for spin up and spin down, the same without spin; one array a type.
+        A in eV for spin up and spin down, equal without spin; one array per type.
     exponents : tuple of ndarray of shape (n_gaussians,)
-        α in 1/Å²; one array a type.
+        α in 1/Å²; one array per type.
     charges : tuple of ndarray of shape (2, n_gaussians, 3)
-        What was fitted of the total density, the valence density and its spin difference, as it
-        is in the file; one array a type.
+        Fitted coefficients of the total density, the valence density and its spin difference, as
+        in the file; one array per type.
     plus_u : tuple of str
-        The lines of the Hubbard terms, with their number first, as they are in the file.
+        The lines of the Hubbard terms, their number first, as in the file.
     """
 
     coefficients: tuple
@@ -56,8 +60,9 @@ class OLCAOPotential:
         return f"OLCAOPotential({len(self.exponents)} types of {numbers}{more} Gaussians)"
 
 
+@reads_file
 def read_olcao_potential(path):
-    """Read a potential of the OLCAO program, as its self-consistent calculations leave it.
+    """Read the potential file of a self-consistent calculation with the OLCAO program.
 
     Parameters
     ----------
@@ -93,7 +98,7 @@ def read_olcao_potential(path):
     exponents = tuple(rows[:, 1] / BOHR**2 for rows in found[0])
     for up, down in zip(*found, strict=True):
         if up.shape != down.shape or not np.array_equal(up[:, 1], down[:, 1]):
-            raise lines.error("expected the exponents of spin up for spin down too")
+            raise lines.error("expected the exponents of spin up also for spin down")
     both = [np.stack(pair) for pair in zip(*found, strict=True)]
     return OLCAOPotential(
         coefficients=tuple(rows[:, :, 0] * HARTREE for rows in both),
@@ -109,16 +114,16 @@ def write_olcao_potential(path, coefficients, exponents, *, charges=None, plus_u
     Parameters
     ----------
     path : str or path-like
-        The file.
+        The file. An existing one is replaced when the new one is complete.
     coefficients : sequence of array-like of shape (n_gaussians,) or (2, n_gaussians)
-        A in eV, for both spins alike or for each; one a type. A block of
-        :class:`~skldos.decomposition.GaussianPotentialDecomposer` makes every atom a type.
+        A in eV, for both spins alike or for each; one per type. A block of
+        :class:`~skldos.decomposition.GaussianPotentialDecomposer` treats every atom as a type.
     exponents : array-like of shape (n_gaussians,) or sequence of them
-        α in 1/Å², for all types alike or for each.
+        α in 1/Å², the same for all types or one array per type.
     charges : sequence of array-like of shape (2, n_gaussians, 3), optional
-        What else stands in a row, see :class:`OLCAOPotential`; by default zero.
+        The other columns, see :class:`OLCAOPotential`; by default zero.
     plus_u : sequence of str, optional
-        The lines of the Hubbard terms; by default that there are none.
+        The lines of the Hubbard terms; none by default.
 
     Raises
     ------
@@ -136,7 +141,8 @@ def write_olcao_potential(path, coefficients, exponents, *, charges=None, plus_u
                 words += [fortran(value, 6) for value in extra[spin, k]]
                 lines.append("".join(f" {word}" for word in words))
     lines += [PLUS_U, *(line.rstrip() for line in plus_u)]
-    Path(path).write_text("\n".join(lines) + "\n")
+    with atomic_file(path, "w") as file:
+        file.write("\n".join(lines) + "\n")
 
 
 def fortran(value, digits):
@@ -196,11 +202,11 @@ def _check_types(coefficients, exponents, charges):
 
 
 class _Lines:
-    """The lines of a file that are not empty, and how far it was read."""
+    """The non-empty lines of a file, and the position of the reader."""
 
     def __init__(self, path):
         self.path = path
-        text = path.read_text(errors="replace")
+        text = path.read_text(encoding="utf-8", errors="replace")
         lines = enumerate(text.splitlines(), start=1)
         self.left = [(number, line) for number, line in lines if line.strip()][::-1]
         self.at = 1
@@ -227,7 +233,7 @@ class _Lines:
         """Read a number, after a word or on the line that follows it."""
         word = self.tag(name) if name else ""
         word = word or self.next("a number of Gaussians or types")
-        if not word.isdigit() or int(word) < low:
+        if not re.fullmatch(r"\d{1,9}", word, re.ASCII) or int(word) < low:
             raise self.error(f"expected an integer >= {low}, got {word!r}")
         return int(word)
 
@@ -235,13 +241,15 @@ class _Lines:
         """Read a row of five numbers."""
         line = self.next("a row of five numbers")
         words = NUMBER.findall(line)
-        # Nothing but numbers and blanks: a word of stars is a number that was too large.
+        # Only numbers and blanks: stars stand for a number that was too large.
         if len(words) != N_COLUMNS or NUMBER.sub("", line).strip():
             raise self.error(f"expected five numbers, got {line!r}")
-        return [float(with_exponent(word)) for word in words]
+        numbers = [float(with_exponent(word)) for word in words]
+        check_numbers("a row", numbers, self.path, low=-LARGEST, high=LARGEST, line=self.at)
+        return numbers
 
     def rest(self):
-        """Return the lines of the Hubbard terms, or those of none where the file ends before."""
+        """Return the lines of the Hubbard terms; if the file ends before, those for no terms."""
         if not self.left:
             return ("0", *SPINS)
         number = self.count(PLUS_U, low=0)

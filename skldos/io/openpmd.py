@@ -1,4 +1,4 @@
-"""Fields that MALA keeps in the HDF5 form of the openPMD standard.
+"""MALA's fields in HDF5 files of the openPMD standard.
 
 A file holds ``/data/<iteration>/meshes/<name>/<k>``, one array of shape (n_x, n_y, n_z) per
 component k: an energy of an LDOS, or the one component of a density.
@@ -11,7 +11,8 @@ import numpy as np
 
 from skldos.data.lazy import LazyArray
 from skldos.exceptions import FileFormatError
-from skldos.io._hdf5 import open_hdf5
+from skldos.io.hdf5 import open_hdf5
+from skldos.io.limits import check_numbers, check_stored, refusing_damage
 
 # Joules in one eV, from e = 1.602176634e-19 C (exact in the SI of 2019).
 ELECTRONVOLT = 1.602176634e-19
@@ -32,7 +33,7 @@ def read_openpmd(path, field="LDOS"):
     Returns
     -------
     LazyArray of shape (n_x, n_y, n_z, n_components)
-        Read where it is sliced along the first axis; ``numpy.asarray`` reads all of it.
+        Slices of the first axis are read on demand; ``numpy.asarray`` reads everything.
 
     Raises
     ------
@@ -53,12 +54,18 @@ def read_openpmd(path, field="LDOS"):
 
 
 class OpenPMDField(LazyArray):
-    """What :func:`read_openpmd` returns; it holds path and shape, no data."""
+    """The result of :func:`read_openpmd`; it holds path and shape, but no data.
+
+    Parameters
+    ----------
+    path, field
+        As in :func:`read_openpmd`.
+    """
 
     def __init__(self, path, field="LDOS"):
         self.path = Path(path).absolute()
         self.field = field
-        with open_hdf5(self.path) as file:
+        with refusing_damage(self.path), open_hdf5(self.path) as file:
             self._components = _components(file, field, self.path)
             first = file[self._components[0]]
             self.shape = (*first.shape, len(self._components))
@@ -67,13 +74,14 @@ class OpenPMDField(LazyArray):
     def read(self, start, stop):
         """Return rows `start` to `stop` of the first axis as an array in memory."""
         rows = np.empty((stop - start, *self.shape[1:]), dtype=self.dtype)
-        with open_hdf5(self.path) as file:
+        with refusing_damage(self.path), open_hdf5(self.path) as file:
             for k, name in enumerate(self._components):
                 rows[..., k] = file[name][start:stop]
+        check_numbers(self.field, rows, self.path)
         return rows
 
     def __getstate__(self):
-        # As ArrayFile: size and time of change let hashes follow the contents.
+        # As in ArrayFile: with size and modification time, hashes change with the contents.
         stat = os.stat(self.path)
         return {
             "path": str(self.path),
@@ -116,9 +124,16 @@ def _check_component(component, first, field, path):
     shape = getattr(component, "shape", None)
     if shape is None or len(shape) != 3 or shape != first.shape or component.dtype != first.dtype:
         raise FileFormatError(f"{component.name} is not an array (n_x, n_y, n_z)", path)
+    if component.dtype.kind not in "fiu" or component.size == 0:
+        raise FileFormatError(
+            f"{component.name} must hold real numbers, got {component.shape} of {component.dtype}",
+            path,
+        )
+    check_stored(component, path)
     unit, expected = component.attrs.get("unitSI"), UNITS.get(field)
-    # MALA takes its constants from CODATA 2014, 7e-9 off.
-    if expected is not None and not np.isclose(unit, expected, rtol=1e-6, atol=0):
+    # MALA uses the constants of CODATA 2014, which differ by 7e-9.
+    is_number = np.ndim(unit) == 0 and isinstance(unit, (int, float, np.number))
+    if expected is not None and not (is_number and np.isclose(unit, expected, rtol=1e-6, atol=0)):
         raise FileFormatError(
             f"expected {component.name} in units of {expected:.6e} (SI), got {unit}", path
         )

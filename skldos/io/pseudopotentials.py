@@ -1,4 +1,4 @@
-"""Pseudopotentials in the forms in which users have them at hand."""
+"""Pseudopotentials given as objects or as paths."""
 
 import os
 from collections.abc import Mapping
@@ -8,12 +8,12 @@ from skldos.physics import Pseudopotential
 
 
 def as_pseudopotentials(pseudopotentials):
-    """Return a mapping of elements to pseudopotentials, reading files where paths are given.
+    """Return a mapping of elements to pseudopotentials; read those given as paths.
 
     Parameters
     ----------
     pseudopotentials : mapping of str to Pseudopotential or path, or sequence of them
-        What is known by their element, or says itself of which it is.
+        Pseudopotentials by element, or a sequence of them, each of which names its element.
 
     Returns
     -------
@@ -23,9 +23,9 @@ def as_pseudopotentials(pseudopotentials):
     Raises
     ------
     TypeError
-        If it is neither, or one of them is neither a pseudopotential nor a path.
+        If the argument is neither, or an entry is neither a pseudopotential nor a path.
     ValueError
-        If a pseudopotential stands under another element than its own, or an element has two.
+        If a pseudopotential is listed under another element, or an element has two.
     FileFormatError
         If a file is not a UPF file.
 

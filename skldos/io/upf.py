@@ -1,7 +1,8 @@
-"""Pseudopotentials in the UPF formats of Quantum ESPRESSO, version 1 and 2.
+"""Pseudopotentials in the formats of Quantum ESPRESSO: UPF 1, UPF 2 and its XML schema.
 
-Version 2 looks like XML, but many files in use are not: their free text holds bare ``<`` and
-``&``. So both versions are read by looking for the few tags that are needed.
+All of them look like XML, but many files in use are not valid XML: their free text holds bare ``<``
+and ``&``. Like pw.x, this module looks for the few tags it needs, reads as many numbers as the mesh
+has points, and uses defaults for missing header entries.
 """
 
 import re
@@ -10,39 +11,62 @@ from pathlib import Path
 import numpy as np
 
 from skldos.exceptions import FileFormatError
-from skldos.io._fortran import with_exponent
+from skldos.io.espresso.run import chemical_symbol
+from skldos.io.fortran import first_word, to_float, to_floats, to_int
 from skldos.io.functionals import functional_name
+from skldos.io.limits import reads_file
 from skldos.physics.pseudopotential import Pseudopotential
 from skldos.units import BOHR
 
 KINDS = {
     "NC": "norm-conserving",
     "SL": "norm-conserving",
-    "1/r": "norm-conserving",
+    "1/R": "norm-conserving",
     "US": "ultrasoft",
     "USPP": "ultrasoft",
     "PAW": "paw",
 }
+#: Free text with arbitrary contents: comments, CDATA and the first section.
+FREE_TEXT = {"<!--": "-->", "<![cdata[": r"\]\]>", "<pp_info": r"</(?i:PP_INFO)\s*>"}
+OPENING = re.compile(r"<!--|<!\[CDATA\[|<(?i:PP_INFO)\b")
+#: Attributes up to the end of a tag; within quotes a ">" does not end it.
+ATTRIBUTES = re.compile(r"""((?:[^>"']|"[^"]*"|'[^']*')*+)>""")
+ATTRIBUTE = re.compile(r"""(?<![\w:.-])([\w:.-]++)\s*+=\s*+(?:"([^"]*)"|'([^']*)')""")
+#: Largest radius in Å; meshes end at about 10 Å.
+LARGEST_RADIUS = 1e6
+#: Numbers on a mesh, in the units of the file, are far smaller.
+LARGEST = 1e15
+#: Number of protons of the heaviest atom; no valence is larger.
+MAX_VALENCE = 118
 
 
+@reads_file
 def read_upf(path):
-    """Read a pseudopotential in the UPF format, 1 or 2: valence, functional and densities.
+    """Read a pseudopotential file of Quantum ESPRESSO: valence, functional and densities.
+
+    The format is UPF, 1 or 2, or the XML schema that ``upfconv.x -x`` writes
+    (``<qe_pp:pseudo>``). As in pw.x, many entries are optional. The flags ``is_ultrasoft`` and
+    ``is_paw`` determine the kind, also if ``pseudo_type`` contradicts them or is missing; without
+    either, the pseudopotential is norm-conserving. Without ``core_correction`` there is none. The
+    size of the mesh comes from ``<PP_MESH mesh=…>``, or else from the header.
 
     Parameters
     ----------
     path : str or path-like
-        The file.
+        The file. Its name must begin with the chemical symbol only if the file does not contain
+        the symbol.
 
     Returns
     -------
     Pseudopotential
         With lengths in Å and densities in 1/Å³. Its functional is ``"lda-pz"``,
-        ``"lda-pw"``, ``"pbe"`` or ``"pbesol"``, or else what the file calls it, in capitals.
+        ``"lda-pw"``, ``"pbe"`` or ``"pbesol"``; for others the name in the file, in capitals; or
+        None if the file names none.
 
     Raises
     ------
     FileFormatError
-        If the file is not UPF, truncated or damaged; the message names file and line.
+        If the file is of another format, truncated or damaged; the message names file and line.
 
     Examples
     --------
@@ -52,17 +76,20 @@ def read_upf(path):
     """
     upf = _Upf(Path(path))
     header = upf.header()
-    has_core = _flag(header["core_correction"])
-    kind = header["pseudo_type"].strip()
-    if kind not in KINDS:
-        raise upf.error(f"unknown pseudo_type {kind!r}, expected one of {sorted(KINDS)}", "HEADER")
-    n_radii = upf.convert(int, header["mesh_size"], "mesh_size")
+    valence = upf.convert(to_float, header.get("z_valence"), "z_valence")
+    if not 0 < valence <= MAX_VALENCE:
+        raise upf.error(f"z_valence must be > 0 and <= {MAX_VALENCE}, got {valence:g}", "HEADER")
+    functional = header.get("functional", "").strip()
+    n_radii = upf.mesh_size(header)
     radii = upf.numbers("R", n_radii) * BOHR
+    if not (radii[0] >= 0 and (np.diff(radii) > 0).all() and radii[-1] < LARGEST_RADIUS):
+        raise upf.error(f"<PP_R> must hold radii that increase from 0 on, got {radii}", "R")
+    has_core = upf.flag(header, "core_correction")
     pseudopotential = Pseudopotential(
-        header["element"].strip().capitalize(),
-        upf.convert(float, header["z_valence"], "z_valence"),
-        functional=functional_name(header["functional"]),
-        kind=KINDS[kind],
+        upf.symbol(header),
+        valence,
+        functional=functional_name(functional) if functional else None,
+        kind=_kind(upf, header),
         radii=radii,
         radial_weights=upf.numbers("RAB", n_radii) * BOHR,
         core_density=upf.numbers("NLCC", n_radii) / BOHR**3 if has_core else None,
@@ -73,11 +100,27 @@ def read_upf(path):
     return pseudopotential
 
 
+def _kind(upf, header):
+    """Return the kind, from the flags if there are any."""
+    if "is_paw" in header or "is_ultrasoft" in header:
+        if upf.flag(header, "is_paw"):
+            return "paw"
+        return "ultrasoft" if upf.flag(header, "is_ultrasoft") else "norm-conserving"
+    word = header.get("pseudo_type", "NC").strip().upper()
+    if word not in KINDS:
+        raise upf.error(
+            f"unknown pseudo_type {word!r} without is_ultrasoft and is_paw, expected one of "
+            f"{sorted(KINDS)}",
+            "HEADER",
+        )
+    return KINDS[word]
+
+
 def _atomic_density(upf, radii):
     """Return the density of the free atom; None if the file has none."""
-    if "<PP_RHOATOM" not in upf.text:
+    if upf.find("RHOATOM") is None:
         return None
-    # The file has the charge of a shell, 4π r² n(r), in 1/bohr.
+    # The file has the radial charge density, 4π r² n(r), in 1/bohr.
     charges = upf.numbers("RHOATOM", len(radii)) / BOHR
     density = np.divide(charges, 4 * np.pi * radii**2, out=np.zeros_like(radii), where=radii > 0)
     if len(radii) > 1 and radii[0] == 0:
@@ -86,80 +129,164 @@ def _atomic_density(upf, radii):
 
 
 class _Upf:
-    """The text of a UPF file and where its sections begin."""
+    """The text of a file, and the positions of its sections."""
 
     def __init__(self, path):
         self.path = path
-        # Names of authors are in any encoding, what is needed is ASCII.
-        self.text = path.read_text(encoding="latin-1")
-        if not re.search(r"<UPF\b|<PP_HEADER", self.text):
-            raise FileFormatError("not a UPF file: neither <UPF> nor <PP_HEADER> is in it", path, 1)
-        # The tag with which a complete file of version 2 or 1 ends, but for comments.
-        end = "</UPF>" if "<UPF" in self.text else "</PP_RHOATOM>"
-        self.is_complete = end in self.text
+        # Names of authors may have any encoding; everything needed is ASCII.
+        self.free = path.read_text(encoding="latin-1")
+        # Replace free text by blanks, so that all other characters keep their positions.
+        self.text = _without_free_text(self.free)
+        root = re.search(r"<((?i:UPF|qe_pp:pseudo))\b", self.text)
+        if root is None and self.find("HEADER") is None:
+            raise FileFormatError(
+                "not a UPF file: neither <UPF>, <qe_pp:pseudo> nor <PP_HEADER> is in it; "
+                "upfconv.x of Quantum ESPRESSO converts other formats (upfconv.x -u)",
+                path,
+                1,
+            )
+        # Everything needed is before the end of the last section, or of the file.
+        ends = "PP_RHOATOM" if root is None else rf"(?:{root[1]}|PP_RHOATOM)"
+        self.is_complete = re.search(rf"</(?i:{ends})\s*>", self.text) is not None
+        self.is_old = root is None
 
     def error(self, message, section=None, position=None):
         """Return an error that names the line of a section or of a position in the text."""
         if position is None:
-            found = re.search(rf"<PP_{section}\b", self.text)
+            found = self.find(section)
             position = found.start() if found else len(self.text)
         return FileFormatError(message, self.path, self.text.count("\n", 0, position) + 1)
 
+    def find(self, name):
+        """Return the match of the beginning of a tag, or None."""
+        return re.search(rf"<(?i:PP_{name})(?![\w.-])", self.text)
+
+    def tag(self, name):
+        """Return the attributes of ``<PP_name …>`` and its end."""
+        found = self.find(name)
+        tag = ATTRIBUTES.match(self.text, found.end()) if found else None
+        if tag is None:
+            raise self.error(f"the section <PP_{name}> is missing or truncated", name)
+        return tag[1], tag.end()
+
     def section(self, name):
         """Return attributes and content of ``<PP_name …>…</PP_name>``."""
-        start = re.search(rf"<PP_{name}\b([^>]*?)(/?)>", self.text)
-        if start is None:
-            raise self.error(f"the section <PP_{name}> is missing or truncated", name)
-        if start[2]:
-            return start[1], ""
-        end = self.text.find(f"</PP_{name}>", start.end())
-        if end < 0:
-            raise self.error(f"the section <PP_{name}> does not end", position=start.start())
-        return start[1], self.text[start.end() : end]
+        attributes, start = self.tag(name)
+        if attributes.rstrip().endswith("/"):
+            return attributes, ""
+        end = re.compile(rf"</(?i:PP_{name})\s*>").search(self.text, start)
+        if end is None:
+            raise self.error(f"the section <PP_{name}> does not end", name)
+        return attributes, self.text[start : end.start()]
 
     def header(self):
         """Return the entries of the header under their names in version 2, as text."""
         attributes, content = self.section("HEADER")
-        names = ("element", "pseudo_type", "core_correction", "functional", "z_valence")
         if "=" in attributes:
-            found = dict(re.findall(r"(\w+)\s*=\s*[\"']([^\"']*)[\"']", attributes))
-            missing = [name for name in (*names, "mesh_size") if name not in found]
-            if missing:
-                raise self.error(f"the header lacks {missing[0]!r}", "HEADER")
-            return found
-        return self._old_header(content)
+            return _attributes(attributes)
+        if self.is_old:
+            return self._old_header(content)
+        # The XML schema has an element for every entry.
+        found = re.findall(r"<(\w+)\s*>([^<]*)</\1\s*>", content)
+        entries = {name.lower(): value for name, value in reversed(found)}
+        return entries | ({"pseudo_type": entries["type"]} if "type" in entries else {})
 
     def _old_header(self, content):
         """Read version 1: one entry per line, known by their order."""
-        lines = content.strip().splitlines()
-        if len(lines) < 10:
-            raise self.error(f"the header has {len(lines)} lines, expected at least 10", "HEADER")
-        element, kind, core, functional, valence = (line.strip() for line in lines[1:6])
+        lines = content.strip("\n").splitlines()
+        while lines and not lines[0].strip():
+            del lines[0]
+        words = [(line.split() or [""])[0] for line in lines[:10]]
+        # The numbers of wavefunctions and projectors follow, so no line is missing.
+        if len(lines) < 11 or "" in words or not re.match(r"\s*\d+[\s,]+\d+", lines[10]):
+            raise self.error(
+                "expected a header of ten lines with an entry each, and the numbers of "
+                f"wavefunctions and projectors below them, got {len(lines)} lines",
+                "HEADER",
+            )
+        # The functional has twenty characters; if there are more, its first four words.
+        short, long = lines[4][:20].strip(), " ".join(lines[4].split()[:4])
+        known = functional_name(short) != " ".join(short.upper().split())
         return {
-            "element": element.split()[0],
-            "pseudo_type": kind.split()[0],
-            "core_correction": core.split()[0],
-            "functional": " ".join(functional.split()[:4]),
-            "z_valence": valence.split()[0],
-            "mesh_size": lines[9].split()[0],
+            "element": words[1],
+            "pseudo_type": words[2],
+            "core_correction": words[3],
+            "functional": short if known else long,
+            "z_valence": words[5],
+            "mesh_size": words[9],
         }
 
+    def mesh_size(self, header):
+        """Return the number of radii, from the mesh itself if available."""
+        attributes, _ = self.tag("MESH")
+        sizes = (_attributes(attributes).get("mesh"), header.get("mesh_size"))
+        sizes = [self.convert(to_int, text, "mesh_size") for text in sizes if text and text.strip()]
+        if not any(sizes):
+            raise self.error(
+                "neither <PP_MESH mesh=…> nor mesh_size gives the number of radii", "MESH"
+            )
+        size = next(filter(None, sizes))
+        if not 1 <= size <= len(self.text):
+            raise self.error(f"mesh_size must fit the file and be >= 1, got {size}", "HEADER")
+        return size
+
+    def symbol(self, header):
+        """Return the chemical symbol from the header, the free text or the file name."""
+        found = re.search(r"^[ \t]*Element:[ \t]*([A-Za-z]{1,2})\b", self.free, re.MULTILINE)
+        for label in (header.get("element", ""), found[1] if found else "", self.path.name):
+            if label.strip():
+                try:
+                    return chemical_symbol(label)
+                except ValueError:
+                    continue
+        raise self.error(f"no chemical element, got {header.get('element')!r}", "HEADER")
+
     def numbers(self, name, count):
-        """Return the `count` numbers of a section."""
+        """Return the first `count` numbers of a section."""
         _, content = self.section(name)
-        words = [with_exponent(word) for word in content.split()]
-        numbers = np.array([self.convert(float, word, f"PP_{name}", name) for word in words])
-        if len(numbers) != count or not np.isfinite(numbers).all():
+        try:
+            numbers = np.array(to_floats(content, count))
+        except ValueError as error:
+            raise self.error(f"PP_{name} must hold numbers, {error}", name) from None
+        if len(numbers) != count or not (np.abs(numbers) < LARGEST).all():
             raise self.error(f"<PP_{name}> must hold {count} numbers, got {len(numbers)}", name)
         return numbers
 
-    def convert(self, kind, word, what, section="HEADER"):
-        """Return `word` as a number of type `kind`."""
+    def flag(self, header, name):
+        """Return a logical of the header, false if missing."""
+        word = header.get(name, "").strip().lstrip(".").lower()
+        if word[:1] not in ("", "t", "f", "n"):
+            raise self.error(f"{name} must be true or false, got {header[name]!r}", "HEADER")
+        return word[:1] == "t"
+
+    def convert(self, kind, text, what):
+        """Return an entry of the header as a number of type `kind`."""
+        if text is None:
+            raise self.error(f"the header lacks {what!r}", "HEADER")
         try:
-            return kind(word)
+            return kind(first_word(text))
         except ValueError:
-            raise self.error(f"{what} must be a number, got {word.strip()!r}", section) from None
+            raise self.error(f"{what} must be a number, got {text.strip()!r}", "HEADER") from None
 
 
-def _flag(word):
-    return word.strip().strip(".").lower() in ("t", "true")
+def _without_free_text(text):
+    """Return the text with free text replaced by blanks, except for line ends."""
+    parts, at = [], 0
+    closing = {opening: re.compile(end) for opening, end in FREE_TEXT.items()}
+    for found in OPENING.finditer(text):
+        kind = found[0].lower()
+        if found.start() < at or kind not in closing:
+            continue
+        end = closing[kind].search(text, found.end())
+        if end is None:
+            del closing[kind]  # no later one of this kind ends either
+            continue
+        parts += [text[at : found.start()], re.sub(r"[^\n]", " ", text[found.start() : end.end()])]
+        at = end.end()
+    return "".join((*parts, text[at:]))
+
+
+def _attributes(text):
+    """Return the attributes of a tag with lower-case names; the first of duplicates counts."""
+    found = ATTRIBUTE.findall(text)
+    return {name.lower(): double or single for name, double, single in reversed(found)}

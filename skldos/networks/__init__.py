@@ -1,4 +1,4 @@
-"""Networks in plain torch: tensors in, tensors out, no estimators."""
+"""Networks in plain torch: functions of tensors, no estimators."""
 
 from skldos.networks.backpropagation import Backpropagation
 from skldos.networks.csnn import ConcentricSpherical

@@ -1,8 +1,8 @@
 """Layers on concentric spheres: features on vertices of an icosphere, in shells around an atom.
 
-All of them take and return tensors of shape (n_vertices, n_rows, n_spheres, n_channels), a row
-being an atom: with the vertices first and the channels last, sums over neighbours add whole rows
-of memory and everything else is a matrix product.
+All layers take and return tensors of shape (n_vertices, n_rows, n_spheres, n_channels); a row is an
+atom. With the vertices first and the channels last, sums over neighbours add contiguous memory, and
+everything else is a matrix product.
 """
 
 import numpy as np
@@ -13,7 +13,7 @@ from torch import nn
 class NormReLU(nn.BatchNorm1d):
     """Batch normalisation of the last axis over all others, then a ReLU.
 
-    A batch with one value per channel has no variance: it is normalised as in evaluation.
+    A batch with one value per channel has no variance and is normalised as in evaluation.
     """
 
     def forward(self, x):
@@ -24,7 +24,7 @@ class NormReLU(nn.BatchNorm1d):
             )
         else:
             rows = super().forward(rows)
-        # In place: the largest arrays of the network are these. Not so on a view of them.
+        # In place, because these are the largest arrays of the network; not possible on a view.
         return torch.relu_(rows).view(x.shape)
 
 
@@ -46,14 +46,14 @@ class _Sum(torch.autograd.Function):
 
 
 class NeighborSum(nn.Module):
-    """The sum over fixed lists of vertices.
+    """Sums over fixed lists of vertices.
 
     Parameters
     ----------
     members : ndarray of int of shape (n_sums, n_max)
-        Vertices that each sum runs over; -1 stands for none.
+        Vertices that each sum runs over; -1 means none.
     n_vertices : int
-        Number of vertices there are.
+        Number of vertices.
     """
 
     def __init__(self, members, n_vertices):
@@ -65,7 +65,7 @@ class NeighborSum(nn.Module):
         self._register("transposed_", source[order], into[order], n_vertices)
 
     def _register(self, prefix, into, source, n_sums):
-        # Constants of the mesh: they follow the network to its device, but are no weights.
+        # Constants of the mesh: they move to a device with the network, but are no weights.
         starts = np.searchsorted(into, np.arange(n_sums))
         for name, values in (("sources", source), ("starts", starts)):
             self.register_buffer(prefix + name, torch.tensor(values), persistent=False)
@@ -97,19 +97,19 @@ class GraphConvolution(nn.Module):
 
     .. math:: h'_v = \phi\Big(\mathrm{BN}\Big(\sum_{u \in N(v) \cup v} h_u W + b\Big)\Big)
 
-    with the ReLU :math:`\phi`, plus :math:`h_v` itself where the widths agree. With
-    `self_weight`, :math:`v` has a matrix of its own in the sum.
+    with the ReLU :math:`\phi`, plus :math:`h_v` itself if `n_in` equals `n_out`. With
+    `self_weight`, :math:`v` has its own matrix in the sum.
 
     Parameters
     ----------
     n_in, n_out : int
         Numbers of channels.
     neighbors : ndarray of int of shape (n_vertices, n_max)
-        Neighbours of every vertex; -1 stands for none.
+        Neighbours of every vertex; -1 means none.
     dropout : float
-        Probability with which a number of the input is dropped in training.
+        Probability of dropping an input in training.
     self_weight : bool
-        Whether a vertex has other weights than its neighbours.
+        Whether a vertex has different weights than its neighbours.
     """
 
     def __init__(self, n_in, n_out, neighbors, *, dropout=0.0, self_weight=False):
@@ -142,7 +142,7 @@ class RadialConvolution(nn.Module):
     n_in, n_out : int
         Numbers of channels.
     dropout : float
-        Probability with which a number of the input is dropped in training.
+        Probability of dropping an input in training.
     """
 
     def __init__(self, n_in, n_out, *, dropout=0.0):
@@ -153,7 +153,7 @@ class RadialConvolution(nn.Module):
 
     def forward(self, x):
         """Return features of shape (n_vertices, n_rows, n_spheres, n_out)."""
-        # Rays as images of height n_spheres and width 1, whose channels may stay last in memory.
+        # Rays are images of height n_spheres and width 1; their channels stay last in memory.
         rays = self.dropout(x).reshape(-1, x.shape[2], 1, x.shape[3])
         weight = self.conv.weight[..., None].contiguous(memory_format=torch.channels_last)
         out = nn.functional.conv2d(rays.permute(0, 3, 1, 2), weight, self.conv.bias, padding=(1, 0))
@@ -167,7 +167,7 @@ class VertexPooling(nn.Module):
     Parameters
     ----------
     members : ndarray of int of shape (n_coarse, n_max)
-        The vertices of each mean; -1 stands for none.
+        The vertices of each mean; -1 means none.
     n_vertices : int
         Number of vertices of the finer mesh.
     """
@@ -184,7 +184,7 @@ class VertexPooling(nn.Module):
 
 
 class Mean(nn.Module):
-    """The mean over vertices (axis 0) or spheres (axis 2), which stays as an axis of length 1."""
+    """The mean over vertices (axis 0) or spheres (axis 2), which remains as an axis of length 1."""
 
     def __init__(self, axis):
         super().__init__()
@@ -195,7 +195,7 @@ class Mean(nn.Module):
 
 
 class Features(nn.Module):
-    """What is left when vertices and spheres are averaged: rows of shape (n_rows, n_channels)."""
+    """Drop the axes of averaged vertices and spheres: returns shape (n_rows, n_channels)."""
 
     def forward(self, x):
         return x[0, :, 0]
@@ -208,12 +208,12 @@ class Smoothing(nn.Module):
         super().__init__()
         self.conv = nn.Conv1d(1, 3, kernel_size=3, padding=1)
         with torch.no_grad():
-            # What comes in is not negative: with negative weights nothing might ever come out.
+            # Inputs are not negative; with negative initial weights all outputs could stay zero.
             self.conv.weight.abs_()
             self.conv.bias.zero_()
 
     def forward(self, rows):
-        """Return rows of their own shape (n_rows, n_outputs)."""
+        """Return rows of the same shape (n_rows, n_outputs)."""
         return torch.relu(self.conv(rows[:, None])).mean(dim=1)
 
 

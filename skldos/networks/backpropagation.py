@@ -1,9 +1,9 @@
-r"""The gradient of a feed-forward network, written out.
+r"""Explicit gradient of a feed-forward network.
 
-Networks of this field are small and so are their batches: most of the time of a training step
-goes into the bookkeeping of automatic differentiation. For the mean square error
+The networks and batches of this field are small, so a training step spends most of its time in the
+bookkeeping of automatic differentiation. For the mean square error
 :math:`L = \frac{1}{n m} \sum (\hat y - y)^2` of dense layers
-:math:`h_{l+1} = \phi(z_l),\ z_l = h_l W_l^T + b_l` the gradient is four lines,
+:math:`h_{l+1} = \phi(z_l),\ z_l = h_l W_l^T + b_l` the gradient takes four lines,
 
 .. math::
 
@@ -12,26 +12,43 @@ goes into the bookkeeping of automatic differentiation. For the mean square erro
     \frac{\partial L}{\partial b_l} = \sum_\text{rows} \delta_l, \quad
     \delta_{l-1} = (\delta_l W_l)\,\phi'(z_{l-1}),
 
-which run two to three times faster than ``loss.backward()``.
+which write to memory that is allocated once. This is two to three times faster than
+``loss.backward()``.
 """
 
 import torch
 from torch import nn
 
-# phi(z), and phi'(z) times the incoming gradient from the *output* of the activation.
+_aten = torch.ops.aten
+
+# For every activation: functions for phi(z) and for phi'(z) times the incoming gradient, their
+# arguments, and whether the latter takes phi(z) rather than z.
 _ACTIVATIONS = {
-    nn.ReLU: lambda layer: (
-        torch.relu,
-        lambda gradient, out: torch.ops.aten.threshold_backward(gradient, out, 0.0),
-    ),
+    nn.ReLU: lambda layer: (_aten.relu.out, {}, _aten.threshold_backward, {"threshold": 0.0}, True),
     nn.LeakyReLU: lambda layer: (
-        lambda z: torch.nn.functional.leaky_relu(z, layer.negative_slope),
-        lambda gradient, out: torch.ops.aten.leaky_relu_backward(
-            gradient, out, layer.negative_slope, True
-        ),
+        _aten.leaky_relu.out,
+        {"negative_slope": layer.negative_slope},
+        _aten.leaky_relu_backward,
+        {"negative_slope": layer.negative_slope, "self_is_result": True},
+        True,
     ),
-    nn.Tanh: lambda layer: (torch.tanh, torch.ops.aten.tanh_backward),
-    nn.Sigmoid: lambda layer: (torch.sigmoid, torch.ops.aten.sigmoid_backward),
+    nn.Tanh: lambda layer: (_aten.tanh.out, {}, _aten.tanh_backward, {}, True),
+    nn.Sigmoid: lambda layer: (_aten.sigmoid.out, {}, _aten.sigmoid_backward, {}, True),
+    nn.SiLU: lambda layer: (_aten.silu.out, {}, _aten.silu_backward, {}, False),
+    nn.GELU: lambda layer: (
+        _aten.gelu.out,
+        {"approximate": layer.approximate},
+        _aten.gelu_backward,
+        {"approximate": layer.approximate},
+        False,
+    ),
+    nn.Softplus: lambda layer: (
+        _aten.softplus.out,
+        {"beta": layer.beta, "threshold": layer.threshold},
+        _aten.softplus_backward,
+        {"beta": layer.beta, "threshold": layer.threshold},
+        False,
+    ),
 }
 
 
@@ -55,17 +72,18 @@ class Backpropagation:
     """
 
     def __init__(self, network):
-        # Looked up once: attributes of modules are slow.
-        self._steps = []
+        self._layers, self._n_rows = [], None
         for layer in network:
             if type(layer) is nn.Linear:
-                self._steps.append((layer.weight, layer.bias, True))
+                self._layers.append(_Dense(layer))
             else:
-                self._steps.append((*_ACTIVATIONS[type(layer)](layer), False))
+                # Only the activation uses the output of a dense layer.
+                in_place = bool(self._layers) and type(self._layers[-1]) is _Dense
+                self._layers.append(_Activation(layer, in_place))
 
     @staticmethod
     def knows(network):
-        """Return whether all layers of `network` are known and all its weights trained.
+        """Return whether all layers of `network` are supported and all its weights are trained.
 
         Examples
         --------
@@ -79,7 +97,7 @@ class Backpropagation:
             isinstance(network, nn.Sequential)
             and type(network).forward is nn.Sequential.forward
             and all(_is_known(layer) for layer in network)
-            # A layer that occurs twice would get one gradient instead of the sum.
+            # A layer that occurs twice would get only one of its two gradients.
             and len({id(p) for p in _weights(network)}) == len(_weights(network))
         )
 
@@ -97,42 +115,109 @@ class Backpropagation:
         Returns
         -------
         predictions : torch.Tensor of shape (n_rows, n_out)
-            Outputs of the network.
+            Outputs of the network; the next call overwrites them.
         loss : torch.Tensor of shape ()
             Mean square error. The ``grad`` of every parameter is set, not added to.
         """
-        outputs = [inputs]
-        for first, second, dense in self._steps:
-            h = outputs[-1]
-            outputs.append(torch.addmm(second, h, first.t()) if dense else first(h))
-        predictions = outputs.pop()
-        difference = predictions - targets
-        flat = difference.view(-1)
-        loss = torch.dot(flat, flat) / flat.numel()
-        delta = difference.mul_(2.0 / flat.numel())
-        out = predictions
-        for first, second, dense in reversed(self._steps):
-            h = outputs.pop()
-            if dense:
-                first.grad = torch.mm(delta.t(), h)
-                second.grad = delta.sum(dim=0)
-                delta = torch.mm(delta, first) if outputs else None
-            else:
-                delta = second(delta, out)
-            out = h
+        n_rows = inputs.shape[0]
+        if n_rows != self._n_rows:
+            self._prepare(n_rows, targets)
+        h = [inputs]
+        for layer in self._layers:
+            h.append(layer.forward(h[-1]))
+        predictions = h[-1]
+        delta = torch.sub(predictions, targets, out=self._delta)
+        loss = torch.dot(self._flat, self._flat) / self._size
+        delta.mul_(2.0 / self._size)
+        for i in reversed(range(len(self._layers))):
+            delta = self._layers[i].backward(delta, h[i], h[i + 1])
         return predictions, loss
+
+    def _prepare(self, n_rows, targets):
+        """Allocate memory for batches of so many rows."""
+        self._n_rows, self._size = n_rows, targets.numel()
+        self._delta = torch.empty_like(targets, memory_format=torch.contiguous_format)
+        self._flat, delta = self._delta.view(-1), self._delta
+        for layer in self._layers:
+            layer.allocate(n_rows)
+        for layer in reversed(self._layers):
+            delta = layer.goes_back(delta, first=layer is self._layers[0])
+
+
+class _Dense:
+    """:math:`z = h W^T + b` and its gradient."""
+
+    def __init__(self, layer):
+        # Looked up once: attributes of modules are slow.
+        self._weight, self._bias = layer.weight, layer.bias
+        self._transposed = layer.weight.t()
+
+    def allocate(self, n_rows):
+        """Allocate memory for the outputs."""
+        self._z = self._bias.new_empty((n_rows, len(self._bias)))
+
+    def goes_back(self, delta, *, first):
+        """Note where the gradient of the outputs is; return where that of the inputs will be."""
+        self._delta_transposed = delta.t()
+        self._delta_in = None if first else delta.new_empty((len(delta), self._weight.shape[1]))
+        return self._delta_in
+
+    def forward(self, h):
+        return torch.addmm(self._bias, h, self._transposed, out=self._z)
+
+    def backward(self, delta, h, z):
+        weight, bias = self._weight, self._bias
+        if weight.grad is None:
+            weight.grad = torch.empty_like(weight)
+        if bias.grad is None:
+            bias.grad = torch.empty_like(bias)
+        torch.mm(self._delta_transposed, h, out=weight.grad)
+        torch.sum(delta, dim=0, out=bias.grad)
+        if self._delta_in is None:
+            return None
+        return torch.mm(delta, weight, out=self._delta_in)
+
+
+class _Activation:
+    """A function of every element and its derivative, which takes the place of the gradient."""
+
+    def __init__(self, layer, in_place):
+        self._function, self._options, backward, options, of_result = _ACTIVATIONS[type(layer)](
+            layer
+        )
+        self._backward, self._backward_options = backward.grad_input, options
+        self._of_result, self._in_place = of_result, in_place and of_result
+
+    def allocate(self, n_rows):
+        """Have memory for the outputs allocated by the next inputs."""
+        self._h = None
+
+    def goes_back(self, delta, *, first):
+        """Return where the gradient of the inputs will be: in the place of that of the outputs."""
+        return delta
+
+    def forward(self, z):
+        if self._in_place:
+            return self._function(z, **self._options, out=z)
+        if self._h is None:
+            self._h = torch.empty_like(z)
+        return self._function(z, **self._options, out=self._h)
+
+    def backward(self, delta, z, h):
+        known = h if self._of_result else z
+        return self._backward(delta, known, **self._backward_options, grad_input=delta)
 
 
 def _weights(network):
-    """Return the parameters of all layers, as often as they occur."""
+    """Return the parameters of all layers, repeated for layers that occur more than once."""
     return [p for layer in network for p in layer.parameters()]
 
 
 def _is_known(layer):
-    """Return whether a layer is nothing but what its type says, and all of it is trained."""
+    """Return whether a layer is of a supported type, has no hooks and is fully trained."""
     if layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks:
         return False
     if type(layer) is nn.Linear:
         return layer.bias is not None and all(p.requires_grad for p in layer.parameters())
-    # With a negative slope the output of a leaky ReLU does not tell the sign of its input.
+    # With a negative slope, the output of a leaky ReLU does not determine the sign of its input.
     return type(layer) in _ACTIVATIONS and getattr(layer, "negative_slope", 0.0) >= 0.0

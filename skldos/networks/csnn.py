@@ -3,7 +3,6 @@
 import numpy as np
 from torch import nn
 
-from skldos._validation import check_option, check_scalar
 from skldos.geometry.sphere import icosphere
 from skldos.networks._spherical_layers import (
     Features,
@@ -16,67 +15,68 @@ from skldos.networks._spherical_layers import (
     VertexPooling,
     dense,
 )
+from skldos.validation import check_option, check_scalar
 
 #: Channels of the first level for a factor of 1; every level has twice as many as the one before.
 CHANNELS = 16
 
-#: Meshes the network is made for, from the finest to none.
+#: Meshes that the network supports, from the finest to none.
 SUBDIVISIONS = (3, 2, 1, 0, None)
 
 
 class ConcentricSpherical(nn.Sequential):
-    r"""A network on concentric spheres around an atom, invariant under the icosahedron's rotations.
+    r"""Network on concentric spheres around an atom, invariant under icosahedral rotations.
 
-    The inputs are numbers on the vertices of an icosphere, in shells around the atom. On every
-    level of the mesh, from the finest down, two graph convolutions over neighbouring vertices and
-    two convolutions over neighbouring shells follow each other; then means over vertices and
-    their neighbours lead to the next coarser mesh. On the icosahedron itself come one graph
-    convolution, the mean over all vertices, one radial convolution, and the mean over the shells;
-    then dense layers. Every layer has a batch normalisation and a ReLU [1]_.
+    The inputs are numbers on the vertices of an icosphere, in shells around the atom. Each level of
+    the mesh, starting with the finest, has two graph convolutions over neighbouring vertices and
+    two convolutions over neighbouring shells. Averaging over each vertex and its neighbours leads
+    to the next coarser mesh. The icosahedron itself has one graph convolution, the mean over all
+    vertices, one radial convolution, and the mean over the shells. Dense layers follow. Every layer
+    has a batch normalisation and a ReLU [1]_.
 
-    Filters are isotropic and means go over all vertices, so that the 60 rotations of the
-    icosahedron (and its inversion) leave the outputs as they are.
+    Filters are isotropic and means include all vertices, so the 60 rotations of the icosahedron
+    (and its inversion) do not change the outputs.
 
     Parameters
     ----------
     n_in : int
-        Numbers per atom: channels (such as species) × spheres × vertices, the vertices fastest.
+        Number of inputs per atom: channels (such as species) × spheres × vertices, vertices
+        fastest.
     n_out : int
         Number of outputs.
     n_spheres : int, default=16
         Number of shells.
     subdivisions : {3, 2, 1, 0} or None, default=3
-        Level of the mesh: 642, 162, 42 or 12 vertices, with one level of the network less each.
-        None stands for a sphere that has no directions, with one vertex; together with
-        ``n_spheres=1`` the network is one of dense layers for any `n_in`.
+        Level of the mesh, with 642, 162, 42 or 12 vertices; the network has one level less for
+        each. None means spheres without directions, with one vertex; together with ``n_spheres=1``
+        the network consists of dense layers, for any `n_in`.
     factor : int, default=4
-        Width of all layers: level *i* has 16 · factor · 2^i channels within spheres and twice as
-        many between them; the dense layers are as wide as the last of those.
+        Width of all layers: level *i* has 16 · factor · 2^i channels within spheres and twice that
+        number between them; the dense layers have the width of the last level between spheres.
     n_hidden : int, default=2
-        Dense layers before the output.
+        Number of dense layers before the output.
     dropout : float, default=0.0
-        Probability with which an input of a layer within spheres, between spheres or after them
-        is dropped in training; those of the network itself are all kept.
+        Probability of dropping an input of a layer in training; inputs of the network itself are
+        never dropped.
     output : {"smooth", "linear"}, default="smooth"
-        What the last layer is. ``"smooth"`` is that of Ref. [1]_, for spectra that are not
-        negative: batch normalisation, ReLU, and a smoothing over neighbouring outputs.
-        ``"linear"`` is a matrix product alone: targets may have any sign, and the regressors can
-        refit it in closed form.
+        Kind of last layer. ``"smooth"`` is that of Ref. [1]_, for non-negative spectra: batch
+        normalisation, ReLU, and smoothing over neighbouring outputs. ``"linear"`` is only a matrix
+        product: targets may have any sign, and the regressors can refit it in closed form.
     self_weight : bool, default=False
-        Whether a vertex has other weights in the graph convolutions than its neighbours have.
+        Whether a vertex has different weights than its neighbours in the graph convolutions.
     spheres : {"convolution", "channels"}, default="convolution"
-        What the spheres are to the network. ``"convolution"`` is Ref. [1]_: filters are the same
-        on all spheres, those between spheres run along the rays, and the mean over the spheres
-        comes last, so that the distance of a neighbour shows in little more than how much it
-        counts. ``"channels"`` takes all spheres for channels of a single one: every distance has
-        weights of its own in the first layer, there are no convolutions between spheres, and the
-        work is less by more than the number of spheres.
+        How the network treats the spheres. ``"convolution"`` is Ref. [1]_: all spheres share the
+        same filters, convolutions between spheres run along the rays, and the mean over the spheres
+        comes last. The distance of a neighbour then affects little more than its weight.
+        ``"channels"`` treats all spheres as channels of a single one: every distance has its own
+        weights in the first layer and there are no convolutions between spheres. This saves a
+        factor of more than the number of spheres in computing time.
     n_levels : int, optional
-        Levels of the mesh that the network works on, from the finest; on the last one it has a
-        single graph convolution, and means go over all vertices. None goes down to the
-        icosahedron. With 1 and spheres as channels it is shallow: one graph convolution and the
-        layers after the means, a tenth of the time per epoch, and, learnt from a few
-        hundred atoms, better at what is outside of the training data.
+        Number of mesh levels, starting with the finest; the last one has a single graph convolution
+        and means over all vertices. None uses all levels down to the icosahedron. With 1 and
+        spheres as channels the network is shallow: one graph convolution and the layers after the
+        means. An epoch then takes a tenth of the time, and with a few hundred atoms of training
+        data it extrapolates better.
 
     References
     ----------
@@ -152,19 +152,19 @@ class ConcentricSpherical(nn.Sequential):
         self.subdivisions = subdivisions
 
     def __getitem__(self, key):
-        # A part of the network is no ConcentricSpherical: Sequential would try to build one.
+        # Slices of the network are plain Sequential objects, not ConcentricSpherical.
         return (
             nn.Sequential(*list(self)[key]) if isinstance(key, slice) else super().__getitem__(key)
         )
 
 
 def count_vertices(subdivisions):
-    """Return the number of vertices of a mesh that the network is made for."""
+    """Return the number of vertices of a mesh that the network supports."""
     return 1 if subdivisions is None else icosphere(subdivisions).n_vertices
 
 
 def subdivisions_of(n_vertices):
-    """Return the level of the mesh that has so many vertices.
+    """Return the level of the mesh with this number of vertices.
 
     Examples
     --------
@@ -178,7 +178,7 @@ def subdivisions_of(n_vertices):
 
 
 def _levels(subdivisions, n_levels):
-    """Return the levels of the mesh that a network works on; None is a single vertex."""
+    """Return the levels of the mesh that a network uses; None means a single vertex."""
     levels = [None] if subdivisions is None else list(reversed(range(subdivisions + 1)))
     if n_levels is None:
         return levels
@@ -193,7 +193,7 @@ def _convolutions(n_channels, width, levels, *, radial, dropout, self_weight):
         is_last = level == levels[-1]
         depth = 1 if is_last else 2
         for _ in range(depth):
-            # A number of the first input is an atom, not a feature: it must not vanish.
+            # Values of the first input represent atoms, not features, so none are dropped.
             rate = dropout if layers else 0.0
             layers.append(
                 GraphConvolution(

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 from torch import nn
 
-from skldos._validation import check_option, check_scalar
+from skldos.validation import check_option, check_scalar
 
 ACTIVATIONS = {
     "relu": nn.ReLU,
@@ -33,10 +33,10 @@ class FeedForward(nn.Sequential):
         Function :math:`\phi` after each hidden layer: ``"relu"``, ``"leaky_relu"``, ``"silu"``,
         ``"gelu"``, ``"tanh"``, ``"sigmoid"`` or ``"softplus"``.
     output_activation : str, optional
-        Function after the last layer; None for none, so that a target that goes slightly
-        negative can be learned.
+        Function after the last layer. With None the last layer is linear, and slightly negative
+        targets can be learned.
     dropout : float, default=0.0
-        Probability with which a hidden unit is dropped in training.
+        Probability of dropping a hidden unit in training.
 
     Examples
     --------
@@ -75,7 +75,7 @@ class FeedForward(nn.Sequential):
         super().__init__(*layers)
 
     def __getitem__(self, key):
-        # A part of the network is no FeedForward: Sequential would try to build one.
+        # Slices of the network are plain Sequential objects, not FeedForward.
         return (
             nn.Sequential(*list(self)[key]) if isinstance(key, slice) else super().__getitem__(key)
         )

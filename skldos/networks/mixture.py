@@ -7,14 +7,14 @@ import torch
 from torch import nn
 from torch.distributions import LowRankMultivariateNormal
 
-from skldos._validation import check_option, check_scalar
 from skldos.networks.feedforward import FeedForward
+from skldos.validation import check_option, check_scalar
 
 COVARIANCES = ("full", "diagonal", "low_rank")
 
 
 class MixtureParameters(NamedTuple):
-    r"""What a mixture density network says of every row.
+    r"""Parameters of the mixture that a mixture density network predicts for every row.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class MixtureParameters(NamedTuple):
     factors: torch.Tensor | None = None
 
     def log_density(self, targets):
-        """Return the logarithms of the densities, of shape (n_rows,), at rows of targets."""
+        """Return the log densities at rows of targets, of shape (n_rows,)."""
         weights = torch.log_softmax(self.logits, dim=-1)
         return torch.logsumexp(weights + self._log_components(targets[:, None]), dim=-1)
 
@@ -72,16 +72,16 @@ class MixtureDensity(nn.Module):
 
     .. math:: p(y | x) = \sum_{k=1}^K w_k(x)\, N\big(y; \mu_k(x), \Sigma_k(x)\big)
 
-    with the weights, means and covariances as outputs of one network [1]_. A full covariance
-    is given by the Cholesky factor of its inverse, in which the logarithm of the density is
-    quadratic: trained on the factor of the covariance itself, networks get stuck.
+    with the weights, means and covariances as outputs of one network [1]_. A full covariance is
+    parametrised by the Cholesky factor of its inverse, because the log density is quadratic in it.
+    Training on the factor of the covariance itself gets stuck.
 
     Parameters
     ----------
     n_in, n_out : int
-        Numbers of inputs, and D of outputs.
+        Number of inputs, and number D of outputs.
     n_components : int, default=3
-        K.
+        Number K of components.
     covariance : {"full", "diagonal", "low_rank"}, default="full"
         Form of :math:`\Sigma_k`; ``"low_rank"`` is a diagonal and `rank` directions.
     rank : int, default=1
@@ -91,11 +91,11 @@ class MixtureDensity(nn.Module):
     activation : str, default="silu"
         As in :class:`~skldos.networks.FeedForward`.
     dropout : float, default=0.0
-        Probability with which a hidden unit is dropped in training.
+        Probability of dropping a hidden unit in training.
     floor : float, default=1e-2
-        Smallest standard deviation (for ``"full"`` that of an output, those after it being known),
-        in units of the normalised targets: without one, a component that shrinks onto a single
-        row of the training data makes the likelihood infinite.
+        Smallest standard deviation in units of the normalised targets (for ``"full"``, of an output
+        given those after it). Without it, a component that shrinks onto a single row of the
+        training data makes the likelihood infinite.
 
     References
     ----------
@@ -136,13 +136,15 @@ class MixtureDensity(nn.Module):
 
     @torch.no_grad()
     def _scatter(self):
-        """Begin with round components of about unit width at different places."""
+        """Start with round components of about unit width at different places."""
         last = self.layers[-1]
         last.weight *= 0.1
         last.bias.zero_()
-        # Components that begin at one place may stay together for ever.
+        # Components that start at the same place may never separate.
         means = slice(self._sizes[0], sum(self._sizes[:2]))
-        last.bias[means] = _spread(self.n_components, self.n_out).flatten()
+        last.bias[means] = _spread(
+            self.n_components, self.n_out, dtype=last.bias.dtype, device=last.bias.device
+        ).flatten()
 
     def forward(self, inputs):
         """Return the :class:`MixtureParameters` of rows of shape (n_rows, n_in)."""
@@ -155,17 +157,17 @@ class MixtureDensity(nn.Module):
         if self.covariance == "low_rank":
             return MixtureParameters(logits, means, scale, spread.reshape(*shape, self.rank))
         row, column = torch.tril_indices(self.n_out, self.n_out, -1, device=inputs.device)
-        # On the diagonal the inverse of the standard deviation of an output, the later ones known.
+        # The diagonal holds the inverse standard deviation of an output, given the later ones.
         triangle = torch.diag_embed(1 / scale)
         triangle[:, :, row, column] = spread.reshape(*shape[:2], len(row))
         return MixtureParameters(logits, means, triangle)
 
 
-def _spread(n_points, n_dimensions):
-    """Return points that divide a standard normal distribution among them, by Lloyd's method."""
+def _spread(n_points, n_dimensions, **like):
+    """Return points that quantise a standard normal distribution, by Lloyd's method."""
     if n_points == 1:
-        return torch.zeros(1, n_dimensions)
-    draws = torch.randn(256 * n_points, n_dimensions)
+        return torch.zeros(1, n_dimensions, **like)
+    draws = torch.randn(256 * n_points, n_dimensions, **like)
     points = draws[:n_points].clone()
     for _ in range(20):
         nearest = torch.cdist(draws, points).argmin(dim=1)
@@ -175,8 +177,19 @@ def _spread(n_points, n_dimensions):
 
 
 class MixtureNLL(nn.Module):
-    r"""Mean of :math:`-\log p(y | x)` over rows, for :class:`MixtureParameters` and targets."""
+    r"""Mean of :math:`-\log p(y | x)` over rows, for :class:`MixtureParameters` and targets.
+
+    Parameters
+    ----------
+    reduction : {"mean", "none"}, default="mean"
+        Whether to return the mean, or the value of every row.
+    """
+
+    def __init__(self, reduction="mean"):
+        super().__init__()
+        self.reduction = check_option("reduction", reduction, ("mean", "none"))
 
     def forward(self, mixture, targets):
-        """Return the loss, a scalar."""
-        return -mixture.log_density(targets).mean()
+        """Return the loss, a scalar, or one value per row."""
+        losses = -mixture.log_density(targets)
+        return losses.mean() if self.reduction == "mean" else losses

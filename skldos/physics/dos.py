@@ -1,8 +1,8 @@
-"""The density of states and what follows from it: electrons, band energy, entropy."""
+"""Density of states and the quantities derived from it: electrons, band energy, entropy."""
 
 import torch
 
-from skldos.physics._arrays import (
+from skldos.physics.arrays import (
     check_energies,
     check_finite,
     check_last_axis,
@@ -24,7 +24,7 @@ def dos_from_ldos(ldos, voxel_volume):
     Parameters
     ----------
     ldos : tensor or ndarray of shape (nx, ny, nz, n_energies) or (n_points, n_energies)
-        LDOS in 1/(eV Å³). Every axis but the last is summed, so batches take a loop.
+        LDOS in 1/(eV Å³). All axes but the last are summed; loop over batches.
     voxel_volume : float
         ΔV in Å³, the volume of the cell divided by the number of grid points.
 
@@ -63,8 +63,7 @@ def n_electrons(dos, energies, *, temperature, fermi_level):
     Parameters
     ----------
     dos : tensor or ndarray of shape (..., n_energies)
-        D(E) in 1/eV, spin factor included; taken linear between the energies, see
-        :func:`integration_weights`.
+        D(E) in 1/eV, spin factor included; linearly interpolated, see :func:`integration_weights`.
     energies : tensor or ndarray of shape (n_energies,)
         Strictly increasing, in eV.
     temperature, fermi_level : float, tensor or ndarray of shape (...)
@@ -175,7 +174,7 @@ def entropy(dos, energies, *, temperature, fermi_level):
 
 
 def check_arguments(dos, energies, temperature, fermi_level=None):
-    """Check what the integrals over a density of states have in common."""
+    """Check the common arguments of integrals over a density of states."""
     check_energies(energies)
     check_last_axis("dos", dos, energies)
     check_finite("dos", dos)
@@ -197,5 +196,5 @@ def check_broadcast(shapes):
 
 
 def integrate(dos, energies, temperature, fermi_level, quantity):
-    """Integrate D(E) g(E) over E; of checked float64 tensors."""
+    """Integrate D(E) g(E) over E, for checked float64 tensors."""
     return (weights(energies, temperature, fermi_level, quantity) * dos).sum(dim=-1)

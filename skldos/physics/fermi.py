@@ -3,25 +3,26 @@
 import torch
 
 from skldos.exceptions import FermiLevelError
-from skldos.physics._arrays import check_positive, same_kind_out
+from skldos.physics.arrays import check_positive, same_kind_out
 from skldos.physics.dos import check_arguments, check_broadcast, integrate
+from skldos.physics.quadrature import electrons_and_slope
 
-_TOLERANCE = 1e-13  # eV; Newton's last step leaves the square of it
-_MAX_ITERATIONS = 200  # bisection alone reaches the tolerance in some 50
+_TOLERANCE = 1e-13  # eV; Newton's last step leaves an error of its square
+_FLAT = 1e-9  # of the electrons: what the states of a gap may be in the first guess
+_MAX_ITERATIONS = 200  # bisection alone reaches the tolerance in about 50
 
 
 @same_kind_out("dos", "energies", "temperature", "n_electrons")
 def fermi_level(dos, energies, *, temperature, n_electrons):
     r"""Fermi level μ that solves :math:`\int f(E)\,D(E)\,dE = N_e`.
 
-    Newton's method, kept by bisection inside the range of the energies, so that it also
-    converges where D is slightly negative and N(μ) not monotone.
+    Newton's method, safeguarded by bisection within the range of the energies, so that it also
+    converges where D is slightly negative and N(μ) is not monotone.
 
     Parameters
     ----------
     dos : tensor or ndarray of shape (..., n_energies)
-        D(E) in 1/eV, spin factor included; taken linear between the energies, see
-        :func:`integration_weights`.
+        D(E) in 1/eV, spin factor included; linearly interpolated, see :func:`integration_weights`.
     energies : tensor or ndarray of shape (n_energies,)
         Strictly increasing, in eV.
     temperature : float, tensor or ndarray of shape (...)
@@ -59,12 +60,13 @@ def fermi_level(dos, energies, *, temperature, n_electrons):
     check_broadcast(shapes | {"n_electrons": n_electrons.shape})
     fixed = (dos.detach(), energies.detach(), temperature.detach())
     mu = _solve(*fixed, n_electrons.detach())
-    excess = integrate(dos, energies, temperature, mu, "electrons") - n_electrons
-    if not excess.requires_grad:
+    if not any(value.requires_grad for value in (dos, energies, temperature, n_electrons)):
         return mu
-    # A Newton step of length zero carries dmu = -(dN/dmu)^-1 (dN - dN_e). Its length is zero by
-    # subtraction, because in a gap the rounding of N, divided by the slope, could be anything.
-    slope = _electrons_and_slope(*fixed, mu)[1]
+    excess = integrate(dos, energies, temperature, mu, "electrons") - n_electrons
+    # A Newton step of length zero carries the gradient dmu = -(dN/dmu)^-1 (dN - dN_e). Subtraction
+    # makes its length zero, because in a gap the rounding error of N, divided by the slope, is
+    # arbitrary.
+    slope = _slope(*fixed, mu)
     gap = slope.abs() < torch.finfo(torch.float64).tiny
     return mu - torch.where(gap, 0.0, (excess - excess.detach()) / torch.where(gap, 1.0, slope))
 
@@ -72,12 +74,13 @@ def fermi_level(dos, energies, *, temperature, n_electrons):
 def _solve(dos, energies, temperature, n_electrons):
     """Root of N(mu) = N_e by Newton's method inside a bracket, all batches at once."""
     low, high = _bracket(dos, energies, temperature, n_electrons)
-    mu, step = (low + high) / 2, high - low
+    mu, step = _cold_level(dos, energies, n_electrons).clamp(low, high), high - low
     done = torch.zeros_like(mu, dtype=torch.bool)
-    # A flat N(mu) is met within its rounding anywhere in a gap; going on would end at its edge.
+    # In a gap, N(mu) is flat and equals N_e to rounding everywhere; more steps would end at its
+    # edge.
     rounding = 4 * torch.finfo(torch.float64).eps * n_electrons
     for _ in range(_MAX_ITERATIONS):
-        electrons, slope = _electrons_and_slope(dos, energies, temperature, mu)
+        electrons, slope = electrons_and_slope(dos, energies, temperature, mu)
         excess = electrons - n_electrons
         low = torch.where(excess < 0, mu, low)
         high = torch.where(excess < 0, high, mu)
@@ -98,7 +101,7 @@ def _bracket(dos, energies, temperature, n_electrons):
     """Return the ends of the energies, in the batch shape, if N_e lies between."""
     shape = torch.broadcast_shapes(dos.shape[:-1], temperature.shape, n_electrons.shape)
     low, high = energies[0].expand(shape), energies[-1].expand(shape)
-    fewest, most = (integrate(dos, energies, temperature, mu, "electrons") for mu in (low, high))
+    fewest, most = integrate(dos, energies, temperature, torch.stack([low, high]), "electrons")
     outside = (n_electrons < fewest) | (n_electrons > most)
     if outside.any():
         first = [value.expand(shape)[outside][0].item() for value in (n_electrons, fewest, most)]
@@ -110,10 +113,32 @@ def _bracket(dos, energies, temperature, n_electrons):
     return low, high
 
 
-def _electrons_and_slope(dos, energies, temperature, mu):
-    """N(mu) and dN/dmu, the derivative by autograd."""
+def _cold_level(dos, energies, n_electrons):
+    """Return roughly the μ of T = 0, in the middle of a gap: where to begin."""
+    h = torch.diff(energies)
+    # Half an interval of the tail below the grid, then trapezoids.
+    steps = torch.cat([h[:1] * dos[..., :1] / 2, h * (dos[..., 1:] + dos[..., :-1]) / 2], dim=-1)
+    states, wanted = torch.broadcast_tensors(steps.cumsum(dim=-1), n_electrons[..., None])
+    wanted, last = wanted[..., :1], len(h) - 1
+    slack = _FLAT * wanted
+
+    def crossing(left, level):
+        left = left.clamp(0, last)
+        low, high = (states.gather(-1, index) for index in (left, left + 1))
+        part = ((level - low) / (high - low)).nan_to_num(0.5, 0.5, 0.5)
+        return energies[left] + part * h[left]
+
+    enough, few = ((states >= wanted - slack).long(), (states <= wanted + slack).long())
+    first = enough.argmax(dim=-1, keepdim=True) - 1
+    final = last + 1 - few.flip(-1).argmax(dim=-1, keepdim=True)
+    ends = crossing(first, wanted - slack), crossing(final, wanted + slack)
+    return ((ends[0] + ends[1]) / 2)[..., 0]
+
+
+def _slope(dos, energies, temperature, mu):
+    """Return dN/dmu, the derivative by autograd, which vanishes in a gap."""
     with torch.enable_grad():
         mu = mu.detach().requires_grad_()
         electrons = integrate(dos, energies, temperature, mu, "electrons")
         (slope,) = torch.autograd.grad(electrons.sum(), mu)
-    return electrons.detach(), slope
+    return slope

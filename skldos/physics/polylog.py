@@ -1,8 +1,8 @@
 r"""The polylogarithms :math:`\mathrm{Li}_n(-e^x)`, antiderivatives of the Fermi function.
 
-Operations are chosen that do not wake torch's thread pool for the few hundred numbers of an
-energy grid, which costs milliseconds where the cores are busy: exp2 rather than exp, softplus
-rather than logsigmoid, matrix times vector rather than matrix.
+The operations avoid torch's thread pool, which would cost milliseconds on busy cores for the few
+hundred numbers of an energy grid: exp2 rather than exp, softplus rather than logsigmoid, and
+matrix-vector rather than matrix-matrix products.
 
 References
 ----------
@@ -16,8 +16,8 @@ from fractions import Fraction
 import torch
 from torch.nn.functional import softplus
 
-from skldos._validation import check_option
-from skldos.physics._arrays import check_finite, same_kind_out
+from skldos.physics.arrays import check_finite, same_kind_out
+from skldos.validation import check_option
 
 # The error of n terms is 2 / (3 + sqrt(8))^n: 3e-17 of the sum.
 N_TERMS = 22
@@ -26,9 +26,9 @@ N_TERMS = 22
 def alternating_weights(n):
     r"""Weights :math:`c_k` with :math:`\sum_{k \ge 0} (-1)^k a_k \approx \sum_{k<n} c_k a_k`.
 
-    Algorithm 1 of [1]_, in exact arithmetic. It holds, with a relative error below
-    :math:`2 (3 + \sqrt 8)^{-n}`, where the :math:`a_k` are the moments of a positive measure
-    on [0, 1], as :math:`q^k / (k+1)^s` are.
+    Algorithm 1 of [1]_, in exact arithmetic. Its relative error is below
+    :math:`2 (3 + \sqrt 8)^{-n}` if the :math:`a_k` are the moments of a positive measure on [0, 1],
+    as :math:`q^k / (k+1)^s` are.
 
     References
     ----------
@@ -70,8 +70,8 @@ def li1(x):
 def decaying_polylogs(y):
     r""":math:`\mathrm{Li}_n(-e^{-y})` for n = 1, 2, 3 and y >= 0.
 
-    The accelerated series is a matrix product. Its derivative is the accelerated series of
-    the order below, so that autograd is as accurate as the function.
+    The accelerated series is a matrix product. Its derivative is the accelerated series of order
+    n - 1, so autograd is as accurate as the function.
     """
     terms = torch.exp2(y[..., None] * _RATES.to(y.device))  # [..., k]
     li2, li3 = (terms @ c for c in _COEFFICIENTS.to(y.device))
@@ -103,13 +103,13 @@ def polylog(order, x):
     Returns
     -------
     tensor or ndarray of the shape of x
-        In float64, with a relative error of some 1e-15, for x < -1 times abs(x), as that of the
+        In float64, with a relative error of about 1e-15, times abs(x) for x < -1, as for the
         exponential function.
 
     Raises
     ------
     ValueError
-        If `order` is another one or `x` is not finite.
+        If `order` is not 1, 2 or 3, or `x` is not finite.
 
     References
     ----------

@@ -1,7 +1,6 @@
-r"""The local potential that electrons see, and how it changes on the way to self-consistency.
+r"""Local potential of the electrons, and its change from free atoms to self-consistency.
 
-A crystal begins as free atoms, side by side. When their electrons have found their place, the
-potential has changed by
+A calculation starts from superposed free atoms. At self-consistency, the potential has changed by
 
 .. math::
 
@@ -9,21 +8,21 @@ potential has changed by
                 - v_H[n_0](r) - v_{xc}[n_0 + n_c](r), \qquad
     n_0(r) = \sum_B n_B(|r - t_B|),
 
-with the densities :math:`n_B` of free atoms. The potential of the ions is the same in both, so that
-nothing sharp remains: :math:`\Delta V` is as smooth as the density of the valence electrons.
+with the densities :math:`n_B` of free atoms. The potential of the ions cancels, so :math:`\Delta V`
+is as smooth as the density of the valence electrons.
 """
 
 import torch
 
-from skldos.physics._arrays import same_kind_out
+from skldos.physics.arrays import same_kind_out
 from skldos.physics.pseudopotential import Pseudopotential
 from skldos.physics.terms import core_charge, exchange_correlation, hartree, has_core_charge
 from skldos.physics.terms.low_pass import low_pass
 from skldos.physics.total_energy import common_functional
 
 
-def atomic_density(positions, cell, grid_shape, symbols, pseudopotentials, *, cutoff=None):
-    r"""Density :math:`n_0(r)` of free atoms side by side, with which pw.x begins.
+def atomic_density(positions, cell, grid_shape, symbols, pseudopotentials, *, density_cutoff=None):
+    r"""Superposed density :math:`n_0(r)` of free atoms, from which pw.x starts.
 
     Parameters
     ----------
@@ -37,9 +36,8 @@ def atomic_density(positions, cell, grid_shape, symbols, pseudopotentials, *, cu
         Chemical symbol of each atom.
     pseudopotentials : mapping of str to Pseudopotential
         By chemical symbol, with the densities of the atoms.
-    cutoff : float, optional
-        Kinetic energy in eV up to which waves are kept (pw.x's ecutrho); by default all of the
-        grid.
+    density_cutoff : float, optional
+        Kinetic energy in eV up to which waves are kept (pw.x's ecutrho); None keeps all.
 
     Returns
     -------
@@ -49,7 +47,7 @@ def atomic_density(positions, cell, grid_shape, symbols, pseudopotentials, *, cu
     Raises
     ------
     ValueError
-        If shapes disagree, or an atom has no pseudopotential, or one without its density.
+        If shapes disagree, or an atom has no pseudopotential or one without an atomic density.
 
     Examples
     --------
@@ -63,12 +61,13 @@ def atomic_density(positions, cell, grid_shape, symbols, pseudopotentials, *, cu
     1.0
     """
     atoms = {symbol: _atom_as_core(pseudopotentials, symbol) for symbol in set(symbols)}
-    return core_charge(positions, cell, grid_shape, symbols, atoms, cutoff=cutoff)
+    return core_charge(positions, cell, grid_shape, symbols, atoms, density_cutoff=density_cutoff)
 
 
 def _atom_as_core(pseudopotentials, symbol):
     """Return a pseudopotential whose core charge is the density of the free atom."""
-    # Both are superposed in the same way: form factors, cut at 10 bohr as in pw.x.
+    # Core charges and atomic densities are superposed alike: form factors, cut at 10 bohr as in
+    # pw.x.
     if symbol not in pseudopotentials:
         raise ValueError(
             f"pseudopotentials must have one for each of the symbols, got none for {symbol}."
@@ -84,7 +83,7 @@ def _atom_as_core(pseudopotentials, symbol):
 
 
 @same_kind_out("density", "cell")
-def effective_potential(density, cell, *, functional, core_density=None, cutoff=None):
+def effective_potential(density, cell, *, functional, core_density=None, density_cutoff=None):
     r"""Potential of the electrons themselves, :math:`v_H[n] + v_{xc}[n + n_c]`.
 
     With the potential of the ions added, it is the local potential of the Kohn-Sham equations.
@@ -99,14 +98,14 @@ def effective_potential(density, cell, *, functional, core_density=None, cutoff=
         Exchange-correlation functional.
     core_density : tensor or ndarray of shape (n_x, n_y, n_z), optional
         Pseudo-core charge n_c in 1/Å³.
-    cutoff : float, optional
+    density_cutoff : float, optional
         Kinetic energy in eV up to which waves of the density are kept (pw.x's ecutrho).
 
     Returns
     -------
     tensor or ndarray of shape (n_x, n_y, n_z)
-        In eV. The mean of the Hartree potential is zero, that of the exchange-correlation
-        potential is what it is.
+        In eV. The Hartree potential has zero mean; the exchange-correlation potential is not
+        shifted.
 
     Examples
     --------
@@ -115,12 +114,12 @@ def effective_potential(density, cell, *, functional, core_density=None, cutoff=
     >>> print(f"{V[0, 0, 0]:.4f}")
     -9.7011
     """
-    n = low_pass(density, cell, cutoff)
+    n = low_pass(density, cell, density_cutoff=density_cutoff)
     v_xc = exchange_correlation(n, cell, functional=functional, core_density=core_density)[1]
     return hartree(n, cell)[1] + v_xc
 
 
-def potential_change(density, atoms, pseudopotentials, *, functional=None, cutoff=None):
+def potential_change(density, atoms, pseudopotentials, *, functional=None, density_cutoff=None):
     r"""Change :math:`\Delta V(r)` of the potential from free atoms to a density.
 
     See the module for the formula.
@@ -135,8 +134,8 @@ def potential_change(density, atoms, pseudopotentials, *, functional=None, cutof
         By chemical symbol, with the densities of the atoms, as :func:`skldos.io.read_upf` returns
         them.
     functional : {"lda-pz", "lda-pw", "pbe", "pbesol"}, optional
-        Exchange-correlation functional; None takes that of the pseudopotentials.
-    cutoff : float, optional
+        Exchange-correlation functional; None uses the functional of the pseudopotentials.
+    density_cutoff : float, optional
         Kinetic energy in eV up to which waves of the densities are kept (pw.x's ecutrho); None
         keeps all that the grid holds.
 
@@ -148,11 +147,11 @@ def potential_change(density, atoms, pseudopotentials, *, functional=None, cutof
     Raises
     ------
     ValueError
-        If shapes disagree, or an atom has no pseudopotential, or one without its density.
+        If shapes disagree, or an atom has no pseudopotential or one without an atomic density.
 
     Examples
     --------
-    Free atoms are where it begins.
+    For superposed free atoms, the change is zero.
 
     >>> import numpy as np
     >>> from ase import Atoms
@@ -169,10 +168,12 @@ def potential_change(density, atoms, pseudopotentials, *, functional=None, cutof
     cell = cell if isinstance(cell, torch.Tensor) else cell.array
     functional = common_functional(symbols, pseudopotentials, functional)
     grid_shape, used = tuple(density.shape), {s: pseudopotentials[s] for s in set(symbols)}
-    n0 = atomic_density(positions, cell, grid_shape, symbols, used, cutoff=cutoff)
+    n0 = atomic_density(positions, cell, grid_shape, symbols, used, density_cutoff=density_cutoff)
     core = None
     if has_core_charge(used):
-        core = core_charge(positions, cell, grid_shape, symbols, used, cutoff=cutoff)
-    settings = {"functional": functional, "core_density": core, "cutoff": cutoff}
+        core = core_charge(
+            positions, cell, grid_shape, symbols, used, density_cutoff=density_cutoff
+        )
+    settings = {"functional": functional, "core_density": core, "density_cutoff": density_cutoff}
     V, V0 = (effective_potential(n, cell, **settings) for n in (density, n0))
     return V - V0

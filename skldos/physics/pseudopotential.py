@@ -1,14 +1,14 @@
-"""What a total energy needs to know of a pseudopotential, as arrays."""
+"""The parts of a pseudopotential that a total energy needs, as arrays."""
 
 import numpy as np
 
-from skldos._validation import check_finite, check_option, check_scalar, check_shape
+from skldos.validation import check_finite, check_option, check_scalar, check_shape
 
 KINDS = ("norm-conserving", "ultrasoft", "paw")
 
 
 class Pseudopotential:
-    r"""Valence charge, functional, pseudo-core charge and free atom of one element.
+    r"""Valence charge, functional, pseudo-core charge and free-atom density of an element.
 
     The local and nonlocal potentials themselves are not needed: they act through the eigenvalues,
     and so through the LDOS.
@@ -20,17 +20,17 @@ class Pseudopotential:
     valence : float
         Number of valence electrons, which is the charge of the ion.
     functional : str, optional
-        Exchange-correlation functional that it was made with and is used with, ``"lda-pz"``,
-        ``"lda-pw"``, ``"pbe"``, ``"pbesol"``, or what its file calls another one.
+        Exchange-correlation functional of the pseudopotential: ``"lda-pz"``, ``"lda-pw"``,
+        ``"pbe"``, ``"pbesol"``, or the name in its file for any other.
     kind : {"norm-conserving", "ultrasoft", "paw"}, default="norm-conserving"
-        Its kind.
+        Kind of pseudopotential.
     radii, radial_weights : array-like of shape (n_radii,), optional
         Radial mesh r in Å and dr/di, its derivative with respect to the index of the point.
     core_density : array-like of shape (n_radii,), optional
         Pseudo-core charge (nonlinear core correction) :math:`n_c(r)` in 1/Å³; None if there is
         none.
     atomic_density : array-like of shape (n_radii,), optional
-        Density of the valence electrons of a free atom in 1/Å³, which no total energy needs.
+        Density of the valence electrons of a free atom in 1/Å³; total energies do not need it.
 
     Raises
     ------
@@ -76,7 +76,7 @@ class Pseudopotential:
         return f"Pseudopotential({', '.join(parts)})"
 
     def _check_mesh_of(self, density):
-        """Raise a ``ValueError`` if the mesh is not that of the density of this name."""
+        """Raise a ``ValueError`` unless the density of this name has as many points as the mesh."""
         wanted = getattr(self, density)
         for name in ("radii", "radial_weights"):
             values = getattr(self, name)

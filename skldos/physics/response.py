@@ -1,4 +1,4 @@
-r"""How the total free energy changes with the LDOS, the positions and the cell.
+r"""Derivatives of the total free energy with respect to the LDOS, the positions and the cell.
 
 The free energy is a function of the DOS and the density, both linear in the LDOS up to the Fermi
 level, so that its derivative has rank two,
@@ -11,8 +11,8 @@ level, so that its derivative has rank two,
           \Big[E_\mathrm{band} - TS + \sum_j w_j(\mu)\, s_j\Big], \quad
     s_j = \sum_r g(r)\, d(r, E_j) \text{ held fixed},
 
-with the weights :math:`w_i(\mu)` of :func:`integration_weights`. Two vectors and one field say
-all; an array as large as the LDOS is never made.
+with the weights :math:`w_i(\mu)` of :func:`integration_weights`. Two vectors and one field are
+sufficient; no array as large as the LDOS is created.
 """
 
 from typing import NamedTuple
@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from skldos.physics._arrays import slabs, to_float64
+from skldos.physics.arrays import autograd, slabs, to_float64
 from skldos.physics.density import density
 from skldos.physics.dos import dos_from_ldos
 from skldos.physics.quadrature import weights
@@ -36,7 +36,24 @@ from skldos.physics.total_energy import (
 
 
 class Response(NamedTuple):
-    """A total energy with its first derivatives; see :func:`total_energy_response`."""
+    """A total energy with its first derivatives; see :func:`total_energy_response`.
+
+    Attributes
+    ----------
+    energy : TotalEnergy
+        In eV.
+    dos : ndarray of shape (n_energies,)
+        In 1/eV.
+    density : ndarray of shape (n_x, n_y, n_z)
+        In 1/Å³.
+    by_dos, by_density, weights : ndarray of shape (n_energies,), (n_x, n_y, n_z), (n_energies,)
+        The two terms of ∂A/∂d: ``by_dos[i] + by_density[r] * weights[i]``, which :meth:`by_ldos`
+        adds up for a slice of the grid.
+    by_positions : ndarray of shape (n_atoms, 3)
+        In eV/Å, with d(r, E) fixed on a grid that moves with the cell.
+    by_strain : ndarray of shape (3, 3)
+        In eV, with the same fixed. Strain ε maps every row vector x to x (1 + ε).
+    """
 
     energy: TotalEnergy
     dos: np.ndarray
@@ -64,6 +81,7 @@ class Response(NamedTuple):
         return self.by_dos + g[:, None] * self.weights
 
 
+@autograd()
 def total_energy_response(
     ldos,
     energies,
@@ -73,7 +91,8 @@ def total_energy_response(
     n_electrons,
     pseudopotentials,
     functional=None,
-    cutoff=None,
+    density_cutoff=None,
+    assume_isolated=None,
 ):
     r"""Total free energy and its first derivatives.
 
@@ -81,22 +100,15 @@ def total_energy_response(
     ----------
     ldos : ndarray of shape (n_x, n_y, n_z, n_energies)
         d(r, E) in 1/(eV Å³). A memory map is read in pieces, three times.
-    energies, atoms, temperature, n_electrons, pseudopotentials, functional, cutoff
+    energies, atoms, temperature, n_electrons, pseudopotentials, functional
+        See :func:`total_energy`.
+    density_cutoff, assume_isolated
         See :func:`total_energy`.
 
     Returns
     -------
     Response
-        A named tuple of
-
-        - `energy`, a :class:`TotalEnergy`;
-        - `dos` (n_energies,) in 1/eV and `density` (n_x, n_y, n_z) in 1/Å³;
-        - `by_dos` (n_energies,), `by_density` (n_x, n_y, n_z) and `weights` (n_energies,), the
-          two terms of ∂A/∂d: ``by_dos[i] + by_density[r] * weights[i]``; its method `by_ldos`
-          adds them up for a slice of the grid;
-        - `by_positions` (n_atoms, 3) in eV/Å and `by_strain` (3, 3) in eV, the derivatives at
-          fixed d(r, E) on a grid that moves with the cell. Strain ε takes every vector x, a row,
-          to x (1 + ε).
+        The energy, DOS and density, and derivatives by LDOS, positions and strain.
 
     Raises
     ------
@@ -119,35 +131,86 @@ def total_energy_response(
     >>> response.by_ldos(0, 10).shape, response.by_positions.shape
     ((10, 81), (4, 3))
     """
-    structure = Structure.of(atoms).to_tensors()
-    check_electrons(structure.symbols, pseudopotentials, n_electrons)
     check_ldos(ldos)
+    structure = _checked(atoms, pseudopotentials, n_electrons)
     settings = {"temperature": temperature, "n_electrons": n_electrons}
     energies = to_float64("energies", energies)
     voxel = structure.volume / np.prod(ldos.shape[:3])
-
-    with torch.enable_grad():
-        dos = to_float64("dos", dos_from_ldos(ldos, float(voxel))).requires_grad_()
-        bands = band_terms(dos, energies, **settings)
+    dos = to_float64("dos", dos_from_ldos(ldos, float(voxel))).requires_grad_()
+    bands = band_terms(dos, energies, **settings)
     mu = bands["fermi_level"]
     n = density(ldos, energies.numpy(), temperature=temperature, fermi_level=mu.item())
+    w = weights(energies, to_float64("temperature", temperature), mu, "electrons")
+    terms = pseudopotentials, functional, density_cutoff, assume_isolated
+    return _response(bands, dos, n, w, lambda g: w @ _projection(ldos, g), structure, terms)
 
+
+@autograd()
+def response_of_fields(
+    dos,
+    density,
+    density_slope,
+    energies,
+    *,
+    atoms,
+    temperature,
+    n_electrons,
+    pseudopotentials,
+    functional=None,
+    density_cutoff=None,
+    assume_isolated=None,
+):
+    r"""Compute :func:`total_energy_response` from the DOS and density, without the LDOS.
+
+    The sums :math:`s_j` enter only as
+    :math:`\sum_j s_j\, dw_j/d\mu = \sum_r g(r)\, \partial n(r)/\partial \mu`.
+
+    Parameters
+    ----------
+    dos : ndarray of shape (n_energies,)
+        In 1/eV.
+    density, density_slope : ndarray of shape (n_x, n_y, n_z)
+        n(r) in 1/Å³ at the Fermi level of the DOS, and its derivative by that level, in 1/(eV Å³).
+    energies, atoms, temperature, n_electrons, pseudopotentials, functional
+        See :func:`total_energy`.
+    density_cutoff, assume_isolated
+        See :func:`total_energy`.
+
+    Returns
+    -------
+    Response
+        The energy, DOS and density, and derivatives by LDOS, positions and strain.
+    """
+    structure = _checked(atoms, pseudopotentials, n_electrons)
+    energies = to_float64("energies", energies)
+    dos = to_float64("dos", dos).clone().requires_grad_()
+    bands = band_terms(dos, energies, temperature=temperature, n_electrons=n_electrons)
+    mu = bands["fermi_level"]
+    w = weights(energies, to_float64("temperature", temperature), mu, "electrons")
+    slope = to_float64("density_slope", density_slope)
+    terms = pseudopotentials, functional, density_cutoff, assume_isolated
+    return _response(bands, dos, density, w, lambda g: mu * (g * slope).sum(), structure, terms)
+
+
+def _checked(atoms, pseudopotentials, n_electrons):
+    structure = Structure.of(atoms).to_tensors()
+    check_electrons(structure.symbols, pseudopotentials, n_electrons)
+    return structure
+
+
+def _response(bands, dos, n, w, through_levels, structure, terms):
+    """Return the response; `through_levels` of g has the derivative of w(μ)·s by the DOS."""
     n = to_float64("density", n).requires_grad_()
+    voxel = structure.volume / n.numel()
     positions = structure.positions.detach().requires_grad_()
     strain = torch.zeros(3, 3, dtype=torch.float64, requires_grad=True)
-    with torch.enable_grad():
-        deformation = torch.eye(3, dtype=torch.float64) + strain
-        deformed = Structure(
-            positions @ deformation, structure.cell @ deformation, structure.symbols
-        )
-        terms = density_terms(n, deformed, pseudopotentials, functional, cutoff)
-        energy = sum(terms.values())
+    deformation = torch.eye(3, dtype=torch.float64) + strain
+    deformed = Structure(positions @ deformation, structure.cell @ deformation, structure.symbols)
+    terms = density_terms(n, deformed, *terms)
+    energy = sum(terms.values())
     by_density, by_positions, by_strain = torch.autograd.grad(energy, (n, positions, strain))
 
-    s = _projection(ldos, by_density)
-    with torch.enable_grad():
-        w = weights(energies, to_float64("temperature", temperature), mu, "electrons")
-        through_dos = bands["band"] + bands["minus_ts"] + w @ s
+    through_dos = bands["band"] + bands["minus_ts"] + through_levels(by_density)
     (by_dos,) = torch.autograd.grad(through_dos, dos)
     # D = ΔV Σ d grows with the voxel.
     by_strain = by_strain + (by_dos @ dos.detach()) * torch.eye(3, dtype=torch.float64)

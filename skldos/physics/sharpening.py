@@ -1,9 +1,9 @@
-r"""The broadening of a density of states, undone to a finite order.
+r"""Undoing the broadening of a density of states, to a finite order.
 
-A calculation gives :math:`D = g * D_0`, every level broadened by a kernel g of width σ, and an
-integral over it is that over :math:`D_0` of a *broadened* occupation: energies come out too low by
-an amount of order :math:`\sigma^2`, and the density is that of an electron gas hotter than it is.
-Both are undone by the inverse of the broadening, a power series in :math:`\partial^2 = d^2/dE^2`,
+A calculation gives :math:`D = g * D_0`: a kernel g of width σ broadens every level. An integral
+over D equals the integral over :math:`D_0` with a *broadened* occupation. Energies are therefore
+too low by an amount of order :math:`\sigma^2`, and the density is that of hotter electrons. The
+inverse of the broadening, a power series in :math:`\partial^2 = d^2/dE^2`, undoes both,
 
 .. math::
 
@@ -11,9 +11,9 @@ Both are undone by the inverse of the broadening, a power series in :math:`\part
     \hat g^{-1} = 1 - \tfrac{\sigma^2}{4} \partial^2 + \tfrac{\sigma^4}{32} \partial^4 - \dots
     \text{ for a Gaussian},
 
-cut off after some terms. The smooth function that is left in the place of each level is the one of
-Methfessel and Paxton [1]_, whose energies err by :math:`\sigma^{2n + 2}` after n terms. The series
-also undoes the linear interpolation between energies, which broadens by a triangle.
+truncated after some terms. Each level then becomes the smooth function of Methfessel and Paxton
+[1]_, whose energies have errors of order :math:`\sigma^{2n + 2}` after n terms. The series also
+undoes the linear interpolation between energies, which broadens by a triangle.
 
 References
 ----------
@@ -26,11 +26,12 @@ import math
 import numpy as np
 import torch
 
-from skldos._validation import check_option, check_scalar
-from skldos.physics._arrays import check_energies, same_kind_out
+from skldos.physics.arrays import check_energies, same_kind_out
+from skldos.validation import check_option, check_scalar
 
 KERNELS = ("gaussian", "fermi-dirac")
-#: Second derivative by nine points, exact up to the ninth power, times the spacing squared.
+#: Nine-point stencil of the second derivative times the spacing squared, exact up to the ninth
+#: power.
 SECOND_DERIVATIVE = (-1 / 560, 8 / 315, -1 / 5, 8 / 5, -205 / 72, 8 / 5, -1 / 5, 8 / 315, -1 / 560)
 #: Largest deviation of the spacings from their mean, relative to it.
 UNEVEN = 1e-6
@@ -38,27 +39,28 @@ UNEVEN = 1e-6
 
 @same_kind_out("energies")
 def sharpening_matrix(energies, *, broadening, kernel="gaussian", order=2):
-    r"""Matrix that undoes the broadening of a DOS, or of the LDOS at a point.
+    r"""Return the matrix that undoes the broadening of a DOS, or of the LDOS at a point.
 
     Parameters
     ----------
     energies : tensor or ndarray of shape (n_energies,)
         Evenly spaced, in eV. The spacing should not be larger than the broadening.
     broadening : float
-        Width σ of the kernel in eV, as in :class:`skldos.EnergyGrid`.
+        Width σ of the kernel in eV, as in :class:`skldos.EnergyGrid`; at most the range of the
+        energies.
     kernel : {"gaussian", "fermi-dirac"}, default="gaussian"
-        Its shape: :math:`e^{-x^2}/(\sigma\sqrt\pi)` or :math:`1/(\sigma(2 + 2\cosh x))` with
-        :math:`x = (E - \varepsilon)/\sigma`.
+        Shape of the kernel: :math:`e^{-x^2}/(\sigma\sqrt\pi)` or :math:`1/(\sigma(2 + 2\cosh x))`
+        with :math:`x = (E - \varepsilon)/\sigma`.
     order : int, default=2
-        Number of terms of the series beyond the first. More undo more of the broadening, and
-        amplify noise from one energy to the next; 0 gives the unit matrix.
+        Number of terms of the series beyond the first. More terms undo more of the broadening, but
+        amplify noise between neighbouring energies; 0 gives the unit matrix.
 
     Returns
     -------
     tensor or ndarray of shape (n_energies, n_energies)
         C, with :math:`D_0(E_i) \approx \sum_j C_{ij} D(E_j)`. D is taken as zero beyond the
-        energies, so that the first and last four values or so, where it is not, are wrong: let
-        the energies begin below the bands and end well above the Fermi level.
+        energies; where it is not, about four values at that end are wrong. Let the energies begin
+        below the bands and end well above the Fermi level.
 
     Raises
     ------
@@ -74,7 +76,9 @@ def sharpening_matrix(energies, *, broadening, kernel="gaussian", order=2):
     (1.0, True)
     """
     check_energies(energies)
-    check_scalar("broadening", broadening, low=0, strict=True)
+    # A broadening wider than the range of the energies leaves no levels to sharpen.
+    width = (energies[-1] - energies[0]).item()
+    check_scalar("broadening", broadening, low=0, high=width, strict=True)
     check_option("kernel", kernel, KERNELS)
     check_scalar("order", order, low=0, integer=True)
     spacings = torch.diff(energies)

@@ -4,23 +4,23 @@ import math
 
 import torch
 
-from skldos._validation import check_option
-from skldos.physics._arrays import check_finite, check_positive, check_temperature, same_kind_out
+from skldos.physics.arrays import check_finite, check_positive, check_temperature, same_kind_out
 from skldos.physics.polylog import li1
 from skldos.units import BOLTZMANN
+from skldos.validation import check_option
 
 
 def reduced(e, kT):
     """Return x = e/kT with e = E - mu, so that every formula in x takes its limit at T = 0.
 
-    There the divisor is a number so small that exp(-|x|) vanishes, but x stays finite, hence
-    x f(x) is 0 rather than NaN, and the gradients of x, too, fit a float64.
+    At T = 0 the divisor is so small that exp(-|x|) vanishes, but x stays finite. Hence x f(x) is 0
+    rather than NaN, and the gradients of x do not overflow.
     """
     return e / kT.clamp(min=1e-100)
 
 
 def entropy_of(x):
-    """s(x) = -f ln f - (1-f) ln(1-f), written in |x| so that nothing cancels."""
+    """Return s(x) = -f ln f - (1-f) ln(1-f), written in |x| to avoid cancellation."""
     y = torch.where(x < 0, -x, x)
     # s = y f(y) + ln(1 + e^-y)
     return y * torch.sigmoid(-y) - li1(-y)
@@ -105,24 +105,24 @@ _KERNELS = {"gaussian": _gaussian, "fermi-dirac": _fermi_dirac}
 
 @same_kind_out("energies", "width")
 def broadening(energies, *, width, kernel="gaussian"):
-    r"""Broadened delta function, as pp.x of Quantum ESPRESSO makes LDOS data with it.
+    r"""Broadened delta function, with which pp.x of Quantum ESPRESSO computes LDOS data.
 
     .. math::
 
         \delta_\sigma(E) = \frac{e^{-(E/\sigma)^2}}{\sigma \sqrt\pi}
         \quad\text{or}\quad \frac{1}{\sigma\,(2 + 2\cosh(E/\sigma))}
 
-    pp.x takes the kernel of the self-consistent calculation (``fermi-dirac`` after a
-    Fermi-Dirac smearing), unless ``use_gauss_ldos`` is set.
+    pp.x uses the kernel of the self-consistent calculation (``fermi-dirac`` for a Fermi-Dirac
+    smearing), unless ``use_gauss_ldos`` is set.
 
     Parameters
     ----------
     energies : tensor or ndarray of any shape
         Distance from the level, in eV.
     width : float, tensor or ndarray that broadcasts with energies
-        σ in eV. Mind that a Gaussian here carries no 1/2 in the exponent.
+        σ in eV. Note that the Gaussian has no factor 1/2 in its exponent.
     kernel : {"gaussian", "fermi-dirac"}, default="gaussian"
-        Which of the two.
+        Kernel, see above.
 
     Returns
     -------
@@ -132,7 +132,7 @@ def broadening(energies, *, width, kernel="gaussian"):
     Raises
     ------
     ValueError
-        If a value is not finite, the width is not positive or the kernel is another one.
+        If a value is not finite, the width is not positive or the kernel is unknown.
 
     Examples
     --------

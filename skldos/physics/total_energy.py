@@ -15,15 +15,17 @@ References
    with deep neural networks", Phys. Rev. B 104, 035120 (2021).
 """
 
+import math
+import warnings
 from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
 
-from skldos._validation import check_option
-from skldos.physics._arrays import to_float64
+from skldos.physics.arrays import autograd, to_float64
 from skldos.physics.density import density as electron_density
 from skldos.physics.dos import band_energy, dos_from_ldos, entropy
+from skldos.physics.dos import n_electrons as count_electrons
 from skldos.physics.fermi import fermi_level as solve_fermi_level
 from skldos.physics.terms import (
     FUNCTIONALS,
@@ -35,8 +37,13 @@ from skldos.physics.terms import (
     low_pass,
 )
 from skldos.units import RYDBERG
+from skldos.validation import check_option
 
-#: What pw.x calls the sums of the terms, and how they are made of ours.
+#: Fraction of the electrons by which a given Fermi level may be off. Because of the broadening (0.4
+#: eV in aluminium), the Fermi level of the calculation is off by up to 0.8 per cent.
+HELD = 0.01
+
+#: Sums that pw.x prints, and the terms that they consist of.
 PW_NAMES = {
     "one-electron contribution": ("band", "deband"),
     "hartree contribution": ("hartree",),
@@ -62,7 +69,7 @@ class TotalEnergy:
     minus_ts : float or tensor
         Entropy term -TS.
     fermi_level : float or tensor
-        Fermi level; not a part of the sum.
+        Fermi level; not part of the sum.
 
     Examples
     --------
@@ -88,12 +95,12 @@ class TotalEnergy:
 
     @property
     def total(self):
-        """The free energy A, what pw.x prints after its exclamation mark."""
+        """Total free energy A, which pw.x prints after its exclamation mark."""
         return self.band + self.deband + self.hartree + self.xc + self.ewald + self.minus_ts
 
     @property
     def one_electron(self):
-        """What pw.x prints as one-electron contribution: `band` + `deband`."""
+        """`band` + `deband`, which pw.x prints as one-electron contribution."""
         return self.band + self.deband
 
     def __str__(self):
@@ -119,8 +126,9 @@ def total_energy(
     n_electrons,
     pseudopotentials,
     functional=None,
-    cutoff=None,
+    density_cutoff=None,
     fermi_level=None,
+    assume_isolated=None,
 ):
     r"""Total free energy :math:`A = E_\mathrm{band} + \dots - TS` of an LDOS, term by term.
 
@@ -143,12 +151,16 @@ def total_energy(
     pseudopotentials : mapping of str to Pseudopotential
         One per element, as :func:`skldos.io.read_upf` returns it.
     functional : {"lda-pz", "lda-pw", "pbe", "pbesol"}, optional
-        Exchange-correlation functional; None takes that of the pseudopotentials.
-    cutoff : float, optional
+        Exchange-correlation functional; None uses the functional of the pseudopotentials.
+    density_cutoff : float, optional
         Kinetic energy in eV of the shortest waves of the density (pw.x: ecutrho); shorter ones
         are left out, as pw.x does. None keeps all that the grid holds.
     fermi_level : float, optional
-        μ in eV; None takes that of the LDOS itself, at `n_electrons`, as one should.
+        μ in eV; None (recommended) computes it from the LDOS and `n_electrons`. A value that gives
+        another number of electrons causes a warning.
+    assume_isolated : {"2D"}, optional
+        Boundary conditions of a slab, as pw.x calls them; see :func:`hartree`. The local part of
+        the pseudopotentials, which is cut off too, enters only through the band energies.
 
     Returns
     -------
@@ -158,11 +170,15 @@ def total_energy(
     Raises
     ------
     FermiLevelError
-        If the energies end before the electrons do.
+        If the energies cannot hold all electrons.
     ValueError
-        If shapes disagree, an element has no pseudopotential or one of the kind PAW, whose
-        one-centre terms are not computed, the valences do not sum to `n_electrons`, or the
-        functional is not known.
+        If shapes disagree, an element has no pseudopotential or a PAW one (its one-centre terms are
+        not computed), the valences do not sum to `n_electrons`, or the functional is unknown.
+
+    Warns
+    -----
+    UserWarning
+        If the given `fermi_level` does not give `n_electrons` within one per cent.
 
     Examples
     --------
@@ -191,16 +207,79 @@ def total_energy(
         voxel = structure.volume / np.prod(ldos.shape[:3])
         dos = dos_from_ldos(ldos, voxel)
         energies = to_float64("energies", energies, dos.device)
+        if fermi_level is not None:
+            _check_fermi_level(dos, energies, **settings)
         bands = band_terms(dos, energies, **settings)
         n = electron_density(
             ldos, energies, temperature=temperature, fermi_level=bands["fermi_level"]
         )
-        terms = density_terms(n, structure, pseudopotentials, functional, cutoff)
+        terms = density_terms(
+            n, structure, pseudopotentials, functional, density_cutoff, assume_isolated
+        )
     return breakdown(bands | terms, keep=keep)
+
+
+@autograd(False)
+def energy_of_fields(
+    dos,
+    density,
+    energies,
+    *,
+    atoms,
+    temperature,
+    n_electrons,
+    fermi_level,
+    pseudopotentials,
+    **terms,
+):
+    """Compute :func:`total_energy` from the DOS and density, without the LDOS.
+
+    Parameters
+    ----------
+    dos : ndarray of shape (n_energies,)
+        In 1/eV.
+    density : ndarray of shape (n_x, n_y, n_z)
+        In 1/Å³, at the Fermi level.
+    energies, atoms, temperature, n_electrons, fermi_level, pseudopotentials, **terms
+        See :func:`total_energy`.
+
+    Returns
+    -------
+    TotalEnergy
+        Terms in eV, floats.
+    """
+    structure = Structure.of(atoms)
+    check_electrons(structure.symbols, pseudopotentials, n_electrons)
+    settings = {"temperature": temperature, "n_electrons": n_electrons, "fermi_level": fermi_level}
+    dos, energies = to_float64("dos", dos), to_float64("energies", energies)
+    bands = band_terms(dos, energies, **settings)
+    density = to_float64("density", density)
+    terms = density_terms(density, structure.to_tensors(), pseudopotentials, **terms)
+    return breakdown(bands | terms, keep=False)
+
+
+def _check_fermi_level(dos, energies, *, temperature, n_electrons, fermi_level):
+    """Warn if a Fermi level does not give the right number of electrons."""
+    state = {"temperature": temperature, "fermi_level": fermi_level}
+    held = float(count_electrons(dos.detach(), energies.detach(), **state))
+    if abs(held - float(n_electrons)) > HELD * float(n_electrons):
+        warnings.warn(
+            f"fermi_level={float(fermi_level):g} eV holds {held:.6g} electrons instead of "
+            f"n_electrons={float(n_electrons):g}: the energy is not that of these atoms. Leave "
+            "fermi_level out to take that of the LDOS.",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def breakdown(terms, *, keep):
     """Return terms as a :class:`TotalEnergy`; as floats unless their tensors are to `keep`."""
+    absurd = [name for name, value in terms.items() if not math.isfinite(_as_float(value))]
+    if absurd:
+        raise ValueError(
+            f"the terms of the total energy must be finite, got {_as_float(terms[absurd[0]])} for "
+            f"{absurd[0]}: is the LDOS in 1/(eV Å³)?"
+        )
     if not keep:
         terms = {name: _as_float(value) for name, value in terms.items()}
     return TotalEnergy(**terms)
@@ -211,7 +290,7 @@ def _as_float(value):
 
 
 def band_terms(dos, energies, *, temperature, n_electrons, fermi_level=None):
-    """Fermi level, unless it is given, band energy and -TS of a density of states, in eV."""
+    """Fermi level (unless given), band energy and -TS of a density of states, in eV."""
     state, mu = {"temperature": temperature}, fermi_level
     if mu is None:
         mu = solve_fermi_level(dos, energies, n_electrons=n_electrons, **state)
@@ -222,7 +301,14 @@ def band_terms(dos, energies, *, temperature, n_electrons, fermi_level=None):
     }
 
 
-def density_terms(density, structure, pseudopotentials, functional=None, cutoff=None):
+def density_terms(
+    density,
+    structure,
+    pseudopotentials,
+    functional=None,
+    density_cutoff=None,
+    assume_isolated=None,
+):
     """Terms that the density and the ions determine, in eV.
 
     Parameters
@@ -231,7 +317,7 @@ def density_terms(density, structure, pseudopotentials, functional=None, cutoff=
         Valence density in 1/Å³.
     structure : Structure
         The ions, as tensors.
-    pseudopotentials, functional, cutoff
+    pseudopotentials, functional, density_cutoff, assume_isolated
         See :func:`total_energy`.
 
     Returns
@@ -241,7 +327,7 @@ def density_terms(density, structure, pseudopotentials, functional=None, cutoff=
     """
     functional = common_functional(structure.symbols, pseudopotentials, functional)
     cell = structure.cell
-    n = low_pass(density, cell, cutoff)
+    n = low_pass(density, cell, density_cutoff=density_cutoff)
     core = None
     if has_core_charge({s: pseudopotentials[s] for s in set(structure.symbols)}):
         core = core_charge(
@@ -250,23 +336,35 @@ def density_terms(density, structure, pseudopotentials, functional=None, cutoff=
             tuple(n.shape),
             structure.symbols,
             pseudopotentials,
-            cutoff=cutoff,
+            density_cutoff=density_cutoff,
         )
-    E_H, v_H = hartree(n, cell)
+    E_H, v_H = hartree(n, cell, assume_isolated=assume_isolated)
     E_xc, v_xc = exchange_correlation(n, cell, functional=functional, core_density=core)
-    charges = [pseudopotentials[symbol].valence for symbol in structure.symbols]
+    charges = to_float64(
+        "charges", [pseudopotentials[symbol].valence for symbol in structure.symbols], n.device
+    )
     return {
         # -∫ n (v_H + v_xc[n + n_c]): the core charge is in v_xc, but not in n
         "deband": -(n * (v_H + v_xc)).sum() * structure.volume / n.numel(),
         "hartree": E_H,
         "xc": E_xc,
-        "ewald": ewald(structure.positions, cell, to_float64("charges", charges, n.device)),
+        "ewald": ewald(structure.positions, cell, charges, assume_isolated=assume_isolated),
     }
 
 
 @dataclass(frozen=True)
 class Structure:
-    """Positions and cell (Å, vectors as rows) and chemical symbols of the atoms."""
+    """Positions, cell and species of atoms.
+
+    Attributes
+    ----------
+    positions : Tensor of shape (n_atoms, 3)
+        In Å.
+    cell : Tensor of shape (3, 3)
+        Cell vectors as rows, in Å.
+    symbols : tuple of str
+        Chemical symbols.
+    """
 
     positions: torch.Tensor
     cell: torch.Tensor
@@ -274,7 +372,7 @@ class Structure:
 
     @classmethod
     def of(cls, atoms):
-        """Read them off an ``ase.Atoms``, or what looks like one."""
+        """Read them from an ``ase.Atoms`` or a similar object."""
         missing = [f.name for f in fields(cls) if not hasattr(atoms, f.name)]
         if missing:
             raise TypeError(
@@ -303,7 +401,7 @@ def check_ldos(ldos):
 
 
 def check_electrons(symbols, pseudopotentials, n_electrons):
-    """Raise a ``ValueError`` unless the pseudopotentials will do, for so many electrons."""
+    """Raise a ``ValueError`` unless the pseudopotentials fit the atoms and number of electrons."""
     missing = sorted(set(symbols) - set(pseudopotentials))
     if missing:
         raise ValueError(
@@ -317,22 +415,32 @@ def check_electrons(symbols, pseudopotentials, n_electrons):
             f"of PAW are not computed; got {pseudopotentials[paw[0]]!r}."
         )
     valence = sum(pseudopotentials[symbol].valence for symbol in symbols)
-    # pw.x's own sum carries the rounding of a file.
-    if abs(valence - float(n_electrons)) > 1e-6:
+    # The sum that pw.x writes is rounded.
+    if not abs(valence - float(n_electrons)) <= 1e-6:
         raise ValueError(
             f"n_electrons must be the sum of the valences of the pseudopotentials, {valence:g}, "
             f"got {float(n_electrons):g}."
         )
 
 
-def common_functional(symbols, pseudopotentials, functional=None):
-    """Return the functional that was asked for, or that of all pseudopotentials."""
+def common_functional(symbols, pseudopotentials, functional=None, used=None):
+    """Return the given functional, or the common functional of all pseudopotentials.
+
+    It must equal the functional that the calculation `used`, if known.
+    """
     if functional is None:
         named = {pseudopotentials[symbol].functional for symbol in symbols}
+        if named == {None} and used is not None:
+            named = {used}
         if len(named) != 1 or None in named:
             raise ValueError(
                 "the exchange-correlation functional must be given where the pseudopotentials do "
                 f"not name one and the same, got {sorted(map(str, named))}."
             )
         (functional,) = named
+    if used not in (None, functional):
+        raise ValueError(
+            f"the calculation was made with the functional {used!r}, but energies would be "
+            f"evaluated with {functional!r}: set functional to the former."
+        )
     return check_option("functional", functional, FUNCTIONALS)

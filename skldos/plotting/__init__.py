@@ -1,7 +1,7 @@
-"""Pictures of what a model predicts, as displays in the manner of scikit-learn.
+"""Plots of models, data and searches, as displays in scikit-learn's style.
 
-A display is made by ``from_estimator`` or ``from_predictions``, keeps the numbers it shows, and
-draws them by ``plot`` into given or new axes. matplotlib is imported when something is drawn.
+Make a display with ``from_estimator`` or ``from_predictions``. It keeps the numbers it shows, and
+``plot`` draws them into given or new axes. matplotlib is imported when something is drawn.
 """
 
 from skldos.plotting.ados import ADOSDisplay
@@ -9,6 +9,7 @@ from skldos.plotting.calibration import CalibrationDisplay
 from skldos.plotting.density import DensityDisplay
 from skldos.plotting.dos import DOSDisplay
 from skldos.plotting.environment import EnvironmentDisplay
+from skldos.plotting.on_the_fly import OnTheFlyDisplay
 from skldos.plotting.parity import ParityDisplay
 from skldos.plotting.search import SearchDisplay
 
@@ -20,4 +21,5 @@ __all__ = [
     "EnvironmentDisplay",
     "CalibrationDisplay",
     "SearchDisplay",
+    "OnTheFlyDisplay",
 ]

@@ -1,13 +1,13 @@
-"""What displays of several snapshots take from them, and the checks of it."""
+"""Data of several snapshots for displays, with checks."""
 
 import numpy as np
 
-from skldos._validation import check_finite, check_shape
-from skldos.plotting._axes import check_length
+from skldos.plotting.axes import check_length
+from skldos.validation import check_finite, check_shape
 
 
 def check_dos(name, dos, shape):
-    """Return densities of states as a finite array of a shape in which None fits any length."""
+    """Return densities of states as a finite array; None in `shape` fits any length."""
     dos = np.atleast_2d(np.asarray(dos, dtype=float))
     check_shape(name, dos, shape)
     check_finite(name, dos)
@@ -31,7 +31,7 @@ def common_energies(snapshots):
         snapshot.require("energies")
         if not np.array_equal(snapshot.energies, snapshots[0].energies):
             raise ValueError(
-                "all snapshots of one picture must have the same energies, got "
+                "all snapshots of one plot must have the same energies, got "
                 f"{snapshots[0].energy_grid!r} and {snapshot.energy_grid!r}."
             )
     return snapshots[0].energies
@@ -44,7 +44,10 @@ def all_or_none(snapshots, name):
 
 
 def default_labels(snapshots):
-    """Return the temperatures of snapshots, or their numbers; of a single one nothing."""
+    """Return names, temperatures or numbers of snapshots; none for a single unnamed one."""
+    names = all_or_none(snapshots, "name")
+    if names is not None and len(set(names)) == len(names):
+        return names
     if len(snapshots) == 1:
         return None
     temperatures = all_or_none(snapshots, "temperature")

@@ -1,23 +1,23 @@
-"""Densities of states of atoms, and how nearly their sum is that of the whole."""
+"""Atom-decomposed densities of states, compared with the total."""
 
 import numpy as np
 from sklearn.base import clone
 
-from skldos._validation import check_finite, check_option, check_shape
-from skldos.plotting._axes import check_length, colors, new_axes, panel_below
 from skldos.plotting._snapshots import check_dos, common_energies, default_labels
-from skldos.scoring._dos import snapshots_of
+from skldos.plotting.axes import check_length, colors, legend_within, new_axes, panel_below
+from skldos.scoring.pipelines import snapshots_of
+from skldos.validation import check_finite, check_option, check_shape
 
-STYLES = ("lines", "stack", None)
+STYLES = ("lines", "stack", "elements", None)
 #: Colour of the atoms of a single snapshot.
 ATOMS = "0.55"
 
 
 class ADOSDisplay:
-    r"""Densities of states of atoms, and their sum beside that of the LDOS.
+    r"""Densities of states of atoms, and their sum compared with the DOS of the LDOS.
 
-    Both are shown per atom: the DOS of the whole, divided by the number of atoms, is the mean of
-    the densities of states of the atoms. Use :meth:`from_decomposer` or :meth:`from_predictions`
+    Both are shown per atom: the total DOS divided by the number of atoms is the mean of the
+    densities of states of the atoms. Use :meth:`from_decomposer` or :meth:`from_predictions`
     to make one.
 
     Parameters
@@ -30,6 +30,8 @@ class ADOSDisplay:
         True DOS in 1/(eV atom).
     labels : sequence of str, optional
         Names of the snapshots for the legend.
+    symbols : sequence of sequence of str, optional
+        Elements of the atoms of every snapshot, for ``atoms="elements"``.
 
     Attributes
     ----------
@@ -42,13 +44,13 @@ class ADOSDisplay:
     ax_ : matplotlib.axes.Axes
         Axes of the densities of states.
     residual_ax_ : matplotlib.axes.Axes or None
-        The panel below, with the sum minus the truth.
+        The panel below, with the sum minus the true DOS.
     figure_ : matplotlib.figure.Figure
         Their figure.
 
     See Also
     --------
-    DOSDisplay : The DOS that a model predicts.
+    DOSDisplay : The DOS predicted by a model.
 
     Examples
     --------
@@ -56,21 +58,22 @@ class ADOSDisplay:
     >>> matplotlib.use("Agg")
     >>> from skldos import ADOSDecomposer
     >>> from skldos.datasets import make_snapshots
-    >>> from skldos.plotting.ados import ADOSDisplay
+    >>> from skldos.plotting import ADOSDisplay
     >>> display = ADOSDisplay.from_decomposer(ADOSDecomposer(), make_snapshots(1, random_state=0))
     >>> len(display.ados[0]), bool(display.error[0] < 1e-10)
     (4, True)
     """
 
-    def __init__(self, *, energies, ados, dos_true=None, labels=None):
+    def __init__(self, *, energies, ados, dos_true=None, labels=None, symbols=None):
         self.energies = energies
         self.ados = ados
         self.dos_true = dos_true
         self.labels = labels
+        self.symbols = symbols
 
     @classmethod
     def from_decomposer(cls, decomposer, X, *, labels=None, ax=None, **plot_options):
-        """Decompose snapshots and draw the sum over the atoms beside the DOS of the LDOS.
+        """Decompose snapshots and draw the sum over the atoms with the DOS of the LDOS.
 
         Parameters
         ----------
@@ -81,9 +84,9 @@ class ADOSDisplay:
         labels : sequence of str, optional
             Names for the legend; by default the temperatures if they differ.
         ax : matplotlib.axes.Axes, optional
-            Where to draw; None makes a new figure.
+            Axes to draw in; None makes a new figure.
         **plot_options
-            As of :meth:`plot`.
+            As for :meth:`plot`.
 
         Returns
         -------
@@ -104,28 +107,33 @@ class ADOSDisplay:
             clone(decomposer).fit_transform(snapshots),
             energies=energies,
             labels=default_labels(snapshots) if labels is None else labels,
+            symbols=[list(snapshot.atoms.symbols) for snapshot in snapshots],
             ax=ax,
             **plot_options,
         )
 
     @classmethod
-    def from_predictions(cls, dos_true, ados, *, energies, labels=None, ax=None, **plot_options):
-        """Draw densities of states of atoms that are already there, such as a model's.
+    def from_predictions(
+        cls, dos_true, ados, *, energies, labels=None, symbols=None, ax=None, **plot_options
+    ):
+        """Draw given densities of states of atoms, for example predicted ones.
 
         Parameters
         ----------
         dos_true : array-like of shape (n_energies,) or (n_snapshots, n_energies), or None
-            True DOS of the cell in 1/eV; None draws the sum over the atoms alone.
+            True DOS of the cell in 1/eV; None draws only the sum over the atoms.
         ados : Blocks or sequence of array-like of shape (n_atoms, n_energies)
             Densities of states of the atoms of every snapshot, in 1/eV.
         energies : array-like of shape (n_energies,)
             In eV.
         labels : sequence of str, optional
             Names for the legend.
+        symbols : sequence of sequence of str, optional
+            Elements of the atoms of every snapshot, for ``atoms="elements"``.
         ax : matplotlib.axes.Axes, optional
-            Where to draw; None makes a new figure.
+            Axes to draw in; None makes a new figure.
         **plot_options
-            As of :meth:`plot`.
+            As for :meth:`plot`.
 
         Returns
         -------
@@ -140,10 +148,19 @@ class ADOSDisplay:
             check_finite(f"ados[{i}]", block)
         if labels is not None:
             check_length("labels", labels, len(blocks))
+        if symbols is not None:
+            check_length("symbols", symbols, len(blocks))
+            for i, (of_atoms, block) in enumerate(zip(symbols, blocks, strict=True)):
+                if len(of_atoms) != len(block):
+                    raise ValueError(
+                        f"symbols[{i}] must name the element of every atom, {len(block)}, got "
+                        f"{len(of_atoms)}."
+                    )
         if dos_true is not None:
             dos_true = check_dos("dos_true", dos_true, (len(blocks), len(energies)))
             dos_true = dos_true / np.array([[len(block)] for block in blocks])
-        display = cls(energies=energies, ados=blocks, dos_true=dos_true, labels=labels)
+        given = {"labels": labels, "symbols": symbols}
+        display = cls(energies=energies, ados=blocks, dos_true=dos_true, **given)
         return display.plot(ax, **plot_options)
 
     @property
@@ -166,14 +183,14 @@ class ADOSDisplay:
         Parameters
         ----------
         ax : matplotlib.axes.Axes, optional
-            Where to draw; None makes a new figure.
-        atoms : {"lines", "stack"} or None, default="lines"
-            How atoms are shown: each as a thin line, of which the DOS per atom is the mean; each as
-            what it adds to that mean, on top of the one before it; or not at all. A stack is for
-            one snapshot.
+            Axes to draw in; None makes a new figure.
+        atoms : {"lines", "stack", "elements"} or None, default="lines"
+            How to show the atoms: as thin lines, whose mean is the DOS per atom; as stacked
+            contributions to that mean (for one snapshot); as a line for each element, the mean over
+            its atoms (for one snapshot); or not at all.
         residual : bool, default=True
-            Whether a panel below shows the sum minus the truth, where that is known, in units of
-            a power of ten that its label names.
+            Whether a panel below shows the sum minus the true DOS, if known, in units of a power of
+            ten given in its label.
 
         Returns
         -------
@@ -181,17 +198,22 @@ class ADOSDisplay:
             The display.
         """
         check_option("atoms", atoms, STYLES)
-        if atoms == "stack" and len(self.ados) != 1:
-            raise ValueError(f'atoms="stack" is for one snapshot, got {len(self.ados)}.')
+        if atoms in ("stack", "elements") and len(self.ados) != 1:
+            raise ValueError(f'atoms="{atoms}" is for one snapshot, got {len(self.ados)}.')
+        if atoms == "elements" and self.symbols is None:
+            raise ValueError('atoms="elements" needs symbols, the elements of the atoms, got None.')
         self.ax_ = new_axes(ax, figsize=(6.4, 4.6))
         self.figure_ = self.ax_.figure
         self.residual_ax_ = None
         if residual and self.dos_true is not None:
-            self.residual_ax_ = panel_below(self.ax_)
+            self.residual_ax_ = panel_below(self.ax_, f"$10^{{{self._power}}}$/(eV atom)")
         palette = colors(len(self.ados))
         if atoms is not None:
-            draw = self._draw_stack if atoms == "stack" else self._draw_atoms
-            draw(palette)
+            {
+                "lines": self._draw_atoms,
+                "stack": self._draw_stack,
+                "elements": self._draw_elements,
+            }[atoms](palette)
         for i, color in enumerate(palette):
             if self.dos_true is not None:
                 true = {"lw": 4, "alpha": 0.35, "solid_capstyle": "butt", "zorder": 2.5}
@@ -202,6 +224,12 @@ class ADOSDisplay:
         self._label()
         self._draw_legend(palette, atoms)
         return self
+
+    @property
+    def _power(self):
+        """Power of ten used as the unit of differences between sums and true DOS."""
+        largest = np.abs(self.dos_sum - np.asarray(self.dos_true)).max()
+        return int(np.floor(np.log10(largest))) if largest > 0 else 0
 
     def _draw_atoms(self, palette):
         single = len(self.ados) == 1
@@ -214,18 +242,25 @@ class ADOSDisplay:
     def _draw_stack(self, palette):
         (block,) = self.ados
         shares = np.asarray(block) / len(block)
-        # Neighbours in the stack must differ, no more.
+        # Only neighbours in the stack must have different colours.
         shades = [("0.80", "0.90")[i % 2] for i in range(len(shares))]
         self.ax_.stackplot(self.energies, shares, colors=shades, zorder=1)
 
+    def _draw_elements(self, palette):
+        (block,), (symbols,) = self.ados, self.symbols
+        elements = sorted(set(symbols))
+        # The sum has the first colour.
+        for element, color in zip(elements, colors(len(elements) + 1)[1:], strict=True):
+            rows = np.asarray(block)[[s == element for s in symbols]]
+            line = {"lw": 1.2, "ls": "--", "zorder": 2}
+            self.ax_.plot(self.energies, rows.mean(axis=0), color=color, label=element, **line)
+
     def _draw_residual(self, palette):
-        difference = self.dos_sum - np.asarray(self.dos_true)
-        largest = np.abs(difference).max()
-        power = int(np.floor(np.log10(largest))) if largest > 0 else 0
+        difference = (self.dos_sum - np.asarray(self.dos_true)) / 10.0**self._power
         for row, color in zip(difference, palette, strict=True):
-            self.residual_ax_.plot(self.energies, row / 10.0**power, color=color, lw=1.2)
-        limit = 1.3 * (largest / 10.0**power or 1)
-        self.residual_ax_.set(ylim=(-limit, limit), ylabel=f"Δ ($10^{{{power}}}$)")
+            self.residual_ax_.plot(self.energies, row, color=color, lw=1.2)
+        limit = 1.3 * (np.abs(difference).max() or 1)
+        self.residual_ax_.set_ylim(-limit, limit)
 
     def _label(self):
         bottom = self.ax_ if self.residual_ax_ is None else self.residual_ax_
@@ -249,6 +284,12 @@ class ADOSDisplay:
             handles.append(Line2D([], [], color=ATOMS, lw=0.6, label="each atom"))
         elif atoms == "stack":
             handles.append(Patch(color="0.85", label="share of each atom"))
+        elif atoms == "elements":
+            named = [line for line in self.ax_.lines if not line.get_label().startswith("_")]
+            handles += [
+                Line2D([], [], color=line.get_color(), ls="--", label=f"each {line.get_label()}")
+                for line in named
+            ]
         if self.labels is not None and single:
             self.ax_.set_title(self.labels[0], loc="left", fontsize="medium")
         elif self.labels is not None:
@@ -256,4 +297,4 @@ class ADOSDisplay:
                 Line2D([], [], color=c, marker="s", ls="", label=label)
                 for c, label in zip(palette, self.labels, strict=True)
             ]
-        self.ax_.legend(handles=handles, loc="upper left", frameon=False)
+        legend_within(self.ax_, handles)

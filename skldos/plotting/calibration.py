@@ -1,20 +1,20 @@
-"""Predicted uncertainties against the errors that were made."""
+"""Errors compared with their predicted uncertainties."""
 
 import numpy as np
 
-from skldos._validation import check_option
-from skldos.plotting._axes import GUIDE, colors, new_axes
+from skldos.exceptions import as_scoring_error
+from skldos.plotting.axes import GUIDE, colors, legend_above, new_axes
 from skldos.scoring import dos_of_block
-from skldos.scoring._errors import as_scoring_error
-from skldos.scoring._observables import of_dos
+from skldos.scoring.observables import of_dos
 from skldos.uncertainty import calibration, energy_uncertainty
 from skldos.uncertainty.calibration import check_errors
+from skldos.validation import check_option
 
 KINDS = ("errors", "coverage")
 
 
 class CalibrationDisplay:
-    """Errors of band energies against the standard deviations that were predicted for them.
+    """Errors of band energies against their predicted standard deviations.
 
     Use :meth:`from_estimator` or :meth:`from_predictions` to make one.
 
@@ -26,9 +26,8 @@ class CalibrationDisplay:
         Standard deviations in meV/atom.
     kind : {"errors", "coverage"}, default="errors"
         ``"errors"``: one point per snapshot, with lines at one and two standard deviations.
-        ``"coverage"``: the part of the errors within the interval of a normal distribution,
-        against the part that should be within it; below the diagonal standard deviations are too
-        small.
+        ``"coverage"``: the fraction of errors inside an interval of the normal distribution,
+        against the expected fraction; below the diagonal, standard deviations are too small.
 
     Attributes
     ----------
@@ -39,13 +38,13 @@ class CalibrationDisplay:
 
     See Also
     --------
-    skldos.uncertainty.calibration : The same in numbers.
+    skldos.uncertainty.calibration : The same as numbers.
 
     Examples
     --------
     >>> import matplotlib
     >>> matplotlib.use("Agg")
-    >>> from skldos.plotting.calibration import CalibrationDisplay
+    >>> from skldos.plotting import CalibrationDisplay
     >>> display = CalibrationDisplay.from_predictions([1.0, -3.0, 0.5], [2.0, 2.0, 1.0])
     >>> display.ax_.get_legend().get_texts()[-1].get_text()
     '67 % within σ, 100 % within 2σ'
@@ -63,18 +62,18 @@ class CalibrationDisplay:
         Parameters
         ----------
         estimator : estimator
-            Fitted; knows its uncertainty, as for :func:`skldos.uncertainty.energy_uncertainty`.
+            Fitted, with uncertainties; see :func:`skldos.uncertainty.energy_uncertainty`.
         X : sequence of Snapshot, or Blocks
             Snapshots with energies, temperature and number of electrons; or blocks made of
-            them, where the estimator takes blocks.
+            them, if the estimator takes blocks.
         y : sequence of array-like, optional
-            True LDOS (or DOS of atoms); None takes those of the snapshots.
+            True LDOS (or DOS of atoms); None uses those of the snapshots.
         kind : {"errors", "coverage"}, default="errors"
-            What is shown.
+            Kind of plot.
         ax : matplotlib.axes.Axes, optional
-            Where to draw; None makes a new figure.
+            Axes to draw in; None makes a new figure.
         **plot_options
-            As of :meth:`plot`.
+            As for :meth:`plot`.
 
         Returns
         -------
@@ -93,18 +92,18 @@ class CalibrationDisplay:
 
     @classmethod
     def from_predictions(cls, error, std, *, kind="errors", ax=None, **plot_options):
-        """Draw errors and standard deviations that are already there.
+        """Draw given errors and standard deviations.
 
         Parameters
         ----------
         error, std : array-like of shape (n_snapshots,)
             Predicted minus true, and standard deviations, in meV/atom.
         kind : {"errors", "coverage"}, default="errors"
-            What is shown.
+            Kind of plot.
         ax : matplotlib.axes.Axes, optional
-            Where to draw; None makes a new figure.
+            Axes to draw in; None makes a new figure.
         **plot_options
-            As of :meth:`plot`.
+            As for :meth:`plot`.
 
         Returns
         -------
@@ -121,9 +120,9 @@ class CalibrationDisplay:
         Parameters
         ----------
         ax : matplotlib.axes.Axes, optional
-            Where to draw; None makes a new figure.
+            Axes to draw in; None makes a new figure.
         line_kwargs : dict, optional
-            Options for :meth:`matplotlib.axes.Axes.plot`, by which points and curve are drawn.
+            Options for :meth:`matplotlib.axes.Axes.plot`, for points and curve.
 
         Returns
         -------
@@ -134,7 +133,7 @@ class CalibrationDisplay:
         self.figure_ = self.ax_.figure
         draw = self._draw_errors if self.kind == "errors" else self._draw_coverage
         draw({"color": colors(1)[0], "zorder": 3} | (line_kwargs or {}))
-        self.ax_.legend(loc="upper left", frameon=False)
+        legend_above(self.ax_)
         return self
 
     def _draw_errors(self, options):
@@ -155,7 +154,7 @@ class CalibrationDisplay:
     def _draw_coverage(self, options):
         from scipy.stats import norm
 
-        # An error at z standard deviations is within all intervals that should hold more.
+        # An error of z standard deviations is inside all intervals with a larger expected fraction.
         held = np.sort(2 * norm.cdf(np.abs(np.asarray(self.error) / self.std)) - 1)
         expected = np.concatenate([[0.0], np.repeat(held, 2), [1.0]])
         observed = np.repeat(np.arange(len(held) + 1) / len(held), 2)
@@ -164,11 +163,11 @@ class CalibrationDisplay:
         label = f"NLL {numbers['nll']:.2f}, rms of error/σ {numbers['rms_z']:.2f}"
         self.ax_.plot(expected, observed, **({"label": label} | options))
         self.ax_.set(xlim=(0, 1), ylim=(0, 1.02), aspect="equal")
-        self.ax_.set(xlabel="expected part within", ylabel="observed part within")
+        self.ax_.set(xlabel="expected fraction within", ylabel="observed fraction within")
 
 
 def _true(snapshot, target):
-    """Return the band energy in eV that the true LDOS, or DOS of atoms, gives."""
+    """Return the band energy in eV of the true LDOS, or of the true DOS of the atoms."""
     if target is None:
         snapshot.require("ldos")
         target = snapshot.ldos

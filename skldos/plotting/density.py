@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from skldos._validation import check_finite, check_option, check_scalar, check_shape
-from skldos.plotting._axes import GUIDE, check_length, new_axes, panel_below
+from skldos.exceptions import as_scoring_error
+from skldos.plotting.axes import GUIDE, bar_beside, check_length, divided, new_axes, panel_below
 from skldos.scoring import predict_density
-from skldos.scoring._dos import snapshots_of
-from skldos.scoring._energies import REFERENCES, density_errors
-from skldos.scoring._errors import as_scoring_error
-from skldos.scoring._ldos import ldos_on_grid
-from skldos.scoring._observables import of_ldos
+from skldos.scoring.evaluation import REFERENCES, density_errors
+from skldos.scoring.observables import of_ldos
+from skldos.scoring.pipelines import snapshots_of
+from skldos.scoring.prediction import ldos_on_grid
+from skldos.validation import check_finite, check_option, check_scalar, check_shape
 
 KINDS = ("parity", "slice")
 #: Bins of the histogram along each axis.
@@ -20,7 +20,7 @@ SUBSCRIPTS = "₁₂₃"
 class DensityDisplay:
     """Electron densities of one or several snapshots, predicted against true.
 
-    Either at all grid points at once, as in Fig. 4 of Ref. [1]_, or on a plane through the cell.
+    Shows either all grid points, as in Fig. 4 of Ref. [1]_, or a plane through the cell.
     Use :meth:`from_estimator` or :meth:`from_predictions` to make one.
 
     Parameters
@@ -55,7 +55,7 @@ class DensityDisplay:
     --------
     >>> import matplotlib
     >>> matplotlib.use("Agg")
-    >>> from skldos import DensityDisplay
+    >>> from skldos.plotting import DensityDisplay
     >>> from skldos.datasets import make_snapshots
     >>> snapshot = make_snapshots(1, random_state=0)[0]
     >>> display = DensityDisplay.from_predictions(
@@ -82,17 +82,17 @@ class DensityDisplay:
             Fitted; predicts the LDOS on grids.
         X : sequence of Snapshot, or Blocks
             Snapshots with energies, temperature and number of electrons; or blocks made of
-            them, where the estimator takes blocks.
+            them, if the estimator takes blocks.
         y : sequence of array-like, optional
-            True LDOS; None takes those of the snapshots.
+            True LDOS; None uses those of the snapshots.
         reference : {"ldos", "dft"}, default="ldos"
-            What is true: the density of the true LDOS, or the one that the snapshot carries.
+            The true density: that of the true LDOS, or the one stored in the snapshot.
         sharpen : int, default=0
-            Order to which the broadening of the LDOS is undone, as in :func:`~skldos.evaluate`.
+            Order to which the broadening of the LDOS is undone; see :func:`~skldos.evaluate`.
         ax : matplotlib.axes.Axes, optional
-            Where to draw; None makes a new figure.
+            Axes to draw in; None makes a new figure.
         **plot_options
-            As of :meth:`plot`.
+            As for :meth:`plot`.
 
         Returns
         -------
@@ -123,7 +123,7 @@ class DensityDisplay:
 
     @classmethod
     def from_predictions(cls, density_true, density_pred, *, cell=None, ax=None, **plot_options):
-        """Draw densities that are already there.
+        """Draw given densities.
 
         Parameters
         ----------
@@ -132,9 +132,9 @@ class DensityDisplay:
         cell : array-like of shape (3, 3), or sequence of them, optional
             Cell vectors in Å as rows: one cell for all, or one per snapshot.
         ax : matplotlib.axes.Axes, optional
-            Where to draw; None makes a new figure.
+            Axes to draw in; None makes a new figure.
         **plot_options
-            As of :meth:`plot`.
+            As for :meth:`plot`.
 
         Returns
         -------
@@ -150,7 +150,7 @@ class DensityDisplay:
 
     @property
     def errors(self):
-        """Largest and mean absolute error in 1/Å³ and the mean one in per cent, three floats.
+        """Maximum and mean absolute error in 1/Å³, and mean absolute error in per cent, as floats.
 
         Mean errors are means over the snapshots, as in :class:`~skldos.DensityScorer`.
         """
@@ -164,10 +164,10 @@ class DensityDisplay:
         Parameters
         ----------
         ax : matplotlib.axes.Axes, optional
-            Where to draw; None makes a new figure.
+            Axes to draw in; None makes a new figure.
         kind : {"parity", "slice"}, default="parity"
-            How many grid points have which true and predicted density, in all snapshots; or maps
-            of the true density, the predicted one and their difference on a plane.
+            A histogram of true and predicted density over the grid points of all snapshots; or
+            maps of the true density, the predicted density and their difference on a plane.
         residual : bool, default=True
             Whether a panel below shows predicted minus true, for ``"parity"``.
         snapshot : int, default=0
@@ -175,8 +175,8 @@ class DensityDisplay:
         normal : {0, 1, 2}, default=2
             The plane is spanned by the cell vectors other than this one.
         index : int, optional
-            Which grid plane it is, counted along the cell vector `normal`; None takes the one
-            with the largest error.
+            Index of the grid plane along the cell vector `normal`; None selects the plane with
+            the largest error.
 
         Returns
         -------
@@ -190,8 +190,13 @@ class DensityDisplay:
             self._draw_parity(residual)
         else:
             plane = self._plane(snapshot, normal, index)
-            self.ax_ = new_axes(ax, figsize=(9.6, 3.2))
-            self._draw_slice(*plane)
+            corners = _in_plane(plane[2])
+            width, height = np.ptp(_outline(corners), axis=0)
+            # Three maps in inches, with room for titles, labels and colour bars.
+            width, height = np.array([width, height]) * min(2.4 / width, 4.5 / height)
+            figsize = 3 * width + 2.4, height + 0.9
+            self.ax_ = new_axes(ax, figsize=figsize, layout="compressed")
+            self._draw_slice(*plane[:2], corners, plane[3])
         self.figure_ = self.ax_.figure
         return self
 
@@ -204,11 +209,10 @@ class DensityDisplay:
         points = self._histogram(self.ax_, true, pred, [ends, ends])
         self.ax_.plot(ends, ends, color=GUIDE, lw=0.8, zorder=1)
         self.ax_.set(xlim=ends, ylim=ends, aspect="equal", ylabel="predicted density (1/Å³)")
-        bar = self.ax_.inset_axes([0.6, 0.2, 0.34, 0.03])
-        self.ax_.figure.colorbar(points, cax=bar, orientation="horizontal", label="grid points")
+        self._draw_counts(points)
         bottom = self.ax_
         if residual:
-            bottom = self.residual_ax_ = panel_below(self.ax_)
+            bottom = self.residual_ax_ = panel_below(self.ax_, "10⁻³/Å³")
             difference = 1e3 * (pred - true)
             reach = 1.1 * (np.abs(difference).max() or 1)
             self._histogram(bottom, true, difference, [ends, (-reach, reach)], bins=(BINS, 41))
@@ -219,11 +223,18 @@ class DensityDisplay:
     def _histogram(self, ax, x, y, bounds, bins=BINS):
         from matplotlib.colors import LogNorm
 
-        # Counts below one are none: the bins stay empty.
+        # Counts below one are zero: the bins stay empty.
         *_, image = ax.hist2d(
             x, y, bins=bins, range=bounds, norm=LogNorm(vmin=1), cmin=1, cmap="cividis", zorder=2
         )
         return image
+
+    def _draw_counts(self, points):
+        """Draw the colour bar, with ticks at the smallest and largest counts."""
+        bar = self.ax_.inset_axes([0.6, 0.2, 0.34, 0.03])
+        options = {"ticks": [*{1, points.norm.vmax}], "format": "%d", "label": "grid points"}
+        self.ax_.figure.colorbar(points, cax=bar, orientation="horizontal", **options)
+        bar.minorticks_off()
 
     def _draw_legend(self):
         from matplotlib.lines import Line2D
@@ -239,7 +250,7 @@ class DensityDisplay:
         )
 
     def _plane(self, snapshot, normal, index):
-        """Return true and predicted density on a plane, its vectors in Å, and where it is."""
+        """Return true and predicted density on a plane, its vectors in Å, and its position."""
         if self.cell is None:
             raise ValueError("kind 'slice' needs cell, got None.")
         last = len(self.density_true) - 1
@@ -256,17 +267,13 @@ class DensityDisplay:
         where = f"along a{SUBSCRIPTS[spanning[0]]} (Å), at {index / n:.2f} a{SUBSCRIPTS[normal]}"
         return *(field.take(index, axis=normal) for field in (true, pred)), vectors, where
 
-    def _draw_slice(self, true, pred, vectors, where):
-        from mpl_toolkits.axes_grid1 import make_axes_locatable
+    def _draw_slice(self, true, pred, corners, where):
+        from matplotlib.ticker import MaxNLocator
 
-        divider = make_axes_locatable(self.ax_)
+        grid = divided(self.ax_, 1, 3, gap=0.5)
         shared = {"sharex": self.ax_, "sharey": self.ax_}
-        middle = divider.append_axes("right", size="100%", pad=0.15, **shared)
-        bar = divider.append_axes("right", size="6%", pad=0.08)
-        right = divider.append_axes("right", size="100%", pad=0.75, **shared)
-        difference_bar = divider.append_axes("right", size="6%", pad=0.08)
+        middle, right = (self.ax_.figure.add_subplot(grid[i], **shared) for i in (1, 2))
         self.slice_axes_ = [self.ax_, middle, right]
-        corners = _in_plane(vectors)
         difference = 1e3 * (pred - true)
         reach = np.abs(difference).max() or 1
         limits = {"vmin": min(true.min(), pred.min()), "vmax": max(true.max(), pred.max())}
@@ -274,16 +281,19 @@ class DensityDisplay:
         both_signs = {"vmin": -reach, "vmax": reach, "cmap": "RdBu_r"}
         _draw_map(self.ax_, true, corners, **density)
         points = _draw_map(middle, pred, corners, **density)
-        self.ax_.figure.colorbar(points, cax=bar, label="1/Å³")
+        bar_beside(middle, points, "density (1/Å³)")
         points = _draw_map(right, difference, corners, **both_signs)
-        self.ax_.figure.colorbar(points, cax=difference_bar, label="10⁻³/Å³")
+        bar_beside(right, points, "Δ (10⁻³/Å³)")
         titles = ("true", "predicted", "predicted − true")
         for ax, title in zip(self.slice_axes_, titles, strict=True):
             ax.spines[:].set_visible(False)
             ax.set_title(title, loc="left", fontsize="medium")
         for ax in (middle, right):
             ax.tick_params(labelleft=False)
-        self.ax_.set(aspect="equal", ylabel="Å")
+        self.ax_.set_aspect("equal", share=True)
+        # The last tick label of one map would touch the first of the next.
+        self.ax_.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10], prune="upper"))
+        self.ax_.set_ylabel("across (Å)")
         middle.set_xlabel(where)
 
 
@@ -295,15 +305,19 @@ def _in_plane(vectors):
     return np.array([[length, 0], [x, np.linalg.norm(second - x * first / length)]])
 
 
+def _outline(corners):
+    """Return the corners of a cell in its plane, the first one twice."""
+    return np.array([[0, 0], corners[0], corners[0] + corners[1], corners[1], [0, 0]])
+
+
 def _draw_map(ax, field, corners, **options):
     """Draw a periodic field on the parallelogram of a cell; return the mesh."""
     # The far edges of the cell repeat the near ones.
     field = np.pad(field, (0, 1), mode="wrap")
     u, v = (np.arange(n) / (n - 1) for n in field.shape)
     x, y = np.moveaxis(u[:, None, None] * corners[0] + v[:, None] * corners[1], -1, 0)
-    outline = np.array([[0, 0], corners[0], corners[0] + corners[1], corners[1], [0, 0]])
-    ax.plot(*outline.T, color=GUIDE, lw=0.8)
-    # Values belong to points, between which the colour is interpolated.
+    ax.plot(*_outline(corners).T, color=GUIDE, lw=0.8)
+    # Values are at points; colours are interpolated between them.
     return ax.pcolormesh(x, y, field, shading="gouraud", **options)
 
 
@@ -318,7 +332,7 @@ def _true_density(snapshot, target, reference, sharpen):
 
 
 def _fields(name, fields):
-    """Return densities as a list of arrays (n_x, n_y, n_z); one alone is a list of one."""
+    """Return densities as a list of arrays (n_x, n_y, n_z); a single one as a list of one."""
     if getattr(fields, "ndim", None) == 3:
         fields = [fields]
     fields = [np.asarray(field, dtype=float) for field in fields]

@@ -4,11 +4,9 @@ import warnings
 
 import numpy as np
 
-from skldos._validation import check_scalar, check_shape
 from skldos.data import as_rows
 from skldos.exceptions import FermiLevelError
 from skldos.physics import fermi_level, occupation
-from skldos.plotting._axes import check_length, colors, new_axes, panel_below
 from skldos.plotting._snapshots import (
     all_or_none,
     check_dos,
@@ -16,11 +14,13 @@ from skldos.plotting._snapshots import (
     default_labels,
     per_snapshot,
 )
+from skldos.plotting.axes import check_length, colors, legend_within, new_axes, panel_below
 from skldos.scoring import dos_of_block, predict_dos
-from skldos.scoring._dos import snapshots_of
-from skldos.scoring._observables import sharpened
+from skldos.scoring.observables import sharpened
+from skldos.scoring.pipelines import snapshots_of
+from skldos.validation import check_scalar, check_shape
 
-#: Points per energy interval where the edge of the occupied states is drawn.
+#: Points per energy interval for drawing the edge of the occupied states.
 FINE = 20
 
 
@@ -95,7 +95,7 @@ class DOSDisplay:
     def from_estimator(
         cls, estimator, X, y=None, *, sharpen=0, labels=None, ax=None, **plot_options
     ):
-        """Predict the DOS of `X` and draw it beside the true one.
+        """Predict the DOS of `X` and draw it with the true DOS.
 
         Parameters
         ----------
@@ -103,18 +103,18 @@ class DOSDisplay:
             Fitted; predicts the LDOS on grids, or the DOS of atoms.
         X : sequence of Snapshot, or Blocks
             Snapshots on one energy grid, with temperature and number of electrons if Fermi
-            levels shall be shown; or blocks made of them, where the estimator takes blocks.
+            levels shall be shown; or blocks made of them, if the estimator takes blocks.
         y : sequence of array-like, optional
-            True LDOS; None takes those of the snapshots, where all have one.
+            True LDOS; None uses those of the snapshots, if all have one.
         sharpen : int, default=0
-            Order to which the broadening, true and predicted, is undone, as in
+            Order to which the broadening of true and predicted DOS is undone; see
             :func:`~skldos.evaluate`.
         labels : sequence of str, optional
             Names for the legend; by default the temperatures if they differ.
         ax : matplotlib.axes.Axes, optional
-            Where to draw; None makes a new figure.
+            Axes to draw in; None makes a new figure.
         **plot_options
-            As of :meth:`plot`.
+            As for :meth:`plot`.
 
         Returns
         -------
@@ -158,12 +158,12 @@ class DOSDisplay:
         ax=None,
         **plot_options,
     ):
-        """Draw densities of states that are already there.
+        """Draw given densities of states.
 
         Parameters
         ----------
         dos_true : array-like of shape (n_energies,) or (n_snapshots, n_energies), or None
-            True DOS of the cell in 1/eV; None draws the prediction alone.
+            True DOS of the cell in 1/eV; None draws only the prediction.
         dos_pred : array-like of shape (n_energies,) or (n_snapshots, n_energies)
             Predicted DOS of the cell in 1/eV.
         energies : array-like of shape (n_energies,)
@@ -171,14 +171,14 @@ class DOSDisplay:
         n_atoms : int or array-like of shape (n_snapshots,), default=1
             Number of atoms, by which the DOS is divided.
         temperature, n_electrons : float or array-like of shape (n_snapshots,), optional
-            Temperature in K and number of electrons, which give the Fermi levels; without
-            them none are shown.
+            Temperature in K and number of electrons, to compute the Fermi levels; without them no
+            Fermi levels are shown.
         labels : sequence of str, optional
             Names for the legend.
         ax : matplotlib.axes.Axes, optional
-            Where to draw; None makes a new figure.
+            Axes to draw in; None makes a new figure.
         **plot_options
-            As of :meth:`plot`.
+            As for :meth:`plot`.
 
         Returns
         -------
@@ -188,7 +188,7 @@ class DOSDisplay:
         Warns
         -----
         UserWarning
-            If a DOS cannot hold the electrons within its energies; it gets no Fermi level.
+            If a DOS cannot hold the electrons within its energies; no Fermi level is shown.
         """
         energies = np.asarray(energies, dtype=float)
         check_shape("energies", energies, (None,))
@@ -223,12 +223,12 @@ class DOSDisplay:
         Parameters
         ----------
         ax : matplotlib.axes.Axes, optional
-            Where to draw; None makes a new figure.
+            Axes to draw in; None makes a new figure.
         align_fermi : bool, default=False
-            Whether energies count from the Fermi level of each snapshot, the true one where
-            it is known.
+            Whether energies are relative to the Fermi level of each snapshot, the true one if
+            known.
         residual : bool, default=True
-            Whether a panel below shows predicted minus true, where the truth is known.
+            Whether a panel below shows predicted minus true, if the true DOS is known.
         shade : bool, default=True
             Whether the occupied states are shaded.
         offset : float, default=0.0
@@ -248,7 +248,7 @@ class DOSDisplay:
         self.figure_ = self.ax_.figure
         self.residual_ax_ = None
         if residual and self.dos_true is not None:
-            self.residual_ax_ = panel_below(self.ax_)
+            self.residual_ax_ = panel_below(self.ax_, "10⁻³/(eV atom)")
         shifts = self._fermi_level() if align_fermi else np.zeros(len(self.dos_pred))
         for i, color in enumerate(colors(len(self.dos_pred))):
             self._draw_snapshot(i, color, shifts[i], i * offset, shade)
@@ -260,7 +260,7 @@ class DOSDisplay:
         return self
 
     def _fermi_level(self):
-        """Return the Fermi levels in eV that energies may be counted from, or None."""
+        """Return the Fermi levels in eV relative to which energies can be shown, or None."""
         return self.fermi_level_pred if self.fermi_level_true is None else self.fermi_level_true
 
     def _draw_snapshot(self, i, color, shift, height, shade):
@@ -301,7 +301,7 @@ class DOSDisplay:
         edges = np.asarray(self.energies)[[0, -1]]
         self.ax_.set_xlim(edges[0] - np.nanmax(shifts), edges[1] - np.nanmin(shifts))
         lowest = min(np.min(d) for d in (self.dos_pred, self.dos_true) if d is not None)
-        # A prediction that goes negative is shown as it is.
+        # Negative predictions are shown unchanged.
         if lowest > -0.02 * np.max(self.dos_pred):
             self.ax_.set_ylim(bottom=0)
         levels = self._fermi_level()
@@ -332,7 +332,7 @@ class DOSDisplay:
                     Line2D([], [], color=color, marker="s", ls="", label=label)
                     for color, label in zip(palette, self.labels, strict=True)
                 ]
-        self.ax_.legend(handles=handles, loc="upper left", frameon=False)
+        legend_within(self.ax_, handles)
 
 
 def _sharpened(dos, snapshots, order):

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from skldos._validation import check_finite, check_option, check_scalar, check_shape
 from skldos.geometry.sphere import MAX_SUBDIVISIONS, icosphere, n_vertices
-from skldos.plotting._axes import GUIDE, new_axes
+from skldos.plotting.axes import GUIDE, bar_beside, new_axes
+from skldos.validation import check_finite, check_option, check_scalar, check_shape
 
 KINDS = ("globes", "matrix")
-#: Width of a globe in pixels; half as many in height.
+#: Width of a globe in pixels; the height is half of it.
 PIXELS = 240
 #: Half the width and half the height of a Mollweide map of the unit sphere.
 HALF_WIDTH, HALF_HEIGHT = 2 * np.sqrt(2), np.sqrt(2)
@@ -16,7 +16,7 @@ UNITS = {"inverse_square": "1/Å²", "inverse": "1/Å", "gaussian": None}
 
 
 class EnvironmentDisplay:
-    """What a spherical network sees of the surroundings of one atom.
+    """The input of a spherical network for the surroundings of one atom.
 
     Use :meth:`from_estimator` or :meth:`from_block` to make one.
 
@@ -32,9 +32,9 @@ class EnvironmentDisplay:
     Attributes
     ----------
     ax_ : matplotlib.axes.Axes
-        Axes of the picture.
+        Axes of the plot.
     colorbar_ : matplotlib.colorbar.Colorbar
-        What the colours mean.
+        The colour bar.
     figure_ : matplotlib.figure.Figure
         Their figure.
 
@@ -48,7 +48,7 @@ class EnvironmentDisplay:
     >>> matplotlib.use("Agg")
     >>> from ase.build import bulk
     >>> from skldos.descriptors.atom_env import AtomEnvTransformer
-    >>> from skldos.plotting.environment import EnvironmentDisplay
+    >>> from skldos.plotting import EnvironmentDisplay
     >>> transformer = AtomEnvTransformer(n_spheres=4, subdivisions=2).fit([bulk("Al")])
     >>> display = EnvironmentDisplay.from_estimator(transformer, bulk("Al"))
     >>> [text.get_text() for text in display.ax_.texts]
@@ -73,15 +73,15 @@ class EnvironmentDisplay:
         snapshot : Snapshot or ase.Atoms
             The atoms.
         atom : int, default=0
-            Which atom is in the middle.
+            Index of the central atom.
         channel : int, optional
-            Which channel, counted as the elements in ``species_``; None adds them up.
+            Index of the channel, in the order of ``species_``; None adds up all channels.
         rotation : array-like of shape (3, 3), optional
-            Orthogonal matrix that turns the surroundings before they are looked at.
+            Orthogonal matrix that rotates the surroundings before drawing.
         ax : matplotlib.axes.Axes, optional
-            Where to draw; None makes a new figure.
+            Axes to draw in; None makes a new figure.
         **plot_options
-            As of :meth:`plot`.
+            As for :meth:`plot`.
 
         Returns
         -------
@@ -111,7 +111,7 @@ class EnvironmentDisplay:
     def from_block(
         cls, block, *, atom=0, channel=None, radii=None, unit=None, ax=None, **plot_options
     ):
-        """Draw the environment of an atom out of a block that is already there.
+        """Draw the environment of an atom from a given block.
 
         Parameters
         ----------
@@ -119,17 +119,17 @@ class EnvironmentDisplay:
             A block of :class:`~skldos.AtomEnvTransformer`, of shape
             (n_atoms, n_spheres, n_vertices) or (n_atoms, n_channels, n_spheres, n_vertices).
         atom : int, default=0
-            Which atom is in the middle.
+            Index of the central atom.
         channel : int, optional
-            Which channel; None adds them up.
+            Index of the channel; None adds up all channels.
         radii : array-like of shape (n_spheres,), optional
             Radii of the spheres in Å, for the labels.
         unit : str, optional
             Unit of the numbers, for the colour bar.
         ax : matplotlib.axes.Axes, optional
-            Where to draw; None makes a new figure.
+            Axes to draw in; None makes a new figure.
         **plot_options
-            As of :meth:`plot`.
+            As for :meth:`plot`.
 
         Returns
         -------
@@ -163,18 +163,17 @@ class EnvironmentDisplay:
         Parameters
         ----------
         ax : matplotlib.axes.Axes, optional
-            Where to draw; None makes a new figure.
+            Axes to draw in; None makes a new figure.
         kind : {"globes", "matrix"}, default="globes"
-            Every sphere as an equal-area (Mollweide) map, *z* up and *x* in the middle, on which
-            a vertex fills what is nearest to it; or a row of numbers per sphere, the vertices in
-            order of their *z*.
+            Each sphere as an equal-area (Mollweide) map, *z* up and *x* in the middle, coloured by
+            the nearest vertex; or a row of numbers per sphere, the vertices in order of *z*.
         spheres : sequence of int, optional
-            Which spheres to draw, counted from the innermost; None draws all.
+            Indices of the spheres to draw, from the innermost; None draws all.
         n_columns : int, default=4
-            Globes side by side.
+            Number of globes per row.
         cmap : str or matplotlib.colors.Colormap, default="Blues"
-            Colours, which go with the square root of the numbers, from zero; or with the numbers
-            themselves, if some are negative.
+            Colours, on a square-root scale from zero, or on a linear scale if some numbers are
+            negative.
 
         Returns
         -------
@@ -196,12 +195,12 @@ class EnvironmentDisplay:
             self.ax_ = new_axes(ax, figsize=(6.4, 3.2))
             picture = self._draw_matrix(values, mesh, shown, limits)
         self.figure_ = self.ax_.figure
-        self.colorbar_ = self.figure_.colorbar(picture, ax=self.ax_, pad=0.02, fraction=0.04)
-        self.colorbar_.set_label(self.unit or "")
+        label = f"weight ({self.unit})" if self.unit else "weight"
+        self.colorbar_ = bar_beside(self.ax_, picture, label, width=0.025)
         return self
 
     def _shown(self, spheres):
-        """Return which spheres are drawn, and refuse those that do not exist."""
+        """Return the indices of the spheres to draw; raise an error for invalid ones."""
         last = len(self.environment) - 1
         shown = list(range(last + 1)) if spheres is None else list(spheres)
         if not shown:
@@ -250,7 +249,7 @@ class EnvironmentDisplay:
 
 
 def _norm(values):
-    """Return what makes colours of numbers: neighbours far away count little, and must be seen."""
+    """Return the colour scale, on which small contributions of distant neighbours are visible."""
     from matplotlib.colors import Normalize, PowerNorm
 
     low, high = min(0, values.min()), max(0, values.max())
@@ -272,7 +271,7 @@ def _mesh_of(environment):
 
 
 def _mollweide_pixels(mesh):
-    """Return which vertex each pixel of a map shows, and whether the pixel is on the map."""
+    """Return the vertex that each pixel of a map shows, and whether the pixel is on the map."""
     u = (np.arange(PIXELS) + 0.5) / PIXELS * 2 - 1
     v = (np.arange(PIXELS // 2) + 0.5) / (PIXELS // 2) * 2 - 1
     u, v = np.meshgrid(u, v)
@@ -283,6 +282,6 @@ def _mollweide_pixels(mesh):
     inside = np.abs(u) <= np.cos(t)
     longitude = np.pi * np.where(inside, u, 0) / np.cos(t)
     rho = np.sqrt(np.maximum(0, 1 - z * z))
-    # East is to the right when one looks at a globe from outside.
+    # East is to the right, as seen from outside the globe.
     directions = np.stack([rho * np.cos(longitude), rho * np.sin(longitude), z], axis=-1)
     return mesh.nearest(directions.reshape(-1, 3)).reshape(u.shape), inside

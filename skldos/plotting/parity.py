@@ -1,45 +1,65 @@
-"""Predicted against true energies."""
+"""Predicted against true energies and forces."""
 
 import numpy as np
 
-from skldos._validation import check_finite, check_option, check_shape
-from skldos.plotting._axes import GUIDE, check_length, colors, new_axes
+from skldos.data import Blocks
+from skldos.plotting._snapshots import all_or_none
+from skldos.plotting.axes import (
+    GUIDE,
+    bar_beside,
+    check_length,
+    colors,
+    legend_above,
+    new_axes,
+    panel_below,
+)
 from skldos.scoring import evaluate
+from skldos.scoring.forces import predicts_forces, true_and_predicted_forces
+from skldos.scoring.pipelines import check_predicts_states, regressor_of, snapshots_of
 from skldos.uncertainty import energy_uncertainty
+from skldos.validation import check_finite, check_option, check_shape
 
-#: For each quantity its name, its unit, and the unit of its error, a thousandth of it.
+#: Name, unit and unit of errors (a thousandth of the unit) for each quantity.
 QUANTITIES = {
     "band_energy": ("band energy", "eV/atom", "meV/atom"),
     "total_energy": ("total free energy", "eV/atom", "meV/atom"),
     "fermi_level": ("Fermi level", "eV", "meV"),
+    "forces": ("force", "eV/Å", "meV/Å"),
 }
-#: Up to so many different values of `hue` have a colour and a line of the legend each.
+#: Up to this many different values of `hue` each have a colour and a legend entry.
 MAX_GROUPS = 6
+#: If all errors are a smaller fraction of the axis than this, a residual panel is drawn.
+VISIBLE = 0.02
 
 
 class ParityDisplay:
-    """Predicted against true energies or Fermi levels, one point per snapshot.
+    """Predicted against true energies or Fermi levels, or components of forces.
+
+    There is one point per snapshot, or one per component of the force on every atom.
 
     Use :meth:`from_estimator` or :meth:`from_predictions` to make one.
 
     Parameters
     ----------
-    y_true, y_pred : array-like of shape (n_snapshots,)
-        Energies in eV/atom, or Fermi levels in eV.
-    quantity : {"band_energy", "total_energy", "fermi_level"}, default="band_energy"
-        What they are.
-    hue : array-like of shape (n_snapshots,), optional
-        What the colour tells: numbers, such as temperatures, or names.
+    y_true, y_pred : array-like of shape (n_points,)
+        Energies in eV/atom, Fermi levels in eV, or components of forces in eV/Å.
+    quantity : {"band_energy", "total_energy", "fermi_level", "forces"}, default="band_energy"
+        Kind of the values.
+    hue : array-like of shape (n_points,), optional
+        Quantity shown as colour: numbers, such as temperatures, or names.
     hue_label : str, optional
-        What to write for it, such as ``"T (K)"``.
-    std : array-like of shape (n_snapshots,), optional
-        Standard deviations of the predictions in meV/atom, or in meV for Fermi levels, as
-        :func:`~skldos.uncertainty.energy_uncertainty` gives them; drawn as bars.
+        Label of `hue`, such as ``"T (K)"``.
+    std : array-like of shape (n_points,), optional
+        Standard deviations of the predictions in meV/atom, in meV for Fermi levels, as
+        :func:`~skldos.uncertainty.energy_uncertainty` gives them, or in meV/Å for forces; drawn as
+        bars.
 
     Attributes
     ----------
     ax_ : matplotlib.axes.Axes
         The axes.
+    residual_ax_ : matplotlib.axes.Axes or None
+        The panel below, with predicted minus true.
     figure_ : matplotlib.figure.Figure
         Their figure.
 
@@ -77,9 +97,10 @@ class ParityDisplay:
         y=None,
         *,
         quantity="band_energy",
-        reference="ldos",
         pseudopotentials=None,
-        xc=None,
+        functional=None,
+        density_cutoff=None,
+        reference="ldos",
         sharpen=0,
         hue="temperature",
         hue_label=None,
@@ -92,34 +113,39 @@ class ParityDisplay:
         Parameters
         ----------
         estimator : estimator
-            Fitted; predicts the LDOS on grids, or the DOS of atoms.
+            Fitted; predicts the LDOS on grids, the DOS of atoms, or free energies with forces.
         X : sequence of Snapshot, or Blocks
             Snapshots with energies, temperature and number of electrons; or blocks made of
-            them, where the estimator takes blocks.
+            them, if the estimator takes blocks. A model of free energies
+            (:class:`~skldos.FreeEnergyRegressor`) only needs the results of the calculation,
+            which are the true values.
         y : sequence of array-like, optional
-            True LDOS; None takes those of the snapshots.
-        quantity : {"band_energy", "total_energy", "fermi_level"}, default="band_energy"
-            What is shown.
-        reference : {"ldos", "dft"}, default="ldos"
-            What is true, as in :func:`~skldos.evaluate`.
+            True LDOS; None uses those of the snapshots.
+        quantity : {"band_energy", "total_energy", "fermi_level", "forces"}, default="band_energy"
+            Quantity to show. Total energies and forces of a model of free energies need none of the
+            following arguments.
         pseudopotentials : mapping of str to Pseudopotential or path, optional
-            One per element, needed for ``"total_energy"``.
-        xc : str, optional
-            Exchange-correlation functional; None takes that of the pseudopotentials.
+            One per element, needed for ``"total_energy"`` of an LDOS.
+        functional : str, optional
+            Exchange-correlation functional; None uses that of the pseudopotentials.
+        density_cutoff : float, optional
+            Largest kinetic energy of the density in eV, as in :func:`~skldos.evaluate`.
+        reference : {"ldos", "dft"}, default="ldos"
+            The true values, as in :func:`~skldos.evaluate`.
         sharpen : int, default=0
             Order to which the broadening is undone, as in :func:`~skldos.evaluate`.
         hue : "temperature", array-like of shape (n_snapshots,) or None, default="temperature"
-            What the colour tells.
+            Quantity shown as colour.
         hue_label : str, optional
-            What to write for it; ``"T (K)"`` for temperatures.
+            Label of `hue`; by default ``"T (K)"`` for temperatures.
         std : bool, default=False
-            Whether bars show the standard deviations that the estimator predicts, which then has
-            to know them, as for :func:`~skldos.uncertainty.energy_uncertainty`; for band energies
-            and Fermi levels, without `sharpen`.
+            Whether bars show predicted standard deviations; needs an estimator with uncertainties,
+            see :func:`~skldos.uncertainty.energy_uncertainty`. For band energies and Fermi levels,
+            without `sharpen`.
         ax : matplotlib.axes.Axes, optional
-            Where to draw; None makes a new figure.
+            Axes to draw in; None makes a new figure.
         **plot_options
-            As of :meth:`plot`.
+            As for :meth:`plot`.
 
         Returns
         -------
@@ -127,11 +153,18 @@ class ParityDisplay:
             The display, drawn.
         """
         check_option("quantity", quantity, tuple(QUANTITIES))
+        if isinstance(hue, str):
+            check_option("hue", hue, ("temperature",))
+        if quantity == "forces":
+            return cls._of_forces(estimator, X, hue, hue_label, std, ax, **plot_options)
+        if quantity != "total_energy":
+            check_predicts_states(estimator)
         options = {"reference": reference, "sharpen": sharpen}
-        if quantity == "total_energy":
+        if quantity == "total_energy" and not predicts_forces(estimator):
             if pseudopotentials is None:
                 raise ValueError("quantity 'total_energy' needs pseudopotentials, got None.")
-            options |= {"pseudopotentials": pseudopotentials, "xc": xc}
+            options |= {"pseudopotentials": pseudopotentials, "functional": functional}
+            options["density_cutoff"] = density_cutoff
         check_option("std", std, (True, False))
         if std and (quantity == "total_energy" or sharpen):
             raise ValueError(
@@ -141,7 +174,6 @@ class ParityDisplay:
         table = evaluate(estimator, X, y, **options)
         n = 1 if quantity == "fermi_level" else table["n_atoms"].to_numpy()
         if isinstance(hue, str):
-            check_option("hue", hue, ("temperature",))
             hue, hue_label = table["temperature"].to_numpy(), hue_label or "T (K)"
         return cls.from_predictions(
             table[f"{quantity}_true"].to_numpy() / n,
@@ -152,6 +184,35 @@ class ParityDisplay:
             std=energy_uncertainty(estimator, X)[f"{quantity}_std"] if std else None,
             ax=ax,
             **plot_options,
+        )
+
+    @classmethod
+    def _of_forces(cls, estimator, X, hue, hue_label, std, ax, **plot_options):
+        """Draw all force components, in the colours of their snapshots."""
+        snapshots = snapshots_of(X)
+        pairs = true_and_predicted_forces(estimator, X)
+        if isinstance(hue, str):
+            hue, hue_label = all_or_none(snapshots, "temperature"), hue_label or "T (K)"
+        if hue is not None:
+            check_length("hue", hue, len(snapshots))
+            hue = np.repeat(np.asarray(hue), [true.size for true, _ in pairs])
+        if std:
+            blocks = X if isinstance(X, Blocks) else estimator[:-1].transform(snapshots)
+            _, std = regressor_of(estimator).predict_forces(blocks, return_std=True)
+            std = 1e3 * np.concatenate([np.ravel(each) for each in std])
+        true, predicted = (
+            np.concatenate([p.ravel() for p in both]) for both in zip(*pairs, strict=True)
+        )
+        options = {"scatter_kwargs": {"s": 12, "linewidths": 0.2}} | plot_options
+        return cls.from_predictions(
+            true,
+            predicted,
+            quantity="forces",
+            hue=hue,
+            hue_label=hue_label,
+            std=std if np.ndim(std) else None,
+            ax=ax,
+            **options,
         )
 
     @classmethod
@@ -167,24 +228,25 @@ class ParityDisplay:
         ax=None,
         **plot_options,
     ):
-        """Draw energies that are already there.
+        """Draw given energies.
 
         Parameters
         ----------
-        y_true, y_pred : array-like of shape (n_snapshots,)
-            Energies in eV/atom, or Fermi levels in eV.
-        quantity : {"band_energy", "total_energy", "fermi_level"}, default="band_energy"
-            What they are.
-        hue : array-like of shape (n_snapshots,), optional
-            What the colour tells: numbers, such as temperatures, or names.
+        y_true, y_pred : array-like of shape (n_points,)
+            Energies in eV/atom, Fermi levels in eV, or components of forces in eV/Å.
+        quantity : {"band_energy", "total_energy", "fermi_level", "forces"}, default="band_energy"
+            Kind of the values.
+        hue : array-like of shape (n_points,), optional
+            Quantity shown as colour: numbers, such as temperatures, or names.
         hue_label : str, optional
-            What to write for it.
-        std : array-like of shape (n_snapshots,), optional
-            Standard deviations of the predictions in meV/atom, or in meV for Fermi levels.
+            Label of `hue`.
+        std : array-like of shape (n_points,), optional
+            Standard deviations of the predictions in meV/atom, in meV for Fermi levels, or in
+            meV/Å for forces.
         ax : matplotlib.axes.Axes, optional
-            Where to draw; None makes a new figure.
+            Axes to draw in; None makes a new figure.
         **plot_options
-            As of :meth:`plot`.
+            As for :meth:`plot`.
 
         Returns
         -------
@@ -213,30 +275,39 @@ class ParityDisplay:
 
     @property
     def errors(self):
-        """Predicted minus true in meV/atom (energies) or meV (Fermi level)."""
+        """Predicted minus true in meV/atom (energies), meV (Fermi level) or meV/Å (forces)."""
         return 1e3 * (np.asarray(self.y_pred) - np.asarray(self.y_true))
 
-    def plot(self, ax=None, *, scatter_kwargs=None, errorbar_kwargs=None):
+    def plot(self, ax=None, *, residual="auto", scatter_kwargs=None, errorbar_kwargs=None):
         """Draw the display.
 
         Parameters
         ----------
         ax : matplotlib.axes.Axes, optional
-            Where to draw; None makes a new figure.
+            Axes to draw in; None makes a new figure.
+        residual : bool or "auto", default="auto"
+            Whether a panel below shows predicted minus true; ``"auto"`` draws it if all errors
+            are smaller than 2 % of the axis.
         scatter_kwargs : dict, optional
             Options for :meth:`matplotlib.axes.Axes.scatter`.
         errorbar_kwargs : dict, optional
-            Options for :meth:`matplotlib.axes.Axes.errorbar`, by which the bars of `std` are
-            drawn.
+            Options for :meth:`matplotlib.axes.Axes.errorbar`, for the bars of `std`.
 
         Returns
         -------
         ParityDisplay
             The display.
         """
-        self.ax_ = new_axes(ax, figsize=(5.4, 4.6))
+        check_option("residual", residual, (True, False, "auto"))
+        self.ax_ = new_axes(ax, figsize=(5.4, 5.4))
         self.figure_ = self.ax_.figure
         self._draw_diagonal()
+        self.residual_ax_ = None
+        if residual == "auto":
+            low, high = self.ax_.get_xlim()
+            residual = np.abs(self.errors).max() < 1e3 * VISIBLE * (high - low)
+        if residual:
+            self.residual_ax_ = panel_below(self.ax_, QUANTITIES[self.quantity][2])
         options = {"s": 42, "edgecolors": "white", "linewidths": 0.7, "zorder": 3}
         options |= scatter_kwargs or {}
         bars = {"fmt": "none", "elinewidth": 1.2, "capsize": 2.5, "alpha": 0.75, "zorder": 2}
@@ -252,18 +323,23 @@ class ParityDisplay:
         else:
             points = self._scatter(slice(None), "", c=self.hue, cmap="cividis", **options)
             self._draw_bars(slice(None), **({"ecolor": GUIDE} | bars))
-            self.figure_.colorbar(points, ax=self.ax_, label=self.hue_label, shrink=0.8)
+            bar_beside(self.ax_, points, self.hue_label)
         self._label()
         return self
 
     def _scatter(self, chosen, prefix, **options):
         """Draw the chosen points, with their errors in the legend."""
-        sizes = np.abs(self.errors[chosen])
-        unit = QUANTITIES[self.quantity][2]
+        errors, true = self.errors[chosen], np.asarray(self.y_true)[chosen]
+        sizes, unit = np.abs(errors), QUANTITIES[self.quantity][2]
+        if self.residual_ax_ is not None:
+            self.residual_ax_.scatter(true, errors, **(options | {"s": options["s"] / 2}))
+        # The usual measures: MAE of energies, RMSE of forces.
+        forces = self.quantity == "forces"
+        mean = np.sqrt(np.mean(sizes**2)) if forces else sizes.mean()
         return self.ax_.scatter(
-            np.asarray(self.y_true)[chosen],
+            true,
             np.asarray(self.y_pred)[chosen],
-            label=f"{prefix}MAE {sizes.mean():.1f}, max {sizes.max():.1f} {unit}",
+            label=f"{prefix}{'RMSE' if forces else 'MAE'} {mean:.1f}, max {sizes.max():.1f} {unit}",
             **options,
         )
 
@@ -272,9 +348,11 @@ class ParityDisplay:
         if self.std is not None:
             x, y, std = (np.asarray(a)[chosen] for a in (self.y_true, self.y_pred, self.std))
             self.ax_.errorbar(x, y, yerr=std / 1e3, **options)
+            if self.residual_ax_ is not None:
+                self.residual_ax_.errorbar(x, self.errors[chosen], yerr=std, **options)
 
     def _name(self, value):
-        """Return what the legend calls a value of `hue`: ``298 K`` for ``T (K)``."""
+        """Return the legend entry for a value of `hue`: ``298 K`` for ``T (K)``."""
         if isinstance(value, str):
             return value
         label = self.hue_label or ""
@@ -295,9 +373,10 @@ class ParityDisplay:
         from matplotlib.ticker import MaxNLocator
 
         name, unit, _ = QUANTITIES[self.quantity]
-        self.ax_.set_xlabel(f"true {name} ({unit})")
+        bottom = self.ax_ if self.residual_ax_ is None else self.residual_ax_
+        bottom.set_xlabel(f"true {name} ({unit})")
         self.ax_.set_ylabel(f"predicted {name} ({unit})")
         for axis in (self.ax_.xaxis, self.ax_.yaxis):
             axis.set_major_locator(MaxNLocator(5))
             axis.get_major_formatter().set_useOffset(False)
-        self.ax_.legend(loc="upper left", frameon=False, handletextpad=0.2, borderaxespad=0.1)
+        legend_above(self.ax_)

@@ -1,24 +1,26 @@
-"""What searches for hyperparameters found, and what it cost."""
+"""Results and cost of hyperparameter searches."""
 
 from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 
-from skldos._validation import check_option, check_shape
-from skldos.plotting._axes import GUIDE, colors, new_axes
+from skldos.plotting.axes import GUIDE, colors, legend_above, new_axes
 from skldos.search import kendall_interval
-from skldos.search._statistics import candidates, importances, main_effects, pareto_front
+from skldos.search.candidates import candidates, pareto_front
+from skldos.search.effects import importances, main_effects
+from skldos.validation import check_option, check_shape
 
 KINDS = ("progress", "cost", "importance", "effects")
-#: Searches whose costs differ by more are shown with a logarithm of the seconds.
+#: If costs differ by a larger factor, the axis of seconds is logarithmic.
 MAX_RATIO = 10
-#: How much farther below the median score than the best is above it a candidate is shown.
+#: Candidates are shown if they are at most this many times farther from the best score than the
+#: median.
 OFF_SCALE = 4
 
 
 class SearchDisplay:
-    r"""Searches: their progress, their cost, what mattered, and whether a cheap score told it.
+    r"""Progress and cost of searches, importance of parameters, and correlation of scores.
 
     Use :meth:`from_search`, :meth:`from_metrics` or :meth:`from_scores` to make one.
 
@@ -27,24 +29,21 @@ class SearchDisplay:
     table : DataFrame
         The numbers, with columns that depend on `kind`.
     kind : {"progress", "cost", "importance", "effects", "ranks"}, default="progress"
-        ``"progress"``: the best score so far against the seconds spent so far, a line per
-        search, and the candidates of a single one; columns ``search``, ``score``, ``seconds``,
-        ``elapsed`` and ``best``.
-        ``"cost"``: the score of every candidate against its own seconds, those coloured that no
-        cheaper one surpasses; ``search``, ``score``, ``seconds`` and ``front``.
-        ``"importance"``: the range of the effects of each parameter; ``parameter`` and
-        ``importance``.
-        ``"effects"``: the effect of each value of each parameter; ``parameter``, ``value`` and
-        ``effect``.
-        ``"ranks"``: a score without training against the error with training, and their rank
-        correlation; ``score``, ``error`` and ``front``, the candidates that no other one
-        surpasses in both.
+        ``"progress"``: the best score so far against the seconds so far, one line per search, and
+        the candidates if there is only one search; columns ``search``, ``score``, ``seconds``,
+        ``elapsed`` and ``best``. ``"cost"``: the score of every candidate against its seconds, with
+        the Pareto front in colour (no cheaper candidate is better); ``search``, ``score``,
+        ``seconds`` and ``front``. ``"importance"``: the range of the effects of each parameter;
+        ``parameter`` and ``importance``. ``"effects"``: the effect of each value of each parameter;
+        ``parameter``, ``value`` and ``effect``. ``"ranks"``: a training-free score against the
+        error after training, and their rank correlation; ``score``, ``error`` and ``front``, the
+        Pareto front of both.
     labels : tuple of str, default=("score", "error")
-        What to call the score, and the error where there is one.
+        Labels of the score, and of the error if there is one.
     correlation : KendallInterval, optional
         Kendall's τ of score and error, for ``"ranks"``.
     negative : bool, default=False
-        Whether −score is drawn, for scores that are negative errors.
+        Whether to draw −score, for scores that are negative errors.
 
     Attributes
     ----------
@@ -94,26 +93,26 @@ class SearchDisplay:
         ax=None,
         **plot_options,
     ):
-        r"""Draw what a search found, or several.
+        r"""Draw the results of one or several searches.
 
         Parameters
         ----------
         search : estimator, optuna.study.Study, or dict of str to such
-            A fitted search in the manner of scikit-learn, one of Optuna's, or a study; for
-            ``"progress"`` and ``"cost"`` also several with their names.
+            A fitted search in scikit-learn's style, an Optuna search, or a study; for
+            ``"progress"`` and ``"cost"`` also several by name.
         kind : {"progress", "cost", "importance", "effects"}, default="progress"
-            What is shown. Effects are those of an additive model of the scores, which in a grid
-            or an orthogonal array are mean scores; importances are the ranges of the effects.
+            Kind of plot. Effects come from an additive model of the scores; for a grid or an
+            orthogonal array, they are mean scores. Importances are the ranges of the effects.
         metric : str, optional
-            Which of several metrics is the score; None takes the one of `refit`.
+            Metric to use as the score; None uses the one of `refit`.
         label : str, optional
-            What to write for the score, such as ``"error (meV/atom)"``; None takes the metric.
+            Label of the score, such as ``"error (meV/atom)"``; None uses the metric.
         negative : bool, default=False
-            Whether −score is drawn, for scores that are negative errors.
+            Whether to draw −score, for scores that are negative errors.
         ax : matplotlib.axes.Axes, optional
-            Where to draw; None makes a new figure.
+            Axes to draw in; None makes a new figure.
         **plot_options
-            As of :meth:`plot`.
+            As for :meth:`plot`.
 
         Returns
         -------
@@ -122,10 +121,10 @@ class SearchDisplay:
 
         Notes
         -----
-        Seconds are those of computing: fits and scores of all splits, of all workers together.
-        The refit of the winner is not among them. Candidates that failed cost what they cost;
-        they have no score. In a search that halves its candidates the best starts anew with each
-        round, as scores with different resources do not compare.
+        Seconds are computing time: fits and scores of all splits, summed over all workers, without
+        the final refit. Failed candidates count with their time, but have no score. In a halving
+        search the best score is reset in each round, because scores with different resources are
+        not comparable.
         """
         check_option("kind", kind, KINDS)
         several = isinstance(search, Mapping)
@@ -153,14 +152,14 @@ class SearchDisplay:
         search : estimator
             A fitted search with several metrics.
         score : str
-            Name of the metric to judge, such as that of a NASWOTScorer.
+            Name of the score to assess, such as that of a NASWOTScorer.
         error : str
-            Name of the metric to judge it by; as scores are greater the better, its negative is
-            drawn.
+            Name of the metric to compare with. Its negative is drawn, because greater scores are
+            better.
         ax : matplotlib.axes.Axes, optional
-            Where to draw; None makes a new figure.
+            Axes to draw in; None makes a new figure.
         **options
-            As of :meth:`from_scores`.
+            As for :meth:`from_scores`.
 
         Returns
         -------
@@ -192,20 +191,20 @@ class SearchDisplay:
         scores : array-like of shape (n_candidates,)
             Scores without training; greater is better.
         errors : array-like of shape (n_candidates,)
-            Errors after training; the correlation with scores that are of use is negative.
-            NaN in either marks a candidate that failed, which is left out.
+            Errors after training; useful scores correlate negatively with them. NaN in either
+            marks a failed candidate, which is left out.
         score_label, error_label : str
-            What to write at the axes.
+            Labels of the axes.
         confidence : float, default=0.95
-            Of the confidence interval.
+            Level of the confidence interval.
         n_resamples : int, default=2000
-            Number of samples of its bootstrap.
+            Number of bootstrap samples.
         random_state : int, RandomState instance or None, default=0
             Seed of the bootstrap.
         ax : matplotlib.axes.Axes, optional
-            Where to draw; None makes a new figure.
+            Axes to draw in; None makes a new figure.
         **plot_options
-            As of :meth:`plot`.
+            As for :meth:`plot`.
 
         Returns
         -------
@@ -215,7 +214,12 @@ class SearchDisplay:
         scores, errors = np.asarray(scores, dtype=float), np.asarray(errors, dtype=float)
         check_shape("scores", scores, (None,))
         check_shape("errors", errors, scores.shape)
-        correlation = kendall_interval(scores, errors, confidence, n_resamples, random_state)
+        options = {
+            "confidence": confidence,
+            "n_resamples": n_resamples,
+            "random_state": random_state,
+        }
+        correlation = kendall_interval(scores, errors, **options)
         front = pareto_front(scores, -errors)
         table = pd.DataFrame({"score": scores, "error": errors, "front": front})
         labels = (score_label, error_label)
@@ -228,12 +232,12 @@ class SearchDisplay:
         Parameters
         ----------
         ax : matplotlib.axes.Axes, optional
-            Where to draw; None makes a new figure.
+            Axes to draw in; None makes a new figure.
         scatter_kwargs : dict, optional
-            Options for :meth:`matplotlib.axes.Axes.scatter`, by which candidates are drawn.
+            Options for :meth:`matplotlib.axes.Axes.scatter`, for the candidates.
         line_kwargs : dict, optional
-            Options for :meth:`matplotlib.axes.Axes.plot`, by which lines are drawn, or
-            :meth:`matplotlib.axes.Axes.barh`, by which importances are.
+            Options for :meth:`matplotlib.axes.Axes.plot`, for lines, or
+            :meth:`matplotlib.axes.Axes.barh`, for importances.
 
         Returns
         -------
@@ -252,7 +256,7 @@ class SearchDisplay:
         points = {"s": 36, "edgecolors": "white", "linewidths": 0.7, "zorder": 3}
         draw(points | (scatter_kwargs or {}), {"zorder": 2} | (line_kwargs or {}))
         if self.ax_.get_legend_handles_labels()[0]:
-            self.ax_.legend(frameon=False)
+            legend_above(self.ax_, ncols=2)
         return self
 
     @property
@@ -269,7 +273,7 @@ class SearchDisplay:
             for number, part in group.groupby("round"):
                 options = {"color": color, "lw": 1.8, "drawstyle": "steps-post"} | line
                 if number == last:
-                    # Where the search ended; a single candidate is no more than that.
+                    # The end of the search; a single candidate is just a point.
                     end = {"marker": "o", "ms": 5, "markevery": [-1]}
                     options = end | {"label": name or "best so far"} | options
                 self.ax_.plot(part["elapsed"], self._sign * part["best"], **options)
@@ -292,7 +296,7 @@ class SearchDisplay:
         self._scale_seconds(seconds, seconds.max() > MAX_RATIO * seconds.min())
 
     def _name(self, name, group):
-        """Return `name` with the numbers of candidates that are not to be seen."""
+        """Return `name` with the numbers of candidates that are not shown."""
         missing = {
             "failed": group["score"].isna().sum(),
             "off the scale": (group["score"] < self._lowest()).sum(),
@@ -305,7 +309,7 @@ class SearchDisplay:
         self.ax_.scatter(seconds[shown], self._sign * score[shown], **options)
 
     def _lowest(self):
-        """Return the worst score that is shown: hopeless candidates would flatten all others."""
+        """Return the worst score to show: very poor candidates would compress all others."""
         score = self.table["score"]
         return score.median() - OFF_SCALE * (score.max() - score.median())
 
@@ -322,7 +326,7 @@ class SearchDisplay:
         self.ax_.xaxis.set_minor_formatter(NullFormatter())
 
     def _draw_importance(self, _, bar):
-        # The most important one is on top.
+        # The most important parameter is on top.
         table = self.table[::-1]
         options = {"color": colors(1)[0], "height": 0.6} | bar
         self.ax_.barh(_short(table["parameter"]), table["importance"], **options)
@@ -360,23 +364,23 @@ class SearchDisplay:
 
 
 def _costs(table, name):
-    """Return the candidates of one search with what had been found and spent when each was done."""
+    """Return the candidates of one search, with best score and elapsed time after each."""
     table = table.drop(columns="params").assign(search=name, elapsed=table["seconds"].cumsum())
     table["best"] = table.groupby("round")["score"].cummax()
-    # A failed candidate improves nothing, but takes its time.
+    # A failed candidate does not improve the score, but its time counts.
     table["best"] = table.groupby("round")["best"].ffill()
     table["front"] = pareto_front(table["score"], -table["seconds"])
     return table
 
 
 def _short(names):
-    """Return the names of parameters without those of the steps, where they still differ."""
+    """Return parameter names without the names of the steps, if they remain distinct."""
     short = [name.rpartition("__")[2] for name in names]
     return short if len(set(short)) == len(short) else list(names)
 
 
 def _text(correlation):
-    """Return what is written of the rank correlation."""
+    """Return the text of the rank correlation."""
     if correlation is None:
         return ""
     if np.isnan(correlation.tau):

@@ -1,8 +1,9 @@
-"""Regressors of blocks with the interface of scikit-learn: networks, and any other."""
+"""Regressors of blocks with scikit-learn's interface: networks, and wrappers of any regressor."""
 
 from skldos.regressors._base import BlockRegressor
 from skldos.regressors.ados import ADOSRegressor
 from skldos.regressors.csnn import CSNNRegressor
+from skldos.regressors.free_energy import FreeEnergyRegressor
 from skldos.regressors.ldos import LDOSRegressor
 from skldos.regressors.mdn import MDNRegressor
 from skldos.regressors.site import SiteRegressor
@@ -16,4 +17,5 @@ __all__ = [
     "SiteRegressor",
     "SiteRidgeCV",
     "ADOSRegressor",
+    "FreeEnergyRegressor",
 ]

@@ -2,15 +2,15 @@
 
 import torch
 
-from skldos._compat import SkorchRegressor
-from skldos._validation import check_option
+from skldos.regressors._skorch import SkorchRegressor
+from skldos.validation import check_option
 
 #: Types with half the bits of single precision, by name.
 DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 def check_autocast(autocast, device, optimizer):
-    """Raise a ``ValueError`` unless training on `device` can be in this precision.
+    """Raise a ``ValueError`` unless this precision is possible for training on `device`.
 
     Examples
     --------
@@ -28,25 +28,25 @@ def check_autocast(autocast, device, optimizer):
             f'autocast="float16" needs device="cuda", got device={device!r}; "bfloat16" needs none.'
         )
     if optimizer is torch.optim.LBFGS:
-        # Curvatures are differences of gradients, in which the digits that are left cancel.
+        # Curvatures are differences of gradients, in which the remaining digits cancel.
         raise ValueError(f"autocast={autocast!r} does not go with optimizer=LBFGS.")
 
 
 class MixedPrecisionRegressor(SkorchRegressor):
-    """A skorch regressor that may take matrix products in lower precision while it is trained.
+    """A skorch regressor that can compute matrix products in lower precision during training.
 
-    Weights, losses and the optimizer stay in single precision, and prediction is in it: what is
-    lost are digits of gradients and of validation losses, no others.
+    Weights, losses, the optimizer and predictions stay in single precision. Only gradients and
+    validation losses lose digits.
 
     Subclasses may have a parameter `autocast`, None or one of :data:`DTYPES`.
     """
 
     autocast = None
-    # What keeps small gradients in the range of the type; set when training begins.
+    # Keeps small gradients within the range of the type; set when training begins.
     _scaler_ = None
 
     def on_train_begin(self, net, X=None, y=None, **kwargs):
-        """Prepare the scaling of the loss, which only "float16" needs: its least number is 6e-8."""
+        """Prepare the scaling of the loss for "float16", whose smallest number is 6e-8."""
         super().on_train_begin(net, X, y, **kwargs)
         device = torch.device(self.device).type
         self._scaler_ = torch.amp.GradScaler(device, enabled=self.autocast == "float16")
@@ -55,26 +55,26 @@ class MixedPrecisionRegressor(SkorchRegressor):
         """Compute predictions, loss and gradients for `batch`."""
         if self.autocast is None:
             return super().train_step_single(batch, **fit_params)
-        X, y = batch
+        X, _ = batch
         self.optimizer_.zero_grad()
         y_pred = self._in_lower_precision(X)
-        loss = self.get_loss(y_pred, y, X=X, training=True)
+        loss = self._loss(y_pred, batch, training=True)
         self._scaler_.scale(loss).backward()
-        # Whoever listens to gradients, to clip them, sees them as they are.
+        # Callbacks that use gradients, for example to clip them, get them without scaling.
         self._scaler_.unscale_(self.optimizer_)
         return {"loss": loss, "y_pred": y_pred}
 
     def validation_step(self, batch, **fit_params):
         """Compute predictions and loss for `batch` without gradients, as training does.
 
-        What batch normalisations know by then is of the same precision.
+        The statistics of batch normalisations have the same precision.
         """
         if self.autocast is None:
             return super().validation_step(batch, **fit_params)
-        X, y = batch
+        X, _ = batch
         with torch.no_grad():
             y_pred = self._in_lower_precision(X)
-            return {"loss": self.get_loss(y_pred, y, X=X, training=False), "y_pred": y_pred}
+            return {"loss": self._loss(y_pred, batch, training=False), "y_pred": y_pred}
 
     def _in_lower_precision(self, X):
         with torch.autocast(torch.device(self.device).type, dtype=DTYPES[self.autocast]):
@@ -82,23 +82,23 @@ class MixedPrecisionRegressor(SkorchRegressor):
         return y_pred.float()
 
     def optimizer_step(self):
-        """Let the optimizer change the weights, unless a gradient was too large for the type."""
+        """Let the optimizer update the weights, unless a gradient was too large for the type."""
         self._scaler_.step(self.optimizer_)
         self._scaler_.update()
 
 
 @torch.no_grad()
 def renew_statistics(network, batches):
-    """Take the running means of batch normalisations anew, in single precision.
+    """Compute the running means of batch normalisations again, in single precision.
 
-    A layer adds a bias, which the normalisation after it takes away again. Rounded to eight bits
-    the bias is off by more than what tells two atoms apart, so that means of such numbers are not
-    those of the predictions: on 32 atoms of aluminium errors were three times larger with them.
+    A layer adds a bias, which the following normalisation subtracts. Rounded to eight bits, the
+    error of the bias exceeds the differences between atoms, so that these means differ from those
+    in prediction. For 32 atoms of aluminium, errors were three times larger with them.
 
     Parameters
     ----------
     network : torch.nn.Module
-        Trained network; it comes back in evaluation mode.
+        Trained network; it is in evaluation mode afterwards.
     batches : iterable of (inputs, targets)
         Training data.
     """

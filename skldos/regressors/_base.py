@@ -1,17 +1,17 @@
-"""What all network regressors share: blocks or plain arrays in, the same kind out."""
+"""The base class of network regressors, for blocks or plain arrays."""
 
 from collections.abc import Sequence
-from functools import partial
 
 import numpy as np
 import torch
 from ase import Atoms
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import validate_data
 
-from skldos._compat import seeded, torch_threads
-from skldos._validation import check_device, check_option, check_scalar
-from skldos.data import Blocks, ComputedArray, Snapshot, is_blocks
+from skldos.data import Snapshot, is_blocks
+from skldos.data.calculation import common_calculation
 from skldos.networks import Backpropagation
+from skldos.regressors import _prediction
+from skldos.regressors._adam import FusedAdam
 from skldos.regressors._autocast import (
     MixedPrecisionRegressor,
     check_autocast,
@@ -19,35 +19,51 @@ from skldos.regressors._autocast import (
 )
 from skldos.regressors._batches import BlockDataset, RowBatches, RowDataset
 from skldos.regressors._callbacks import default_callbacks
-from skldos.regressors._checks import checked_dataset, common_broadening, common_energies
-from skldos.regressors._output_layer import fit_output_layer, output_layer
-from skldos.regressors._scaling import TargetScaling
-from skldos.regressors._score import coefficient_of_determination
+from skldos.regressors._checkpoint import TrainingFile, training_name
+from skldos.regressors._prediction import NetworkPrediction, is_container
 from skldos.regressors._split import split_units
+from skldos.regressors._team import ALONE, join
+from skldos.regressors.checks import (
+    check_part,
+    check_unused,
+    checked_dataset,
+    checked_weights,
+    common_broadening,
+    common_energies,
+)
+from skldos.regressors.feature_range import feature_range
+from skldos.regressors.output_layer import fit_output_layer, output_layer
+from skldos.regressors.target_scaling import TargetScaling
+from skldos.regressors.torch_state import seeded, torch_threads
+from skldos.scoring.completeness import warn_of_training_data
+from skldos.validation import check_device, check_option, check_scalar
 
-#: Rows that pass through the network at once in prediction.
-PREDICT_ROWS = 8192
-
-#: Inputs per batch below which one thread trains faster than several, which spend their time
-#: waiting for each other; on busy cores by far.
+#: Number of inputs per batch below which one thread trains faster than several, which mostly wait
+#: for each other, especially on busy cores.
 SMALL_BATCH = 2**16
 
-#: The weight of the DOS that "auto" stands for: the best of 1, 10, 100, 1000 over three seeds on
-#: 32-atom aluminium, where ten times more or less changes little.
+#: The weight of the DOS for "auto": the best of 1, 10, 100, 1000 over three seeds on 32-atom
+#: aluminium; a factor of ten changes little.
 AUTO_DOS_WEIGHT = 100.0
 
 
-class BlockRegressor(MixedPrecisionRegressor):
+class BlockRegressor(NetworkPrediction, MixedPrecisionRegressor):
     """Base of regressors that map every row of a block to a row of targets.
 
-    A subclass supplies the parameters and, through :meth:`block_targets`, the targets of
-    snapshots that carry them.
+    A subclass supplies the parameters and, through :meth:`block_targets`, the targets of snapshots
+    that have them.
     """
 
-    # What `target_scaling` may be.
+    # Allowed values of `target_scaling`.
     _scalings = ("max", "minmax", "standard", None)
-    # The gradient written out, where that is possible; set when an epoch begins.
-    _backpropagation_ = None
+    # Defaults for regressors without these parameters; number of epochs of the current fit, and the
+    # processes that share it.
+    dos_weight = distributed = None
+    _epochs_ = 0
+    _team_ = ALONE
+    # The explicit gradient and the bare kernel of the optimizer, if possible; set when an epoch
+    # begins.
+    _backpropagation_ = _fused_adam_ = None
 
     _fitted_scalars = (
         *MixedPrecisionRegressor._fitted_scalars,
@@ -58,6 +74,8 @@ class BlockRegressor(MixedPrecisionRegressor):
         "energies_",
         "broadening_",
         "kernel_",
+        "calculation_",
+        "feature_range_",
     )
 
     @staticmethod
@@ -67,7 +85,7 @@ class BlockRegressor(MixedPrecisionRegressor):
 
     # ---------------------------------------------------------------- fitting
 
-    def fit(self, X, y=None):
+    def fit(self, X, y=None, sample_weight=None, *, epochs=None):
         """Train the network.
 
         Parameters
@@ -76,8 +94,12 @@ class BlockRegressor(MixedPrecisionRegressor):
             One block ``(n_sites, n_features)`` per snapshot, or plain rows.
         y : sequence of array-like, array-like of shape (n_rows, n_outputs) or (n_rows,), optional
             Targets, per block ``(n_sites, n_outputs)`` or on the grid
-            ``(n_x, n_y, n_z, n_outputs)``. None takes the targets that the snapshots behind
-            the blocks carry.
+            ``(n_x, n_y, n_z, n_outputs)``. None uses the targets of the blocks' snapshots.
+        sample_weight : array-like of shape (n_snapshots,) or (n_rows,), optional
+            Weights of the snapshots, or of plain rows, in the loss: 2 counts twice, 0 is left
+            out. None weights all equally.
+        epochs : int, optional
+            Passes over the training data; None means `max_epochs`.
 
         Returns
         -------
@@ -88,57 +110,103 @@ class BlockRegressor(MixedPrecisionRegressor):
         ------
         ValueError
             If blocks and targets do not match in number or in rows, or hold NaN.
+        FileFormatError
+            If the stored training in `checkpoint` is damaged.
         """
         reset = not (self.warm_start and self.initialized_)
-        return self._fit(X, y, reset=reset)
+        return self._fit(X, y, sample_weight, reset=reset, epochs=epochs)
 
-    def partial_fit(self, X, y=None, classes=None):
-        """Train for `max_epochs` more, from where the last fit ended; see :meth:`fit`.
+    def partial_fit(self, X, y=None, classes=None, sample_weight=None, *, epochs=None):
+        """Continue the last fit for `epochs` more epochs; see :meth:`fit`.
 
         `classes` is ignored: skorch declares it.
         """
-        return self._fit(X, y, reset=not self.initialized_)
+        return self._fit(X, y, sample_weight, reset=not self.initialized_, epochs=epochs)
 
-    def _fit(self, X, y, *, reset):
-        """Check, split, learn the scaling of the targets and train; go on unless `reset`."""
+    def _fit(self, X, y, sample_weight, *, reset, epochs):
+        """Check, split, learn the scaling of the targets and train; continue unless `reset`."""
         self._check_parameters()
+        team = join(type(self).__name__, self.distributed, self.device)
+        epochs = self.max_epochs if epochs is None else epochs
+        self._epochs_ = check_scalar("epochs", epochs, low=0, integer=True)
         dataset = self._check_data(X, y, reset=reset)
+        dataset.sample_weight = checked_weights(sample_weight, len(dataset))
+        self._team_ = team
         try:
             return self._fit_dataset(dataset, reset=reset)
         except Exception:
             if reset:
-                # What a failed fit leaves is no model.
+                # A failed fit does not leave a model.
                 self.initialized_ = False
                 self.__dict__.pop("module_", None)
             raise
+        finally:
+            self._team_ = ALONE
 
     def _fit_dataset(self, dataset, *, reset):
-        with seeded(self.random_state, self.device):
-            # Training that goes on must not train on what was held out before.
+        with seeded(self._team_.agree_on_seed(self.random_state), self.device) as seed:
+            # Continued training must not use samples that were held out before.
             split = _Split(dataset, self.train_split)
-        with seeded(self._seed(goes_on=not reset), self.device):
+        file = self._prepare_sharing(split, seed, reset=reset)
+        with seeded(self._team_.agree_on_seed(self._seed(goes_on=not reset)), self.device):
             if reset:
-                # From the training data alone: the validation data must not be seen.
-                scaling = TargetScaling.learn(split.training.targets, self.target_scaling)
+                # Only from the training data: validation data must not be used.
+                scaling = TargetScaling.learn(
+                    split.training.targets,
+                    self.target_scaling,
+                    split.training.weights,
+                    self._team_,
+                )
                 self.target_center_, self.target_scale_ = scaling.center, scaling.scale
+                self.feature_range_ = feature_range(split.training.inputs)
+                self._prepare()
+                _check_shareable(self.module_, self._team_)
+            else:
+                self._take_back_refit()
+            dos_weight = self._resolve_dos_weight(split)
             small = self.batch_size * self.n_features_in_ < SMALL_BATCH
             with torch_threads(1 if small else None):
-                self._train(split, reset=reset)
-                if self.autocast is not None and self.max_epochs > 0:
+                self._train(split, epochs=self._epochs_, goes_on=not reset, file=file)
+                if self.autocast is not None and self._epochs_ > 0:
                     batches = self.get_iterator(split.training, training=True)
                     renew_statistics(self.module_, batches)
-        if split.dos_weight is not None:
-            self._refit_output_layer(split.training, split.dos_weight)
+            if dos_weight is not None:
+                self._refit_output_layer(split.training, dos_weight)
         return self
 
+    def _prepare_sharing(self, split, seed, *, reset):
+        """Return the checkpoint file, if any; check that all processes have the same training."""
+        parts = [part for part in (split.training, split.validation) if part is not None]
+        what = self, parts, self._epochs_
+        if self._team_.size > 1:
+            self._team_.check_same(
+                (seed, training_name(*what, goes_on=not reset)),
+                "distributed='auto' needs the same parameters and all snapshots in every process; "
+                "got different ones. skldos distributes the rows itself.",
+            )
+        if self.checkpoint is None:
+            return None
+        file = TrainingFile(self.checkpoint, *what, goes_on=not reset)
+        self._team_.file = file.path
+        return file
+
     def _seed(self, *, goes_on):
-        """Return the seed; training that goes on draws other batches than it did before."""
+        """Return the seed; continued training draws new batches."""
         if goes_on and self.history_ and isinstance(self.random_state, (int, np.integer)):
             return int(self.random_state) + len(self.history_)
         return self.random_state
 
     def _check_parameters(self):
         check_device("device", self.device)
+        _check_unwrapped(self)
+        check_unused(self)
+        for part in ("module", "criterion", "optimizer"):
+            check_part(self, part)
+        if self.checkpoint is not None and not isinstance(self.random_state, (int, np.integer)):
+            raise ValueError(
+                "checkpoint needs an integer random_state to identify the training; got "
+                f"random_state={self.random_state!r}."
+            )
         check_scalar("max_epochs", self.max_epochs, low=0, integer=True)
         check_scalar("batch_size", self.batch_size, low=1, integer=True)
         check_scalar("verbose", int(self.verbose), low=0)
@@ -160,7 +228,12 @@ class BlockRegressor(MixedPrecisionRegressor):
                 )
 
     def _check_data(self, X, y, *, reset):
-        """Return the dataset, checked; note its dimensions if `reset`, else compare them."""
+        """Return the checked dataset; store its dimensions if `reset`, else compare them."""
+        if is_container(X):
+            raise TypeError(
+                f"{type(self).__name__}.fit takes arrays X and y or Blocks, got "
+                f"{type(X).__name__}: pass the arrays in it. Blocks of ArrayFile stream from disk."
+            )
         if isinstance(X, Sequence) and len(X) > 0 and isinstance(X[0], (Snapshot, Atoms)):
             raise TypeError(
                 f"{type(self).__name__} takes blocks of descriptors, got snapshots: put a "
@@ -168,9 +241,11 @@ class BlockRegressor(MixedPrecisionRegressor):
                 "it, in a pipeline."
             )
         if reset:
-            self.energies_ = self.broadening_ = self.kernel_ = None
+            self.energies_ = self.broadening_ = self.kernel_ = self.calculation_ = None
         if is_blocks(X):
             dataset = self._check_blocks(X, y, reset=reset)
+            snapshots = getattr(X, "snapshots", None)
+            self.calculation_ = common_calculation(snapshots, self.calculation_)
             n_outputs = dataset.targets[0].shape[1]
         else:
             X, y = validate_data(
@@ -191,8 +266,8 @@ class BlockRegressor(MixedPrecisionRegressor):
         return dataset
 
     def _check_blocks(self, X, y, *, reset):
-        snapshots = getattr(X, "snapshots", None)
-        if y is None:
+        snapshots, carried = getattr(X, "snapshots", None), y is None
+        if carried:
             if snapshots is None:
                 raise ValueError(
                     f"{type(self).__name__}.fit needs targets: pass y, or blocks that a "
@@ -200,6 +275,7 @@ class BlockRegressor(MixedPrecisionRegressor):
                 )
             y = self.block_targets(snapshots)
         dataset = checked_dataset(X, y)
+        dataset.snapshots = snapshots
         self._check_n_features(dataset.inputs[0].shape[1], reset=reset)
         self.energies_ = common_energies(snapshots, self.energies_)
         known = self.broadening_, self.kernel_
@@ -207,32 +283,55 @@ class BlockRegressor(MixedPrecisionRegressor):
         if reset:
             self.__dict__.pop("feature_names_in_", None)
             self.target_dtype_, self.target_ndim_ = "<f4", 2
+        if reset and carried:
+            warn_of_training_data(dataset.targets, snapshots)
         return dataset
 
-    def on_train_begin(self, net, X=None, y=None, **kwargs):
-        """Decide, before any time is spent, whether the output layer will be refitted."""
-        super().on_train_begin(net, X, y, **kwargs)
-        if self.dos_weight is None or not X.by_snapshot:
-            return
+    def _resolve_dos_weight(self, split):
+        """Return the weight for refitting the output layer, or None; checked before training.
+
+        Only this function defines the meaning of `dos_weight` for this net and data.
+        """
+        if self.dos_weight is None or not split.by_snapshot:
+            return None
         linear = output_layer(self.module_)[0] is not None
         if self.dos_weight == "auto":
-            # Least squares follow no other loss.
-            if linear and type(self.criterion_) is torch.nn.MSELoss:
-                X.dos_weight = AUTO_DOS_WEIGHT
-        elif linear:
-            X.dos_weight = self.dos_weight
-        else:
+            # The least-squares refit fits no other loss, and random weights are not changed.
+            plain = type(self.criterion_) is torch.nn.MSELoss
+            plain = plain and type(self).get_loss is BlockRegressor.get_loss
+            return AUTO_DOS_WEIGHT if linear and plain and self._epochs_ > 0 else None
+        if not linear:
             raise ValueError(
                 f"dos_weight={self.dos_weight} needs a network that ends in a linear layer, got "
                 f"{self.module_}; set dos_weight=None."
             )
+        return self.dos_weight
+
+    def _take_back_refit(self):
+        """Restore the trained weights of the output layer, to continue training."""
+        trained = (self._training_state or {}).get("output_layer")
+        if trained:
+            output_layer(self.module_)[0].load_state_dict(trained)
 
     def _refit_output_layer(self, dataset, weight):
         """Refit the output layer so that the sums over the training snapshots are right."""
+        self._keep_trained()
         one_by_one = (
             self.get_iterator(dataset.take([i]), training=False) for i in range(len(dataset))
         )
-        fit_output_layer(self.module_, one_by_one, weight)
+        fit_output_layer(
+            self.module_,
+            one_by_one,
+            weight,
+            snapshot_weights=snapshot_weights(dataset),
+            team=self._team_,
+        )
+
+    def _keep_trained(self):
+        """Store the trained output layer, for continued training."""
+        if self._training_state is not None:
+            trained = output_layer(self.module_)[0].state_dict()
+            self._training_state["output_layer"] = {k: v.clone() for k, v in trained.items()}
 
     def _check_n_features(self, n_features, *, reset):
         if reset:
@@ -257,16 +356,17 @@ class BlockRegressor(MixedPrecisionRegressor):
         """Return batches of (inputs, normalised targets) on the device."""
         return RowBatches(
             dataset,
-            self.batch_size if training else max(self.batch_size, PREDICT_ROWS),
+            self.batch_size if training else max(self.batch_size, _prediction.PREDICT_ROWS),
             shuffle=training,
             buffer_bytes=int(self.buffer_size * 2**20),
             device=self.device,
-            scaling=TargetScaling(self.target_center_, self.target_scale_),
+            scaling=self._scaling,
+            team=self._team_,
         )
 
     def train_step_single(self, batch, **fit_params):
         """Compute predictions, loss and gradients for `batch`, without autograd if possible."""
-        if self._backpropagation_ is None:
+        if self._backpropagation_ is None or getattr(batch, "weights", None) is not None:
             return super().train_step_single(batch, **fit_params)
         y_pred, loss = self._backpropagation_(*batch)
         return {"loss": loss, "y_pred": y_pred}
@@ -281,138 +381,21 @@ class BlockRegressor(MixedPrecisionRegressor):
             and Backpropagation.knows(self.module_)
         )
         self._backpropagation_ = Backpropagation(self.module_) if plain else None
+        bare = self.autocast is None and FusedAdam.knows(self.optimizer_)
+        self._fused_adam_ = FusedAdam(self.optimizer_) if bare else None
         super().run_single_epoch(*args, **kwargs)
 
-    # ---------------------------------------------------------------- prediction
+    def optimizer_step(self):
+        """Let the optimizer update the weights with the current gradients."""
+        if self._fused_adam_ is None:
+            super().optimizer_step()
+        else:
+            self._fused_adam_.step()
 
-    def predict(self, X):
-        """Predict the targets of every row.
 
-        Parameters
-        ----------
-        X : Blocks of shape (n_snapshots,) or array-like of shape (n_rows, n_features)
-            Blocks or plain rows, as in :meth:`fit`.
-
-        Returns
-        -------
-        Blocks or ndarray
-            One float32 block ``(n_sites, n_outputs)`` per snapshot, or an array of shape
-            (n_rows, n_outputs), or (n_rows,) if `y` was one-dimensional.
-        """
-        check_is_fitted(self)
-        X, _ = _unpack(X)
-        if is_blocks(X):
-            predicted = [self._predict_rows(block) for block in self._input_blocks(X)]
-            return Blocks(predicted, getattr(X, "snapshots", None))
-        X = validate_data(self, X, reset=False, dtype=np.float32)
-        y = self._predict_rows(X).astype(self.target_dtype_, copy=False)
-        return y[:, 0] if self.target_ndim_ == 1 else y
-
-    def predict_lazy(self, X):
-        """Return blocks of targets whose rows are predicted when they are read.
-
-        Parameters
-        ----------
-        X : Blocks of shape (n_snapshots,)
-            One block ``(n_sites, n_features)`` per snapshot, lazy or not.
-
-        Returns
-        -------
-        Blocks of shape (n_snapshots,)
-            One lazy float32 block ``(n_sites, n_outputs)`` per snapshot.
-        """
-        check_is_fitted(self)
-        lazy = [
-            ComputedArray(partial(self._predict_slice, block), (len(block), self.n_outputs_), "<f4")
-            for block in self._input_blocks(X)
-        ]
-        return Blocks(lazy, getattr(X, "snapshots", None))
-
-    def predict_sum(self, X):
-        """Predict the sum of the targets over the sites of every snapshot.
-
-        Predictions are added up slice by slice, so that no block of predictions ever exists:
-        an LDOS summed over the grid gives, times the voxel volume, the density of states.
-
-        Parameters
-        ----------
-        X : Blocks of shape (n_snapshots,)
-            One block ``(n_sites, n_features)`` per snapshot.
-
-        Returns
-        -------
-        ndarray of shape (n_snapshots, n_outputs)
-            Sums in double precision.
-        """
-        check_is_fitted(self)
-        sums = np.zeros((len(X), self.n_outputs_))
-        for total, block in zip(sums, self._input_blocks(X), strict=True):
-            for start in range(0, block.shape[0], PREDICT_ROWS):
-                total += self._forward(block[start : start + PREDICT_ROWS]).sum(axis=0, dtype=float)
-        return sums
-
-    def score(self, X, y=None, sample_weight=None):
-        r"""Return the coefficient of determination of the predictions.
-
-        Parameters
-        ----------
-        X : Blocks of shape (n_snapshots,) or array-like of shape (n_rows, n_features)
-            Blocks or plain rows.
-        y : sequence of array-like, optional
-            True targets, as in :meth:`fit`; needed for plain rows.
-        sample_weight : array-like of shape (n_rows,), optional
-            Weights of plain rows.
-
-        Returns
-        -------
-        float
-            For plain rows that of :func:`sklearn.metrics.r2_score`; for blocks
-            :math:`1 - \sum (y - \hat y)^2 / \sum (y - \bar y)^2` over all rows and outputs,
-            :math:`\bar y` being the mean of each output.
-        """
-        check_is_fitted(self)
-        X, y = _unpack(X, y)
-        if not is_blocks(X):
-            return super().score(X, y, sample_weight)
-        dataset = self._check_blocks(X, y, reset=False)
-        return coefficient_of_determination(self._true_and_predicted(dataset))
-
-    def _true_and_predicted(self, dataset):
-        """Yield slices of true and predicted targets."""
-        inputs = self._input_blocks(dataset.inputs)
-        for block, target in zip(inputs, dataset.targets, strict=True):
-            for start in range(0, block.shape[0], PREDICT_ROWS):
-                rows = slice(start, start + PREDICT_ROWS)
-                yield target[rows], self._forward(block[rows])
-
-    def _input_blocks(self, X):
-        """Yield input blocks one by one, checked."""
-        for block in BlockDataset(X).inputs:
-            self._check_n_features(block.shape[1], reset=False)
-            yield block
-
-    def _predict_slice(self, block, start, stop):
-        return self._predict_rows(block[start:stop])
-
-    def _predict_rows(self, block):
-        predicted = np.empty((block.shape[0], self.n_outputs_), dtype=np.float32)
-        for start in range(0, block.shape[0], PREDICT_ROWS):
-            rows = block[start : start + PREDICT_ROWS]
-            predicted[start : start + len(rows)] = self._forward(rows)
-        return predicted
-
-    def _forward(self, rows):
-        """Return targets in their own units for a slice of rows."""
-        scaling = TargetScaling(self.target_center_, self.target_scale_)
-        return scaling.restore(self._outputs(rows).cpu().numpy())
-
-    def _outputs(self, rows):
-        """Return what the network gives for a slice of rows."""
-        inputs = torch.tensor(np.asarray(rows), dtype=torch.float32, device=self.device)
-        if not torch.isfinite(inputs).all():
-            raise ValueError("X holds NaN or infinite values, or such that float32 cannot hold.")
-        with torch.inference_mode():
-            return self.module_(inputs)
+def snapshot_weights(dataset):
+    """Return how often every snapshot of a dataset counts; None if all count once."""
+    return None if dataset.weights is None else [float(w[0]) for w in dataset.weights]
 
 
 class _Split:
@@ -421,11 +404,42 @@ class _Split:
     def __init__(self, dataset, train_split):
         training, validation = split_units(train_split, dataset)
         self.by_snapshot = isinstance(dataset, BlockDataset)
-        self.dos_weight = None  # decided when training begins
+        if dataset.sample_weight is not None:
+            counts = dataset.sample_weight > 0
+            training = training[counts[training]]
+            if len(training) == 0:
+                raise ValueError("sample_weight is zero for all samples that are trained on.")
+            if validation is not None:
+                validation = validation[counts[validation]]
+                validation = validation if len(validation) else None
         self.training = dataset.take(training)
         self.validation = None if validation is None else dataset.take(validation)
 
 
-def _unpack(X, y=None):
-    """Return blocks and targets of a dataset, which skorch's EpochScoring passes; else X and y."""
-    return (Blocks(X.inputs), X.targets) if isinstance(X, BlockDataset) else (X, y)
+def _check_unwrapped(net):
+    """Raise an error if accelerate would distribute the training, but not all of it."""
+    if getattr(net, "accelerator", None) is not None:
+        raise TypeError(
+            f"{type(net).__name__} does not work with AccelerateMixin; use its parameters device "
+            "and autocast instead, and distributed='auto' for several processes."
+        )
+    wrapper = torch.nn.parallel.DistributedDataParallel
+    wrapped = isinstance(net.module, type) and issubclass(net.module, wrapper)
+    if wrapped or isinstance(net.module, wrapper):
+        raise TypeError(
+            f"module must be the network itself, got {net.module!r}: the targets would be scaled "
+            "and the output layer refitted in each process by itself; set distributed='auto'."
+        )
+    if net.distributed is not None and net.optimizer is torch.optim.LBFGS:
+        raise ValueError("distributed='auto' does not go with optimizer=LBFGS.")
+    if net.distributed is not None and net.autocast == "float16":
+        raise ValueError("distributed='auto' does not go with autocast='float16'.")
+
+
+def _check_shareable(network, team):
+    """Raise an error unless the gradient of a batch is the sum over its rows."""
+    if team.size > 1 and any(hasattr(part, "running_mean") for part in network.modules()):
+        raise ValueError(
+            "distributed='auto' needs a network without batch normalisation, whose statistics "
+            f"would be those of the rows of one process; got {network}."
+        )

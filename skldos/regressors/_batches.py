@@ -1,19 +1,20 @@
-"""Streams of training batches out of blocks that may be larger than memory."""
+"""Streams of training batches from blocks that may be larger than memory."""
 
 import numpy as np
 import torch
 
-from skldos.data import LazyArray, as_rows
+from skldos.data import Blocks, LazyArray, as_rows
+from skldos.regressors._team import ALONE
 
-#: Rows collected in one call when they are drawn in random order; should stay in the cache.
+#: Rows collected in one call in random order; few enough for the cache.
 GATHER_BYTES = 2**19
 
 
 class BlockDataset(torch.utils.data.Dataset):
     """Pairs of blocks (inputs, targets); its length is the number of blocks, not of rows.
 
-    Whoever splits a dataset into training and validation parts by index thus splits it by
-    snapshot, as must be: neighbouring grid points of one snapshot are no independent samples.
+    Splitting the dataset by index therefore splits it by snapshot. This is necessary because
+    neighbouring grid points of a snapshot are not independent samples.
 
     Parameters
     ----------
@@ -22,6 +23,11 @@ class BlockDataset(torch.utils.data.Dataset):
     targets : sequence of array-like of shape (n_sites, ...), optional
         Target blocks; leading axes (a grid) are joined.
     """
+
+    # The snapshots of the blocks, if known, and one weight per snapshot.
+    snapshots = sample_weight = None
+    # One array of weights per block, with one weight per row.
+    weights = None
 
     def __init__(self, inputs, targets=None):
         self.inputs = [as_rows(_as_array(block)) for block in inputs]
@@ -36,7 +42,24 @@ class BlockDataset(torch.utils.data.Dataset):
     def take(self, indices):
         """Return the dataset of the blocks at `indices`."""
         targets = None if self.targets is None else [self.targets[i] for i in indices]
-        return BlockDataset([self.inputs[i] for i in indices], targets)
+        part = BlockDataset([self.inputs[i] for i in indices], targets)
+        if self.snapshots is not None:
+            part.snapshots = self.snapshots[np.asarray(indices)]
+        if self.weights is not None:
+            part.weights = [self.weights[i] for i in indices]
+        elif self.sample_weight is not None:
+            sizes = [block.shape[0] for block in part.inputs]
+            part.weights = [
+                np.full(n, w) for n, w in zip(sizes, self.sample_weight[indices], strict=True)
+            ]
+        return part
+
+    @property
+    def blocks(self):
+        """The inputs for a regressor, with their targets attached."""
+        blocks = Blocks(self.inputs, self.snapshots)
+        blocks.targets = self.targets
+        return blocks
 
     @property
     def n_rows(self):
@@ -54,6 +77,8 @@ class BlockDataset(torch.utils.data.Dataset):
 class RowDataset(torch.utils.data.Dataset):
     """Rows of two plain arrays; the unit of a split is a row."""
 
+    sample_weight = None
+
     def __init__(self, inputs, targets):
         self.inputs = inputs
         self.targets = targets
@@ -66,15 +91,32 @@ class RowDataset(torch.utils.data.Dataset):
 
     def take(self, indices):
         """Return a dataset with one block: the rows at `indices`."""
-        return BlockDataset([self.inputs[indices]], [self.targets[indices]])
+        part = BlockDataset([self.inputs[indices]], [self.targets[indices]])
+        if self.sample_weight is not None:
+            part.weights = [self.sample_weight[indices]]
+        return part
+
+
+class Batch(tuple):
+    """A pair of inputs and targets; `weights` has one weight per row, or is None.
+
+    If several processes share a batch, these are the rows of this process out of `n_shared`.
+    """
+
+    weights = n_shared = None
+
+    def __new__(cls, inputs, targets, weights=None):
+        self = super().__new__(cls, (inputs, targets))
+        self.weights = weights
+        return self
 
 
 class RowBatches:
     """Batches of rows as pairs of float32 tensors, drawn across all blocks of a dataset.
 
-    Everything that fits into the buffer is loaded once and shuffled as a whole each epoch.
-    What does not fit streams through it: the blocks are cut into pieces of consecutive rows,
-    the pieces are drawn in random order, and the buffer mixes as many of them as it holds.
+    If all rows fit into the buffer, they are loaded once and shuffled as a whole each epoch.
+    Otherwise they stream through it: blocks are cut into pieces of consecutive rows, the pieces are
+    drawn in random order, and the buffer mixes as many as it can hold.
 
     Parameters
     ----------
@@ -83,84 +125,143 @@ class RowBatches:
     batch_size : int
         Rows per batch; only the last batch of an epoch may be smaller.
     shuffle : bool
-        Whether to draw the rows in random order, by torch's own random state.
+        Whether to draw the rows in random order, with torch's random state.
     buffer_bytes : int
-        Memory for rows that are drawn from.
+        Memory of the shuffling buffer in bytes.
     device : str or torch.device
-        Where the batches go.
+        Device of the batches.
     scaling : TargetScaling
         Normalisation of the targets.
+    team : Team
+        Processes that share the rows. Each process reads only its own pieces. With shuffling, the
+        batches are those that a single process would draw, and every process gets its rows of them;
+        the buffer size is that of all processes together.
     """
 
-    #: Pieces that are mixed in a full buffer: more shuffle better, fewer read faster.
+    #: Number of pieces mixed in a full buffer: more pieces shuffle better, fewer are read faster.
     pieces_per_buffer = 16
 
-    def __init__(self, dataset, batch_size, *, shuffle, buffer_bytes, device, scaling):
+    def __init__(self, dataset, batch_size, *, shuffle, buffer_bytes, device, scaling, team=ALONE):
         self.dataset = dataset
         self.batch_size = batch_size
         self.shuffle = shuffle
         self.device = device
         self.scaling = scaling
+        self.team = team
         rows = max(self.pieces_per_buffer, buffer_bytes // dataset.row_bytes)
         self._fits = dataset.n_rows <= rows
         self._pieces_per_filling = self.pieces_per_buffer
         if self._fits:
-            self._piece_rows = rows
+            # A single process reads whole blocks; several read equal numbers of small pieces.
+            shares = 1 if team.size == 1 else self.pieces_per_buffer * team.size
+            self._piece_rows = -(-dataset.n_rows // shares)
         elif shuffle:
             self._piece_rows = max(1, rows // self.pieces_per_buffer)
         else:
-            # In order, there is nothing to mix.
+            # Without shuffling, pieces are not mixed.
             self._piece_rows, self._pieces_per_filling = batch_size, 1
         self._loaded = None
+        if dataset.weights is not None:
+            # Normalised to a mean of one over all rows, so that equal weights do not change any
+            # bit.
+            mean = sum(w.sum() for w in dataset.weights) / dataset.n_rows
+            self._weights = [(w / mean)[:, None] for w in dataset.weights]
 
     def __len__(self):
         return -(-self.dataset.n_rows // self.batch_size)
 
     def __iter__(self):
+        if self.shuffle and self.team.size > 1:
+            yield from self._shared_batches()
+            return
         rest = None
         for pieces in self._fillings():
-            inputs, targets = self._fill(pieces, rest)
-            n_rows = len(inputs)
+            parts = self._fill(pieces, rest)
+            n_rows = len(parts[0])
             order = torch.randperm(n_rows, device=self.device) if self.shuffle else None
             end = n_rows - n_rows % self.batch_size
             step = self._batches_per_gather() * self.batch_size
             for start in range(0, end, step):
                 rows = slice(start, min(start + step, end))
-                rows = rows if order is None else order[rows]
-                yield from zip(
-                    inputs[rows].split(self.batch_size),
-                    targets[rows].split(self.batch_size),
-                    strict=True,
-                )
-            # What does not fill a batch waits for the next buffer.
+                chosen = [_select(part, rows if order is None else order[rows]) for part in parts]
+                split = (part.split(self.batch_size) for part in chosen)
+                for batch in zip(*split, strict=True):
+                    yield Batch(*batch)
+            # Rows that do not fill a batch wait for the next buffer.
             rows = slice(end, n_rows) if order is None else order[end:]
-            rest = (inputs[rows].clone(), targets[rows].clone()) if end < n_rows else None
-            del inputs, targets  # lest two buffers exist at a time
+            rest = [part[rows].clone() for part in parts] if end < n_rows else None
+            del parts  # so that only one buffer exists at a time
         if rest is not None:
-            yield rest
+            yield Batch(*rest)
+
+    def _shared_batches(self):
+        """Yield this process's rows of every batch."""
+        rest, places_of_rest = None, torch.empty(0, dtype=torch.int64, device="cpu")
+        for pieces in self._fillings():
+            parts = self._fill(pieces[self.team.rank :: self.team.size], rest)
+            places = self._places(pieces, places_of_rest)
+            order = self.team.permutation(len(places))
+            end = len(places) - len(places) % self.batch_size
+            for start in range(0, end, self.batch_size):
+                yield self._share(parts, places[order[start : start + self.batch_size]])
+            places_of_rest = places[order[end:]]
+            here = places_of_rest >= 0
+            rows = places_of_rest[here].to(self.device)
+            rest = [part[rows].clone() for part in parts]
+            places_of_rest[here] = torch.arange(len(rows))
+            del parts  # so that only one buffer exists at a time
+        if len(places_of_rest) > 0:
+            yield self._share(rest, places_of_rest)
+
+    def _places(self, pieces, places_of_rest):
+        """Return the position of every row in this process's buffer, -1 if it is not there."""
+        n_rest = int((places_of_rest >= 0).sum())
+        sizes = [stop - start for _, start, stop in pieces]
+        owners = torch.repeat_interleave(
+            torch.arange(len(pieces)) % self.team.size, torch.tensor(sizes)
+        )
+        places = torch.full((sum(sizes),), -1)
+        here = owners == self.team.rank
+        places[here] = n_rest + torch.arange(int(here.sum()))
+        return torch.cat([places_of_rest, places])
+
+    def _share(self, parts, places):
+        """Return this process's rows of one batch."""
+        rows = places[places >= 0].to(self.device)
+        batch = Batch(*(_select(part, rows) for part in parts))
+        batch.n_shared = len(places)
+        return batch
 
     def _batches_per_gather(self):
-        """How many batches are collected at once: small ones are dominated by the call."""
+        """Return the number of batches to collect at once: the call dominates for small batches."""
         return max(1, GATHER_BYTES // (self.batch_size * self.dataset.row_bytes))
 
     def _fillings(self):
-        """Yield the pieces that are in the buffer together, one filling after the other."""
+        """Yield the lists of pieces that fill the buffer, one after the other."""
         pieces = self._pieces()
+        if not self.shuffle:
+            # Without shuffling, each process reads its own pieces in order.
+            pieces = pieces[self.team.rank :: self.team.size]
+            if not pieces:
+                return
         if self._fits:
             yield pieces
             return
         if self.shuffle:
-            pieces = [pieces[i] for i in torch.randperm(len(pieces))]
+            pieces = [pieces[i] for i in self.team.permutation(len(pieces))]
         for first in range(0, len(pieces), self._pieces_per_filling):
             yield pieces[first : first + self._pieces_per_filling]
 
     def _fill(self, pieces, rest):
-        """Return the buffer, filled with what is left of the last filling and with `pieces`."""
+        """Return the buffer, filled with the remaining rows of the last one and with `pieces`."""
         if self._loaded is not None:
             return self._loaded
         inputs = _gather("X", self.dataset.inputs, pieces, rest and rest[0])
         targets = _gather("y", self.dataset.targets, pieces, rest and rest[1], self.scaling)
-        buffer = inputs.to(self.device), targets.to(self.device)
+        buffer = [inputs.to(self.device), targets.to(self.device)]
+        if self.dataset.weights is not None:
+            weights = _gather("sample_weight", self._weights, pieces, rest and rest[2])
+            buffer.append(weights.to(self.device))
         if self._fits:
             self._loaded = buffer
         return buffer
@@ -174,8 +275,13 @@ class RowBatches:
         ]
 
 
+def _select(part, rows):
+    """Return rows of a tensor; ``index_select`` is three times faster than indexing."""
+    return part[rows] if isinstance(rows, slice) else torch.index_select(part, 0, rows)
+
+
 def _as_array(block):
-    """Return a block as something to slice; DataFrames come from ``set_output("pandas")``."""
+    """Return a block that can be sliced; DataFrames come from ``set_output("pandas")``."""
     return block if isinstance(block, LazyArray) else np.asarray(block)
 
 
@@ -183,7 +289,7 @@ def _gather(name, blocks, pieces, rest=None, scaling=None):
     """Join `rest` and pieces of blocks into one float32 tensor, one piece at a time."""
     n_rest = 0 if rest is None else len(rest)
     n_rows = n_rest + sum(stop - start for _, start, stop in pieces)
-    gathered = torch.empty((n_rows, blocks[0].shape[1]), dtype=torch.float32)
+    gathered = torch.empty((n_rows, blocks[0].shape[1]), dtype=torch.float32, device="cpu")
     if rest is not None:
         gathered[:n_rest] = rest
     first = n_rest
@@ -192,7 +298,7 @@ def _gather(name, blocks, pieces, rest=None, scaling=None):
         rows[:] = blocks[i][start:stop]
         if not np.isfinite(rows).all():
             raise ValueError(
-                f"{name} holds NaN or infinite values, or such that float32 cannot hold."
+                f"{name} holds NaN, infinite values, or values beyond the range of float32."
             )
         if scaling is not None:
             scaling.normalise(rows)

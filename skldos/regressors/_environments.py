@@ -1,8 +1,9 @@
-"""Blocks of environments as rows, whatever axes they have, seen in one frame or in several."""
+"""Blocks of environments with any axes as rows, in one or several rotated frames."""
 
 import math
 
 import numpy as np
+import torch
 from scipy.spatial.transform import Rotation
 
 from skldos.data import Blocks, LazyArray
@@ -10,12 +11,12 @@ from skldos.regressors._batches import BlockDataset, RowBatches
 
 
 class FlatBlock(LazyArray):
-    """A block ``(n_atoms, ...)`` as lazy rows ``(n_atoms, n_features)``: what an atom has.
+    """A block ``(n_atoms, ...)`` as lazy rows ``(n_atoms, n_features)``, one per atom.
 
     Parameters
     ----------
     block : array-like of shape (n_atoms, ...)
-        The block; if it can be turned, its rows can.
+        The block; if it can be rotated, so can its rows.
     """
 
     def __init__(self, block):
@@ -25,7 +26,7 @@ class FlatBlock(LazyArray):
 
     @property
     def turns(self):
-        """Whether the block can be looked at in rotated frames."""
+        """Whether the block can be rotated."""
         return hasattr(self._block, "rotated")
 
     def rotated(self, rotations):
@@ -45,7 +46,7 @@ class Frames:
     blocks : list of array-like of shape (n_atoms, n_features)
         One for each frame.
     rows : slice, default=slice(None)
-        Which of their rows.
+        Rows to select.
     """
 
     def __init__(self, blocks, rows=slice(None)):
@@ -57,7 +58,7 @@ class Frames:
         return len(self.rows)
 
     def __getitem__(self, rows):
-        """Return a slice of the rows, which nobody has read yet."""
+        """Return a slice of the rows, not yet read."""
         rows = self.rows[rows]
         return Frames(self.blocks, slice(rows.start, rows.stop))
 
@@ -69,32 +70,33 @@ class Frames:
 
 
 class TurnedBatches:
-    """Batches in which every atom's surroundings are turned at random, anew in every epoch.
+    """Batches in which the surroundings of every atom are rotated randomly in every epoch.
 
     Parameters
     ----------
     dataset : BlockDataset
-        Rows of environments that can be turned.
-    rng : numpy.random.Generator
-        Draws the rotations.
+        Rows of environments that can be rotated.
     *args, **kwargs
         As for :class:`~skldos.regressors._batches.RowBatches`.
     """
 
-    def __init__(self, dataset, rng, *args, **kwargs):
+    def __init__(self, dataset, *args, **kwargs):
         self._dataset = dataset
-        self._rng = rng
         self._arguments = args, kwargs
 
     def __len__(self):
         return len(self._batches(self._dataset))
 
     def __iter__(self):
+        # All random numbers of an epoch come from torch's state, which checkpoints contain.
+        rng = np.random.default_rng(torch.randint(2**31, (), device="cpu").item())
         turned = [
-            block.rotated(Rotation.random(len(block), self._rng).as_matrix())
+            block.rotated(Rotation.random(len(block), rng).as_matrix())
             for block in self._dataset.inputs
         ]
-        yield from self._batches(BlockDataset(turned, self._dataset.targets))
+        dataset = BlockDataset(turned, self._dataset.targets)
+        dataset.weights = self._dataset.weights
+        yield from self._batches(dataset)
 
     def _batches(self, dataset):
         args, kwargs = self._arguments
@@ -102,20 +104,20 @@ class TurnedBatches:
 
 
 def flatten(X):
-    """Return blocks with two axes each, and what the others had behind the first.
+    """Return blocks with two axes each, and the original shape after the first axis.
 
     Parameters
     ----------
     X : sequence of array-like of shape (n_atoms, ...)
-        Blocks, which all have the same axes behind the first.
+        Blocks with the same axes after the first.
 
     Returns
     -------
     blocks : Blocks
-        Those with two axes as they came, others as :class:`FlatBlock`.
+        Blocks with two axes unchanged, others as :class:`FlatBlock`.
     shape : tuple of int or None
         ``(n_spheres, n_vertices)`` or ``(n_channels, n_spheres, n_vertices)``; None if the blocks
-        had two axes, which do not tell.
+        had two axes.
 
     Raises
     ------
@@ -131,7 +133,7 @@ def flatten(X):
 
 
 def frame_rotations(n):
-    """Return `n` rotation matrices, always the same: the identity, and then random ones."""
+    """Return `n` fixed rotation matrices: the identity, then random ones with a fixed seed."""
     random = Rotation.random(n, 0).as_matrix()
     random[0] = np.eye(3)
     return random

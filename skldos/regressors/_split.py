@@ -1,4 +1,4 @@
-"""Which samples are trained on, and which only watched."""
+"""Split samples into training and validation data."""
 
 from numbers import Integral, Real
 
@@ -12,11 +12,11 @@ def split_units(train_split, dataset):
     Parameters
     ----------
     train_split : None, int, float, array-like of int or callable
-        Nothing, a number of samples drawn at random, a fraction of them (at least one), the
-        indices of the validation samples themselves, or a splitter of skorch such as
-        ``ValidSplit`` that returns two subsets.
+        None, a number of randomly drawn samples, a fraction of them (at least one), the indices of
+        the validation samples, or a skorch splitter such as ``ValidSplit`` that returns two
+        subsets.
     dataset : torch.utils.data.Dataset
-        What is split; its length counts the samples.
+        Dataset to split; its length is the number of samples.
 
     Returns
     -------
@@ -55,7 +55,7 @@ def split_units(train_split, dataset):
                 f"train_split={train_split} would leave no samples for training or for "
                 f"validation: there are {n_samples} sample(s)."
             )
-        validation = torch.randperm(n_samples)[:number].numpy()
+        validation = torch.randperm(n_samples, device="cpu")[:number].numpy()
     else:
         validation = np.arange(n_samples)[_check_indices(train_split, n_samples)]
     validation = np.unique(validation)

@@ -3,31 +3,32 @@
 import numpy as np
 import torch
 
-from skldos._validation import check_option, check_scalar
+from skldos.docstrings import documented
 from skldos.networks.csnn import ConcentricSpherical, subdivisions_of
-from skldos.regressors._base import BlockRegressor
+from skldos.regressors._base import BlockRegressor, snapshot_weights
 from skldos.regressors._batches import RowBatches
 from skldos.regressors._environments import Frames, TurnedBatches, flatten, frame_rotations
-from skldos.regressors._output_layer import fit_output_layer
-from skldos.regressors._scaling import TargetScaling
+from skldos.regressors._parameters import OF_NETS
+from skldos.regressors.output_layer import fit_output_layer
+from skldos.validation import check_option, check_scalar
 
 
+@documented(OF_NETS)
 class CSNNRegressor(BlockRegressor):
     r"""Concentric spherical network from environments of atoms to their densities of states.
 
-    A network of convolutions within spheres around an atom and between them learns what matters
-    of the environment [1]_; see :class:`~skldos.networks.csnn.ConcentricSpherical`. It takes the
-    blocks of :class:`~skldos.AtomEnvTransformer` and learns rows of targets, one per atom: those
-    of :class:`~skldos.ADOSDecomposer`, passed as `y` or made by an
+    The network has convolutions within and between spheres around an atom [1]_; see
+    :class:`~skldos.networks.csnn.ConcentricSpherical`. It takes the blocks of
+    :class:`~skldos.AtomEnvTransformer` and learns one row of targets per atom, made by
+    :class:`~skldos.ADOSDecomposer` and passed as `y`, or made by an
     :class:`~skldos.regressors.ados.ADOSRegressor` around this regressor.
 
-    The outputs are the same after any of the 60 rotations of the icosahedron, but not after
-    others. With lazy blocks (``AtomEnvTransformer(lazy=True)``), which can be looked at in
-    rotated frames, `augment` trains on random orientations and `n_rotations` averages over
-    several in prediction.
+    The outputs are invariant under the 60 rotations of the icosahedron, but not under others. Lazy
+    blocks (``AtomEnvTransformer(lazy=True)``) can be rotated: `augment` then trains on random
+    orientations, and `n_rotations` averages predictions over several.
 
-    Plain two-dimensional arrays hold channels × spheres × vertices in a row, the vertices fastest;
-    ``module__n_spheres`` and ``module__subdivisions`` say how many. With
+    In plain two-dimensional arrays, a row holds channels × spheres × vertices, the vertices
+    fastest; set ``module__n_spheres`` and ``module__subdivisions`` accordingly. With
     ``module__n_spheres=1, module__subdivisions=None`` rows may have any width.
 
     It is a skorch net: every parameter of the network, the optimizer and the callbacks can be
@@ -39,58 +40,42 @@ class CSNNRegressor(BlockRegressor):
         Network, built as ``module(n_in, n_out, **module__x)`` with the number of values per atom
         `n_in`. The default one gets its numbers of spheres and vertices from the blocks.
     augment : bool, default=False
-        Whether the environment of every atom is turned at random, anew in every epoch. Needs
-        blocks that can be turned.
+        Whether to rotate the environment of every atom at random, anew in every epoch. Needs lazy
+        blocks.
     n_rotations : int, default=1
-        Predictions are means over so many orientations, always the same ones, of which the first
-        is that of the data. More than one needs blocks that can be turned.
-    criterion : type, default=torch.nn.MSELoss
-        Loss between outputs and normalised targets.
-    optimizer : type, default=torch.optim.Adam
-        Optimizer.
+        Number of orientations over which predictions are averaged; always the same ones, the first
+        being that of the data. More than one needs lazy blocks.
+    %(criterion)s
+    %(optimizer)s
     lr : float, default=1e-2
         Learning rate.
-    max_epochs : int, default=100
-        Passes over the training data; 0 only initialises the network.
+    %(max_epochs)s
     batch_size : int, default=32
-        Atoms per batch, in training and in prediction: it limits the memory, of which the network
-        of Ref. [1]_ takes some 75 MB per atom in training and 20 MB in prediction.
-    train_split : None, int, float, array-like of int or callable, default=None
-        Validation snapshots: how many, which fraction, or their indices; or a splitter of
-        skorch. For plain arrays the same of rows. None validates nothing.
-    early_stopping : int, optional
-        Stop when the validation loss has not improved for so many epochs, and return to the
-        weights of the best epoch. None trains for `max_epochs`.
-    lr_schedule : {"plateau", "cosine"} or None, default="cosine"
-        Divide the learning rate by ten when the loss stalls
-        (``callbacks__lr_schedule__patience``, ``…__factor``), or anneal it to zero. None keeps it.
-        Ref. [1]_ has ``"plateau"`` with a patience of 50.
-    target_scaling : {"max", "minmax", "standard"} or None, default="max"
-        Normalisation of the targets: by the largest absolute value in the training data, their
-        range to [0, 1], every output to zero mean and unit variance, or none. The output of
-        Ref. [1]_ is not negative, and learns slowly; ``"standard"`` belongs to
-        ``module__output="linear"``, which learns what differs between atoms.
+        Atoms per batch, in training and in prediction. It limits the memory: the network of
+        Ref. [1]_ takes some 75 MB per atom in training and 20 MB in prediction.
+    %(train_split)s
+    %(early_stopping)s
+    %(lr_schedule)s
+        Ref. [1]_ uses ``"plateau"`` with a patience of 50.
+    %(target_scaling)s
+        The output of Ref. [1]_ is not negative and learns slowly. Use ``"standard"`` with
+        ``module__output="linear"`` to learn the differences between atoms.
     dos_weight : float, "auto" or None, default=None
-        After training on blocks, refit the output layer, which has to be linear, in closed form
-        to every row and, with this weight, to the mean over every training snapshot; see
-        :class:`~skldos.LDOSRegressor`. Without it phases keep a bias of their own: all of them
-        err towards the mean of the training data.
+        After training on blocks, refit the output layer, which must be linear, in closed form to
+        every row and, with this weight, to the mean over every training snapshot; see
+        :class:`~skldos.LDOSRegressor`. Without it every phase keeps a bias: its predictions err
+        towards the mean of the training data.
     dos_ridge : float, default=1e-2
         Ridge on the change of weights in that refit, in units of the mean eigenvalue of its
-        normal matrix. With fewer atoms than weights small ones do not carry over to other
+        normal matrix. With fewer atoms than weights, a small ridge does not generalise to other
         snapshots.
-    buffer_size : float, default=512
-        Memory in MiB for rows that batches are drawn from.
-    callbacks : list, optional
-        Callbacks of skorch.
-    warm_start : bool, default=False
-        Whether ``fit`` goes on from the last one.
-    verbose : int, default=0
-        0 is silent, 1 shows a progress bar, 2 prints a line per epoch.
-    device : str, default="cpu"
-        Where the network lives, such as ``"cuda"``.
-    compile : bool, default=False
-        Whether to compile the network with ``torch.compile``.
+    %(buffer_size)s
+    %(callbacks)s
+    %(checkpoint)s
+    %(warm_start)s
+    %(device)s
+    %(verbose)s
+    %(compile)s
     autocast : {"bfloat16", "float16"} or None, default=None
         Precision of matrix products in training; see :class:`~skldos.LDOSRegressor`.
     random_state : int, RandomState instance or None, default=None
@@ -102,22 +87,20 @@ class CSNNRegressor(BlockRegressor):
 
     Attributes
     ----------
-    module_ : torch.nn.Module
-        The trained network.
+    %(module_)s
     history_ : skorch.history.History
         One entry per epoch with ``train_loss``, ``valid_loss`` (means of the criterion over
         rows, of normalised targets) and ``dur`` in s.
-    target_center_, target_scale_ : ndarray
-        The normalisation, y = center + scale · output.
+    %(target_center_)s
     n_features_in_, n_outputs_ : int
         Numbers of inputs (values per atom) and outputs.
     environment_shape_ : tuple of int or None
         Shape of the environment of an atom, ``(n_spheres, n_vertices)`` or
         ``(n_channels, n_spheres, n_vertices)``; None if X had one axis for all of it.
-    energies_ : ndarray of shape (n_outputs,) or None
-        Energies of the outputs in eV, where the blocks knew their snapshots.
-    broadening_, kernel_ : float and str, or None
-        How the LDOS of the snapshots was broadened, as in :class:`~skldos.EnergyGrid`.
+    n_rotations_ : int
+        `n_rotations` at the time of ``fit``, used in prediction.
+    %(energies_)s
+    %(broadening_)s
 
     References
     ----------
@@ -131,7 +114,7 @@ class CSNNRegressor(BlockRegressor):
     >>> from skldos.descriptors.atom_env import AtomEnvTransformer
     >>> from skldos.regressors.csnn import CSNNRegressor
     >>> snapshots = make_snapshots(4, random_state=0)
-    >>> X = AtomEnvTransformer(n_spheres=4, subdivisions=1, rmin=1.5, rcut=5.0).fit_transform(
+    >>> X = AtomEnvTransformer(n_spheres=4, subdivisions=1, r_min=1.5, r_cut=5.0).fit_transform(
     ...     snapshots
     ... )
     >>> y = ADOSDecomposer().fit_transform(snapshots)
@@ -140,7 +123,7 @@ class CSNNRegressor(BlockRegressor):
     Blocks(4 of shape (4, 21), (4, 21), (4, 21), (4, 21))
     """
 
-    _fitted_scalars = (*BlockRegressor._fitted_scalars, "environment_shape_")
+    _fitted_scalars = (*BlockRegressor._fitted_scalars, "environment_shape_", "n_rotations_")
 
     def __init__(
         self,
@@ -161,9 +144,10 @@ class CSNNRegressor(BlockRegressor):
         dos_ridge=1e-2,
         buffer_size=512,
         callbacks=None,
+        checkpoint=None,
         warm_start=False,
-        verbose=0,
         device="cpu",
+        verbose=0,
         compile=False,  # noqa: A002 (skorch's name)
         autocast=None,
         random_state=None,
@@ -185,9 +169,10 @@ class CSNNRegressor(BlockRegressor):
         self.dos_ridge = dos_ridge
         self.buffer_size = buffer_size
         self.callbacks = callbacks
+        self.checkpoint = checkpoint
         self.warm_start = warm_start
-        self.verbose = verbose
         self.device = device
+        self.verbose = verbose
         self.compile = compile
         self.autocast = autocast
         self.random_state = random_state
@@ -212,6 +197,7 @@ class CSNNRegressor(BlockRegressor):
     def _check_data(self, X, y, *, reset):
         if reset:
             self.environment_shape_ = None
+        self.n_rotations_ = self.n_rotations
         dataset = super()._check_data(X, y, reset=reset)
         if self.augment and not all(_turns(block) for block in dataset.inputs):
             raise ValueError(_CANNOT_TURN.format("augment=True"))
@@ -225,7 +211,7 @@ class CSNNRegressor(BlockRegressor):
         return super()._check_blocks(flat, y, reset=reset)
 
     def _check_shape(self, shape):
-        """Raise an error if blocks have other axes than those of ``fit``; two tell nothing."""
+        """Raise an error if blocks have other axes than in ``fit``; two-axis blocks always pass."""
         known = self.environment_shape_
         if None not in (shape, known) and shape != known:
             raise ValueError(f"X must hold environments of shape {known} as in fit, got {shape}.")
@@ -233,7 +219,7 @@ class CSNNRegressor(BlockRegressor):
     # ---------------------------------------------------------------- the network
 
     def get_params_for(self, prefix):
-        """Return the arguments of a part; the network's hold the shape of the environments."""
+        """Return the arguments of a part; the network's include the shape of environments."""
         arguments = super().get_params_for(prefix)
         known = self.__dict__.get("environment_shape_")
         of_ours = isinstance(self.module, type) and issubclass(self.module, ConcentricSpherical)
@@ -255,47 +241,49 @@ class CSNNRegressor(BlockRegressor):
             "shuffle": training,
             "buffer_bytes": int(self.buffer_size * 2**20),
             "device": self.device,
-            "scaling": TargetScaling(self.target_center_, self.target_scale_),
+            "scaling": self._scaling,
         }
         if not (training and self.augment):
             return RowBatches(dataset, self.batch_size, **options)
-        rng = np.random.default_rng(torch.randint(2**31, ()).item())
-        return TurnedBatches(dataset, rng, self.batch_size, **options)
+        return TurnedBatches(dataset, self.batch_size, **options)
 
     def _refit_output_layer(self, dataset, weight):
         """Refit the output layer so that the sums over the training snapshots are right."""
+        self._keep_trained()
         one_by_one = (
             self.get_iterator(dataset.take([i]), training=False) for i in range(len(dataset))
         )
-        fit_output_layer(self.module_, one_by_one, weight, self.dos_ridge)
+        fit_output_layer(
+            self.module_, one_by_one, weight, self.dos_ridge, snapshot_weights(dataset)
+        )
 
     # ---------------------------------------------------------------- prediction
 
     def _input_blocks(self, X):
-        """Yield the rows of blocks one by one, checked, in all frames that are averaged over."""
+        """Yield the checked rows of blocks one by one, in all frames to average over."""
         flat, shape = flatten(X)
         self._check_shape(shape)
         for block in super()._input_blocks(flat):
-            if self.n_rotations == 1:
+            if self.n_rotations_ == 1:
                 yield block
             elif _turns(block):
-                yield Frames([block.rotated(R) for R in frame_rotations(self.n_rotations)])
+                yield Frames([block.rotated(R) for R in frame_rotations(self.n_rotations_)])
             else:
-                raise ValueError(_CANNOT_TURN.format(f"n_rotations={self.n_rotations}"))
+                raise ValueError(_CANNOT_TURN.format(f"n_rotations={self.n_rotations_}"))
 
     def _forward(self, rows):
-        """Return targets in their own units, means over the frames, for a slice of rows."""
+        """Return targets in their own units for a slice of rows, averaged over the frames."""
         if not isinstance(rows, Frames):
-            if self.n_rotations != 1:
-                raise ValueError(_CANNOT_TURN.format(f"n_rotations={self.n_rotations}"))
+            if self.n_rotations_ != 1:
+                raise ValueError(_CANNOT_TURN.format(f"n_rotations={self.n_rotations_}"))
             rows = Frames([rows])
-        # In small pieces: within the network an atom takes a hundred times as much memory.
+        # In small pieces: inside the network an atom takes a hundred times as much memory.
         forward = super()._forward
         predicted = np.concatenate([forward(piece) for piece in rows.pieces(self.batch_size)])
         return predicted.reshape(-1, len(rows), self.n_outputs_).mean(axis=0)
 
 
-_CANNOT_TURN = "{} needs blocks that can be turned, such as those of AtomEnvTransformer(lazy=True)."
+_CANNOT_TURN = "{} needs blocks that can be rotated: set AtomEnvTransformer(lazy=True)."
 
 
 def _turns(block):

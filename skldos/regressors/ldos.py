@@ -1,11 +1,14 @@
-"""The local density of states as a function of the surroundings of a grid point."""
+"""A network from descriptors of grid points to the local density of states."""
 
 import torch
 
+from skldos.docstrings import documented
 from skldos.networks import FeedForward
 from skldos.regressors._base import BlockRegressor
+from skldos.regressors._parameters import OF_NETS
 
 
+@documented(OF_NETS)
 class LDOSRegressor(BlockRegressor):
     r"""Feed-forward network from descriptors to the LDOS, point by point.
 
@@ -23,51 +26,37 @@ class LDOSRegressor(BlockRegressor):
     ----------
     module : type or torch.nn.Module, default=FeedForward
         Network, built as ``module(n_in, n_out, **module__x)``.
-    criterion : type, default=torch.nn.MSELoss
-        Loss between outputs and normalised targets.
-    optimizer : type, default=torch.optim.Adam
-        Optimizer.
+    %(criterion)s
+    %(optimizer)s
     lr : float, default=1e-3
         Learning rate.
-    max_epochs : int, default=100
-        Passes over the training data; 0 only initialises the network.
+    %(max_epochs)s
     batch_size : int, default=1000
         Rows (grid points) per batch.
-    train_split : None, int, float, array-like of int or callable, default=None
-        Validation snapshots: how many, which fraction, or their indices; or a splitter of
-        skorch. For plain arrays the same of rows. None validates nothing.
-    early_stopping : int, optional
-        Stop when the validation loss has not improved for so many epochs, and return to the
-        weights of the best epoch. None trains for `max_epochs`.
+    %(train_split)s
+    %(early_stopping)s
     lr_schedule : {"plateau", "cosine"}, optional
-        Divide the learning rate by ten when the loss stalls
-        (``callbacks__lr_schedule__patience``, ``…__factor``), or anneal it to zero. None keeps it.
-    target_scaling : {"max", "minmax", "standard"} or None, default="max"
-        Normalisation of the targets: by the largest absolute value in the training data, their
-        range to [0, 1], every output to zero mean and unit variance, or none.
+        %(lr_schedule.text)s
+    %(target_scaling)s
     dos_weight : float, "auto" or None, default="auto"
         After training on blocks, refit the (linear) output layer in closed form to the LDOS at
-        every point and, with this weight, to its mean over every training snapshot: errors
-        that add up in the density of states are taken out. ``"auto"`` is 100 where the network
-        ends in a linear layer and the criterion is the mean square error, and None elsewhere.
-        None keeps the trained weights, as they were in Ref. [1]_.
-    buffer_size : float, default=512
-        Memory in MiB for rows that batches are drawn from. Training data that fit are held and
-        shuffled as a whole; larger data stream through.
-    callbacks : list, optional
-        Callbacks of skorch.
-    warm_start : bool, default=False
-        Whether ``fit`` goes on from the last one.
-    verbose : int, default=0
-        0 is silent, 1 shows a progress bar, 2 prints a line per epoch.
-    device : str, default="cpu"
-        Where the network lives, such as ``"cuda"``.
-    compile : bool, default=False
-        Whether to compile the network with ``torch.compile``.
+        every point and, with this weight, to its mean over every training snapshot. This removes
+        errors that add up in the density of states. ``"auto"`` means 100 if the network ends in a
+        linear layer, the criterion is the mean square error and there is at least one epoch, and
+        None otherwise. None keeps the trained weights, as in Ref. [1]_.
+    %(buffer_size)s
+        Training data that fit into it are kept and shuffled as a whole; larger data are streamed.
+    %(callbacks)s
+    %(checkpoint)s
+    %(warm_start)s
+    %(device)s
+    %(distributed)s
+    %(verbose)s
+    %(compile)s
     autocast : {"bfloat16", "float16"} or None, default=None
-        Precision of matrix products in training; None takes single precision. Weights, losses,
-        the refit of the output layer and predictions are in single precision whatever it is.
-        ``"bfloat16"`` pays on processors and cards that have it; ``"float16"`` is for older cards,
+        Precision of matrix products in training (mixed precision); None means single precision.
+        Weights, losses, the refit of the output layer and predictions always use single precision.
+        ``"bfloat16"`` is faster on CPUs and GPUs that support it; ``"float16"`` is for older GPUs,
         and scales the loss. Not for LBFGS.
     random_state : int, RandomState instance or None, default=None
         Seed of initial weights, validation split and batches.
@@ -77,24 +66,22 @@ class LDOSRegressor(BlockRegressor):
 
     Attributes
     ----------
-    module_ : torch.nn.Module
-        The trained network.
+    %(module_)s
     history_ : skorch.history.History
         One entry per epoch with ``train_loss``, ``valid_loss`` (means of the criterion over
         rows, of normalised targets, before the output layer is refitted) and ``dur`` in s.
-    target_center_, target_scale_ : ndarray
-        The normalisation, y = center + scale · output.
-    n_features_in_, n_outputs_ : int
-        Numbers of inputs and outputs.
-    energies_ : ndarray of shape (n_outputs,) or None
-        Energies of the outputs in eV, where the blocks knew their snapshots.
-    broadening_, kernel_ : float and str, or None
-        How the LDOS of the snapshots was broadened, as in :class:`~skldos.EnergyGrid`.
+    %(target_center_)s
+    %(n_features_in_)s
+    %(energies_)s
+    %(broadening_)s
 
     Notes
     -----
-    A pickle holds parameters, weights and history as plain arrays, but not the state of the
-    optimizer: training that goes on after loading starts it anew.
+    A pickle holds parameters, weights, history and the state of the training (optimizer,
+    schedules and random numbers) as plain arrays. ``partial_fit``, or ``fit`` with
+    ``warm_start=True``, continues from there: without a schedule, or with ``"plateau"``, two
+    trainings of 50 epochs give the same bits as one of 100. ``"cosine"`` anneals anew in each
+    ``fit``. The refit of the output layer is undone before training continues.
 
     References
     ----------
@@ -128,9 +115,11 @@ class LDOSRegressor(BlockRegressor):
         dos_weight="auto",
         buffer_size=512,
         callbacks=None,
+        checkpoint=None,
         warm_start=False,
-        verbose=0,
         device="cpu",
+        verbose=0,
+        distributed=None,
         compile=False,  # noqa: A002 (skorch's name)
         autocast=None,
         random_state=None,
@@ -149,9 +138,11 @@ class LDOSRegressor(BlockRegressor):
         self.dos_weight = dos_weight
         self.buffer_size = buffer_size
         self.callbacks = callbacks
+        self.checkpoint = checkpoint
         self.warm_start = warm_start
-        self.verbose = verbose
         self.device = device
+        self.verbose = verbose
+        self.distributed = distributed
         self.compile = compile
         self.autocast = autocast
         self.random_state = random_state

@@ -1,29 +1,31 @@
-"""A distribution of targets for every row, as a mixture of Gaussians."""
+"""Mixture density networks: a mixture of Gaussians for the targets of every row."""
 
 import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skldos.data import Blocks, is_blocks
+from skldos.docstrings import documented
 from skldos.networks.mixture import MixtureDensity, MixtureNLL
 from skldos.regressors._base import BlockRegressor
-from skldos.regressors._scaling import SCALINGS, TargetScaling
+from skldos.regressors._parameters import OF_NETS
 from skldos.regressors.mixtures import GaussianMixtures
+from skldos.regressors.target_scaling import SCALINGS
 
 
+@documented(OF_NETS)
 class MDNRegressor(BlockRegressor):
-    r"""Mixture density network: what the targets may be, where the inputs do not settle it.
+    r"""Mixture density network: predicts the probability density of the targets.
 
     .. math:: p(y | x) = \sum_{k=1}^K w_k(x)\, N\big(y; \mu_k(x), \Sigma_k(x)\big)
 
-    with weights, means and covariances from one network [1]_, trained by maximum likelihood. A
-    regression with squares of errors learns the mean alone, which may be a value that never
-    occurs when two answers are possible, as for coefficients of Gaussians that can stand in for
-    one another. With one component it is a regression that knows its own scatter.
+    with weights, means and covariances from one network [1]_, trained by maximum likelihood. Least
+    squares learn only the mean. If two answers are possible, the mean may be a value that never
+    occurs, for example for coefficients of nearly redundant Gaussians. With one component the model
+    is a regression with a predicted variance.
 
-    The targets are whitened: the components live in the space of the principal components
-    of the training targets, each brought to unit variance, so that neither the unit of a target
-    nor strong correlations between targets matter.
+    The targets are whitened, that is, transformed to principal components of unit variance over the
+    training data, so neither units nor strong correlations between targets matter.
 
     It takes the blocks of a transformer of atoms, such as :class:`~skldos.AtomSNAPTransformer`,
     with targets `y` such as those of
@@ -35,40 +37,28 @@ class MDNRegressor(BlockRegressor):
         Network, built as ``module(n_in, n_out, **module__x)``, that returns
         :class:`~skldos.networks.mixture.MixtureParameters`.
     criterion : type, default=MixtureNLL
-        Loss between those and normalised targets.
-    optimizer : type, default=torch.optim.Adam
-        Optimizer.
+        Loss between the output of the network and normalised targets.
+    %(optimizer)s
     lr : float, default=1e-3
         Learning rate.
     max_epochs : int, default=200
         Passes over the training data; 0 only initialises the network.
     batch_size : int, default=32
         Rows per batch.
-    train_split : None, int, float, array-like of int or callable, default=None
-        Validation snapshots: how many, which fraction, or their indices; or a splitter of
-        skorch. For plain arrays the same of rows. None validates nothing.
-    early_stopping : int, optional
-        Stop when the validation loss has not improved for so many epochs, and return to the
-        weights of the best epoch. None trains for `max_epochs`.
-    lr_schedule : {"plateau", "cosine"} or None, default="cosine"
-        Divide the learning rate by ten when the loss stalls
-        (``callbacks__lr_schedule__patience``, ``…__factor``), or anneal it to zero. None keeps it.
+    %(train_split)s
+    %(early_stopping)s
+    %(lr_schedule)s
     target_scaling : {"max", "minmax", "standard", "whiten"} or None, default="whiten"
-        Normalisation of the targets: by the largest absolute value in the training data, their
-        range to [0, 1], every output, or every principal component of the outputs, to
-        zero mean and unit variance, or none.
-    buffer_size : float, default=512
-        Memory in MiB for rows that batches are drawn from.
-    callbacks : list, optional
-        Callbacks of skorch.
-    warm_start : bool, default=False
-        Whether ``fit`` goes on from the last one.
-    verbose : int, default=0
-        0 is silent, 1 shows a progress bar, 2 prints a line per epoch.
-    device : str, default="cpu"
-        Where the network lives, such as ``"cuda"``.
-    compile : bool, default=False
-        Whether to compile the network with ``torch.compile``.
+        Normalisation of the targets: divide by the largest absolute value in the training data,
+        scale to [0, 1], scale every output, or every principal component, to zero mean and unit
+        variance, or none.
+    %(buffer_size)s
+    %(callbacks)s
+    %(checkpoint)s
+    %(warm_start)s
+    %(device)s
+    %(verbose)s
+    %(compile)s
     random_state : int, RandomState instance or None, default=None
         Seed of initial weights, validation split, batches and dropout.
     **kwargs : dict
@@ -79,15 +69,13 @@ class MDNRegressor(BlockRegressor):
 
     Attributes
     ----------
-    module_ : torch.nn.Module
-        The trained network.
+    %(module_)s
     history_ : skorch.history.History
         One entry per epoch with ``train_loss``, ``valid_loss`` (means of the negative
         log-likelihood over rows, of normalised targets) and ``dur`` in s.
     target_center_, target_scale_ : ndarray
         The normalisation, y = center + scale · z, with a matrix or factors.
-    n_features_in_, n_outputs_ : int
-        Numbers of inputs and outputs.
+    %(n_features_in_)s
 
     References
     ----------
@@ -110,8 +98,6 @@ class MDNRegressor(BlockRegressor):
     True
     """
 
-    # Its output layer makes mixtures: there is nothing to refit in closed form.
-    dos_weight = None
     _scalings = SCALINGS
     # Likelihoods of narrow components need single precision.
     autocast = None
@@ -131,9 +117,10 @@ class MDNRegressor(BlockRegressor):
         target_scaling="whiten",
         buffer_size=512,
         callbacks=None,
+        checkpoint=None,
         warm_start=False,
-        verbose=0,
         device="cpu",
+        verbose=0,
         compile=False,  # noqa: A002 (skorch's name)
         random_state=None,
         **kwargs,
@@ -150,9 +137,10 @@ class MDNRegressor(BlockRegressor):
         self.target_scaling = target_scaling
         self.buffer_size = buffer_size
         self.callbacks = callbacks
+        self.checkpoint = checkpoint
         self.warm_start = warm_start
-        self.verbose = verbose
         self.device = device
+        self.verbose = verbose
         self.compile = compile
         self.random_state = random_state
         vars(self).update(kwargs)
@@ -284,10 +272,8 @@ class MDNRegressor(BlockRegressor):
         weights /= weights.sum(axis=1, keepdims=True)
         return GaussianMixtures(weights, means @ scale.T + self.target_center_, scale @ roots)
 
-    def _forward(self, rows):
-        """Return the means of the targets, in their own units."""
-        found = self._outputs(rows)
+    def _restored(self, found):
+        """Return the means of the targets, in their own units, from outputs of the network."""
         weights = torch.softmax(found.logits.double(), dim=-1)
-        means = (weights[..., None] * found.means.double()).sum(dim=1).cpu().numpy()
-        scaling = TargetScaling(self.target_center_, self.target_scale_)
-        return scaling.restore(means).astype(np.float32)
+        means = (weights[..., None] * found.means.double()).sum(dim=1).detach().cpu().numpy()
+        return self._scaling.restore(means).astype(np.float32)

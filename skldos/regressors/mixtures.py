@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.utils import check_random_state
 
-from skldos._validation import check_scalar, check_shape
+from skldos.validation import check_scalar, check_shape
 
-#: Steps towards the mode, and the length of a step, in standard deviations, that ends them.
+#: Largest number of steps towards the mode, and step length, in standard deviations, to stop at.
 MODE_STEPS, MODE_PRECISION = 200, 1e-8
 
 
@@ -65,7 +65,7 @@ class GaussianMixtures:
 
     @property
     def covariances(self):
-        """Those of the components, of shape (n_rows, n_components, n_outputs, n_outputs)."""
+        """Covariances of the components, (n_rows, n_components, n_outputs, n_outputs)."""
         return self.roots @ self.roots.swapaxes(-1, -2)
 
     def covariance(self):
@@ -79,7 +79,7 @@ class GaussianMixtures:
         return np.sqrt(np.einsum("nii->ni", self.covariance()))
 
     def component_std(self):
-        """Return those within the components, of shape (n_rows, n_components, n_outputs)."""
+        """Return standard deviations of components, (n_rows, n_components, n_outputs)."""
         return np.linalg.norm(self.roots, axis=-1)
 
     def mode(self):
@@ -93,7 +93,7 @@ class GaussianMixtures:
 
         which never lowers the density; the best of the ends is taken.
         """
-        # In units of the first component, in which the others are not far from round.
+        # In units of the first component, in which the others are nearly isotropic.
         unit, origin = self.roots[:, 0], self.means[:, :1]
         means = np.linalg.solve(unit[:, None], (self.means - origin)[..., None])[..., 0]
         scaled = GaussianMixtures(self.weights, means, np.linalg.solve(unit[:, None], self.roots))

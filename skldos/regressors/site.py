@@ -1,25 +1,38 @@
-"""Any regressor of scikit-learn on blocks, with a loss that knows what the sums are for."""
+"""scikit-learn regressors on blocks, with a loss that weights the sums over sites."""
 
 import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin, clone
 from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter, validate_data
 
-from skldos._validation import check_option, check_scalar
-from skldos.data import Blocks, is_blocks
+from skldos.data import Blocks, as_lazy, is_blocks
+from skldos.data.calculation import common_calculation
+from skldos.docstrings import documented
 from skldos.physics import fermi_level, integration_weights
-from skldos.regressors._checks import checked_dataset, common_broadening, common_energies
-from skldos.regressors._score import coefficient_of_determination
+from skldos.regressors._parameters import OF_SITES
+from skldos.regressors._site_sums import SiteSums
+from skldos.regressors.checks import (
+    checked_dataset,
+    checked_weights,
+    common_broadening,
+    common_energies,
+)
+from skldos.regressors.feature_range import feature_range, warn_outside
+from skldos.regressors.ridge_sums import RidgeSums, fits_by_sums
 from skldos.scoring import dos_of_block
+from skldos.scoring.completeness import warn_of_training_data
+from skldos.scoring.r2 import coefficient_of_determination
+from skldos.validation import check_option, check_scalar
 
 
-class SiteRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
-    r"""Fit a regressor of scikit-learn on the rows of all blocks.
+@documented(OF_SITES)
+class SiteRegressor(SiteSums, MetaEstimatorMixin, RegressorMixin, BaseEstimator):
+    r"""Fit a scikit-learn regressor to the rows of all blocks.
 
     A row is a site: an atom with its density of states, or a grid point with its LDOS. Errors of
-    sites matter less than those of their sums. With :math:`\Delta_r` the error of row r and
-    :math:`\bar\Delta_k` the mean error of the :math:`n_k` rows of snapshot k, a linear regressor
-    minimises, besides its own penalty,
+    single sites matter less than errors of their sums. A linear regressor therefore minimises, with
+    the error :math:`\Delta_r` of row r, the mean error :math:`\bar\Delta_k` of the :math:`n_k` rows
+    of snapshot k, and besides its own penalty,
 
     .. math:: \sum_k \Big[ \sum_{r \in k} |\Delta_r|^2 + \lambda n_k |\bar\Delta_k|^2
               + \kappa\, n_k (u \cdot \bar\Delta_k)^2 \Big] .
@@ -30,28 +43,32 @@ class SiteRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     .. math:: \delta E_\mathrm{band} = \int (E - \mu) f(E)\, \delta D(E)\, dE = w \cdot \delta D,
 
     to first order; *u* is the unit vector along the mean of *w* at the Fermi levels of the training
-    snapshots. Both stay in closed form: the mean of the rows of a snapshot is one more row
-    of weight :math:`\lambda n_k`; and since every output is a problem of its own, the component
+    snapshots. Both terms keep the closed form: the mean of the rows of a snapshot becomes one more
+    row of weight :math:`\lambda n_k`. Since every output is fitted independently, the component
     along *u* is fitted a second time with weights :math:`(\lambda + \kappa) n_k`.
 
     Parameters
     ----------
     regressor : estimator
-        Regressor with several outputs (else wrap it in ``MultiOutputRegressor``), such as
-        ``Ridge``.
+        Regressor that supports several outputs, such as ``Ridge``; wrap others in
+        ``MultiOutputRegressor``.
     dos_weight : float, optional
-        :math:`\lambda`; None is 0. Needs a regressor that is linear in its inputs (it has
-        ``coef_``) and takes a ``sample_weight``; put scalers and feature maps before this
-        regressor, into a :class:`~skldos.RowWise`.
+        :math:`\lambda`; None means 0. Needs a regressor that is linear in its inputs (has
+        ``coef_``) and accepts ``sample_weight``. Put scalers and feature maps before this
+        regressor, in a :class:`~skldos.RowWise`.
     band_weight : float, optional
-        :math:`\kappa`; None is 0. Needs blocks that know their snapshots, whose energies,
-        temperatures and numbers of electrons are used.
+        :math:`\kappa`; None means 0. Needs blocks that know their snapshots, for the energies,
+        temperatures and numbers of electrons.
     center : bool, default=True
-        Whether the regressor fits the difference to the mean target, which regressors without an
-        intercept (kernels) need.
+        Whether to fit the difference to the mean target. Regressors without an intercept (kernels)
+        need this.
     n_components : int, optional
-        Number of principal components of the targets to be fitted; None fits the targets
-        themselves, as do one-dimensional ones. The component along *u* is never cut.
+        Number of principal components of the targets to fit; None fits the targets themselves.
+        Without effect for one-dimensional targets. The component along *u* is always kept.
+    n_jobs : int, optional
+        Number of joblib workers. If `regressor` is a plain ``Ridge`` and `n_components` is None,
+        they sum over the snapshots: blocks are then read slice by slice, and their number is not
+        limited. Other regressors receive all rows at once.
 
     Attributes
     ----------
@@ -65,12 +82,10 @@ class SiteRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         Mean target of a row, or zeros.
     components_ : ndarray of shape (n_components, n_outputs) or None
         Principal components of the targets.
-    n_features_in_, n_outputs_ : int
-        Numbers of inputs and outputs.
-    energies_ : ndarray of shape (n_outputs,) or None
-        Energies of the outputs in eV, where the blocks knew their snapshots.
-    broadening_, kernel_ : float and str, or None
-        How the LDOS of the snapshots was broadened, as in :class:`~skldos.EnergyGrid`.
+    %(n_features_in_)s
+    %(feature_range_)s
+    %(energies_)s
+    %(broadening_)s
 
     See Also
     --------
@@ -95,17 +110,25 @@ class SiteRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     """
 
     def __init__(
-        self, regressor, *, dos_weight=None, band_weight=None, center=True, n_components=None
+        self,
+        regressor,
+        *,
+        dos_weight=None,
+        band_weight=None,
+        center=True,
+        n_components=None,
+        n_jobs=None,
     ):
         self.regressor = regressor
         self.dos_weight = dos_weight
         self.band_weight = band_weight
         self.center = center
         self.n_components = n_components
+        self.n_jobs = n_jobs
 
     # ---------------------------------------------------------------- fitting
 
-    def fit(self, X, y=None):
+    def fit(self, X, y=None, sample_weight=None):
         """Fit the regressor.
 
         Parameters
@@ -113,8 +136,10 @@ class SiteRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         X : Blocks of shape (n_snapshots,) or array-like of shape (n_rows, n_features)
             One block ``(n_sites, n_features)`` per snapshot, or plain rows.
         y : sequence of array-like, array-like of shape (n_rows, n_outputs) or (n_rows,), optional
-            Targets, per block ``(n_sites, n_outputs)`` or on the grid. None takes the LDOS of
-            the snapshots behind the blocks.
+            %(y.text)s
+        sample_weight : array-like of shape (n_snapshots,) or (n_rows,), optional
+            Weights of the snapshots, or of plain rows: 2 counts twice, 0 is left out. None
+            weights all equally.
 
         Returns
         -------
@@ -124,21 +149,35 @@ class SiteRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If blocks and targets do not match, hold NaN, or weights were given that the regressor
-            or the data do not allow.
+            If blocks and targets do not match or hold NaN, or if the regressor or the data do not
+            support the given weights.
         """
         self._check_parameters()
-        rows, targets, sizes, direction = self._training_data(X, y)
-        self.target_mean_ = targets.mean(axis=0) if self.center else np.zeros(targets.shape[1:])
+        self._check_weighted(sample_weight)
+        if is_blocks(X):
+            dataset, direction, weights = self._blocks(X, y, sample_weight)
+            if self.n_components is None and fits_by_sums(
+                self.regressor, dataset.n_rows, self.n_features_in_
+            ):
+                return self._fit_by_sums(dataset, direction, weights)
+            sizes = [len(block) for block in dataset.inputs]
+            rows, targets = _joined("X", dataset.inputs), _joined("y", dataset.targets)
+        else:
+            rows, targets, weights = self._plain_rows(X, y, sample_weight)
+            sizes = direction = None
+        self.target_mean_ = np.zeros(targets.shape[1:])
+        if self.center:
+            by_row = weights if weights is None or sizes is None else np.repeat(weights, sizes)
+            self.target_mean_ = np.average(targets, axis=0, weights=by_row)
         targets = targets - self.target_mean_
-        self.components_ = self._principal_components(targets)
+        self.components_ = self._principal_components(targets, weights, sizes)
         self.direction_, self.band_regressor_ = direction, None
         scores = targets if self.components_ is None else targets @ self.components_.T
         weight = self.dos_weight or 0.0
-        self.regressor_ = self._fit_rows(rows, scores, sizes, weight)
+        self.regressor_ = self._fit_rows(rows, scores, sizes, weight, weights)
         if direction is not None:
             weight += self.band_weight
-            self.band_regressor_ = self._fit_rows(rows, targets @ direction, sizes, weight)
+            self.band_regressor_ = self._fit_rows(rows, targets @ direction, sizes, weight, weights)
         return self
 
     def _check_parameters(self):
@@ -155,19 +194,45 @@ class SiteRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
                 f"{self.regressor!r}; scalers belong before this regressor, in a RowWise."
             )
 
-    def _training_data(self, X, y):
-        """Return all rows, all targets, the numbers of rows of the blocks, and the direction."""
-        if not is_blocks(X):
-            if self.dos_weight or self.band_weight:
-                raise ValueError(
-                    "dos_weight and band_weight need one block per snapshot, got plain rows, "
-                    "which do not say what belongs together."
-                )
-            rows, targets = validate_data(self, X, y, multi_output=True, y_numeric=True)
-            self._learn_outputs(targets, None)
-            return rows, targets.astype(float), None, None
-        snapshots = getattr(X, "snapshots", None)
-        if y is None:
+    def _check_weighted(self, sample_weight):
+        if sample_weight is not None and not has_fit_parameter(self.regressor, "sample_weight"):
+            raise ValueError(
+                f"sample_weight needs a regressor that takes one in fit, got {self.regressor!r}."
+            )
+
+    def _fit_by_sums(self, dataset, direction, weights):
+        """Fit a ``Ridge`` of any number of rows."""
+        about_zero = not self.regressor.fit_intercept
+        sums = RidgeSums(dataset, weights, about_zero=about_zero, n_jobs=self.n_jobs)
+        self.target_mean_ = sums.target_mean if self.center else np.zeros(self.n_outputs_)
+        self.components_, self.direction_, self.band_regressor_ = None, direction, None
+        weight = self.dos_weight or 0.0
+        self.regressor_ = sums.fit(self.regressor, weight, self.target_mean_)
+        if direction is not None:
+            weight += self.band_weight
+            self.band_regressor_ = sums.fit(self.regressor, weight, self.target_mean_, direction)
+        return self
+
+    def _plain_rows(self, X, y, sample_weight):
+        """Return rows, targets and weights, without rows of zero weight."""
+        if self.dos_weight or self.band_weight:
+            raise ValueError(
+                "dos_weight and band_weight need one block per snapshot, got plain rows, "
+                "which do not show which rows belong together."
+            )
+        rows, targets = validate_data(self, X, y, multi_output=True, y_numeric=True)
+        self._learn_outputs(targets, None)
+        self.feature_range_ = feature_range([rows])
+        weights = checked_weights(sample_weight, len(rows))
+        if weights is not None:
+            present = weights > 0
+            rows, targets, weights = rows[present], targets[present], weights[present]
+        return rows, targets.astype(float), weights
+
+    def _blocks(self, X, y, sample_weight):
+        """Return blocks with targets, direction and weights, without blocks of zero weight."""
+        snapshots, carried = getattr(X, "snapshots", None), y is None
+        if carried:
             if snapshots is None:
                 raise ValueError(
                     f"{type(self).__name__}.fit needs targets: pass y, or blocks that a "
@@ -175,30 +240,40 @@ class SiteRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
                 )
             y = snapshots.targets
         dataset = checked_dataset(X, y)
-        rows, targets = _joined("X", dataset.inputs), _joined("y", dataset.targets)
+        weights = checked_weights(sample_weight, len(dataset))
+        if weights is not None:
+            present = np.flatnonzero(weights)
+            weights, dataset = weights[present], dataset.take(present)
+            snapshots = None if snapshots is None else snapshots[present]
         self.__dict__.pop("feature_names_in_", None)
-        self.n_features_in_ = rows.shape[1]
-        self._learn_outputs(targets, snapshots)
-        sizes = [len(block) for block in dataset.inputs]
-        direction = self._band_direction(dataset.targets, snapshots) if self.band_weight else None
-        return rows, targets, sizes, direction
+        self.n_features_in_ = dataset.inputs[0].shape[1]
+        self._learn_outputs(dataset.targets[0], snapshots)
+        self.feature_range_ = feature_range(dataset.inputs)
+        if carried:
+            warn_of_training_data(dataset.targets, snapshots)
+        direction = None
+        if self.band_weight:
+            direction = self._band_direction(dataset.targets, snapshots, weights)
+        return dataset, direction, weights
 
     def _learn_outputs(self, targets, snapshots):
         self.n_outputs_ = 1 if targets.ndim == 1 else targets.shape[1]
         self.energies_ = common_energies(snapshots)
         self.broadening_, self.kernel_ = common_broadening(snapshots)
+        self.calculation_ = common_calculation(snapshots)
 
-    def _band_direction(self, targets, snapshots):
+    def _band_direction(self, targets, snapshots, weights):
         """Return the unit vector along which an error of the DOS changes the band energy."""
         if snapshots is None:
-            raise ValueError("band_weight needs blocks that know their snapshots, got others.")
+            raise ValueError("band_weight needs blocks that are linked to snapshots, got others.")
+        weights = np.ones(len(targets)) if weights is None else weights
         total = sum(
-            energy_weights(target, snapshot)
-            for target, snapshot in zip(targets, snapshots, strict=True)
+            weight * energy_weights(target, snapshot)
+            for target, snapshot, weight in zip(targets, snapshots, weights, strict=True)
         )
         return total / np.linalg.norm(total)
 
-    def _principal_components(self, targets):
+    def _principal_components(self, targets, weights, sizes):
         if self.n_components is None or targets.ndim == 1:
             return None
         if self.n_components > min(targets.shape):
@@ -206,27 +281,38 @@ class SiteRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
                 f"n_components must be at most the numbers of rows and outputs, "
                 f"{targets.shape}, got {self.n_components}."
             )
+        if weights is not None:
+            by_row = weights if sizes is None else np.repeat(weights, sizes)
+            targets = np.sqrt(by_row)[:, None] * targets
         return np.linalg.svd(targets, full_matrices=False)[2][: self.n_components]
 
-    def _fit_rows(self, rows, targets, sizes, weight):
-        """Return the regressor, fitted on the rows and, with a weight, on their means."""
+    def _fit_rows(self, rows, targets, sizes, weight, snapshot_weights):
+        """Return the regressor, fitted to the rows and, with a weight, to their means."""
         regressor = clone(self.regressor)
+        by_row = snapshot_weights
+        if by_row is not None and sizes is not None:
+            by_row = np.repeat(snapshot_weights, sizes)
         if not weight:
-            return regressor.fit(rows, targets)
+            if by_row is None:
+                return regressor.fit(rows, targets)
+            return regressor.fit(rows, targets, sample_weight=by_row)
         first = np.cumsum([0, *sizes[:-1]])
         means = [np.add.reduceat(a, first) / _column(sizes, a.ndim) for a in (rows, targets)]
-        weights = np.concatenate([np.ones(len(rows)), weight * np.asarray(sizes, dtype=float)])
+        of_means = weight * np.asarray(sizes, dtype=float)
+        if snapshot_weights is not None:
+            of_means = of_means * snapshot_weights
+        weights = np.concatenate([np.ones(len(rows)) if by_row is None else by_row, of_means])
         regressor.fit(
             np.concatenate([rows, means[0]]),
             np.concatenate([targets, means[1]]),
             sample_weight=weights,
         )
         if not hasattr(regressor, "coef_"):
-            # The mean of predictions is the prediction of the mean for these alone.
+            # Only for linear regressors, the mean of predictions is the prediction of the mean.
             raise ValueError(
                 "dos_weight and band_weight need a regressor that is linear in its inputs, got "
                 f"{self.regressor!r}, which has no coef_; put a feature map such as Nystroem "
-                "before this regressor, in a RowWise, and take Ridge."
+                "before this regressor, in a RowWise, and use Ridge."
             )
         return regressor
 
@@ -238,7 +324,7 @@ class SiteRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         Parameters
         ----------
         X : Blocks of shape (n_snapshots,) or array-like of shape (n_rows, n_features)
-            Blocks or plain rows, as in :meth:`fit`.
+            Blocks or plain rows.
 
         Returns
         -------
@@ -248,25 +334,9 @@ class SiteRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         """
         check_is_fitted(self)
         if is_blocks(X):
-            return Blocks(list(self._predicted_blocks(X)), getattr(X, "snapshots", None))
+            blocks = [self._predict_rows(np.asarray(block)) for block in self._input_blocks(X)]
+            return Blocks(blocks, getattr(X, "snapshots", None))
         return self._predict_rows(validate_data(self, X, reset=False))
-
-    def predict_sum(self, X):
-        """Predict the sum of the targets over the sites of every snapshot.
-
-        Parameters
-        ----------
-        X : Blocks of shape (n_snapshots,)
-            One block ``(n_sites, n_features)`` per snapshot.
-
-        Returns
-        -------
-        ndarray of shape (n_snapshots, n_outputs)
-            For atoms the density of states in 1/eV.
-        """
-        check_is_fitted(self)
-        sums = [block.sum(axis=0) for block in self._predicted_blocks(X)]
-        return np.stack(sums) if sums else np.empty((0, self.n_outputs_))
 
     def score(self, X, y=None, sample_weight=None):
         r"""Return the coefficient of determination of the predictions.
@@ -283,12 +353,14 @@ class SiteRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         Returns
         -------
         float
-            For plain rows that of :func:`sklearn.metrics.r2_score`; for blocks
+            For plain rows as :func:`sklearn.metrics.r2_score`; for blocks
             :math:`1 - \sum (y - \hat y)^2 / \sum (y - \bar y)^2` over all rows and outputs.
         """
         if not is_blocks(X):
             return super().score(X, y, sample_weight)
-        y = X.snapshots.targets if y is None and X.snapshots is not None else y
+        snapshots = getattr(X, "snapshots", None)
+        common_calculation(snapshots, self.calculation_)
+        y = snapshots.targets if y is None and snapshots is not None else y
         true = checked_dataset(X, y).targets
         return coefficient_of_determination(zip(true, self.predict(X), strict=True))
 
@@ -301,18 +373,22 @@ class SiteRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         tags.non_deterministic = of_regressor.non_deterministic
         return tags
 
-    def _predicted_blocks(self, X):
-        """Yield the prediction of every block."""
+    def _input_blocks(self, X):
+        """Yield every block, checked."""
         for position, block in enumerate(X):
-            rows = np.asarray(block)
-            if rows.ndim != 2 or rows.shape[1] != self.n_features_in_:
+            block = as_lazy(block)
+            if block.ndim != 2 or block.shape[1] != self.n_features_in_:
                 raise ValueError(
                     f"X must hold blocks of shape (n_sites, {self.n_features_in_}) as in fit, got "
-                    f"{rows.shape} at position {position}."
+                    f"{block.shape} at position {position}."
                 )
-            yield self._predict_rows(rows)
+            yield block
+
+    def _predict_slice(self, block, start, stop):
+        return self._predict_rows(np.asarray(block[start:stop]))
 
     def _predict_rows(self, rows):
+        warn_outside(rows, self.feature_range_)
         predicted = np.asarray(self.regressor_.predict(rows))
         if self.components_ is not None:
             # Some regressors squeeze a single column.
@@ -325,7 +401,7 @@ class SiteRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
 
 
 def energy_weights(block, snapshot):
-    """Return the weights w of errors of the DOS in that of the band energy, at a true block."""
+    """Return the weights w that turn errors of the DOS into those of the band energy."""
     snapshot.require("energies", "temperature", "n_electrons")
     energies, state = snapshot.energies, {"temperature": snapshot.temperature}
     dos = dos_of_block(block, snapshot)
@@ -334,7 +410,7 @@ def energy_weights(block, snapshot):
 
 
 def _joined(name, blocks):
-    """Return the rows of all blocks in one array of floats, after a look for NaN."""
+    """Return the rows of all blocks in one array of floats, checked for NaN."""
     rows = np.concatenate([np.asarray(block) for block in blocks]).astype(float, copy=False)
     if not np.isfinite(rows).all():
         raise ValueError(f"{name} holds NaN or infinite values.")

@@ -1,64 +1,63 @@
-"""Ridge regression on blocks that chooses its penalty and the weight of the sums by itself."""
+"""Ridge regression on blocks with cross-validated penalty and weight of the sums."""
 
 import numpy as np
+from joblib import Parallel, delayed
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.linear_model import Ridge
 from sklearn.utils.validation import check_is_fitted
 
-from skldos._validation import check_scalar
 from skldos.data import is_blocks
-from skldos.regressors._checks import checked_dataset
+from skldos.docstrings import documented, like
+from skldos.regressors._parameters import OF_SITES
+from skldos.regressors.checks import checked_dataset, checked_weights
+from skldos.regressors.ridge_left_out import LeftOut
 from skldos.regressors.site import SiteRegressor, energy_weights
 from skldos.scoring import dos_of_block
+from skldos.validation import check_scalar
 
 
+@documented(OF_SITES)
 class SiteRidgeCV(RegressorMixin, BaseEstimator):
     r"""Ridge regression on blocks, with a penalty chosen by leaving out one snapshot at a time.
 
-    What ``RidgeCV`` is for tables this is for blocks: a :class:`~skldos.SiteRegressor` around
-    ``Ridge`` whose `alpha` and `dos_weight` are those of the smallest root mean square error of the
-    band energies of training snapshots, each predicted by a model of all others. The rows of one
-    snapshot belong together, so they are left out together.
+    The counterpart of ``RidgeCV`` for blocks: a :class:`~skldos.SiteRegressor` around ``Ridge``. It
+    chooses the `alpha` and `dos_weight` with the smallest leave-one-out root mean square error of
+    the band energies of the training snapshots. The rows of one snapshot belong together, so they
+    are left out together.
 
-    That takes no fits but one. With :math:`M_k = 1 + \frac{\lambda}{n_k} \mathbf{1}\mathbf{1}^T`
-    the loss of :class:`~skldos.SiteRegressor` is that of plain ridge regression of
-    :math:`M_k^{1/2} Y_k` on :math:`M_k^{1/2} \Phi_k`. Let H be the matrix that turns these targets
-    into their predictions; then the errors of block k in a model without it are
-
-    .. math:: M_k^{-1/2}\, [(1 - H)_{kk}]^{-1}\, [(1 - H)\, M^{1/2} Y]_k ,
-
-    and one singular value decomposition serves all penalties.
+    This needs a single fit: the errors of a block in a model without it follow from the model of
+    all blocks, and one singular value decomposition serves all penalties, see
+    ``skldos/regressors/ridge_left_out.py``. Blocks are read one at a time, so their number is not
+    limited.
 
     Parameters
     ----------
     alphas : sequence of float, default=(1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
-        Penalties to choose from, for features of the order of one.
+        Penalties to choose from, for features of order one.
     dos_weights : sequence of float, default=(1e2, 1e3, 1e4, 1e5)
         Weights of the sums, :math:`\lambda`, to choose from.
+    n_jobs : int, optional
+        Number of joblib workers over the snapshots; the result does not depend on it.
 
     Attributes
     ----------
     alpha_, dos_weight_ : float
-        The chosen ones; of equals those that come first.
+        The chosen values; the first of several equals.
     errors_ : ndarray of shape (n_dos_weights, n_alphas, n_snapshots)
-        Errors of the band energies of snapshots left out, predicted minus true, in meV/atom: to
-        first order in the errors of the DOS, :math:`w \cdot \delta D`.
+        Leave-one-out errors of the band energies, predicted minus true, in meV/atom, to first
+        order in the errors of the DOS, :math:`w \cdot \delta D`.
     best_score_ : float
-        Negative root mean square of the chosen errors, in meV/atom, by which descriptors can be
-        compared, too. It is somewhat too good, for being the best of several.
+        Negative root mean square of the chosen errors, in meV/atom. You can compare descriptors by
+        it. It is somewhat optimistic, because it is the best of several.
     regressor_ : SiteRegressor
-        The model that was fitted to all snapshots in the end; give it to
-        :class:`~skldos.RidgePosterior` for uncertainties.
+        The final model, fitted to all snapshots; pass it to :class:`~skldos.RidgePosterior` for
+        uncertainties.
     energies_, broadening_, kernel_, n_features_in_
-        As the regressor has them.
+        As in the regressor.
 
     See Also
     --------
-    skldos.SiteRegressor : With fixed weights, and around any regressor of scikit-learn.
-
-    Notes
-    -----
-    All rows are held in memory as float64 with their left singular vectors.
+    skldos.SiteRegressor : Fixed weights, and any scikit-learn regressor.
 
     Examples
     --------
@@ -79,12 +78,17 @@ class SiteRidgeCV(RegressorMixin, BaseEstimator):
     """
 
     def __init__(
-        self, alphas=(1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1), dos_weights=(1e2, 1e3, 1e4, 1e5)
+        self,
+        alphas=(1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1),
+        dos_weights=(1e2, 1e3, 1e4, 1e5),
+        *,
+        n_jobs=None,
     ):
         self.alphas = alphas
         self.dos_weights = dos_weights
+        self.n_jobs = n_jobs
 
-    def fit(self, X, y=None):
+    def fit(self, X, y=None, sample_weight=None):
         """Choose the penalty and the weight, and fit the model.
 
         Parameters
@@ -92,9 +96,10 @@ class SiteRidgeCV(RegressorMixin, BaseEstimator):
         X : Blocks of shape (n_snapshots,)
             One block ``(n_sites, n_features)`` per snapshot, made of snapshots by a transformer;
             at least two.
-        y : sequence of array-like, optional
-            Targets, per block ``(n_sites, n_outputs)`` or on the grid. None takes the LDOS of
-            the snapshots behind the blocks.
+        %(y)s
+        sample_weight : array-like of shape (n_snapshots,), optional
+            Weights of the snapshots in the fit and in the mean of squared errors: 2 means two
+            copies, which are left out together; 0 leaves a snapshot out. None weights all equally.
 
         Returns
         -------
@@ -115,72 +120,54 @@ class SiteRidgeCV(RegressorMixin, BaseEstimator):
             raise ValueError(
                 f"{type(self).__name__} takes blocks of at least two snapshots that it knows, got "
                 f"{f'{len(X)} block(s)' if is_blocks(X) else type(X).__name__}: put a transformer "
-                "such as SOAPTransformer before it, in a pipeline."
+                "such as AtomSOAPTransformer before it, in a pipeline."
             )
-        dataset = checked_dataset(X, snapshots.targets if y is None else y)
-        inputs, targets = (
-            [np.asarray(block, dtype=float) for block in blocks]
-            for blocks in (dataset.inputs, dataset.targets)
-        )
-        pairs = list(zip(targets, snapshots, strict=True))
-        slopes = [1e3 * energy_weights(*pair) / len(pair[1].atoms) for pair in pairs]
-        self.errors_ = np.empty((len(weights), len(alphas), len(X)))
-        for errors, weight in zip(self.errors_, weights, strict=True):
-            for row, residuals in zip(
-                errors, _left_out(inputs, targets, weight, alphas), strict=True
-            ):
-                changes = map(dos_of_block, residuals, snapshots)
-                row[:] = [-slope @ change for slope, change in zip(slopes, changes, strict=True)]
-        scores = -np.sqrt(np.mean(self.errors_**2, axis=2))
+        y = snapshots.targets if y is None else y
+        counts = checked_weights(sample_weight, len(X))
+        if counts is not None:
+            present = np.flatnonzero(counts)
+            if len(present) < 2:
+                raise ValueError("sample_weight must be above zero for at least two snapshots.")
+            X, y, counts = X[present], [y[i] for i in present], counts[present]
+            snapshots = X.snapshots
+        dataset = checked_dataset(X, y)
+        slopes = map(_band_energy_slope, dataset.targets, snapshots)
+        present = np.ones(len(X)) if counts is None else counts
+        models = [LeftOut(dataset, weight, present) for weight in weights]
+        parts = zip(dataset.inputs, dataset.targets, present, slopes, strict=True)
+        tasks = (delayed(_errors)(models, alphas, *part) for part in parts)
+        self.errors_ = np.stack(Parallel(n_jobs=self.n_jobs)(tasks), axis=-1)
+        scores = -np.sqrt(np.average(self.errors_**2, axis=2, weights=counts))
         best = np.unravel_index(np.argmax(scores), scores.shape)
         self.best_score_ = float(scores[best])
         self.dos_weight_, self.alpha_ = weights[best[0]], alphas[best[1]]
-        model = SiteRegressor(Ridge(self.alpha_), dos_weight=self.dos_weight_)
-        self.regressor_ = model.fit(X, y)
-        for name in ("energies_", "broadening_", "kernel_", "n_features_in_"):
+        model = SiteRegressor(Ridge(self.alpha_), dos_weight=self.dos_weight_, n_jobs=self.n_jobs)
+        self.regressor_ = model.fit(X, y, counts)
+        for name in ("energies_", "broadening_", "kernel_", "calculation_", "n_features_in_"):
             setattr(self, name, getattr(self.regressor_, name))
         return self
 
+    @like(SiteRegressor.predict)
     def predict(self, X):
-        """Predict the targets of every row.
-
-        Parameters
-        ----------
-        X : Blocks of shape (n_snapshots,) or array-like of shape (n_rows, n_features)
-            Blocks or plain rows.
-
-        Returns
-        -------
-        Blocks or ndarray
-            One block ``(n_sites, n_outputs)`` per snapshot, or an array of shape
-            (n_rows, n_outputs).
-        """
         check_is_fitted(self)
         return self.regressor_.predict(X)
 
+    @like(SiteRegressor.predict_sum)
     def predict_sum(self, X):
-        """Predict the sum of the targets over the sites of every snapshot.
-
-        Parameters
-        ----------
-        X : Blocks of shape (n_snapshots,)
-            One block ``(n_sites, n_features)`` per snapshot.
-
-        Returns
-        -------
-        ndarray of shape (n_snapshots, n_outputs)
-            For atoms the density of states in 1/eV.
-        """
         check_is_fitted(self)
         return self.regressor_.predict_sum(X)
+
+    @like(SiteRegressor.predict_lazy)
+    def predict_lazy(self, X):
+        check_is_fitted(self)
+        return self.regressor_.predict_lazy(X)
 
     def score(self, X, y=None):
         """Return the coefficient of determination of the predictions.
 
         Parameters
         ----------
-        X : Blocks of shape (n_snapshots,)
-            One block ``(n_sites, n_features)`` per snapshot.
+        %(X)s
         y : sequence of array-like, optional
             True targets, as in :meth:`fit`.
 
@@ -204,36 +191,13 @@ def _candidates(name, values, *, strict):
     return [float(check_scalar(name, value, low=0, strict=strict)) for value in values]
 
 
-def _left_out(inputs, targets, weight, alphas):
-    """Yield, for every alpha, the errors (true minus predicted) of all blocks when left out."""
-    root = np.sqrt(1 + weight)
-    # M^(1/2) multiplies the mean of a block by `root` and leaves the rest alone. It keeps a
-    # constant column constant, so that the intercept is a matter of subtracting means still.
-    rows = _centered(np.concatenate([_mean_scaled(block, root) for block in inputs]))
-    values = _centered(np.concatenate([_mean_scaled(block, root) for block in targets]))
-    U, s, _ = np.linalg.svd(rows, full_matrices=False)
-    along = U.T @ values
-    ends = np.cumsum([len(block) for block in inputs])
-    parts = [slice(end - len(block), end) for end, block in zip(ends, inputs, strict=True)]
-    for alpha in alphas:
-        kept = s**2 / (s**2 + alpha)
-        residuals = values - U @ (kept[:, None] * along)
-        yield [
-            _mean_scaled(
-                np.linalg.solve(_outside(U[part], kept, len(rows)), residuals[part]), 1 / root
-            )
-            for part in parts
-        ]
+def _band_energy_slope(target, snapshot):
+    """Return the change of the band energy in meV/atom with the sum over the rows of a block."""
+    n_rows = target.shape[0]
+    of_row = dos_of_block(np.ones((n_rows, 1)), snapshot)[0] / n_rows
+    return 1e3 * of_row * energy_weights(target, snapshot) / len(snapshot.atoms)
 
 
-def _outside(U, kept, n_rows):
-    """Return the diagonal block of 1 - H of some rows of U; 1/n_rows is that of the intercept."""
-    return np.eye(len(U)) - 1 / n_rows - (U * kept) @ U.T
-
-
-def _mean_scaled(block, factor):
-    return block + (factor - 1) * block.mean(axis=0)
-
-
-def _centered(rows):
-    return rows - rows.mean(axis=0)
+def _errors(models, alphas, block, target, count, slope):
+    """Return the left-out errors of the band energy, predicted minus true."""
+    return [-model.sum_errors(block, target, count, alphas) @ slope for model in models]

@@ -1,12 +1,14 @@
-"""Predicted electron densities, and how far they are from the true ones."""
+"""Predicted electron densities, and a scorer of their errors."""
 
-import numpy as np
+from itertools import repeat
 
-from skldos._validation import check_option, check_scalar
-from skldos.scoring._energies import REFERENCES, evaluate
-from skldos.scoring._errors import as_scoring_error
-from skldos.scoring._ldos import iter_ldos
-from skldos.scoring._observables import of_ldos
+from skldos.docstrings import documented, like
+from skldos.exceptions import as_scoring_error
+from skldos.scoring.evaluation import REFERENCES, evaluate
+from skldos.scoring.observables import check_sharpen, iter_observables
+from skldos.scoring.prediction import OF_PREDICTIONS
+from skldos.scoring.scorer import Scorer
+from skldos.validation import check_option
 
 METRICS = {
     "mape": "density_percentage_error",
@@ -15,7 +17,8 @@ METRICS = {
 }
 
 
-def predict_density(estimator, X, *, sharpen=0):
+@documented(OF_PREDICTIONS)
+def predict_density(estimator, X, *, sharpen=0, n_jobs=None):
     """Predict the electron density of every snapshot.
 
     Parameters
@@ -24,9 +27,11 @@ def predict_density(estimator, X, *, sharpen=0):
         Fitted; predicts the LDOS on grids.
     X : sequence of Snapshot, or Blocks
         Snapshots with energies, temperature and number of electrons; or blocks made of them,
-        where the estimator takes blocks.
-    sharpen : int, default=0
-        Order to which the broadening of the LDOS is undone first.
+        if the estimator takes blocks.
+    sharpen : int or None, default=0
+        Order to which the broadening of the LDOS is undone first; None means 2 for snapshots
+        that know their broadening, and 0 for others.
+    %(n_jobs)s
 
     Returns
     -------
@@ -52,20 +57,18 @@ def predict_density(estimator, X, *, sharpen=0):
     >>> n.shape, round(float(n.sum() * snapshots[0].voxel_volume), 6)
     ((6, 6, 6), 12.0)
     """
-    check_scalar("sharpen", sharpen, low=0, integer=True)
-    densities = []
+    check_sharpen(sharpen)
+    options = {"terms": repeat(None), "density": True, "sharpen": sharpen}
     with as_scoring_error():
-        for snapshot, ldos in iter_ldos(estimator, X):
-            seen = of_ldos(ldos, snapshot, density=True, sharpen=sharpen, predicted=True)
-            densities.append(seen.density)
-    return densities
+        return [seen.density for _, seen in iter_observables(estimator, X, n_jobs, **options)]
 
 
-class DensityScorer:
+@documented(OF_PREDICTIONS)
+class DensityScorer(Scorer):
     r"""Negative error of the electron density :math:`n(r) = \int f(E)\,d(r, E)\,dE`.
 
-    A callable ``scorer(estimator, X, y=None)`` for ``scoring=`` of every search and
-    cross-validation of scikit-learn; greater is better. Errors are those of Fig. 4 of Ref. [1]_,
+    A callable ``scorer(estimator, X, y=None)`` for ``scoring=`` in scikit-learn's searches and
+    cross-validation; greater is better. Errors are those of Fig. 4 of Ref. [1]_,
     averaged over the snapshots.
 
     Parameters
@@ -74,9 +77,11 @@ class DensityScorer:
         Mean absolute error in per cent of the density at each grid point, mean absolute error, or
         largest absolute error, the last two in 1/Å³.
     reference : {"ldos", "dft"}, default="ldos"
-        What counts as true: the density of the true LDOS, or the one that the snapshot carries.
-    sharpen : int, default=0
-        Order to which the broadening of the LDOS is undone first.
+        The true values: the density of the true LDOS, or the one that the snapshot carries.
+    sharpen : int or None, default=0
+        Order to which the broadening of the LDOS is undone first; None means 2 for snapshots
+        that know their broadening, and 0 for others.
+    %(n_jobs)s
 
     Raises
     ------
@@ -104,36 +109,14 @@ class DensityScorer:
     True
     """
 
-    def __init__(self, metric="mape", reference="ldos", sharpen=0):
+    def __init__(self, metric="mape", *, reference="ldos", sharpen=0, n_jobs=None):
         self.metric = check_option("metric", metric, tuple(METRICS))
         self.reference = check_option("reference", reference, REFERENCES)
-        self.sharpen = check_scalar("sharpen", sharpen, low=0, integer=True)
+        self.sharpen = check_sharpen(sharpen)
+        self.n_jobs = n_jobs
 
+    @like(Scorer.errors)
     def errors(self, estimator, X, y=None):
-        """Return the error of every snapshot.
-
-        Parameters
-        ----------
-        estimator : estimator
-            Fitted.
-        X : sequence of Snapshot
-            The snapshots.
-        y : sequence of array-like, optional
-            True LDOS; None takes those of the snapshots.
-
-        Returns
-        -------
-        ndarray of shape (n_snapshots,)
-            Errors, in per cent or 1/Å³.
-        """
-        options = {"reference": self.reference, "sharpen": self.sharpen}
+        options = {name: getattr(self, name) for name in ("reference", "sharpen", "n_jobs")}
         table = evaluate(estimator, X, y, density=True, **options)
         return table[METRICS[self.metric]].to_numpy()
-
-    def __call__(self, estimator, X, y=None):
-        """Return the negative mean error."""
-        return -float(np.mean(self.errors(estimator, X, y)))
-
-    def __repr__(self):
-        options = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
-        return f"DensityScorer({options})"

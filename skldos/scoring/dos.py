@@ -1,36 +1,41 @@
-"""Scorer that judges a model by the density of states itself."""
+"""A scorer of the error of the density of states."""
 
 import numpy as np
 
-from skldos._validation import check_option
-from skldos.exceptions import ScoringError
-from skldos.scoring._dos import dos_of_block, predict_dos, snapshots_of
-from skldos.scoring._errors import as_scoring_error
+from skldos.docstrings import documented
+from skldos.exceptions import ScoringError, as_scoring_error
+from skldos.scoring.completeness import warn_of_missing_electrons
+from skldos.scoring.pipelines import check_calculations, snapshots_of, targets_of
+from skldos.scoring.prediction import OF_PREDICTIONS, dos_of_block, predict_dos
+from skldos.scoring.scorer import Scorer
+from skldos.validation import check_option
 
 METRICS = ("l1", "l2", "overlap")
 
 
-class DOSScorer:
+@documented(OF_PREDICTIONS)
+class DOSScorer(Scorer):
     r"""Negative error of the density of states, in per cent.
 
-    A callable ``scorer(estimator, X, y=None)`` for ``scoring=`` of every search and
-    cross-validation of scikit-learn; greater is better. With the true density of states D and the
+    A callable ``scorer(estimator, X, y=None)`` for ``scoring=`` in scikit-learn's searches and
+    cross-validation; greater is better. With the true density of states D and the
     predicted one :math:`\hat D`, the error of a snapshot is
 
-    - ``"l1"``: :math:`\int |\hat D - D|\,dE \big/ \int |D|\,dE`, the part of all states that is
-      at a wrong energy or of a wrong number;
-    - ``"l2"``: :math:`\big[\int (\hat D - D)^2\,dE \big/ \int D^2\,dE\big]^{1/2}`, in which peaks
-      count more;
+    - ``"l1"``: :math:`\int |\hat D - D|\,dE \big/ \int |D|\,dE`, the fraction of states that are
+      misplaced or miscounted;
+    - ``"l2"``: :math:`\big[\int (\hat D - D)^2\,dE \big/ \int D^2\,dE\big]^{1/2}`, which gives more
+      weight to peaks;
     - ``"overlap"``: :math:`1 - \int \min(\hat D, D)\,dE \big/ \int \max(\hat D, D)\,dE`, between 0
-      for equal ones and 100 per cent for such that share no state.
+      for equal densities of states and 100 per cent for disjoint ones.
 
-    None depends on the number of atoms or the unit of energy. The first two weigh an error against
-    the true states alone, and are right where few states are missing; the third treats both alike.
+    None depends on the number of atoms or the unit of energy. The first two are relative to the
+    true DOS only, and suit cases in which few states are missing; the third is symmetric.
 
     Parameters
     ----------
     metric : {"l1", "l2", "overlap"}, default="l1"
-        Which error.
+        Kind of error.
+    %(n_jobs)s
 
     Raises
     ------
@@ -39,7 +44,7 @@ class DOSScorer:
 
     See Also
     --------
-    skldos.BandEnergyScorer : Error of the energy that follows from it.
+    skldos.BandEnergyScorer : Error of the band energy.
 
     Examples
     --------
@@ -58,8 +63,9 @@ class DOSScorer:
     True
     """
 
-    def __init__(self, metric="l1"):
+    def __init__(self, metric="l1", *, n_jobs=None):
         self.metric = check_option("metric", metric, METRICS)
+        self.n_jobs = n_jobs
 
     def errors(self, estimator, X, y=None):
         """Return the error of every snapshot.
@@ -69,9 +75,9 @@ class DOSScorer:
         estimator : estimator
             Fitted; predicts the LDOS on grids, or the DOS of atoms.
         X : sequence of Snapshot, or Blocks
-            The snapshots; or blocks made of them, where the estimator takes blocks.
+            The snapshots; or blocks made of them, if the estimator takes blocks.
         y : sequence of array-like, optional
-            True LDOS, or DOS of atoms; None takes the LDOS of the snapshots.
+            True LDOS, or DOS of atoms; None uses the LDOS of the snapshots.
 
         Returns
         -------
@@ -79,27 +85,18 @@ class DOSScorer:
             Errors in per cent.
         """
         snapshots = snapshots_of(X)
-        targets = [None] * len(snapshots) if y is None else list(y)
-        if len(targets) != len(snapshots):
-            raise ScoringError(
-                f"X has {len(snapshots)} snapshots, but y has {len(targets)} targets."
-            )
+        check_calculations(estimator, snapshots)
+        targets = targets_of(snapshots, y)
         with as_scoring_error():
             true = [_true_dos(s, t) for s, t in zip(snapshots, targets, strict=True)]
-        predicted = predict_dos(estimator, X)
+        warn_of_missing_electrons(true, snapshots)
+        predicted = predict_dos(estimator, X, n_jobs=self.n_jobs)
         return np.array(
             [
                 100 * self._error(p, t, snapshot)
                 for p, t, snapshot in zip(predicted, true, snapshots, strict=True)
             ]
         )
-
-    def __call__(self, estimator, X, y=None):
-        """Return the negative mean error in per cent."""
-        return -float(np.mean(self.errors(estimator, X, y)))
-
-    def __repr__(self):
-        return f"DOSScorer(metric={self.metric!r})"
 
     def _error(self, predicted, true, snapshot):
         energies = snapshot.energies

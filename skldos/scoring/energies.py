@@ -1,56 +1,59 @@
-"""Scorers that judge a model of the LDOS by the energies it gives."""
+"""Scorers of band energies and total energies."""
 
-import numpy as np
-
-from skldos._validation import check_option, check_scalar
+from skldos.docstrings import documented, like
+from skldos.exceptions import ScoringError
 from skldos.physics.terms import FUNCTIONALS
-from skldos.scoring._energies import REFERENCES, evaluate
+from skldos.physics.terms.checks import check_density_cutoff
+from skldos.scoring.evaluation import REFERENCES, evaluate
+from skldos.scoring.forces import predicts_forces
+from skldos.scoring.observables import check_sharpen
+from skldos.scoring.prediction import OF_PREDICTIONS
+from skldos.scoring.scorer import Scorer
+from skldos.validation import check_option
 
 UNITS = ("meV/atom", "eV/atom", "eV")
 
 
-class _EnergyScorer:
+class _EnergyScorer(Scorer):
     """Negative mean absolute error of an energy that :func:`evaluate` compares."""
 
     _quantity = None
 
+    def __init__(self, *, reference="ldos", unit="meV/atom", sharpen=0, n_jobs=None):
+        self.reference = check_option("reference", reference, REFERENCES)
+        self.unit = check_option("unit", unit, UNITS)
+        self.sharpen = check_sharpen(sharpen)
+        self.n_jobs = n_jobs
+
+    @like(Scorer.errors)
     def errors(self, estimator, X, y=None):
-        """Return the error of every snapshot, predicted minus true.
-
-        Parameters
-        ----------
-        estimator : estimator
-            Fitted.
-        X : sequence of Snapshot
-            The snapshots.
-        y : sequence of array-like, optional
-            True LDOS; None takes those of the snapshots.
-
-        Returns
-        -------
-        ndarray of shape (n_snapshots,)
-            Errors in `unit`.
-        """
-        table = evaluate(estimator, X, y, **self._options())
+        options = {name: value for name, value in vars(self).items() if name != "unit"}
+        self._check(predicts_forces(estimator))
+        table = evaluate(estimator, X, y, **options)
         per_atom = table[f"{self._quantity}_error"].to_numpy()  # meV
         if self.unit == "meV/atom":
             return per_atom
         return per_atom / 1e3 * (1 if self.unit == "eV/atom" else table["n_atoms"].to_numpy())
 
-    def __call__(self, estimator, X, y=None):
-        """Return the negative mean absolute error in `unit`."""
-        return -float(np.mean(np.abs(self.errors(estimator, X, y))))
+    def _check(self, of_atoms):
+        """Raise an error unless a model of the free energy or of the LDOS predicts the energy."""
+        if of_atoms and self._quantity == "band_energy":
+            raise ScoringError("a model of the free energy predicts no band energy.")
+        if of_atoms and self.reference == "ldos":
+            raise ScoringError(
+                "a model of the free energy is fitted to results of calculations: set "
+                "reference='dft'."
+            )
+        if not of_atoms and getattr(self, "pseudopotentials", {}) is None:
+            raise ScoringError("the total energy of an LDOS needs pseudopotentials, got None.")
 
-    def __repr__(self):
-        options = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
-        return f"{type(self).__name__}({options})"
 
-
+@documented(OF_PREDICTIONS)
 class BandEnergyScorer(_EnergyScorer):
     r"""Negative mean absolute error of the band energy.
 
-    A callable ``scorer(estimator, X, y=None)`` for ``scoring=`` of every search and
-    cross-validation of scikit-learn; greater is better. Predictions are integrated to the
+    A callable ``scorer(estimator, X, y=None)`` for ``scoring=`` in scikit-learn's searches and
+    cross-validation; greater is better. Predictions are integrated to the
     density of states, the Fermi level that holds the electrons, and
 
     .. math:: E_\mathrm{band} = \int E\, f\big((E - \mu)/k_B T\big)\, D(E)\, dE .
@@ -58,20 +61,21 @@ class BandEnergyScorer(_EnergyScorer):
     Parameters
     ----------
     reference : {"ldos", "dft"}, default="ldos"
-        What counts as true: band energies of the true LDOS, or of the calculation itself
+        The true values: band energies of the true LDOS, or of the calculation itself
         (which differ by the broadening of the LDOS).
     unit : {"meV/atom", "eV/atom", "eV"}, default="meV/atom"
         Unit of the score.
-    sharpen : int, default=0
+    sharpen : int or None, default=0
         Order to which the broadening of the LDOS is undone first, so that energies can be compared
-        with those of the calculation; see :func:`skldos.physics.sharpening_matrix`.
+        with those of the calculation; see :func:`skldos.physics.sharpening_matrix`. None means 2
+        for snapshots that know their broadening, as in the calculator, and 0 for others.
+    %(n_jobs)s
 
     Raises
     ------
     ScoringError
-        When called, if snapshots lack what is needed or shapes do not match. Cross-validation
-        turns it into NaN with a warning, as it does with every error of a scorer; pass
-        ``error_score="raise"`` to stop at it.
+        When called, if snapshots lack data or shapes do not match. Cross-validation turns errors of
+        a scorer into NaN with a warning; pass ``error_score="raise"`` to stop instead.
 
     See Also
     --------
@@ -96,20 +100,13 @@ class BandEnergyScorer(_EnergyScorer):
 
     _quantity = "band_energy"
 
-    def __init__(self, reference="ldos", unit="meV/atom", sharpen=0):
-        self.reference = check_option("reference", reference, REFERENCES)
-        self.unit = check_option("unit", unit, UNITS)
-        self.sharpen = check_scalar("sharpen", sharpen, low=0, integer=True)
 
-    def _options(self):
-        return {"reference": self.reference, "sharpen": self.sharpen}
-
-
+@documented(OF_PREDICTIONS)
 class TotalEnergyScorer(_EnergyScorer):
     r"""Negative mean absolute error of the total free energy.
 
-    A callable ``scorer(estimator, X, y=None)`` for ``scoring=`` of every search and
-    cross-validation of scikit-learn; greater is better. Predictions give the DOS and the density,
+    A callable ``scorer(estimator, X, y=None)`` for ``scoring=`` in scikit-learn's searches and
+    cross-validation; greater is better. Predictions give the DOS and the density,
     and with them
 
     .. math:: A = E_\mathrm{band} - \int n\,(v_H + v_{xc})\,dr + E_H + E_{xc}
@@ -117,18 +114,25 @@ class TotalEnergyScorer(_EnergyScorer):
 
     Parameters
     ----------
-    pseudopotentials : mapping of str to Pseudopotential or path
-        One per element, or the path of its UPF file, which is read when it is needed.
-    xc : {"lda-pz", "lda-pw", "pbe", "pbesol"}, optional
-        Exchange-correlation functional; None takes that of the pseudopotentials.
+    pseudopotentials : mapping of str to Pseudopotential or path, optional
+        One per element, or the path of its UPF file, which is read when it is needed. Only a model
+        of the free energy, :class:`~skldos.FreeEnergyRegressor`, needs none; it takes
+        ``reference="dft"``.
+    functional : {"lda-pz", "lda-pw", "pbe", "pbesol"}, optional
+        Exchange-correlation functional; None uses that of the pseudopotentials, which must be
+        that of the calculation where the snapshots know it.
+    density_cutoff : float, optional
+        Largest kinetic energy of the density in eV, as in :func:`skldos.physics.total_energy`.
     reference : {"ldos", "dft"}, default="ldos"
-        What counts as true: free energies of the true LDOS, or of the calculation itself
+        The true values: free energies of the true LDOS, or of the calculation itself
         (which differ by the broadening of the LDOS).
     unit : {"meV/atom", "eV/atom", "eV"}, default="meV/atom"
         Unit of the score.
-    sharpen : int, default=0
+    sharpen : int or None, default=0
         Order to which the broadening of the LDOS is undone first, so that energies can be compared
-        with those of the calculation; see :func:`skldos.physics.sharpening_matrix`.
+        with those of the calculation; see :func:`skldos.physics.sharpening_matrix`. None means 2
+        for snapshots that know their broadening, as in the calculator, and 0 for others.
+    %(n_jobs)s
 
     Raises
     ------
@@ -162,19 +166,18 @@ class TotalEnergyScorer(_EnergyScorer):
 
     _quantity = "total_energy"
 
-    def __init__(self, pseudopotentials, xc=None, reference="ldos", unit="meV/atom", sharpen=0):
-        if pseudopotentials is None:  # for evaluate it means: no total energies
-            raise TypeError("pseudopotentials must have one for every element, got None.")
+    def __init__(
+        self,
+        pseudopotentials=None,
+        *,
+        functional=None,
+        density_cutoff=None,
+        reference="ldos",
+        unit="meV/atom",
+        sharpen=0,
+        n_jobs=None,
+    ):
         self.pseudopotentials = pseudopotentials
-        self.xc = check_option("xc", xc, (None, *FUNCTIONALS))
-        self.reference = check_option("reference", reference, REFERENCES)
-        self.unit = check_option("unit", unit, UNITS)
-        self.sharpen = check_scalar("sharpen", sharpen, low=0, integer=True)
-
-    def _options(self):
-        return {
-            "reference": self.reference,
-            "sharpen": self.sharpen,
-            "pseudopotentials": self.pseudopotentials,
-            "xc": self.xc,
-        }
+        self.functional = check_option("functional", functional, (None, *FUNCTIONALS))
+        self.density_cutoff = check_density_cutoff(density_cutoff)
+        super().__init__(reference=reference, unit=unit, sharpen=sharpen, n_jobs=n_jobs)

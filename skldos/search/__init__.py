@@ -1,22 +1,33 @@
-"""Searches for hyperparameters, and scores that need no training.
+"""Hyperparameter searches with scikit-learn's interface, and training-free scores.
 
-Two searches evaluate a part of a grid: runs of an orthogonal array, or one parameter after the
-other. A third is a study of optuna, in which many processes can share. Some scores judge without
-training: networks by their Jacobians or by what their random features tell, descriptors by how
-alike they find the points that the LDOS finds alike.
+- :mod:`skldos.search.fractional`: searches that evaluate a fraction of a grid, the runs of an
+  orthogonal array or one parameter after the other;
+- :mod:`skldos.search.study`: a search by an Optuna study, which many processes can share;
+- :mod:`skldos.search.scores`: scores that need no training, of networks and of descriptors.
+
+To compare the results of searches, use :mod:`skldos.search.candidates` (a table),
+:mod:`skldos.search.effects` (which parameters mattered) and :mod:`skldos.search.correlation`
+(whether two scores rank the candidates alike).
 """
 
-from skldos.search._statistics import KendallInterval, kendall_interval
-from skldos.search.acsd import ACSDScorer, acsd
-from skldos.search.candidates import screen_candidates
-from skldos.search.direct import DirectSearchCV
-from skldos.search.information import MutualInformationScorer, mutual_information
-from skldos.search.naswot import NASWOTScorer, naswot_score
-from skldos.search.orthogonal import OrthogonalArraySearchCV
-from skldos.search.orthogonal_arrays import is_balanced, orthogonal_array
-from skldos.search.pruners import NASWOTPruner
-from skldos.search.readout import ReadoutScorer, readout_score
-from skldos.search.study import StudySearchCV
+from skldos.search.correlation import KendallInterval, kendall_interval
+from skldos.search.fractional import (
+    DirectSearchCV,
+    OrthogonalArraySearchCV,
+    is_balanced,
+    orthogonal_array,
+)
+from skldos.search.scores import (
+    ACSDScorer,
+    MutualInformationScorer,
+    NASWOTScorer,
+    ReadoutScorer,
+    acsd,
+    mutual_information,
+    naswot_score,
+    readout_score,
+)
+from skldos.search.study import NASWOTPruner, StudySearchCV, screen_candidates
 
 __all__ = [
     "NASWOTScorer",

@@ -1,123 +1,124 @@
-"""Many candidates looked at, few trained."""
+"""The candidates of any search, in one table."""
 
-from collections import defaultdict
-from itertools import islice
+import re
 
 import numpy as np
-import optuna
-from optuna import TrialPruned
-from sklearn.base import clone
-from sklearn.pipeline import Pipeline
-from sklearn.utils import check_random_state
-
-from skldos._validation import check_scalar
-from skldos.search._folds import Fold, n_samples
-from skldos.search._space import check_space, label, suggest
-from skldos.search._study import quiet
-
-#: Draws without a new candidate after which a space counts as exhausted.
-PERSISTENCE = 200
+import pandas as pd
 
 
-def screen_candidates(
-    estimator, space, X, y=None, *, scorer, n_candidates=100, n_best=10, random_state=None
-):
-    """Draw candidates from a space and keep those that a training-free score likes best.
-
-    The first of two stages, the second being a :class:`StudySearchCV` that begins with what comes
-    out here (`candidates`) and trains them. Transformers are fitted once for all candidates
-    that agree on them, and nothing is trained.
+def candidates(search, metric=None):
+    """Return the candidates of a fitted search.
 
     Parameters
     ----------
-    estimator : estimator
-        What would be trained, often a pipeline that ends in a network.
-    space : dict or callable
-        As for :class:`StudySearchCV`.
-    X : sequence of Snapshot or array-like
-        Data that the score looks at; a few snapshots do.
-    y : array-like, optional
-        Targets, where the snapshots do not carry them.
-    scorer : callable
-        The score, such as ``NASWOTScorer(random_state=0)``.
-    n_candidates : int, default=100
-        Number of different candidates drawn; all there are, if the space has fewer.
-    n_best : int, default=10
-        Largest number of candidates returned. Of those with equal scores, which differ in what the
-        score does not see, such as the learning rate, there is one.
-    random_state : int, RandomState instance or None, default=None
-        Seed of what is drawn.
+    search : estimator or optuna.study.Study
+        A fitted search in scikit-learn's style, an Optuna search, or a study with a single
+        objective.
+    metric : str, optional
+        Metric to use as the score; None uses the one of `refit`.
 
     Returns
     -------
-    candidates : list of dict
-        What the space suggests for each, the best first.
-    scores : ndarray of shape (n_found,)
-        Their scores.
+    DataFrame
+        One row per candidate, in the order of evaluation: ``params``, ``score`` (greater is
+        better; NaN if it failed or was pruned), ``seconds`` of computing time for fits and scores
+        of all splits, and ``round`` of a halving search, 0 otherwise.
+
+    Raises
+    ------
+    TypeError
+        If `search` has no results.
+    ValueError
+        If it has no such metric.
+    """
+    results = getattr(search, "cv_results_", None)
+    # OptunaSearchCV has results without parameters, but its study has all.
+    if results is None or "params" not in results:
+        return _of_study(getattr(search, "study_", search), metric)
+    # The resource of a halving search is not a choice: it depends on the round.
+    resource = getattr(search, "resource", None)
+    return pd.DataFrame(
+        {
+            "params": [{k: v for k, v in p.items() if k != resource} for p in results["params"]],
+            "score": np.asarray(results[_column(search, results, metric)], dtype=float),
+            "seconds": _seconds(search, results),
+            "round": np.asarray(results.get("iter", np.zeros(len(results["params"]))), dtype=int),
+        }
+    )
+
+
+def _seconds(search, results):
+    """Return the total time of fits and scores of every candidate."""
+    splits = {m[1] for name in results if (m := re.match(r"split(\d+)_test_", name))}
+    n_fits = np.full(len(results["params"]), getattr(search, "n_splits_", None) or len(splits))
+    times = [np.asarray(results[f"mean_{what}_time"], dtype=float) for what in ("fit", "score")]
+    # Fits that did not finish may have no time.
+    return n_fits * np.nan_to_num(times).sum(axis=0)
+
+
+def _column(search, results, metric):
+    names = [name[10:] for name in results if name.startswith("mean_test_")]
+    refit = getattr(search, "refit", None)
+    if metric is None:
+        metric = refit if isinstance(refit, str) and refit in names else "score"
+    # A training-free score that a study records next to its own is not a mean.
+    if metric == "naswot" and "naswot" in results and metric not in names:
+        return metric
+    if metric not in names:
+        raise ValueError(f"metric must be one of {sorted(names)}; got {metric!r}.")
+    return f"mean_test_{metric}"
+
+
+def _of_study(study, metric):
+    if not hasattr(study, "trials"):
+        raise TypeError(
+            "search must be a fitted search with cv_results_, or an Optuna study; got "
+            f"{type(study).__name__}."
+        )
+    if metric is not None or len(study.directions) != 1:
+        raise ValueError(
+            f"a study must have a single objective, and metric be None; got "
+            f"{len(study.directions)} and {metric!r}."
+        )
+    sign = 1 if study.direction.name == "MAXIMIZE" else -1
+    trials = [trial for trial in study.trials if trial.state.is_finished()]
+    # The value of a pruned trial is from an unfinished training.
+    scores = [sign * t.value if t.state.name == "COMPLETE" else np.nan for t in trials]
+    return pd.DataFrame(
+        {
+            "params": [trial.params for trial in trials],
+            "score": np.array(scores, dtype=float),
+            "seconds": [
+                trial.duration.total_seconds() if trial.duration else 0 for trial in trials
+            ],
+            "round": np.zeros(len(trials), dtype=int),
+        }
+    )
+
+
+def pareto_front(*values):
+    """Return the Pareto front: items that no other item surpasses; greater values are better.
+
+    One item surpasses another if it is at least as good in all values and better in one.
+
+    Parameters
+    ----------
+    *values : array-like of shape (n_items,)
+        Values of the items. Items with NaN are never on the front.
+
+    Returns
+    -------
+    ndarray of bool of shape (n_items,)
+        Whether an item is on the front.
 
     Examples
     --------
-    >>> from sklearn.pipeline import make_pipeline
-    >>> from sklearn.preprocessing import StandardScaler
-    >>> from skldos import GridSNAPTransformer, LDOSRegressor, RowWise
-    >>> from skldos.datasets import make_snapshots
-    >>> from skldos.search import NASWOTScorer, screen_candidates
-    >>> model = make_pipeline(
-    ...     GridSNAPTransformer(twojmax=4), RowWise(StandardScaler()), LDOSRegressor()
-    ... )
-    >>> candidates, scores = screen_candidates(
-    ...     model,
-    ...     {"ldosregressor__module__hidden_layer_sizes": [(5,), (50,), (50, 50)]},
-    ...     make_snapshots(1, random_state=0),
-    ...     scorer=NASWOTScorer(batch_size=12, random_state=0),
-    ...     n_best=2,
-    ...     random_state=0,
-    ... )
-    >>> candidates[0]
-    {'ldosregressor__module__hidden_layer_sizes': (5,)}
+    >>> pareto_front([3, 2, 1, 1], [1, 2, 3, 2]).tolist()
+    [True, True, True, False]
     """
-    check_space(space)
-    check_scalar("n_candidates", n_candidates, low=1, integer=True)
-    check_scalar("n_best", n_best, low=1, integer=True)
-    drawn = list(islice(_draw(space, random_state), n_candidates))
-    groups = defaultdict(list)
-    for i, (_, params) in enumerate(drawn):
-        groups[_transformers(estimator, params)].append(i)
-    everything = np.arange(n_samples(X)), []
-    scores = np.empty(len(drawn))
-    for members in groups.values():  # one after the other: descriptors of one are large enough
-        fold = None
-        for i in members:
-            params = clone(drawn[i][1], safe=False)
-            candidate = clone(estimator).set_params(**params)
-            fold = Fold(candidate, X, y, everything) if fold is None else fold
-            scores[i] = fold.training_free(scorer, candidate)
-    # Of those that the score cannot tell apart, the first.
-    order = np.unique(-scores, return_index=True)[1][:n_best]
-    return [drawn[i][0] for i in order], scores[order]
-
-
-def _draw(space, random_state):
-    """Yield what the space suggests, and the parameters, at random, without repetition."""
-    seed = check_random_state(random_state).randint(2**31 - 1)
-    with quiet():
-        study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
-    seen, in_vain = set(), 0
-    while in_vain < PERSISTENCE:
-        trial = study.ask()
-        in_vain += 1
-        try:
-            params = suggest(space, trial)
-        except TrialPruned:  # the space forbids it
-            continue
-        key = repr(sorted(trial.params.items()))
-        if key not in seen:
-            in_vain = 0
-            seen.add(key)
-            yield (dict(trial.params) if callable(space) else params), params
-
-
-def _transformers(estimator, params):
-    """Return what tells candidates with different transformers apart."""
-    last = f"{estimator.steps[-1][0]}__" if isinstance(estimator, Pipeline) else ""
-    return repr(sorted((n, label(v)) for n, v in params.items() if not n.startswith(last)))
+    items = np.column_stack([np.asarray(v, dtype=float) for v in values])
+    front = ~np.isnan(items).any(axis=1)
+    for i in np.flatnonzero(front):
+        # Comparisons with NaN are false.
+        front[i] = not ((items >= items[i]).all(axis=1) & (items > items[i]).any(axis=1)).any()
+    return front

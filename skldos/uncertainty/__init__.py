@@ -1,4 +1,4 @@
-"""How far to trust a prediction: regressors that know their uncertainty, and what it is worth."""
+"""Predictive uncertainty: regressors with standard deviations, and measures of calibration."""
 
 from skldos.uncertainty.calibration import calibration
 from skldos.uncertainty.dropout import MCDropout

@@ -1,15 +1,30 @@
-"""What regressors with an uncertainty share."""
+"""The base class of regressors with an uncertainty."""
 
 import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from skldos.data import Blocks, as_rows, is_blocks
-from skldos.regressors._score import coefficient_of_determination
+from skldos.data.calculation import common_calculation
+from skldos.docstrings import entries_of
+from skldos.scoring.r2 import coefficient_of_determination
+
+#: Parameter texts that they share; see :func:`skldos.docstrings.documented`.
+OF_UNCERTAIN = entries_of("""
+    X : Blocks of shape (n_snapshots,) or array-like of shape (n_rows, n_features)
+        Input of the regressor.
+    y : sequence of array-like or array-like of shape (n_rows, n_outputs), optional
+        Targets; None uses those of the snapshots.
+    sample_weight : array-like of shape (n_snapshots,) or (n_rows,), optional
+        Weights of the snapshots, or of plain rows; the regressor must support them. None
+        weights all equally.
+    energies_, broadening_, kernel_, n_features_in_
+        As in the regressor.
+""")
 
 
 class UncertainRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
-    """Base of regressors around others that say how far their predictions can be trusted.
+    """Base class of regressors that wrap others and add uncertainties to their predictions.
 
     A subclass fits, and implements ``_mean_and_std(blocks)``, which yields a pair of arrays
     (n_sites, n_outputs) per block, and ``sample_sums(X)``.
@@ -23,7 +38,7 @@ class UncertainRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         X : Blocks of shape (n_snapshots,) or array-like of shape (n_rows, n_features)
             Blocks or plain rows, as in :meth:`fit`.
         return_std : bool, default=False
-            Whether standard deviations are returned as well.
+            Whether to return standard deviations as well.
 
         Returns
         -------
@@ -53,19 +68,19 @@ class UncertainRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n_snapshots, n_outputs)
-            The mean over the samples.
+            The means of their distributions.
         """
         return self.sample_sums(X).mean(axis=0)
 
     def score(self, X, y=None, sample_weight=None):
-        r"""Return the coefficient of determination, as the regressor inside has it.
+        r"""Return the coefficient of determination, as defined by the regressor inside.
 
         Parameters
         ----------
         X : Blocks of shape (n_snapshots,) or array-like of shape (n_rows, n_features)
             Blocks or plain rows.
         y : sequence of array-like, optional
-            True targets; None takes those of the snapshots behind blocks.
+            True targets; None uses those of the blocks' snapshots.
         sample_weight : array-like of shape (n_rows,), optional
             Weights of plain rows.
 
@@ -78,14 +93,20 @@ class UncertainRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         if not is_blocks(X):
             return super().score(X, y, sample_weight)
         snapshots = getattr(X, "snapshots", None)
+        common_calculation(snapshots, self.calculation_)
         if y is None and snapshots is None:
             raise ValueError(f"{type(self).__name__}.score needs targets y, got None.")
         true = [as_rows(target) for target in (snapshots.targets if y is None else y)]
         return coefficient_of_determination(zip(true, self.predict(X), strict=True))
 
+    def _remember(self, *names):
+        """Store the parameters used in prediction with their values in ``fit``."""
+        for name in names:
+            setattr(self, f"{name}_", getattr(self, name))
+
     def _take_over(self, regressor):
-        """Note what the fitted regressor inside knows of its inputs and outputs."""
-        for name in ("energies_", "broadening_", "kernel_", "n_features_in_"):
+        """Copy the attributes of the inner regressor that describe its inputs and outputs."""
+        for name in ("energies_", "broadening_", "kernel_", "calculation_", "n_features_in_"):
             setattr(self, name, getattr(regressor, name, None))
 
 

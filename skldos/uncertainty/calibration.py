@@ -1,15 +1,15 @@
-"""Numbers that say whether standard deviations are as large as the errors."""
+"""Measures of whether standard deviations agree with the errors."""
 
 import numpy as np
 
-from skldos._validation import check_finite, check_shape
+from skldos.validation import check_finite, check_shape
 
-#: Parts of all errors that should lie within so much of zero.
+#: Fractions of the errors that should lie within this distance of zero.
 LEVELS = (0.68, 0.95)
 
 
 def calibration(error, std):
-    r"""Compare errors with the standard deviations that were predicted for them.
+    r"""Compare errors with their predicted standard deviations.
 
     Parameters
     ----------
@@ -21,12 +21,12 @@ def calibration(error, std):
     Returns
     -------
     dict of str to float
-        ``coverage_68`` and ``coverage_95``, the parts of the errors within the interval of a
-        normal distribution that should hold so many; ``nll``, the mean negative logarithm of
-        the density :math:`N(0, \sigma^2)` at the errors; ``rms_z``, the root mean square of
-        error over standard deviation, 1 where the latter are right on the whole (below 1: too
-        large); and ``spearman``, the rank correlation of the sizes of errors with standard
-        deviations (NaN where either is constant).
+        ``coverage_68`` and ``coverage_95``, the fractions of errors inside the 68 % and 95 %
+        intervals of the normal distribution; ``nll``, the mean negative logarithm of the density
+        :math:`N(0, \sigma^2)` at the errors; ``rms_z``, the root mean square of error over
+        standard deviation, which is 1 if the standard deviations are right overall (below 1 if
+        they are too large); and ``spearman``, the rank correlation of absolute errors and standard
+        deviations (NaN if either is constant).
 
     Raises
     ------
@@ -54,7 +54,7 @@ def calibration(error, std):
 
 
 def check_errors(error, std):
-    """Return errors and standard deviations as checked arrays."""
+    """Return errors and standard deviations as arrays, after checking them."""
     error, std = np.asarray(error, dtype=float), np.asarray(std, dtype=float)
     check_shape("error", error, (None,))
     check_shape("std", std, error.shape)

@@ -1,4 +1,4 @@
-"""Networks that drop units in prediction, each pass others."""
+"""Monte Carlo dropout: networks that drop different units in each prediction pass."""
 
 import copy
 from inspect import signature
@@ -10,24 +10,27 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-from skldos._validation import check_option, check_scalar
+from skldos.docstrings import documented
 from skldos.networks import ConcentricSpherical
 from skldos.regressors import BlockRegressor, MDNRegressor
-from skldos.regressors._scaling import TargetScaling
-from skldos.uncertainty._base import UncertainRegressor, as_blocks
+from skldos.regressors.target_scaling import TargetScaling
+from skldos.regressors.torch_state import own_defaults
+from skldos.uncertainty._base import OF_UNCERTAIN, UncertainRegressor, as_blocks
+from skldos.validation import check_option, check_scalar
 
-#: Rows, counted once for every pass, that go through a network of dense layers at once.
+#: Rows times passes that a network of dense layers evaluates at once.
 DENSE_ROWS = 8192
 
 
+@documented(OF_UNCERTAIN)
 class MCDropout(UncertainRegressor):
-    r"""Predict with many networks that dropout makes of one.
+    r"""Predictive uncertainty by Monte Carlo dropout.
 
-    In every pass other units are dropped, as in training; batch normalisations stay in
-    evaluation. Passes are samples of an approximate posterior [1]_: their mean is the prediction
-    and their spread the uncertainty. The layers before the first dropout are the same in all
-    passes, and run once: where only dense layers at the end drop something, hundreds of passes
-    cost little more than one.
+    Each pass drops different units, as in training; batch normalisation stays in evaluation mode.
+    Passes are samples of an approximate posterior [1]_: their mean is the prediction and their
+    spread the uncertainty. The layers before the first dropout give the same result in all passes
+    and run once. If only dense layers at the end have dropout, hundreds of passes cost little more
+    than one.
 
     Parameters
     ----------
@@ -36,24 +39,25 @@ class MCDropout(UncertainRegressor):
     n_passes : int, default=512
         Number of passes, 512 as in Ref. [2]_.
     masks : {"shared", "independent"}, default="shared"
-        Whether a pass drops the same units for all sites of all snapshots, which makes it a
-        sample of *the network*, so that errors which the sites have in common show in sums, and
-        those of snapshots are correlated; or others for every site, as training and Ref. [2]_
-        do, where what they have in common cancels from the sums.
+        ``"shared"`` drops the same units for all sites of all snapshots in a pass. A pass is then
+        a sample of *the network*: errors that sites have in common remain in the sums, and the
+        errors of snapshots are correlated. ``"independent"`` draws new units for every site, as in
+        training and in Ref. [2]_; common errors then cancel in the sums.
     batch_rows : int, optional
-        Rows times passes that go through the network at once, which bounds the memory; with
-        independent masks it also decides which they are. None takes 8192, or, for layers on
-        spheres, which need a hundred times as much memory for a row, `batch_size` of the
-        regressor.
+        Rows times passes that are evaluated at once, which limits the memory; independent masks
+        also depend on it. None means 8192 or, for layers on spheres, which need a hundred times as
+        much memory per row, the regressor's `batch_size`.
     random_state : int, RandomState or None, default=None
-        Which units are dropped; with an int the same ones every time.
+        Seed of the dropped units; an int makes predictions reproducible. It also seeds a
+        `regressor` whose own random state is None.
 
     Attributes
     ----------
     regressor_ : BlockRegressor
         The fitted regressor.
-    energies_, broadening_, kernel_, n_features_in_
-        As the regressor has them.
+    n_passes_, masks_, batch_rows_, random_state_
+        The parameters at the time of ``fit``, used in prediction.
+    %(energies_)s
 
     References
     ----------
@@ -90,15 +94,14 @@ class MCDropout(UncertainRegressor):
         self.batch_rows = batch_rows
         self.random_state = random_state
 
-    def fit(self, X, y=None):
+    def fit(self, X, y=None, sample_weight=None):
         """Train the network.
 
         Parameters
         ----------
-        X : Blocks of shape (n_snapshots,) or array-like of shape (n_rows, n_features)
-            What the regressor takes.
-        y : sequence of array-like or array-like of shape (n_rows, n_outputs), optional
-            Its targets; None takes those of the snapshots.
+        %(X)s
+        %(y)s
+        %(sample_weight)s
 
         Returns
         -------
@@ -121,8 +124,8 @@ class MCDropout(UncertainRegressor):
             )
         if isinstance(self.regressor, MDNRegressor):
             raise TypeError(
-                "regressor must predict numbers, not distributions: MDNRegressor has standard "
-                "deviations of its own, predict(X, return_std=True)."
+                "regressor must predict numbers, not distributions: for MDNRegressor use its own "
+                "predict(X, return_std=True)."
             )
         if getattr(self.regressor, "n_rotations", 1) != 1:
             raise ValueError(
@@ -130,11 +133,16 @@ class MCDropout(UncertainRegressor):
             )
         known = "dropout" in signature(self.regressor.module).parameters
         if known and not getattr(self.regressor, "module__dropout", 0.0):
-            self._refuse()  # before any time is lost
-        self.regressor_ = clone(self.regressor).fit(X, y)
+            self._refuse()  # before the training
+        network = clone(self.regressor)
+        if self.random_state is not None and network.random_state is None:
+            seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
+            network.set_params(random_state=seed)
+        self.regressor_ = network.fit(X, y, sample_weight)
         if not _dropouts(self.regressor_.module_):
             self._refuse()
         self._take_over(self.regressor_)
+        self._remember("n_passes", "masks", "batch_rows", "random_state")
         return self
 
     def _refuse(self):
@@ -144,7 +152,7 @@ class MCDropout(UncertainRegressor):
         )
 
     def sample_sums(self, X):
-        """Return the sums of the targets over the sites, one for every pass.
+        """Return the sums of the targets over the sites for every pass.
 
         Parameters
         ----------
@@ -154,10 +162,10 @@ class MCDropout(UncertainRegressor):
         Returns
         -------
         ndarray of shape (n_passes, n_snapshots, n_outputs)
-            For atoms densities of states in 1/eV.
+            For atoms, densities of states in 1/eV.
         """
         check_is_fitted(self)
-        sums = np.zeros((self.n_passes, len(X), self.regressor_.n_outputs_))
+        sums = np.zeros((self.n_passes_, len(X), self.regressor_.n_outputs_))
         for i, _, passes, outputs in self._passes(X):
             sums[passes, i] += outputs.sum(axis=1, dtype=float)
         return sums
@@ -165,73 +173,74 @@ class MCDropout(UncertainRegressor):
     def _mean_and_std(self, blocks):
         shapes = [(len(block), self.regressor_.n_outputs_) for block in blocks]
         total, squares = ([np.zeros(shape) for shape in shapes] for _ in range(2))
-        # Squares about what the whole network says: no cancellation where passes agree.
+        # Deviations from the network without dropout: no cancellation where passes agree.
         center = self.regressor_.predict(blocks)
         for i, rows, _, outputs in self._passes(blocks):
             apart = outputs - np.asarray(center[i][rows], dtype=float)
             total[i][rows] += apart.sum(axis=0)
             squares[i][rows] += np.square(apart).sum(axis=0)
-        n = self.n_passes
+        n = self.n_passes_
         for whole, first, second in zip(center, total, squares, strict=True):
             variance = np.maximum(second - first**2 / n, 0.0) / (n - 1)
             yield (whole + first / n).astype(np.float32), np.sqrt(variance).astype(np.float32)
 
     def _passes(self, X):
         """Yield block number, slice of rows, slice of passes, and outputs (passes, rows, …)."""
-        model, independent = self.regressor_, self.masks == "independent"
-        seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
+        model, independent = self.regressor_, self.masks_ == "independent"
+        seed = check_random_state(self.random_state_).randint(np.iinfo(np.int32).max)
         scaling = TargetScaling(model.target_center_, model.target_scale_)
         trunk, head, layers = _parted(model.module_, independent)
         for i, rows, features in self._features(trunk, X):
             n_rows = rows.stop - rows.start
-            # With shared masks a pass is the same network for all rows of all blocks.
+            # With shared masks, a pass uses the same network for all rows of all blocks.
             where = (i, rows.start) if independent else (0, 0)
             step = max(1, self._rows_at_once(features.ndim == 4) // n_rows)
-            for first in range(0, self.n_passes, step):
-                passes = slice(first, min(first + step, self.n_passes))
+            for first in range(0, self.n_passes_, step):
+                passes = slice(first, min(first + step, self.n_passes_))
                 numbers = range(first, passes.stop)
                 generators = [_generator(model.device, seed, *where, p) for p in numbers]
                 for layer in layers:
                     layer.generators = generators
-                with torch.inference_mode():
+                with own_defaults(), torch.inference_mode():
                     outputs = head(_repeated(features, len(numbers))).cpu().numpy()
                 yield i, rows, passes, scaling.restore(outputs).reshape(len(numbers), n_rows, -1)
 
     def _features(self, trunk, X):
-        """Yield block number, slice of rows, and what all passes have in common of them."""
+        """Yield block number, slice of rows, and their features common to all passes."""
         model = self.regressor_
         at_once = self._rows_at_once(isinstance(_plain(model.module_), ConcentricSpherical))
         for i, block in enumerate(model._input_blocks(as_blocks(X))):
             for start in range(0, block.shape[0], at_once):
                 rows = slice(start, min(start + at_once, block.shape[0]))
                 inputs = self._tensor(block[rows])
-                with torch.inference_mode():
-                    yield i, rows, trunk(inputs)
+                with own_defaults(), torch.inference_mode():
+                    features = trunk(inputs)
+                yield i, rows, features
 
     def _tensor(self, rows):
         inputs = torch.tensor(np.asarray(rows), dtype=torch.float32, device=self.regressor_.device)
         if not torch.isfinite(inputs).all():
-            raise ValueError("X holds NaN or infinite values, or such that float32 cannot hold.")
+            raise ValueError("X holds NaN, infinite values, or values beyond the range of float32.")
         return inputs
 
     def _rows_at_once(self, on_spheres):
-        if self.batch_rows is not None:
-            return self.batch_rows
-        # On spheres a row takes a hundred times as much memory within the network.
+        if self.batch_rows_ is not None:
+            return self.batch_rows_
+        # On spheres, a row takes a hundred times as much memory inside the network.
         return self.regressor_.batch_size if on_spheres else DENSE_ROWS
 
 
 class MaskedDropout(nn.Module):
-    """Dropout with the masks of several passes, each from a generator of its own.
+    """Dropout with the masks of several passes, each from its own generator.
 
-    Rows are those of the first pass, then those of the second, and so on.
+    The rows of the first pass come first, then those of the second, and so on.
 
     Parameters
     ----------
     p : float
-        Probability with which a number is dropped.
+        Probability of dropping a number.
     independent : bool
-        Whether every row has a mask of its own, or all rows of a pass have the same.
+        Whether every row has its own mask, or all rows of a pass share one.
     """
 
     def __init__(self, p, independent):
@@ -241,27 +250,28 @@ class MaskedDropout(nn.Module):
         self.generators = ()
 
     def forward(self, x):
-        """Return `x` with some numbers set to zero and the others made larger."""
+        """Return `x` with some numbers set to zero and the others scaled up."""
         axis = _row_axis(x)
         n_passes = len(self.generators)
         n_rows = x.shape[axis] // n_passes
         shape = [*x.shape[:axis], n_rows if self.independent else 1, *x.shape[axis + 1 :]]
-        draws = [torch.rand(shape, generator=g, device=x.device) for g in self.generators]
+        like = {"dtype": x.dtype, "device": x.device}
+        draws = [torch.rand(shape, generator=g, **like) for g in self.generators]
         mask = torch.stack(draws, dim=axis) >= self.p
         scale = 0.0 if self.p == 1 else 1 / (1 - self.p)
         return (x.unflatten(axis, (n_passes, n_rows)) * (mask * scale)).view(x.shape)
 
 
 def _dropouts(network):
-    """Return the names of all layers of a network that drop something."""
+    """Return the names of all active dropout layers of a network."""
     return [n for n, m in network.named_modules() if isinstance(m, nn.Dropout) and m.p > 0]
 
 
 def _parted(network, independent):
-    """Return what comes before the first dropout of a network, the rest, and its dropouts.
+    """Return the part of a network before its first dropout, the rest, and its dropouts.
 
-    Both are copies in evaluation mode, the rest with masks. Where it is not known what comes
-    before, nothing does.
+    Both are copies in evaluation mode, the rest with masks. If the order of the layers is not
+    known, the first part is empty.
     """
     network = copy.deepcopy(_plain(network)).eval()
     layers = []
@@ -278,7 +288,7 @@ def _parted(network, independent):
 
 
 def _plain(network):
-    """Return a network itself, out of what ``torch.compile`` made of it."""
+    """Return the original network of a module made by ``torch.compile``."""
     return getattr(network, "_orig_mod", network)
 
 
@@ -293,7 +303,7 @@ def _row_axis(x):
 
 
 def _generator(device, *key):
-    """Return a random generator that depends on the numbers in `key` alone."""
+    """Return a random generator that depends only on the numbers in `key`."""
     (state,) = np.random.SeedSequence(key).generate_state(1, np.uint64)
     # Seeds of torch are signed.
     return torch.Generator(device=device).manual_seed(int(state >> np.uint64(1)))

@@ -1,20 +1,20 @@
-"""Uncertainties of Fermi levels and band energies, through those of the density of states."""
+"""Uncertainties of Fermi levels and band energies, from those of the density of states."""
 
 import numpy as np
 
 from skldos.data import Blocks
-from skldos.exceptions import ScoringError
+from skldos.exceptions import ScoringError, as_scoring_error
 from skldos.physics import band_energy, fermi_level, integration_weights
-from skldos.scoring._dos import lazy_inputs, regressor_of, snapshots_of
-from skldos.scoring._errors import as_scoring_error
+from skldos.scoring.pipelines import lazy_inputs, regressor_of, snapshots_of
+from skldos.scoring.unlabelled import filled
 
 
 def energy_uncertainty(estimator, X):
     r"""Predict Fermi levels and band energies with their standard deviations.
 
-    Every sample of the density of states has its own Fermi level and band energy. What atoms and
-    energies have in common thus counts: errors of the atoms that share a sign add up, and those
-    at energies that no electron occupies do not count at all.
+    Every sample of the density of states has its own Fermi level and band energy. Correlations
+    between atoms and between energies are thus included: errors of atoms with the same sign add
+    up, and errors at unoccupied energies do not count.
 
     Parameters
     ----------
@@ -22,20 +22,21 @@ def energy_uncertainty(estimator, X):
         Fitted; a regressor with ``sample_sums``, such as :class:`MCDropout`, alone, inside an
         :class:`~skldos.ADOSRegressor` or at the end of a pipeline.
     X : sequence of Snapshot, or Blocks
-        Snapshots with energies, temperature and number of electrons, but not necessarily with
-        an LDOS; or blocks made of them, where the estimator takes blocks.
+        Snapshots, or blocks made of them if the estimator takes blocks. If a snapshot lacks
+        energies, number of electrons or temperature, as bare atoms do, those of the training data
+        are used.
 
     Returns
     -------
     pandas.DataFrame
         One row per snapshot: ``n_atoms``, ``temperature`` (K), ``fermi_level`` and
         ``band_energy`` (eV), and the standard deviations ``fermi_level_std`` (meV) and
-        ``band_energy_std`` (meV/atom). Means and deviations of the samples.
+        ``band_energy_std`` (meV/atom), from the samples.
 
     Raises
     ------
     TypeError
-        If the estimator does not know its uncertainty.
+        If the estimator provides no uncertainty.
     ScoringError
         If a sample has no Fermi level within the energies, or blocks do not fit the snapshots.
 
@@ -76,11 +77,11 @@ def energy_uncertainty(estimator, X):
 def energy_covariance(estimator, X):
     r"""Return the covariances between the errors of the band energies of snapshots.
 
-    Where the estimator knows the covariance :math:`V_{ij} \Sigma` of its densities of states in
-    closed form, as :class:`RidgePosterior` does, that of the band energies is
-    :math:`V_{ij}\, w_i^T \Sigma w_j`, with the weights w of
-    :func:`skldos.physics.integration_weights` ("energy") at the predicted Fermi level; this is
-    exact to first order in the error. For others it is taken from their samples.
+    :class:`RidgePosterior` has the covariance :math:`V_{ij} \Sigma` of its densities of states in
+    closed form. The covariance of the band energies is then :math:`V_{ij}\, w_i^T \Sigma w_j`, with
+    the weights w of :func:`skldos.physics.integration_weights` ("energy") at the predicted Fermi
+    level. This is exact to first order in the error. For other estimators the covariance comes from
+    their samples.
 
     Parameters
     ----------
@@ -103,7 +104,7 @@ def energy_covariance(estimator, X):
 
 
 def covariance_units(sampler, blocks, snapshots):
-    r"""Return :math:`w_i^T \Sigma w_j` in (eV/atom)² of a sampler that knows its covariance."""
+    r"""Return :math:`w_i^T \Sigma w_j` in (eV/atom)² for a sampler with a known covariance."""
     sums, volumes = sampler.predict_sum(blocks), _volumes(blocks, snapshots)
     with as_scoring_error(ValueError):
         along = [
@@ -114,7 +115,7 @@ def covariance_units(sampler, blocks, snapshots):
 
 
 def sampled_energies(estimator, X):
-    """Return the snapshots, and samples of band energies and Fermi levels in eV, one a column."""
+    """Return the snapshots, and samples of band energies and Fermi levels in eV as columns."""
     sampler, blocks, snapshots = sampler_and_inputs(estimator, X)
     samples = sampler.sample_sums(blocks)
     energies, levels = np.empty((2, *samples.shape[:2]))
@@ -128,11 +129,9 @@ def sampled_energies(estimator, X):
 
 
 def sampler_and_inputs(estimator, X):
-    """Return the regressor that knows its uncertainty, the blocks it is given, and snapshots."""
-    sampler = regressor_of(estimator)
-    if not hasattr(sampler, "sample_sums"):
-        sampler = getattr(sampler, "regressor_", None)  # inside an ADOSRegressor
-    if not hasattr(sampler, "sample_sums"):
+    """Return the regressor with ``sample_sums``, its input blocks, and the snapshots."""
+    sampler = _sampler(estimator)
+    if sampler is None:
         raise TypeError(
             "estimator must have sample_sums, alone, in an ADOSRegressor or at the end of a "
             f"pipeline, as MCDropout, DeepEnsemble and RidgePosterior have; got {estimator!r}."
@@ -140,17 +139,34 @@ def sampler_and_inputs(estimator, X):
     return sampler, *inputs_of(estimator, X)
 
 
+def knows_uncertainty(estimator):
+    """Return whether a fitted model provides uncertainties of its energies."""
+    return _sampler(estimator) is not None
+
+
+def _sampler(estimator):
+    """Return the regressor with ``sample_sums``: the last step, or inside an ADOSRegressor."""
+    last = regressor_of(estimator)
+    candidates = (last, getattr(last, "regressor_", None))
+    return next((one for one in candidates if hasattr(one, "sample_sums")), None)
+
+
 def inputs_of(estimator, X):
-    """Return the blocks that the last step of a pipeline is given, and their snapshots."""
+    """Return the input blocks of the last step of a pipeline, and their snapshots.
+
+    Data that bare atoms lack come from the model.
+    """
     snapshots = snapshots_of(X)
     if len(snapshots) == 0:
         raise ScoringError("X must hold at least one snapshot, got none.")
+    snapshots = filled(estimator, snapshots)
     blocks, _ = lazy_inputs(estimator, X if isinstance(X, Blocks) else snapshots, snapshots[0])
-    return blocks, getattr(blocks, "snapshots", None) or snapshots
+    made_of = getattr(blocks, "snapshots", None)
+    return blocks, snapshots if made_of is None else filled(estimator, made_of)
 
 
 def _volumes(blocks, snapshots):
-    """Return what a sum over the sites of every block is times to be a DOS in 1/eV."""
+    """Return the factors that turn sums over the sites of each block into a DOS in 1/eV."""
     return [_volume(len(block), s) for block, s in zip(blocks, snapshots, strict=True)]
 
 
@@ -172,6 +188,6 @@ def _fermi_level(dos, snapshot):
 
 
 def _weights(dos, snapshot):
-    """Return the derivative of the band energy by the DOS at constant number of electrons."""
+    """Return the derivative of the band energy by the DOS, at a fixed number of electrons."""
     state = {"temperature": snapshot.temperature, "fermi_level": _fermi_level(dos, snapshot)}
     return integration_weights(snapshot.energies, quantity="energy", **state)

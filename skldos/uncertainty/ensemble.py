@@ -1,4 +1,4 @@
-"""Several models of the same kind, which disagree where they know little."""
+"""Ensembles of models of the same kind; their disagreement measures the uncertainty."""
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -6,37 +6,39 @@ from sklearn.base import clone
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from skldos._validation import check_option, check_scalar
 from skldos.data import Blocks
-from skldos.uncertainty._base import UncertainRegressor, as_blocks
+from skldos.docstrings import documented
+from skldos.regressors.checks import checked_weights, weights_for
+from skldos.uncertainty._base import OF_UNCERTAIN, UncertainRegressor, as_blocks
+from skldos.validation import check_option, check_scalar
 
 
+@documented(OF_UNCERTAIN)
 class DeepEnsemble(UncertainRegressor):
-    """Fit several regressors that differ by their random states.
+    """Ensemble of regressors fitted with different seeds.
 
-    Predictions are means over the members, uncertainties the deviations between them [1]_.
+    The prediction is the mean over the members, the uncertainty their standard deviation [1]_.
 
     Parameters
     ----------
     regressor : estimator
         Regressor of blocks, with a ``random_state`` somewhere among its parameters: a network,
         or an :class:`~skldos.ADOSRegressor` around one.
-    n_members : int, default=5
+    n_estimators : int, default=5
         Number of regressors.
     bootstrap : bool, default=False
-        Whether every member is fitted to as many snapshots (or rows, of plain arrays) drawn with
-        replacement, which makes members differ that have no random state.
-    random_state : int, RandomState or None, default=None
-        Where all the random states of the members come from.
+        Whether to fit every member to snapshots (or rows of plain arrays) drawn with replacement,
+        as many as there are. This makes members differ even without a random state.
     n_jobs : int, optional
-        Members that are fitted at the same time, in processes of their own.
+        Number of members fitted at the same time, each in its own process.
+    random_state : int, RandomState or None, default=None
+        Seed of the random states of the members.
 
     Attributes
     ----------
     estimators_ : list of estimator
         The fitted members.
-    energies_, broadening_, kernel_, n_features_in_
-        As the members have them.
+    %(energies_)s
 
     References
     ----------
@@ -53,7 +55,7 @@ class DeepEnsemble(UncertainRegressor):
     >>> X = AtomSNAPTransformer(twojmax=2).fit_transform(snapshots)
     >>> y = ADOSDecomposer().fit_transform(snapshots)
     >>> network = LDOSRegressor(module__hidden_layer_sizes=(8,), max_epochs=5)
-    >>> ensemble = DeepEnsemble(network, n_members=3, random_state=0).fit(X, y)
+    >>> ensemble = DeepEnsemble(network, n_estimators=3, random_state=0).fit(X, y)
     >>> mean, std = ensemble.predict(X, return_std=True)
     >>> std
     Blocks(4 of shape (4, 21), (4, 21), (4, 21), (4, 21))
@@ -61,22 +63,23 @@ class DeepEnsemble(UncertainRegressor):
     (3, 4, 21)
     """
 
-    def __init__(self, regressor, n_members=5, *, bootstrap=False, random_state=None, n_jobs=None):
+    def __init__(
+        self, regressor, n_estimators=5, *, bootstrap=False, n_jobs=None, random_state=None
+    ):
         self.regressor = regressor
-        self.n_members = n_members
+        self.n_estimators = n_estimators
         self.bootstrap = bootstrap
         self.random_state = random_state
         self.n_jobs = n_jobs
 
-    def fit(self, X, y=None):
+    def fit(self, X, y=None, sample_weight=None):
         """Fit all members.
 
         Parameters
         ----------
-        X : Blocks of shape (n_snapshots,) or array-like of shape (n_rows, n_features)
-            What the members take.
-        y : sequence of array-like or array-like of shape (n_rows, n_outputs), optional
-            Their targets; None takes those of the snapshots.
+        %(X)s
+        %(y)s
+        %(sample_weight)s
 
         Returns
         -------
@@ -86,24 +89,25 @@ class DeepEnsemble(UncertainRegressor):
         Raises
         ------
         ValueError
-            If nothing would make the members differ.
+            If the members would all be the same.
         """
-        check_scalar("n_members", self.n_members, low=2, integer=True)
+        check_scalar("n_estimators", self.n_estimators, low=2, integer=True)
         check_option("bootstrap", self.bootstrap, (True, False))
         names = [name for name in self.regressor.get_params() if _is_random_state(name)]
         if not names and not self.bootstrap:
             raise ValueError(
-                "regressor must have a random_state among its parameters, or bootstrap be True, "
-                f"lest all members are the same; got {self.regressor!r}."
+                "regressor must have a parameter random_state, or bootstrap must be True, so that "
+                f"the members differ; got {self.regressor!r}."
             )
         rng = check_random_state(self.random_state)
-        jobs = [self._draw_member(rng, names, X, y) for _ in range(self.n_members)]
+        data = X, y, sample_weight
+        jobs = [self._draw_member(rng, names, *data) for _ in range(self.n_estimators)]
         self.estimators_ = Parallel(n_jobs=self.n_jobs)(delayed(_fit)(*job) for job in jobs)
         self._take_over(self.estimators_[0])
         return self
 
     def sample_sums(self, X):
-        """Return the sums of the targets over the sites, as every member predicts them.
+        """Return the sums of the targets over the sites for every member.
 
         Parameters
         ----------
@@ -112,26 +116,30 @@ class DeepEnsemble(UncertainRegressor):
 
         Returns
         -------
-        ndarray of shape (n_members, n_snapshots, n_outputs)
-            For atoms densities of states in 1/eV.
+        ndarray of shape (n_estimators, n_snapshots, n_outputs)
+            For atoms, densities of states in 1/eV.
         """
         check_is_fitted(self)
         return np.stack([_sums(member, X) for member in self.estimators_])
 
-    def _draw_member(self, rng, names, X, y):
+    def _draw_member(self, rng, names, X, y, sample_weight):
         """Return an unfitted member and its data."""
         states = {name: rng.randint(np.iinfo(np.int32).max) for name in sorted(names)}
         member = clone(self.regressor).set_params(**states)
         if not self.bootstrap:
-            return member, X, y
+            return member, X, y, weights_for(sample_weight)
         chosen = rng.randint(len(X), size=len(X))
-        return member, _take(X, chosen), None if y is None else _take(y, chosen)
+        if sample_weight is not None:
+            sample_weight = checked_weights(sample_weight, len(X))[chosen]
+        y = None if y is None else _take(y, chosen)
+        return member, _take(X, chosen), y, weights_for(sample_weight)
 
     def _mean_and_std(self, blocks):
         for block in blocks:
             X = Blocks([block])
             predicted = np.stack([np.asarray(m.predict(X)[0]) for m in self.estimators_])
-            # About the first, so that members that agree have no deviation at all.
+            # Deviations from the first member, so that members that agree have exactly zero
+            # deviation.
             apart = predicted.astype(float) - predicted[0]
             yield predicted[0] + apart.mean(axis=0), apart.std(axis=0, ddof=1)
 
@@ -140,12 +148,12 @@ def _is_random_state(name):
     return name == "random_state" or name.endswith("__random_state")
 
 
-def _fit(member, X, y):
-    return member.fit(X, y)
+def _fit(member, X, y, weights):
+    return member.fit(X, y, **weights)
 
 
 def _take(data, indices):
-    """Return chosen blocks, or rows, with the snapshots behind them."""
+    """Return selected blocks, or rows, with their snapshots."""
     return data[indices] if isinstance(data, np.ndarray) else [data[i] for i in indices]
 
 

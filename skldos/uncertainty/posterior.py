@@ -6,9 +6,10 @@ first), :math:`\lambda` = ``dos_weight`` and a penalty on all coefficients but t
 .. math:: \sum_k \mathrm{tr}\,(Y_k - \Phi_k W)^T M_k (Y_k - \Phi_k W) + \alpha |W|^2, \qquad
           M_k = 1 + \frac{\lambda}{n_k} \mathbf{1}\mathbf{1}^T ,
 
-over snapshots k of :math:`n_k` sites. That is the negative logarithm of the posterior of W for
-noise of covariance :math:`M_k^{-1} \otimes \Sigma`: independent between sites but for their sum,
-which is known better. The posterior is normal, of covariance :math:`A^{-1} \otimes \Sigma` with
+over snapshots k of :math:`n_k` sites. This is the negative logarithm of the posterior of W for
+noise with covariance :math:`M_k^{-1} \otimes \Sigma`: it is independent between sites, except that
+their sum is known more accurately. The posterior is normal with covariance
+:math:`A^{-1} \otimes \Sigma`, where
 
 .. math:: A = \sum_k \Phi_k^T M_k \Phi_k + \alpha .
 """
@@ -22,48 +23,50 @@ from sklearn.linear_model import Ridge
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from skldos._validation import check_scalar
 from skldos.data import is_blocks
+from skldos.docstrings import documented, like
 from skldos.regressors import SiteRegressor
-from skldos.regressors._checks import checked_dataset
-from skldos.uncertainty._base import UncertainRegressor
+from skldos.regressors.checks import checked_dataset, checked_weights
+from skldos.uncertainty._base import OF_UNCERTAIN, UncertainRegressor
+from skldos.validation import check_scalar
 
 
+@documented(OF_UNCERTAIN)
 class RidgePosterior(UncertainRegressor):
-    r"""Give ridge regression on blocks its uncertainty, in closed form.
+    r"""Ridge regression on blocks with its posterior uncertainty, in closed form.
 
-    Predictions are those of the regressor. The sums over the sites of snapshots i and j, with
-    :math:`s_i = \sum_{r \in i} \phi_r`, have errors of the covariance
+    Predictions equal those of the regressor. The errors of the sums over the sites of snapshots i
+    and j, with :math:`s_i = \sum_{r \in i} \phi_r`, have the covariance
 
     .. math:: V_{ij}\, \Sigma, \qquad
               V_{ij} = s_i^T A^{-1} s_j + \delta_{ij} \frac{n_i}{1 + \lambda} ,
 
-    where the matrix A and the noise of the second term follow from what the regressor minimises;
-    :math:`\Sigma` (outputs × outputs) comes from the errors :math:`e_k` of predictions of every
-    snapshot of the training by a model of all others, which need no fits,
+    The matrix A and the noise of the second term follow from the objective of the regressor.
+    :math:`\Sigma` (outputs × outputs) comes from the leave-one-out errors :math:`e_k` of the
+    training snapshots, which are known in closed form without further fits,
 
     .. math:: \Sigma = \frac{1}{K} \sum_k \frac{e_k e_k^T}{V_{kk}^{(-k)}} .
 
-    V alone says which snapshots are known well; it does not depend on targets at all.
+    V alone shows which snapshots are known well; it does not depend on the targets.
 
     Parameters
     ----------
     regressor : SiteRegressor
-        Around a ``Ridge`` with one penalty and an intercept (or, with ``center=False``, without
-        one); with neither `band_weight` nor `n_components`.
+        Wraps a ``Ridge`` with one penalty and an intercept (or none, with ``center=False``); must
+        have neither `band_weight` nor `n_components`.
     n_samples : int, default=512
         Number of samples that :meth:`sample_sums` draws.
     random_state : int, RandomState or None, default=None
-        For the samples; an int draws the same ones every time.
+        Seed of the samples; an int draws the same ones every time.
 
     Attributes
     ----------
     regressor_ : SiteRegressor
         The fitted regressor.
     precision_ : ndarray of shape (n_coefficients, n_coefficients)
-        The matrix A; the constant comes first, where there is one.
+        The matrix A; the constant, if any, comes first.
     feature_mean_ : ndarray of shape (n_features_in,)
-        Subtracted from all features before; zeros without an intercept.
+        Subtracted from the features; zeros without an intercept.
     loo_residuals_ : ndarray of shape (n_snapshots, n_outputs)
         Errors :math:`e_k`, true minus predicted sums.
     sum_residuals_ : ndarray of shape (n_snapshots, n_outputs)
@@ -71,12 +74,13 @@ class RidgePosterior(UncertainRegressor):
         transpose with them.
     site_variance_ : ndarray of shape (n_outputs,)
         The diagonal of :math:`\Sigma` from the errors of single sites, for :meth:`predict`.
-    energies_, broadening_, kernel_, n_features_in_
-        As the regressor has them.
+    n_samples_, random_state_
+        The parameters at the time of ``fit``, used in :meth:`sample_sums`.
+    %(energies_)s
 
     Notes
     -----
-    A is inverted in the space of the features: some thousands of them at most.
+    A is inverted in the space of the features, so use at most some thousands of them.
 
     Examples
     --------
@@ -102,16 +106,20 @@ class RidgePosterior(UncertainRegressor):
 
     # ---------------------------------------------------------------- fitting
 
-    def fit(self, X, y=None):
-        """Fit the regressor, and learn the scale of its errors.
+    def fit(self, X, y=None, sample_weight=None):
+        """Fit the regressor and estimate the scale of its errors.
 
         Parameters
         ----------
         X : Blocks of shape (n_snapshots,)
             One block ``(n_sites, n_features)`` per snapshot; at least two.
         y : sequence of array-like, optional
-            Targets, per block ``(n_sites, n_outputs)`` or on the grid. None takes the LDOS of
-            the snapshots behind the blocks.
+            Targets, per block ``(n_sites, n_outputs)`` or on the grid. None uses the LDOS of the
+            blocks' snapshots.
+        sample_weight : array-like of shape (n_snapshots,), optional
+            Weights of the snapshots. Weight w counts as w observations with independent noise,
+            which are left out together to estimate the scale of the errors; 0 ignores a snapshot.
+            None weights all equally.
 
         Returns
         -------
@@ -127,12 +135,19 @@ class RidgePosterior(UncertainRegressor):
         self._check_regressor()
         if not is_blocks(X) or len(X) < 2:
             raise ValueError(
-                "X must hold blocks of at least two snapshots, whose errors tell the scale, got "
+                "X must hold blocks of at least two snapshots to estimate the errors, got "
                 f"{f'{len(X)} block' if is_blocks(X) else 'plain rows'}."
             )
-        self.regressor_ = clone(self.regressor).fit(X, y)
-        self._take_over(self.regressor_)
         dataset = checked_dataset(X, X.snapshots.targets if y is None else y)
+        weights = checked_weights(sample_weight, len(X))
+        self.regressor_ = clone(self.regressor).fit(X, y, weights)
+        self._take_over(self.regressor_)
+        self._remember("n_samples", "random_state")
+        if weights is not None:
+            present = np.flatnonzero(weights)
+            weights, dataset = weights[present], dataset.take(present)
+            if len(present) < 2:
+                raise ValueError("sample_weight must be above zero for at least two snapshots.")
         inputs = [np.asarray(block, dtype=float) for block in dataset.inputs]
         self.feature_mean_ = np.zeros(self.n_features_in_)
         if self._has_constant:
@@ -140,12 +155,16 @@ class RidgePosterior(UncertainRegressor):
         designs = [self._design(block) for block in inputs]
         penalty = np.full(designs[0].shape[1], float(self.regressor_.regressor_.alpha))
         penalty[: self._has_constant] = 0.0
-        self._set_precision(np.diag(penalty) + sum(self._information(phi) for phi in designs))
+        weights = np.ones(len(designs)) if weights is None else weights
+        pairs = list(zip(designs, weights, strict=True))
+        self._set_precision(np.diag(penalty) + sum(w * self._information(phi) for phi, w in pairs))
         residuals = [
             np.asarray(target, dtype=float) - predicted
-            for target, predicted in zip(dataset.targets, self.regressor_.predict(X), strict=True)
+            for target, predicted in zip(
+                dataset.targets, self.regressor_.predict(dataset.inputs), strict=True
+            )
         ]
-        self._learn_scale(designs, residuals)
+        self._learn_scale(designs, residuals, weights)
         return self
 
     def _check_regressor(self):
@@ -156,7 +175,7 @@ class RidgePosterior(UncertainRegressor):
             and type(inner) is Ridge
             and not (outer.band_weight or outer.n_components or inner.positive)
             and np.ndim(inner.alpha) == 0
-            # The mean target would be that of the snapshot left out, too.
+            # The mean target would include the snapshot that is left out.
             and (inner.fit_intercept or not outer.center)
         )
         if not plain:
@@ -168,20 +187,28 @@ class RidgePosterior(UncertainRegressor):
         if inner.alpha <= 0:
             raise ValueError(f"alpha of the Ridge must be positive, got {inner.alpha!r}.")
 
-    def _learn_scale(self, designs, residuals):
-        """Turn the residuals of the fit into those of the snapshots left out, all at once."""
-        n_snapshots, n_rows = len(designs), sum(map(len, designs))
+    def _learn_scale(self, designs, residuals, weights):
+        """Turn the residuals of the fit into leave-one-out residuals of the snapshots."""
+        n_snapshots = weights.sum()
+        n_rows = sum(w * len(phi) for phi, w in zip(designs, weights, strict=True))
         sums, scaled, variance = [], [], 0.0
-        for phi, residual in zip(designs, residuals, strict=True):
-            metric = self._metric(len(phi))
+        for phi, residual, w in zip(designs, residuals, weights, strict=True):
+            n = len(phi)
+            metric = w * self._metric(n)
             # The covariance of the rows without their snapshot, C = M^-1 + Phi A_(-k)^-1 Phi^T,
             # by Woodbury's identity: C^-1 = M - M Phi A^-1 Phi^T M
             inverse = metric - metric @ phi @ cho_solve(self._cholesky, phi.T) @ metric
             covariance = np.linalg.inv((inverse + inverse.T) / 2)
             left_out = covariance @ metric @ residual
-            variance = variance + np.einsum("ij,ij->j", left_out, inverse @ left_out) / n_rows
+            if w != 1:
+                # Covariance of a single observation: M^-1 instead of M^-1 / w.
+                noise = np.eye(n) - self._dos_weight / (n * (1 + self._dos_weight))
+                covariance = covariance + (1 - 1 / w) * noise
+                inverse = np.linalg.inv(covariance)
+            quadratic = np.einsum("ij,ij->j", left_out, inverse @ left_out)
+            variance = variance + w * quadratic / n_rows
             sums.append(left_out.sum(axis=0))
-            scaled.append(sums[-1] / np.sqrt(n_snapshots * covariance.sum()))
+            scaled.append(sums[-1] * np.sqrt(w / (n_snapshots * covariance.sum())))
         self.loo_residuals_, self.sum_residuals_ = np.array(sums), np.array(scaled)
         self.site_variance_ = variance
 
@@ -221,31 +248,20 @@ class RidgePosterior(UncertainRegressor):
         """
         mean = self.predict_sum(X)
         factor = np.linalg.cholesky(self.sum_covariance(X))
-        rng = check_random_state(self.random_state)
-        z = rng.standard_normal((self.n_samples, len(X), len(self.sum_residuals_)))
+        rng = check_random_state(self.random_state_)
+        z = rng.standard_normal((self.n_samples_, len(X), len(self.sum_residuals_)))
         return mean + factor @ z @ self.sum_residuals_
 
+    @like(UncertainRegressor.predict_sum)
     def predict_sum(self, X):
-        """Predict the sum of the targets over the sites of every snapshot.
-
-        Parameters
-        ----------
-        X : Blocks of shape (n_snapshots,)
-            One block ``(n_sites, n_features)`` per snapshot.
-
-        Returns
-        -------
-        ndarray of shape (n_snapshots, n_outputs)
-            As the regressor predicts it.
-        """
         check_is_fitted(self)
         return self.regressor_.predict_sum(X)
 
     def condition(self, X):
-        """Return this posterior as it would be if the targets of further snapshots were known.
+        """Return the posterior if the targets of further snapshots were known.
 
-        The uncertainty does not depend on targets: what they will say is not needed, and
-        predictions and the scale of errors stay as they are.
+        The uncertainty does not depend on the targets, so their values are not needed. Predictions
+        and the scale of the errors do not change.
 
         Parameters
         ----------
@@ -255,7 +271,7 @@ class RidgePosterior(UncertainRegressor):
         Returns
         -------
         RidgePosterior
-            Another one; this one stays as it is.
+            A new posterior; this one does not change.
         """
         check_is_fitted(self)
         other = copy.copy(self)
@@ -290,7 +306,7 @@ class RidgePosterior(UncertainRegressor):
         return np.eye(n) + self._dos_weight / n
 
     def _information(self, phi):
-        """Return what the sites of a snapshot add to the precision, Phi^T M Phi."""
+        """Return the contribution of a snapshot to the precision, Phi^T M Phi."""
         total = phi.sum(axis=0)
         return phi.T @ phi + self._dos_weight / len(phi) * np.outer(total, total)
 

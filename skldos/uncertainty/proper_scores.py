@@ -1,9 +1,9 @@
-"""Scores of predicted distributions that are best, on average, for the true one."""
+"""Proper scores: scores of predicted distributions that favour the true one on average."""
 
 import numpy as np
 from scipy.special import ndtr
 
-from skldos._validation import check_finite, check_shape
+from skldos.validation import check_finite, check_shape
 
 
 def crps(y, means, stds, weights=None):
@@ -13,13 +13,13 @@ def crps(y, means, stds, weights=None):
               = \sum_k w_k A(y - \mu_k, \sigma_k^2)
               - \tfrac12 \sum_{kl} w_k w_l A(\mu_k - \mu_l, \sigma_k^2 + \sigma_l^2)
 
-    with :math:`A(m, s^2) = m\,(2\Phi(m/s) - 1) + 2 s\,\phi(m/s)` [1]_. For a prediction without
-    a width it is the absolute error, in the unit of which it is measured.
+    with :math:`A(m, s^2) = m\,(2\Phi(m/s) - 1) + 2 s\,\phi(m/s)` [1]_. It has the unit of y. For a
+    prediction of zero width it is the absolute error.
 
     Parameters
     ----------
     y : array-like of shape (...)
-        What came true.
+        True values.
     means, stds : array-like of shape (n_components, ...) or (...)
         Means and standard deviations (>= 0) of the components, or of single normal distributions.
     weights : array-like of shape (n_components, ...), optional
@@ -80,12 +80,12 @@ def energy_score(y, samples, metric=None):
               \qquad \|v\|^2 = v^T S v,
 
     with means over the samples, and over pairs of different ones [1]_. For coefficients of
-    functions and their overlap matrix S the norm is that of the functions themselves.
+    functions, with their overlap matrix as S, this is the norm of the functions.
 
     Parameters
     ----------
     y : array-like of shape (n_rows, n_outputs)
-        What came true.
+        True values.
     samples : array-like of shape (n_samples, n_rows, n_outputs)
         At least two draws from every predicted distribution.
     metric : array-like of shape (n_outputs, n_outputs), optional

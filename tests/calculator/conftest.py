@@ -1,17 +1,21 @@
-"""A model that has learned aluminium a little, and quickly."""
+"""A quickly trained model of aluminium."""
 
 import pytest
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skldos import GridSNAPTransformer, LDOSRegressor, RowWise
+from skldos import GridSNAPTransformer, LDOSRegressor, RowWise, SnapshotList
 from skldos.datasets import load_aluminium_pseudopotentials, make_snapshots
 
 
 @pytest.fixture(scope="session")
 def training():
-    """Four snapshots of 216 grid points and 11 energies."""
-    return make_snapshots(4, n_energies=11, random_state=3)
+    """Four snapshots of 216 grid points and 11 energies, of several densities and temperatures."""
+    snapshots = make_snapshots(4, n_energies=11, random_state=3)
+    larger = snapshots[3].atoms.copy()
+    larger.set_cell(1.01 * larger.cell.array, scale_atoms=True)
+    hot = snapshots[3].replace(atoms=larger, temperature=2000.0)
+    return SnapshotList([*snapshots[:3], hot])
 
 
 @pytest.fixture(scope="session")
@@ -21,7 +25,7 @@ def train(training):
     def train(activation="silu", steps=None, snapshots=training, **snap):
         steps = [StandardScaler()] if steps is None else steps
         return make_pipeline(
-            GridSNAPTransformer(**({"rcut": 3.5, "twojmax": 4, "n_jobs": 1} | snap)),
+            GridSNAPTransformer(**({"r_cut": 3.5, "twojmax": 4, "n_jobs": 1} | snap)),
             *map(RowWise, steps),
             LDOSRegressor(
                 module__hidden_layer_sizes=(12, 12),
@@ -50,5 +54,5 @@ def aluminium():
 
 @pytest.fixture
 def atoms(training):
-    """Atoms that move: those of the first snapshot."""
+    """Atoms of the first snapshot, to be moved."""
     return training[0].atoms.copy()

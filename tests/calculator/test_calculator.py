@@ -1,14 +1,18 @@
-"""The calculator inside ASE: results, caches, dynamics, files and mistakes."""
+"""The calculator within ASE: results, caches, dynamics, files and errors."""
 
 import copy
 import pickle
+from contextlib import nullcontext
 
 import ase.io
 import joblib
 import numpy as np
 import pytest
+import torch
 from ase import Atoms, units
-from ase.calculators.calculator import PropertyNotImplementedError
+from ase.calculators.calculator import PropertyNotImplementedError, all_properties
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.constraints import FixAtoms
 from ase.filters import FrechetCellFilter
 from ase.io.trajectory import Trajectory
 from ase.md.verlet import VelocityVerlet
@@ -16,8 +20,12 @@ from ase.optimize import BFGS
 from sklearn.preprocessing import PolynomialFeatures
 
 from skldos import EnergyGrid, LDOSCalculator, SnapshotList
+from skldos.calculator.surface import CHARGED, EnergySurface
+from skldos.data.calculation import common_calculation
+from skldos.data.training import DENSITY_MARGIN
 from skldos.exceptions import FermiLevelError, SnapshotError
 from skldos.physics import Pseudopotential, TotalEnergy
+from skldos.scoring import unlabelled
 
 STATE = {"temperature": 900.0}
 
@@ -43,7 +51,7 @@ def counted(calculator, monkeypatch):
 
 @pytest.fixture(scope="module")
 def broadened(train, training):
-    """A model whose training data say how they were broadened."""
+    """A model whose training data have a known broadening."""
     grid = EnergyGrid(training[0].energies, broadening=0.8, kernel="gaussian")
     return train(snapshots=SnapshotList([s.replace(energies=grid) for s in training]))
 
@@ -54,25 +62,32 @@ def broadened(train, training):
 def test_results_are_there_with_every_energy(atoms, calculator):
     energy = atoms.get_potential_energy()
     results = calculator.results
-    assert set(results) == {
-        *("energy", "free_energy", "total_energy", "fermi_level", "dos", "density")
-    }
-    assert isinstance(results["total_energy"], TotalEnergy)
-    assert energy == results["free_energy"] == results["total_energy"].total
+    assert set(results) == {"energy", "free_energy"}
+    breakdown = calculator.get_total_energy_breakdown()
+    assert isinstance(breakdown, TotalEnergy)
+    assert energy == results["free_energy"] == breakdown.total
     assert atoms.get_potential_energy(force_consistent=True) == energy
-    assert calculator.energies.shape == results["dos"].shape == (11,)
-    assert results["density"].shape == (6, 6, 6)
-    voxel = atoms.cell.volume / 216
-    assert results["density"].sum() * voxel == pytest.approx(12, rel=1e-12)
-    assert calculator.get_fermi_level() == results["fermi_level"]
-    np.testing.assert_array_equal(calculator.get_dos(atoms), results["dos"])
-    np.testing.assert_array_equal(calculator.get_density(), results["density"])
-    assert str(calculator.get_total_energy_breakdown()).count("\n") == 8
+    assert calculator.energies.shape == calculator.get_dos(atoms).shape == (11,)
+    density, voxel = calculator.get_density(), atoms.cell.volume / 216
+    assert density.shape == (6, 6, 6)
+    assert density.sum() * voxel == pytest.approx(12, rel=1e-12)
+    assert calculator.get_fermi_level() == breakdown.fermi_level
+    assert str(breakdown).count("\n") == 8
     assert atoms.get_forces().shape == (4, 3)
     assert atoms.get_stress().shape == (6,)
-    assert {"forces", "stress"} <= set(calculator.results)
+    assert set(calculator.results) == {"energy", "free_energy", "forces", "stress"}
     with pytest.raises(PropertyNotImplementedError):
         atoms.get_magnetic_moment()
+
+
+def test_what_is_beside_the_results_is_that_of_the_last_atoms(atoms, calculator):
+    first = calculator.get_dos(atoms), calculator.get_density(), calculator.get_fermi_level()
+    other = atoms.copy()
+    other.positions[2] += 0.3
+    moved = calculator.get_dos(other), calculator.get_density(), calculator.get_fermi_level()
+    for one, another in zip(first, moved, strict=True):
+        assert np.abs(one - another).max() > 1e-4
+    np.testing.assert_array_equal(calculator.get_dos(atoms), first[0])
 
 
 def test_forces_and_stress_are_derivatives_of_the_energy(atoms):
@@ -189,6 +204,7 @@ def test_a_relaxation_goes_downhill(atoms):
     assert energies[-1] < energies[0] - 1e-3
 
 
+@pytest.mark.filterwarnings("ignore:outside of the training data")
 def test_a_cell_relaxes_on_a_fixed_grid(model, aluminium, atoms):
     atoms.calc = LDOSCalculator(model, aluminium, grid_shape=(6, 6, 6), **STATE)
     atoms.set_cell(1.04 * atoms.cell.array, scale_atoms=True)
@@ -219,7 +235,31 @@ def test_dynamics_conserve_the_energy(atoms, rng):
 # -------------------------------------------------------------------- files and copies
 
 
-@pytest.mark.parametrize("name", ["frames.extxyz", "frames.traj"])
+@pytest.mark.parametrize("asked", ["energy", "forces"])
+def test_results_can_be_exported_and_frozen(atoms, calculator, asked):
+    calculator.calculate(atoms, [asked])
+    assert set(calculator.results) <= set(all_properties)
+    assert calculator.export_properties()["energy"] == calculator.results["energy"]
+    frozen = atoms.copy()
+    frozen.calc = SinglePointCalculator(frozen, **calculator.results)
+    assert frozen.get_potential_energy() == atoms.get_potential_energy()
+    if asked == "forces":
+        np.testing.assert_array_equal(frozen.get_forces(), atoms.get_forces())
+
+
+def test_atoms_may_be_fixed(atoms, tmp_path):
+    free = atoms.get_forces()
+    atoms.set_constraint(FixAtoms([0, 2]))
+    assert np.abs(free).min(axis=1).max() > 1e-3
+    assert (atoms.get_forces()[[0, 2]] == 0).all()
+    np.testing.assert_array_equal(atoms.get_forces()[[1, 3]], free[[1, 3]])
+    np.testing.assert_array_equal(atoms.get_forces(apply_constraint=False), free)
+    ase.io.write(tmp_path / "fixed.traj", [atoms, atoms])
+    back = ase.io.read(tmp_path / "fixed.traj", 1)
+    np.testing.assert_array_equal(back.get_forces(apply_constraint=False), free)
+
+
+@pytest.mark.parametrize("name", ["frames.extxyz", "frames.traj", "frames.json"])
 def test_frames_can_be_written(atoms, tmp_path, name):
     forces, stress = atoms.get_forces(), atoms.get_stress()
     ase.io.write(tmp_path / name, atoms)
@@ -269,6 +309,48 @@ def test_a_copy_does_not_carry_the_grid(atoms, calculator):
     assert len(pickle.dumps(calculator)) < bare + 8 * 216 + 6000
 
 
+@pytest.mark.filterwarnings("ignore:outside of the training data")
+def test_a_model_that_is_fitted_again_leaves_it_alone(train, training, atoms, aluminium):
+    model = train()
+    atoms.calc = LDOSCalculator(model, aluminium, **STATE)
+    energy, forces = atoms.get_potential_energy(), atoms.get_forces()
+    model.fit(SnapshotList([s.replace(ldos=1.2 * s.ldos, reference={}) for s in training[1:3]]))
+    atoms.calc.reset()
+    assert atoms.get_potential_energy() == energy
+    np.testing.assert_array_equal(atoms.get_forces(), forces)
+    atoms.calc = LDOSCalculator(model, aluminium, **STATE)
+    assert abs(atoms.get_potential_energy() - energy) > 1e-2
+
+
+# -------------------------------------------------------------------- state of the process
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_the_mode_of_autograd_changes_nothing(model, aluminium, atoms, mode):
+    expected = atoms.get_forces(), atoms.get_stress()
+    stored, other = pickle.dumps(model), atoms.copy()
+    atoms.calc.reset()
+    with mode():
+        np.testing.assert_array_equal(atoms.get_forces(), expected[0])
+        # One whose parameters themselves were made without gradients.
+        inside = LDOSCalculator(pickle.loads(stored), aluminium, **STATE)
+        other.calc = inside
+        np.testing.assert_array_equal(other.get_stress(), expected[1])
+        assert not torch.is_grad_enabled()
+    other.calc.reset()
+    np.testing.assert_array_equal(other.get_forces(), expected[0])
+
+
+def test_the_default_dtype_changes_nothing(atoms, model, aluminium):
+    expected = atoms.get_forces()
+    torch.set_default_dtype(torch.float64)
+    try:
+        atoms.calc = LDOSCalculator(model, aluminium, **STATE)
+        np.testing.assert_array_equal(atoms.get_forces(), expected)
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
 # -------------------------------------------------------------------- grids
 
 
@@ -298,6 +380,7 @@ def test_a_spacing_may_be_given(model, aluminium, atoms, spacing):
     assert calculator.get_density().shape == calculator.grid_for(atoms)
 
 
+@pytest.mark.filterwarnings("ignore:outside of the training data")
 def test_a_shape_may_be_given(model, aluminium, atoms):
     atoms.calc = LDOSCalculator(model, aluminium, grid_shape=(5, 6, 7), **STATE)
     atoms.set_cell(1.5 * atoms.cell.array, scale_atoms=True)
@@ -313,6 +396,28 @@ def test_the_derivative_of_slices_adds_up(model, training, rng):
     for one, pieces in zip(whole, zip(*parts, strict=True), strict=True):
         assert np.abs(one).max() > 0.1
         np.testing.assert_allclose(sum(pieces), one, atol=1e-11 * np.abs(one).max())
+
+
+@pytest.mark.filterwarnings("ignore:outside of the training data")
+@pytest.mark.parametrize("known", [True, False])
+def test_grids_that_cannot_hold_the_density_are_refused(model, aluminium, atoms, known):
+    if not known:
+        model = copy.deepcopy(model)
+        model[0].grid_spacing_ = None  # as after training on atoms
+    limit = 2 * 0.675 if known else 1.0  # Å
+    atoms.set_cell(1.2 * atoms.cell.array, scale_atoms=True)  # 4.86 Å
+    for spacing in (limit / 3, 0.8 * limit):
+        atoms.calc = LDOSCalculator(model, aluminium, grid_spacing=spacing, **STATE)
+        assert np.isfinite(atoms.get_potential_energy())
+    for spacing in (1.5 * limit, 3 * limit, 100.0):
+        atoms.calc = LDOSCalculator(model, aluminium, grid_spacing=spacing, **STATE)
+        with pytest.raises(
+            ValueError, match=r"grid_spacing \(or grid_shape\) must .* hold the dens"
+        ):
+            atoms.get_potential_energy()
+    atoms.calc = LDOSCalculator(model, aluminium, grid_shape=(6, 6, 2), **STATE)
+    with pytest.raises(ValueError, match=r"got \[0.81 0.81 2.43\] Å, the grid \(6, 6, 2\)"):
+        atoms.get_forces()
 
 
 # -------------------------------------------------------------------- sharpening
@@ -333,6 +438,33 @@ def test_the_broadening_of_the_training_data_is_undone(broadened, model, alumini
     assert energy(broadened, 1) != energy(broadened, 2)
     with pytest.raises(ValueError, match="broadening is not known; got 2"):
         LDOSCalculator(model, aluminium, sharpen=2, **STATE)
+
+
+def test_windows_are_sharpened_one_by_one(train, training, aluminium, atoms):
+    low = EnergyGrid.regular(-60.0, 0.5, 5, broadening=0.5, kernel="gaussian")
+    grid = EnergyGrid.joined(
+        low, EnergyGrid(training[0].energies, broadening=0.8, kernel="gaussian")
+    )
+    zeros = np.zeros((*training[0].ldos.shape[:3], 5))
+    snapshots = [s.replace(energies=grid, ldos=grid.join([zeros, s.ldos[:]])) for s in training]
+    model = train(snapshots=SnapshotList(snapshots))
+    calculator = LDOSCalculator(model, aluminium, **STATE)
+    np.testing.assert_array_equal(calculator.surface.sharpening, grid.sharpening_matrix(2))
+    atoms.calc = calculator
+    assert np.isfinite(atoms.get_potential_energy())
+    # Bare atoms get the energies of the model, windows included.
+    (filled,) = unlabelled.filled(model, SnapshotList([atoms.copy()]))
+    assert filled.energy_grid == grid
+    plain = SnapshotList([snapshots[0], snapshots[1].replace(energies=grid.values)])
+    with pytest.raises(SnapshotError, match="the same windows"):
+        common_calculation([snapshots[0], snapshots[1].replace(energies=other_windows(grid))])
+    assert common_calculation(plain)["windows"] == [[5, 0.5, "gaussian"], [11, 0.8, "gaussian"]]
+
+
+def other_windows(grid):
+    """Return windows of the same energies, the lower one broadened less."""
+    low, high = grid.windows
+    return EnergyGrid.joined(EnergyGrid(low.values, broadening=0.4, kernel="gaussian"), high)
 
 
 def test_broadenings_that_differ_are_refused(train, training):
@@ -376,7 +508,7 @@ def test_a_model_of_plain_blocks_does_not_know_its_energies(model, aluminium, tr
     plain = copy.deepcopy(model)
     blocks = [np.asarray(block) for block in plain[:-1].transform(training)]
     plain[-1].fit(blocks, training.targets)
-    with pytest.raises(ValueError, match="model must know the energies of its LDOS"):
+    with pytest.raises(ValueError, match="the energies of model's LDOS must be known"):
         LDOSCalculator(plain, aluminium, **STATE)
 
 
@@ -390,13 +522,65 @@ def test_elements_that_are_not_known_are_named(model, aluminium, atoms):
         atoms.get_potential_energy()
 
 
+@pytest.mark.parametrize(
+    ("said", "valence", "functional", "message"),
+    [
+        (
+            {"functional": "pbe"},
+            3,
+            None,
+            "made with the functional 'pbe', but .* 'lda-pz': set functional",
+        ),
+        ({"functional": "lda-pz"}, 3, "pbe", "with the functional 'lda-pz', but .* with 'pbe'"),
+        ({"functional": "scan"}, 3, None, "made with the functional 'scan', but"),
+        ({"charge": -1.0}, 3, None, r"model was trained on cells with a charge of -1, but"),
+        ({}, 11, None, "in which Al4 has 12 valence electrons; with .* it has 44"),
+    ],
+)
+def test_what_differs_from_the_training_data_is_refused(
+    train, training, said, valence, functional, message
+):
+    told = SnapshotList([s.replace(reference=s.reference | said) for s in training])
+    model = train(snapshots=told)
+    pseudopotentials = [Pseudopotential("Al", valence, functional="lda-pz")]
+    with pytest.raises(ValueError, match=message):
+        LDOSCalculator(model, pseudopotentials, functional=functional, **STATE)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_rounding_of_a_file_makes_no_other_pseudopotential(model, sign):
+    def calculator(off):
+        al = [Pseudopotential("Al", 3 + sign * off / 4, functional="lda-pz")]
+        return LDOSCalculator(model, al, **STATE)
+
+    calculator(CHARGED / 3)
+    with pytest.raises(ValueError, match="in which Al4 has 12 valence electrons"):
+        calculator(3 * CHARGED)
+
+
+@pytest.mark.parametrize("named", [None, "lda-pz"])
+def test_the_functional_of_the_training_data_is_taken(train, training, atoms, aluminium, named):
+    pbe = SnapshotList([s.replace(reference={"functional": "pbe"}) for s in training])
+    model = train(snapshots=pbe)
+    pseudopotentials = [Pseudopotential("Al", 3, functional=named)]
+    functional = None if named is None else "pbe"
+    atoms.calc = LDOSCalculator(model, pseudopotentials, functional=functional, **STATE)
+    energy = atoms.get_potential_energy()
+    # The LDOS is the same whatever the functional.
+    atoms.calc = LDOSCalculator(train(), [Pseudopotential("Al", 3)], functional="pbe", **STATE)
+    assert atoms.get_potential_energy() == energy
+    atoms.calc = LDOSCalculator(train(), aluminium, **STATE)
+    assert abs(atoms.get_potential_energy() - energy) > 1e-2
+
+
 def test_molecules_are_refused(calculator):
     pair = Atoms("Al2", positions=[[0, 0, 0], [0, 0, 2.5]], calculator=calculator)
     with pytest.raises(SnapshotError, match="periodic in all three directions"):
         pair.get_potential_energy()
 
 
-def test_electrons_that_find_no_place_are_named(model, atoms):
+def test_electrons_that_find_no_place_are_named(train, training, atoms):
+    model = train(snapshots=SnapshotList([s.replace(n_electrons=None) for s in training]))
     heavy = [Pseudopotential("Al", 33, functional="lda-pz")]
     atoms.calc = LDOSCalculator(model, heavy, **STATE)
     with pytest.raises(FermiLevelError, match="no Fermi level inside the energies"):
@@ -407,12 +591,12 @@ def test_electrons_that_find_no_place_are_named(model, atoms):
     ("change", "message"),
     [
         ({"temperature": -1}, "temperature must be >= 0, got -1"),
-        ({"xc": "scan"}, "xc must be one of None, .*'pbesol'; got 'scan'"),
+        ({"functional": "scan"}, "functional must be one of None, .*'pbesol'; got 'scan'"),
         ({"grid_spacing": 0.0}, r"grid_spacing\[0\] must be > 0, got 0.0"),
         ({"grid_spacing": (0.5, 0.5)}, "grid_spacing must be a number or three, got"),
         ({"grid_shape": (4, 4)}, "grid_shape must"),
         ({"sharpen": -1}, "sharpen must be >= 0, got -1"),
-        ({"cutoff": 0.0}, "cutoff must be > 0, got 0"),
+        ({"density_cutoff": 0.0}, "density_cutoff must be > 0, got 0"),
     ],
 )
 def test_wrong_parameters_are_named(model, aluminium, change, message):
@@ -425,10 +609,52 @@ def test_a_functional_that_is_not_known_is_named(model, atoms):
     atoms.calc = LDOSCalculator(model, [Pseudopotential("Al", 3)], **STATE)
     with pytest.raises(ValueError, match=r"exchange-correlation functional .* got \['None'\]"):
         atoms.get_potential_energy()
-    atoms.calc = LDOSCalculator(model, [Pseudopotential("Al", 3)], xc="pbe", **STATE)
+    atoms.calc = LDOSCalculator(model, [Pseudopotential("Al", 3)], functional="pbe", **STATE)
     assert atoms.get_potential_energy() < 0
 
 
 def test_names_that_are_no_parameters_are_refused(model, aluminium):
     with pytest.raises(TypeError, match="grid_shap"):
         LDOSCalculator(model, aluminium, grid_shap=(6, 6, 6), **STATE)
+
+
+# -------------------------------------------------------------------- guards
+
+
+def test_stress_of_one_density_is_refused_unless_asked_for(train, training, aluminium, atoms):
+    model = train(snapshots=training[:3])
+    state = STATE | {"temperature": 298.0}
+    atoms.calc = LDOSCalculator(model, aluminium, **state)
+    with pytest.raises(PropertyNotImplementedError, match=r"one density \(2\.698 g/cm³\)"):
+        atoms.get_stress()
+    assert atoms.get_forces().shape == (4, 3)
+    assert "stress" not in atoms.calc.results
+    expected = EnergySurface(model, aluminium).at(atoms.calc._snapshot()).stress
+    atoms.calc = LDOSCalculator(model, aluminium, allow_stress=True, **state)
+    np.testing.assert_allclose(atoms.get_stress(voigt=False), expected, rtol=1e-9)
+    assert np.abs(expected).max() > 1e-3
+
+
+@pytest.mark.parametrize(("width", "known"), [(1 / 3, False), (3, True)])
+def test_densities_count_as_one_within_a_margin(train, training, aluminium, atoms, width, known):
+    model = train(snapshots=training[:3])
+    ends = model[-1].calculation_["training"]["density"]
+    ends[1] *= 1 + width * DENSITY_MARGIN
+    atoms.calc = LDOSCalculator(model, aluminium, **(STATE | {"temperature": 298.0}))
+    with nullcontext() if known else pytest.raises(PropertyNotImplementedError):
+        assert atoms.get_stress().shape == (6,)
+
+
+@pytest.mark.parametrize(("longer", "temperature"), [(1.05, 900.0), (1.0, 9000.0)])
+def test_what_is_outside_of_the_training_data_warns_once(
+    model, aluminium, atoms, recwarn, longer, temperature
+):
+    atoms.calc = LDOSCalculator(model, aluminium, temperature=temperature)
+    atoms.set_cell(longer * atoms.cell.array, scale_atoms=True)
+    atoms.get_potential_energy()
+    (warned,) = recwarn.list
+    name = "density" if longer > 1 else "temperature"
+    assert f"outside of the training data: {name}" in str(warned.message)
+    atoms.rattle(0.01)
+    atoms.get_potential_energy()
+    assert len(recwarn.list) == 1

@@ -1,5 +1,8 @@
 """The free energy of a fitted pipeline and its exact gradient."""
 
+import copy
+
+import joblib
 import numpy as np
 import pytest
 from sklearn.decomposition import PCA
@@ -9,7 +12,9 @@ from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
 from skldos import AtomSNAPTransformer, BandEnergyScorer, LDOSRegressor, Snapshot
 from skldos.calculator import EnergySurface, surface
+from skldos.data import LazyArray
 from skldos.physics import Pseudopotential, sharpening_matrix, total_energy
+from skldos.scoring import streaming
 
 GRID = (6, 6, 6)
 
@@ -81,6 +86,56 @@ def test_chunks_do_not_matter(model, aluminium, sheared, monkeypatch):
     assert np.abs(forces).max() > 0.1
 
 
+def test_descriptors_of_large_cells_are_computed_again(model, aluminium, sheared, monkeypatch):
+    kept = EnergySurface(model, aluminium).at(snapshot_of(sheared))
+    monkeypatch.setattr(surface, "KEPT_BYTES", 1000)
+    again = EnergySurface(model, aluminium).at(snapshot_of(sheared))
+    assert isinstance(again._descriptors, LazyArray)
+    assert isinstance(kept._descriptors, np.ndarray)
+    assert again.energy == kept.energy
+    np.testing.assert_array_equal(again.forces, kept.forces)
+    assert np.abs(again.forces).max() > 0.01
+
+
+def test_an_ldos_that_is_not_kept_gives_the_same(model, aluminium, sheared, monkeypatch):
+    kept = EnergySurface(model, aluminium).at(snapshot_of(sheared))
+    monkeypatch.setattr(streaming, "KEPT_BYTES", 0)
+    streamed = EnergySurface(model, aluminium).at(snapshot_of(sheared))
+    assert streamed.energy.total == pytest.approx(kept.energy.total, rel=1e-11)
+    for name in ("dos", "density", "by_dos", "by_density", "weights"):
+        found, expected = getattr(streamed.response, name), getattr(kept.response, name)
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-9 * np.abs(expected).max())
+    np.testing.assert_allclose(streamed.forces, kept.forces, atol=1e-9)
+    np.testing.assert_allclose(streamed.stress, kept.stress, atol=1e-9)
+    assert np.abs(kept.forces).max() > 0.1
+
+
+def test_a_sample_of_points_without_a_fermi_level_does_no_harm(
+    model, aluminium, sheared, monkeypatch
+):
+    kept = EnergySurface(model, aluminium).at(snapshot_of(sheared))
+    monkeypatch.setattr(streaming, "KEPT_BYTES", 0)
+    sampled = streaming._sampled_sum
+    monkeypatch.setattr(
+        streaming, "_sampled_sum", lambda *a: (0.1 * sampled(*a)[0], sampled(*a)[1])
+    )
+    streamed = EnergySurface(model, aluminium).at(snapshot_of(sheared))
+    assert streamed.energy.total == pytest.approx(kept.energy.total, rel=1e-11)
+
+
+@pytest.mark.parametrize("kept_bytes", [0, 2**28])
+def test_workers_change_no_bit(model, aluminium, sheared, monkeypatch, kept_bytes):
+    monkeypatch.setattr(streaming, "KEPT_BYTES", kept_bytes)
+    monkeypatch.setattr(surface, "CHUNK_POINTS", 37)
+    one = EnergySurface(model, aluminium).at(snapshot_of(sheared))
+    with joblib.parallel_config("threading"):
+        two = EnergySurface(model, aluminium, n_jobs=2).at(snapshot_of(sheared))
+        np.testing.assert_array_equal(two.forces, one.forces)
+        np.testing.assert_array_equal(two.stress, one.stress)
+    assert two.energy == one.energy
+    assert np.abs(one.forces).max() > 0.1
+
+
 def test_rows_and_matrix_are_those_of_the_steps(train, aluminium, rng):
     made = EnergySurface(train(steps=[StandardScaler(), PCA(6)]), aluminium)
     step, at = rng.standard_normal((2, 3, 14))
@@ -99,7 +154,7 @@ def test_without_row_wise_steps_the_matrix_is_one(train, aluminium):
 
 CASES = {
     "lda": {},
-    "pbe, cutoff": {"functional": "pbe", "cutoff": 60.0},
+    "pbe, cutoff": {"functional": "pbe", "density_cutoff": 60.0},
     "projection": {"steps": [StandardScaler(), PCA(6)]},
     "tanh": {"activation": "tanh"},
     "sharpened": {"sharpen": 2},
@@ -109,7 +164,7 @@ CASES = {
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_forces_and_stress_are_derivatives_of_the_energy(train, aluminium, sheared, rng, case):
-    options = {k: case[k] for k in ("functional", "cutoff") if k in case}
+    options = {k: case[k] for k in ("functional", "density_cutoff") if k in case}
     trained = train(**{k: case[k] for k in ("activation", "steps") if k in case})
     if "sharpen" in case:
         energies = np.linspace(-4, 12, 11)
@@ -233,7 +288,10 @@ def test_steps_that_are_not_affine_give_energies_but_no_forces(train, aluminium,
     ("make", "message"),
     [
         (lambda m: m[-1], "pipeline from snapshots .* ends in an LDOSRegressor, got LDOSRegressor"),
-        (lambda m: m[:-1], "pipeline from snapshots .* ends in an LDOSRegressor, got Pipeline"),
+        (
+            lambda m: m[:-1],
+            "pipeline from snapshots .* LDOSRegressor, .* got one that ends in RowWise",
+        ),
         (lambda m: None, "got NoneType"),
         (lambda m: Pipeline([("reg", m[-1])]), "must begin with .*, got LDOSRegressor"),
         (lambda m: m[1:], "must begin with a transformer .* got RowWise"),
@@ -243,7 +301,7 @@ def test_steps_that_are_not_affine_give_energies_but_no_forces(train, aluminium,
         ),
         (
             lambda m: Pipeline([("snap", m[0]), ("rows", StandardScaler()), ("reg", m[-1])]),
-            r"model may have steps RowWise\(\.\.\.\) only, got StandardScaler",
+            r"model may only have steps RowWise\(\.\.\.\), got StandardScaler",
         ),
     ],
 )
@@ -260,5 +318,9 @@ def test_an_unfitted_model_is_named(model, aluminium):
 
 def test_a_pseudopotential_that_does_not_fit_is_named(model, atoms):
     wrong = {"Al": Pseudopotential("Al", 11, functional="pbe")}
+    with pytest.raises(ValueError, match="those of the training data, in which Al4 has 12 valence"):
+        EnergySurface(model, wrong)
+    model = copy.deepcopy(model)
+    model[-1].calculation_ = {}
     with pytest.raises(ValueError, match="sum of the valences of the pseudopotentials, 44, got 12"):
         EnergySurface(model, wrong).at(snapshot_of(atoms))

@@ -1,8 +1,9 @@
-"""Array files equal the arrays in them, and cost nothing until they are read."""
+"""Array files equal the stored arrays, and read nothing until indexed."""
 
 import os
 import pickle
 import tracemalloc
+import warnings
 
 import joblib
 import numpy as np
@@ -10,6 +11,9 @@ import pytest
 from joblib import Parallel, delayed
 
 from skldos import ArrayFile
+from skldos.data import array_file
+from skldos.data.array_file import write_array_file
+from skldos.data.files import atomic_array
 from skldos.exceptions import FileFormatError
 
 
@@ -143,6 +147,13 @@ def save_damaged_header(path):
     path.write_bytes(content)
 
 
+def save_header(path, shape, data=b""):
+    with open(path, "wb") as stream:
+        header = {"descr": "<f8", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(stream, header)
+        stream.write(data)
+
+
 def save_half_a_header(path):
     np.save(path, np.zeros((30, 4)))
     os.truncate(path, 40)
@@ -161,6 +172,12 @@ def save_half_a_header(path):
         (save_half_a_header, "not a .npy file"),
         (lambda path: path.write_bytes(b"PK\x03\x04 a zip file"), "not a .npy file"),
         (lambda path: path.write_bytes(b""), "not a .npy file"),
+        (lambda path: np.save(path, np.float64(3)), r"can have the shape \(\)"),
+        (lambda path: save_header(path, (-2, 3)), r"the shape \(-2, 3\)"),
+        (lambda path: save_header(path, (0, 10**9, 10**9, 10)), "can have the shape"),
+        (lambda path: save_header(path, (2**70,)), "can have the shape"),
+        (lambda path: save_header(path, (3,), b"x" * 25), "needs 152 bytes, got 153"),
+        (lambda path: save_header(path, (3,), b"x" * 9999), "too long for a list of checksums"),
     ],
 )
 def test_files_that_are_not_arrays_are_named(tmp_path, save, message):
@@ -213,3 +230,152 @@ def test_file_errors_survive_pickling(tmp_path):
     copy = pickle.loads(pickle.dumps(error))
     assert str(copy) == str(error)
     assert (copy.path, copy.line) == (tmp_path / "x.json", 7)
+
+
+# -------------------------------------------------------------------- checksums and values
+
+
+@pytest.fixture
+def small_chunks(monkeypatch):
+    """Chunks of 64 bytes, eight numbers each, so that small arrays have many."""
+    for module in ("array_file", "checksums"):
+        monkeypatch.setattr(f"skldos.data.{module}.CHUNK", 64)
+
+
+@pytest.fixture
+def written(array, tmp_path, small_chunks):
+    """A file of 72 numbers with its nine checksums."""
+    write_array_file(tmp_path / "array.npy", array.shape, array.dtype, [array[:2], array[2:]])
+    return ArrayFile(tmp_path / "array.npy")
+
+
+def change(path, position):
+    """Flip a bit of the data of a file, without changing its modification time."""
+    stat = path.stat()
+    content = bytearray(path.read_bytes())
+    content[128 + position] ^= 1
+    path.write_bytes(content)
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+@pytest.mark.parametrize("key", [slice(None), slice(1, 4), 2, -1, slice(3, 3), (slice(4), 0)])
+def test_what_was_written_is_read(written, array, key):
+    for _ in range(2):
+        np.testing.assert_array_equal(written[key], array[key], strict=True)
+    np.testing.assert_array_equal(np.load(written.path), array)
+    np.testing.assert_array_equal(written.memmap(), array)
+    np.testing.assert_array_equal(written.verify()[key], array[key])
+
+
+def test_every_flipped_bit_is_found_by_whoever_reads_it(written, array):
+    for position in range(0, array.nbytes, 7):
+        change(written.path, position)
+        file = ArrayFile(written.path)
+        row = position // 96  # bytes of a row
+        with pytest.raises(FileFormatError, match=r"do not match the checksum.*array\.npy"):
+            file[row]
+        with pytest.raises(FileFormatError, match="do not match"):
+            file.verify()
+        change(written.path, position)
+    np.testing.assert_array_equal(ArrayFile(written.path)[:], array)
+
+
+def test_zeros_are_found(written):
+    written.path.write_bytes(written.path.read_bytes()[:128] + bytes(576 + 16 + 72))
+    with pytest.raises(FileFormatError, match="list of checksums"):
+        ArrayFile(written.path)
+
+
+def test_damage_elsewhere_does_not_matter(written, array):
+    change(written.path, 500)
+    np.testing.assert_array_equal(ArrayFile(written.path)[:4], array[:4])
+
+
+def test_a_chunk_is_verified_once(written, array, monkeypatch):
+    verified = []
+    real = array_file.checksum
+    monkeypatch.setattr(array_file, "checksum", lambda data: verified.append(1) or real(data))
+    for _ in range(3):
+        written[1]  # bytes 96 to 192: two chunks
+    assert len(verified) == 2
+    written[:3]
+    assert len(verified) == 5
+    written.verify()
+    assert len(verified) == 9
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(written))[:], array)
+    assert len(verified) == 18  # of the other process nothing is known
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf, 1e31, -3e30])
+@pytest.mark.parametrize("dtype", ["<f4", ">f8"])
+def test_absurd_numbers_are_refused(tmp_path, small_chunks, wrong, dtype):
+    array = np.zeros((9, 5), dtype)
+    array[7, 2] = wrong
+    np.save(tmp_path / "array.npy", array)
+    file = ArrayFile(tmp_path / "array.npy")
+    assert not file[:4].any()
+    for read in (lambda: file[7], lambda: np.asarray(file), file.verify):
+        with pytest.raises(FileFormatError, match=r"bytes \d+ to \d+ of the data hold NaN"):
+            read()
+
+
+@pytest.mark.parametrize("large", [3e29, -9e29])
+def test_large_numbers_are_read(tmp_path, large):
+    np.save(tmp_path / "array.npy", np.full(3, large))
+    assert ArrayFile(tmp_path / "array.npy")[1] == large
+
+
+def test_line_ends_that_were_translated_are_noticed(tmp_path, rng):
+    path = tmp_path / "array.npy"
+    for save in (np.save, lambda path, a: write_array_file(path, a.shape, a.dtype, [a])):
+        save(path, rng.random(999))
+        content = path.read_bytes()
+        header, data = content[:128], content[128:]
+        path.write_bytes(header + data.replace(b"\n", b"\r\n"))
+        with pytest.raises(FileFormatError, match=r"needs 8120 bytes, got \d+"):
+            ArrayFile(path)
+
+
+@pytest.mark.parametrize("cut", [1, 8, 20, 40])
+def test_every_truncation_is_noticed(written, cut):
+    os.truncate(written.path, written.path.stat().st_size - cut)
+    with pytest.raises(FileFormatError, match=r"checksums|truncated"):
+        ArrayFile(written.path)
+
+
+def test_arrays_filled_in_any_order_have_checksums(tmp_path, small_chunks, array):
+    with atomic_array(tmp_path / "array.npy", array.shape, array.dtype) as filled:
+        filled[::-1] = array[::-1]
+    file = ArrayFile(tmp_path / "array.npy")
+    assert file.label == ""
+    np.testing.assert_array_equal(file[:], array)
+    change(file.path, 100)
+    with pytest.raises(FileFormatError, match="do not match"):
+        ArrayFile(file.path)[:]
+
+
+def test_labels_and_digests(tmp_path, array, file):
+    assert (file.label, file.digest) == (None, None)
+    digests = set()
+    for label, content in (("a", array), ("b", array), ("a", array + 1)):
+        digest = write_array_file(tmp_path / "x.npy", array.shape, array.dtype, [content], label)
+        written = ArrayFile(tmp_path / "x.npy")
+        assert (written.label, written.digest) == (label, digest)
+        digests.add(digest)
+    assert len(digests) == 3
+
+
+@pytest.mark.parametrize("slices", [[(2, 3)], [(4, 3), (1, 3)], [(4, 2)], [], [(2, 3), (2, 2)]])
+def test_slices_that_do_not_make_up_the_array_leave_nothing(tmp_path, slices):
+    with pytest.raises(ValueError, match=r"make up an array of shape \(4, 3\), got"):
+        write_array_file(tmp_path / "x.npy", (4, 3), float, [np.zeros(s) for s in slices])
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("version", [(1, 0), (2, 0)])
+def test_every_version_of_the_format_is_read(version, tmp_path):
+    array = np.arange(6.0).reshape(2, 3)
+    with open(tmp_path / "a.npy", "wb") as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that older versions of NumPy cannot read it
+        np.lib.format.write_array(file, array, version=version)
+    np.testing.assert_array_equal(ArrayFile(tmp_path / "a.npy")[:], array)

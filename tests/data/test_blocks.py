@@ -1,4 +1,4 @@
-"""Blocks are one-dimensional arrays of arrays that remember their snapshots."""
+"""Blocks are one-dimensional arrays of arrays, linked to their snapshots."""
 
 import copy
 import pickle

@@ -1,10 +1,10 @@
-"""Lazy arrays give what the arrays would, slice by slice."""
+"""Lazy arrays equal the arrays, slice by slice."""
 
 import numpy as np
 import pytest
 
 from skldos import ArrayFile
-from skldos.data import ComputedArray, LazyArray, as_rows, iter_slices
+from skldos.data import ComputedArray, LazyArray, SlicedArray, as_rows, iter_slices, sum_rows
 
 
 @pytest.fixture
@@ -108,6 +108,44 @@ def test_slices_cover_the_array_once(array, lazy, max_bytes):
         assert all(part.nbytes <= max(max_bytes, array[0].nbytes) for part in parts)
 
 
+@pytest.mark.parametrize("max_bytes", [1, 50, 192, 250, 400, 10**4])
+def test_joined_rows_are_read_once(array, tmp_path, max_bytes, monkeypatch):
+    # A slab has 192 bytes, a line 64, a row 32.
+    np.save(tmp_path / "a.npy", array)
+    read = []
+    monkeypatch.setattr("skldos.data.array_file.CHUNK", 8)
+    file = ArrayFile(tmp_path / "a.npy")
+    read_bytes = file._read_bytes
+    monkeypatch.setattr(file, "_read_bytes", lambda a, b: read.append(b - a) or read_bytes(a, b))
+
+    class Sliced:
+        shape, dtype = array.shape, array.dtype
+
+        def __getitem__(self, key):
+            read.append(array[key].nbytes)
+            return array[key]
+
+    for source, most in ((file, 1), (SlicedArray(Sliced()), 1 if max_bytes >= 64 else 2)):
+        parts = list(iter_slices(as_rows(source), max_bytes))
+        np.testing.assert_array_equal(np.concatenate(parts), array.reshape(-1, 4))
+        assert array.nbytes <= sum(read) <= most * array.nbytes, source
+        assert all(part.nbytes <= max(max_bytes, 32) for part in parts)
+        read.clear()
+
+
+def test_a_lazy_vector_is_one_row():
+    lazy = ComputedArray(lambda start, stop: np.arange(start, stop), (3,), int)
+    np.testing.assert_array_equal(as_rows(lazy), [[0, 1, 2]])
+
+
 def test_a_subclass_must_read():
     with pytest.raises(TypeError, match="does not implement read"):
         LazyArray().read(0, 1)
+
+
+def test_sums_of_nested_lists_and_of_slices(array, lazy, monkeypatch):
+    expected = array.sum(axis=(0, 1, 2))
+    monkeypatch.setattr("skldos.data.lazy.SLICE_BYTES", 2 * array[0].nbytes)
+    assert [len(rows) for rows in iter_slices(lazy)] == [2, 2, 1]
+    for same in (array, array.tolist(), lazy, array.reshape(-1, 4), lazy.reshape_rows()):
+        np.testing.assert_allclose(sum_rows(same), expected, rtol=1e-14)

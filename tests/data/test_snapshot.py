@@ -1,4 +1,4 @@
-"""Snapshots refuse what does not fit together, and say what they expected and got."""
+"""Snapshots reject inconsistent arguments, with expected and received values in the error."""
 
 import numpy as np
 import pytest
@@ -53,9 +53,9 @@ def test_dos_of_a_file_is_the_dos_of_the_array(tmp_path):
         ({"ldos": np.where(LDOS < 0.1, np.nan, LDOS)}, SnapshotError, r"ldos must be finite.*NaN"),
         ({"ldos": LDOS.astype(complex)}, SnapshotError, "real numbers, got dtype complex128"),
         ({"ldos": LDOS.astype(object)}, SnapshotError, "real numbers, got dtype object"),
-        ({"density": np.ones((4, 4, 4))}, SnapshotError, "one grid, got 2x3x4 and 4x4x4"),
+        ({"density": np.ones((4, 4, 4))}, SnapshotError, "the same grid, got 2x3x4 and 4x4x4"),
         ({"density": np.ones((2, 3))}, SnapshotError, r"density must have shape"),
-        ({"grid_shape": (2, 3, 5)}, SnapshotError, "one grid, got 2x3x4 and 2x3x5"),
+        ({"grid_shape": (2, 3, 5)}, SnapshotError, "the same grid, got 2x3x4 and 2x3x5"),
         ({"grid_shape": (2, 3)}, ValueError, r"grid_shape must be three .* got \(2, 3\)"),
         (
             {"ldos": None, "grid_shape": (2, 3, 0)},
@@ -154,3 +154,14 @@ def test_repr_shows_what_there_is(tmp_path):
     assert repr(make(temperature=298, ldos=ArrayFile(tmp_path / "ldos.npy"))) == (
         "Snapshot(Al4, grid 2x3x4, 5 energies -1…1 eV, 298 K, ldos on disk)"
     )
+
+
+def test_a_name_goes_along():
+    named = make(name="hot", temperature=933.0)
+    assert named.name == "hot"
+    assert named.replace(temperature=1.0).name == "hot"
+    assert named.replace(name=None).name is None
+    assert repr(named).startswith("Snapshot('hot', Al4, grid 2x3x4")
+    assert repr(named.replace(name=None)) == repr(make(temperature=933.0))
+    with pytest.raises(TypeError, match="name must be a string, got 3 of type int"):
+        make(name=3)

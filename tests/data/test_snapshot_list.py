@@ -5,6 +5,8 @@ import pytest
 from ase.build import bulk
 from joblib import Parallel, delayed
 from sklearn.base import BaseEstimator
+from sklearn.feature_selection import SelectKBest
+from sklearn.linear_model import Ridge
 from sklearn.model_selection import (
     GroupKFold,
     KFold,
@@ -13,6 +15,7 @@ from sklearn.model_selection import (
     learning_curve,
     train_test_split,
 )
+from sklearn.preprocessing import FunctionTransformer
 
 from skldos import Snapshot, SnapshotList
 from skldos.data import as_snapshots
@@ -147,3 +150,48 @@ def test_learning_curve(snapshots):
 def test_other_processes_get_the_same_snapshots(snapshots):
     dos = Parallel(n_jobs=2)(delayed(Snapshot.dos)(s) for s in snapshots[:2])
     np.testing.assert_array_equal(dos, [s.dos() for s in snapshots[:2]])
+
+
+def test_a_table_of_snapshots(snapshots):
+    named = snapshots[0].replace(name="first", reference={"xc": -1.5, "forces": np.zeros((4, 3))})
+    known = Snapshot(bulk("Be"), reference={"functional": "lda", "files": {"Be": "x"}})
+    frame = SnapshotList([named, known]).to_frame()
+    columns = [
+        *("name", "formula", "n_atoms", "volume", "density", "grid_shape", "temperature"),
+        *("n_electrons", "source"),
+    ]
+    assert list(frame.columns) == [*columns, "xc", "functional"]
+    assert frame.loc[0, ["name", "formula", "n_atoms", "xc"]].tolist() == ["first", "Al4", 4, -1.5]
+    assert frame.loc[1, ["formula", "n_atoms", "functional"]].tolist() == ["Be2", 2, "lda"]
+    assert frame.loc[0, "volume"] == pytest.approx(4.05**3)
+    assert frame.loc[0, "grid_shape"] == (4, 4, 4)
+    assert frame.loc[0, ["temperature", "n_electrons"]].tolist() == [298.0, 12.0]
+    assert frame.loc[1, ["temperature", "n_electrons", "xc"]].isna().all()
+    assert frame.temperature.dtype == float
+
+
+def test_a_table_of_no_snapshots():
+    assert SnapshotList().to_frame().shape == (0, 9)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        np.asarray,
+        lambda snapshots: np.asarray(snapshots, dtype=float),
+        lambda snapshots: Ridge().fit(snapshots, range(len(snapshots))),
+        lambda snapshots: SelectKBest(k=1).fit(snapshots, range(len(snapshots))),
+        lambda snapshots: FunctionTransformer(np.log).fit_transform(snapshots),
+    ],
+)
+def test_what_needs_a_table_says_what_to_use_instead(snapshots, use):
+    message = r"not a table of numbers.*BlockUnion.*RowWise.*SiteRegressor"
+    with pytest.raises(TypeError, match=message):
+        use(snapshots)
+
+
+def test_snapshots_are_an_array_of_objects_where_that_is_wanted(snapshots):
+    array = np.asarray(snapshots, dtype=object)
+    assert array.shape == (len(snapshots),)
+    assert SnapshotList(array) == snapshots
+    assert np.asarray(SnapshotList(), dtype=object).shape == (0,)

@@ -1,4 +1,4 @@
-"""Lazy arrays that are read once and then kept."""
+"""Lazy arrays that are read once and then stored."""
 
 import gc
 import os
@@ -14,7 +14,7 @@ ROWS = np.arange(40.0).reshape(20, 2).astype(np.float32)
 
 
 class Counting:
-    """Gives rows and counts how often each was asked for."""
+    """Returns rows and counts how often each is read."""
 
     def __init__(self):
         self.reads = np.zeros(20, int)
@@ -92,3 +92,19 @@ def test_a_spooled_array_can_be_pickled(count):
 def test_nothing_is_spooled_as_nothing():
     empty = ComputedArray(lambda start, stop: ROWS[start:stop], (0, 2), np.float32)
     assert spooled(empty, max_bytes=0).shape == (0, 2)
+
+
+def test_no_room_is_an_error(count, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("skldos.data.files.allocate", full)
+    with pytest.raises(OSError, match="No space left"):
+        spooled(count.lazy(), max_bytes=0)
+    assert not count.reads.any()
+
+
+@pytest.mark.parametrize(("factor", "mapped"), [(1 / 3, True), (3, False)])
+def test_the_usual_limit_can_be_changed(count, monkeypatch, factor, mapped):
+    monkeypatch.setattr("skldos.data.spool.SPOOL_BYTES", factor * ROWS.nbytes)
+    assert isinstance(spooled(count.lazy()), np.memmap) == mapped

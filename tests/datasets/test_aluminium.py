@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from skldos import physics
-from skldos.datasets import aluminium, load_aluminium
+from skldos.datasets import bundles, load_aluminium
 from skldos.exceptions import FileFormatError
 
 
@@ -66,12 +66,12 @@ def test_one_temperature_alone(snapshots):
 
 
 def test_a_changed_file_is_refused(tmp_path, monkeypatch):
-    folder = aluminium.files("skldos.datasets") / "data"
+    folder = bundles.files("skldos.datasets") / "data"
     (tmp_path / "data").mkdir()
     sums = (folder / "SHA256SUMS").read_text()
     (tmp_path / "data" / "SHA256SUMS").write_text(sums)
     content = (folder / "Al4_298K_0.npz").read_bytes()
     (tmp_path / "data" / "Al4_298K_0.npz").write_bytes(content[:-1] + b"\1")
-    monkeypatch.setattr(aluminium, "files", lambda package: tmp_path)
+    monkeypatch.setattr(bundles, "files", lambda package: tmp_path)
     with pytest.raises(FileFormatError, match=r"expected the checksum .*Al4_298K_0.npz"):
         load_aluminium()

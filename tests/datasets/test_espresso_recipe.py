@@ -1,14 +1,13 @@
-"""The recipe that makes snapshots with pw.x: with a stand-in for it, and with itself.
+"""The recipe that calculates snapshots with pw.x: with a stand-in, and with pw.x itself.
 
-The stand-in copies what pw.x left of silicon (`tests/io/data/wfc_silicon.save`), whatever it is
-asked for, and keeps a log of its calls.
+The stand-in always copies pw.x's results for silicon (`tests/io/data/wfc_silicon.save`), and logs
+its calls.
 """
 
 import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import time
 import warnings
@@ -20,13 +19,16 @@ from ase.build import bulk
 from ase.io import read
 
 from skldos import EnergyGrid, Snapshot, SnapshotList
-from skldos.datasets import _results, espresso, load_aluminium
-from skldos.datasets._pw import free_electron_bands, resolve_command
+from skldos.datasets import load_aluminium
 from skldos.datasets.aluminium import aluminium_recipe
-from skldos.datasets.espresso import EspressoError, EspressoRecipe
+from skldos.datasets.recipe import recipe as recipe_module
+from skldos.datasets.recipe import results
+from skldos.datasets.recipe.recipe import EspressoError, EspressoRecipe
+from skldos.datasets.recipe.run import free_electron_bands, resolve_command
 from skldos.exceptions import FileFormatError, SnapshotError
+from skldos.io.espresso.wavefunctions import wavefunction_ldos
 from skldos.io.espresso.xml import read_xml
-from skldos.io.wavefunctions import wavefunction_ldos
+from tests.processes import start_python
 
 DATA = Path(__file__).parents[1] / "io" / "data"
 SILICON = DATA / "wfc_silicon.save"
@@ -163,22 +165,22 @@ def test_a_program_that_is_killed_goes_on_where_it_was(recipe, stand_in, silicon
     code = f"""
 from ase.build import bulk
 from skldos import EnergyGrid
-from skldos.datasets.espresso import EspressoRecipe
+from skldos.datasets.recipe.recipe import EspressoRecipe
 EspressoRecipe(
     {{"Si": "Si.pz-vbc.UPF"}},
     energies=EnergyGrid.regular(-8.0, 1.0, 20, broadening=0.4, kernel="gaussian"),
     ecutwfc=6.0, kpts=(2, 2, 2), temperature=3000.0, n_bands=10, command={str(stand_in)!r},
 ).run([bulk("Si", a=5.43)] * 3, {str(directory)!r})
 """
-    program = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
+    program = start_python(code, output=tmp_path / "printed")
     hanging = stand_in.with_name("hanging")
     deadline = time.monotonic() + 100
     while not (hanging.exists() and hanging.read_text()):
         assert time.monotonic() < deadline
-        assert program.poll() is None
+        assert program.is_alive()
         time.sleep(0.05)
     program.kill()
-    program.wait()
+    program.join()
     orphan = int(hanging.read_text())
     try:
         # Half of the second is there, and is not taken for a snapshot.
@@ -204,7 +206,7 @@ def test_a_program_that_stops_while_storing_leaves_nothing_half_done(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        target = _results.os if moment == "os.replace" else _results
+        target = results.os if moment == "os.replace" else results
         patch.setattr(target, moment.removeprefix("os."), stop)
         with pytest.raises(KeyboardInterrupt):
             recipe.run([silicon] * 2, directory, verbose=False)
@@ -216,11 +218,75 @@ def test_a_program_that_stops_while_storing_leaves_nothing_half_done(
     assert n_calls(stand_in) == (2 if moment == "write_index" else 3)
 
 
-def test_snapshots_whose_fields_are_gone_are_calculated_again(recipe, stand_in, silicon, tmp_path):
-    recipe.run([silicon] * 2, tmp_path / "data", verbose=False)
-    (tmp_path / "data" / "ldos_00001.npy").unlink()
-    assert len(recipe.run([silicon] * 2, tmp_path / "data", verbose=False)) == 2
+def other_array(path):
+    np.save(path, np.zeros((4, 4, 4, 20)))
+
+
+def exchanged(path):
+    shutil.copy(path.with_name("ldos_00000.npy"), path)
+
+
+def longer(path):
+    path.write_bytes(path.read_bytes() + b"\n")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [Path.unlink, lambda path: os.truncate(path, 999), other_array, exchanged, longer],
+    ids=["gone", "truncated", "other", "exchanged", "longer"],
+)
+def test_snapshots_whose_fields_are_damaged_are_calculated_again(
+    recipe, stand_in, silicon, tmp_path, damage
+):
+    configurations = [silicon, Snapshot(silicon, temperature=5000.0), silicon]
+    directory = tmp_path / "data"
+    recipe.run(configurations, directory, verbose=False)
+    # The stand-in knows one result alone; here two have to differ.
+    loaded = SnapshotList.load(directory)
+    changed = loaded[1].replace(ldos=2 * loaded[1].ldos[:])
+    settings = results.settings_of(directory, 1)
+    results.add_result(directory, 1, settings, changed)
+    recipe.run(configurations, directory, verbose=False)
     assert n_calls(stand_in) == 3
+    damage(directory / "ldos_00001.npy")
+    assert len(recipe.run(configurations, directory, verbose=False)) == 3
+    assert n_calls(stand_in) == 4
+    for snapshot in SnapshotList.load(directory):
+        np.testing.assert_array_equal(snapshot.ldos[:], loaded[0].ldos[:])
+
+
+def test_only_one_program_works_in_a_folder(recipe, stand_in, silicon, tmp_path):
+    pytest.importorskip("fcntl")
+    directory = tmp_path / "data"
+    recipe.run([silicon], directory, verbose=False)
+    with (
+        results.reserved(directory),
+        pytest.raises(BlockingIOError, match=r"another program is calculating.*data"),
+    ):
+        recipe.run([silicon] * 2, directory, verbose=False)
+    assert n_calls(stand_in) == 1
+    assert len(recipe.run([silicon] * 2, directory, verbose=False)) == 2
+
+
+def test_a_full_disk_loses_the_snapshot_at_hand_alone(
+    recipe, stand_in, silicon, tmp_path, monkeypatch
+):
+    directory = tmp_path / "data"
+    recipe.run([silicon], directory, verbose=False)
+
+    def full(*arguments, **options):
+        raise OSError(28, "No space left on device")
+
+    for module, name in ((recipe_module, "read_espresso"), (results, "_write")):
+        with monkeypatch.context() as patch:
+            patch.setattr(module, name, full)
+            with pytest.raises(OSError, match="No space left"):
+                recipe.run([silicon] * 2, directory, verbose=False)
+        # Nothing large stays, and what was finished can be read.
+        assert not list(directory.glob("*/running-*"))
+        assert len(SnapshotList.load(directory)) == 1
+    assert len(recipe.run([silicon] * 2, directory, verbose=False)) == 2
+    assert n_calls(stand_in) == 4
 
 
 @pytest.mark.parametrize(
@@ -246,11 +312,19 @@ def test_other_settings_are_an_error(recipe, stand_in, silicon, tmp_path, change
 
 def test_other_atoms_are_an_error(recipe, silicon, tmp_path):
     recipe.run([silicon], tmp_path / "data", verbose=False)
-    silicon.positions[1, 0] += 1e-6
-    with pytest.raises(SnapshotError, match="other positions than asked for"):
-        recipe.run([silicon], tmp_path / "data", verbose=False)
+    for change in (1e-6, 3e-10, -3e-10):
+        moved = silicon.copy()
+        moved.positions[1, 0] += change
+        with pytest.raises(SnapshotError, match="other positions than asked for"):
+            recipe.run([moved], tmp_path / "data", verbose=False)
+        moved = silicon.copy()
+        moved.cell[0, 1] += change
+        with pytest.raises(SnapshotError, match="other cell than asked for"):
+            recipe.run([moved], tmp_path / "data", verbose=False)
+    moved = silicon.copy()
+    moved.positions[1, 0] += 0.3e-10  # not in the input file
+    assert len(recipe.run([moved], tmp_path / "data", verbose=False)) == 1
     # but another number of processes is none
-    silicon.positions[1, 0] -= 1e-6
     recipe.command = ["env", recipe.command]
     assert len(recipe.run([silicon], tmp_path / "data", verbose=False)) == 1
 
@@ -262,9 +336,23 @@ def test_folders_of_others_are_left_alone(recipe, silicon, tmp_path):
     assert len(SnapshotList.load(tmp_path / "data")) == 1
 
 
-def test_a_damaged_record_is_named(recipe, silicon, tmp_path):
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{}",
+        "",
+        10**5 * "[",
+        "[]",
+        '{"settings": {}, "snapshot": []}',
+        '{"settings": 3, "snapshot": {}}',
+        '{"settings": {}, "snapshot": {"ldos": "../ldos_00000.npy"}}',
+        '{"settings": {}, "snapshot": {"ldos": 3}}',
+        '{"settings": {}, "snapshot": {"digests": 3}}',
+    ],
+)
+def test_a_damaged_record_is_named(recipe, silicon, tmp_path, text):
     recipe.run([silicon], tmp_path / "data", verbose=False)
-    (tmp_path / "data" / "00000" / "finished.json").write_text("{}")
+    (tmp_path / "data" / "00000" / "finished.json").write_text(text)
     with pytest.raises(FileFormatError, match=r"finished\.json"):
         recipe.run([silicon], tmp_path / "data", verbose=False)
 
@@ -316,7 +404,25 @@ def test_bands_are_not_added_without_end(recipe, stand_in, silicon, tmp_path):
     recipe.energies = EnergyGrid.regular(-8.0, 1.0, 24, broadening=0.4, kernel="gaussian")
     with pytest.raises(EspressoError, match=r"starts at 14\.97 eV, below 16\.60 eV; give n_bands"):
         recipe.run([silicon], tmp_path / "data", verbose=False)
-    assert n_calls(stand_in) == espresso.MORE_BANDS
+    assert n_calls(stand_in) == recipe_module.MORE_BANDS
+
+
+def test_the_number_of_bands_grows_by_a_quarter(recipe, stand_in, silicon, tmp_path, monkeypatch):
+    recipe.n_bands = None
+    recipe.energies = EnergyGrid.regular(-8.0, 1.0, 24, broadening=0.4, kernel="gaussian")
+    asked = []
+
+    def count(cell, kpts, width):
+        asked.append((kpts, width))
+        return 38
+
+    monkeypatch.setattr(recipe_module, "free_electron_bands", count)
+    # 1.1 * 38 + 2 -> 44, 55, 69, 87
+    with pytest.raises(EspressoError, match="highest of 87 bands"):
+        recipe.run([silicon], tmp_path / "data", verbose=False)
+    # From the bottom of the band to the highest level of which the energies know.
+    bottom = -8.0 + recipe_module.REACH["gaussian"] * 0.4
+    assert asked == [([2, 2, 2], pytest.approx(16.60 - bottom, abs=0.005))]
 
 
 def test_a_missing_program_is_named(recipe, silicon, tmp_path):
@@ -391,6 +497,12 @@ def test_bands_of_free_electrons():
     unit = (2 * np.pi / 4.0) ** 2 * 13.605693123 * 0.529177211**2
     assert free_electron_bands(4 * np.eye(3), (1, 1, 1), 1.1 * unit) == 7
     assert free_electron_bands(4 * np.eye(3), (2, 2, 2), 1.1 * unit) == 8
+    # Integer points in a sphere, also where one edge of the cell is a third.
+    points = np.stack(np.meshgrid(*[np.arange(-6, 7)] * 3), axis=-1).reshape(-1, 3) ** 2
+    for edge, factor, known in ((4, 1, 739), (4 / 3, 9, None)):
+        inside = (points @ [factor, 1, 1] < 30.5).sum()
+        assert known in (None, inside)
+        assert free_electron_bands(np.diag([edge, 4, 4]), (1, 1, 1), 30.5 * unit) == inside
 
 
 @pytest.mark.parametrize(
@@ -447,7 +559,7 @@ def test_what_a_configuration_lacks_is_named(recipe, silicon, tmp_path):
 
 @pytest.fixture
 def real():
-    """Settings of a calculation of a second."""
+    """Settings of a calculation that takes a second."""
     return {
         "pseudopotentials": {"Al": "Al.pz-vbc.UPF"},
         "energies": EnergyGrid.regular(-6.0, 1.0, 14, broadening=0.8, kernel="gaussian"),
@@ -477,7 +589,7 @@ def test_snapshots_of_pw(real, tmp_path):
 def test_bands_are_added_until_they_reach_the_energies(real, tmp_path, monkeypatch):
     atoms = bulk("Al")
     expected = EspressoRecipe(**real).run([atoms], tmp_path / "enough", verbose=False)[0]
-    monkeypatch.setattr(espresso, "free_electron_bands", lambda *arguments: 0)  # 2 bands
+    monkeypatch.setattr(recipe_module, "free_electron_bands", lambda *arguments: 0)  # 2 bands
     snapshot = EspressoRecipe(**real).run([atoms], tmp_path / "added", verbose=False)[0]
     assert "nbnd             = 3" in (tmp_path / "added" / "00000" / "pw.in").read_text()
     np.testing.assert_allclose(snapshot.ldos[:], expected.ldos[:], atol=1e-5)

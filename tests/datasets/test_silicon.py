@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from skldos import physics
-from skldos.datasets import load_silicon, load_silicon_pseudopotentials, silicon
+from skldos.datasets import bundles, load_silicon, load_silicon_pseudopotentials, silicon
 from skldos.exceptions import FileFormatError
 from skldos.io import read_upf
 from skldos.units import RYDBERG
@@ -41,10 +41,12 @@ def test_the_density_counts_the_electrons(snapshots):
 def test_the_density_has_the_energies_of_the_calculation(snapshots):
     for snapshot in snapshots:
         cell, n = snapshot.atoms.cell.array, snapshot.density
-        cutoff = 4 * snapshot.reference["ecutwfc"] * RYDBERG
-        hartree = physics.hartree(n, cell, cutoff=cutoff)[0]
+        density_cutoff = 4 * snapshot.reference["ecutwfc"] * RYDBERG
+        hartree = physics.hartree(n, cell, density_cutoff=density_cutoff)[0]
         assert hartree == pytest.approx(snapshot.reference["hartree"], rel=2e-3)
-        xc = physics.exchange_correlation(n, cell, functional="lda-pz", cutoff=cutoff)[0]
+        xc = physics.exchange_correlation(
+            n, cell, functional="lda-pz", density_cutoff=density_cutoff
+        )[0]
         assert xc == pytest.approx(snapshot.reference["xc"], rel=2e-4)
 
 
@@ -79,12 +81,12 @@ def test_the_free_atom_is_that_of_the_pseudopotential(snapshots):
 
 
 def test_a_changed_file_is_refused(tmp_path, monkeypatch):
-    folder = silicon.files("skldos.datasets") / "data"
+    folder = bundles.files("skldos.datasets") / "data"
     (tmp_path / "data").mkdir()
     for name in ("SHA256SUMS", silicon.FILE):
         (tmp_path / "data" / name).write_bytes((folder / name).read_bytes())
     content = (folder / silicon.FILE).read_bytes()
     (tmp_path / "data" / silicon.FILE).write_bytes(content[:-1] + b"\1")
-    monkeypatch.setattr(silicon, "files", lambda package: tmp_path)
+    monkeypatch.setattr(bundles, "files", lambda package: tmp_path)
     with pytest.raises(FileFormatError, match=r"expected the checksum .*silicon\.npz"):
         load_silicon()

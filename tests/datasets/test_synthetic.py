@@ -1,4 +1,4 @@
-"""Made-up snapshots are reproducible and physically sane."""
+"""Synthetic snapshots are reproducible and physically plausible."""
 
 import numpy as np
 import pytest

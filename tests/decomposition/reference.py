@@ -1,4 +1,4 @@
-"""The atom-decomposed density of states, written out: every point, every atom, every image."""
+"""The atom-decomposed density of states with explicit sums: every point, atom and image."""
 
 import numpy as np
 from scipy.special import logsumexp

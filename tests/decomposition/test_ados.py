@@ -1,20 +1,17 @@
-"""The transformer: DOS kept, blocks cached, files streamed, mistakes named."""
+"""The transformer: DOS preserved, blocks cached, files streamed, errors named."""
 
 import time
 import tracemalloc
 
-import joblib
 import numpy as np
 import pandas as pd
 import pytest
 from ase import Atoms
-from sklearn.base import clone
-from sklearn.exceptions import NotFittedError
 
 from skldos import ArrayFile, EnergyGrid, Snapshot, SnapshotList
 from skldos.data import Blocks
 from skldos.decomposition import ADOSDecomposer
-from skldos.exceptions import SnapshotError
+from skldos.exceptions import FileFormatError, SnapshotError
 from skldos.physics import band_energy, fermi_level
 
 
@@ -76,16 +73,26 @@ def test_types_names_and_containers(snapshots):
     assert list(frame.columns) == list(decomposer.get_feature_names_out())
 
 
-def test_it_is_an_estimator_like_the_others(snapshots):
-    decomposer = ADOSDecomposer(sigma=0.9, n_jobs=1)
-    assert repr(decomposer) == "ADOSDecomposer(n_jobs=1, sigma=0.9)"
-    assert clone(decomposer).get_params() == decomposer.get_params()
-    assert not decomposer.__sklearn_tags__().input_tags.two_d_array
-    with pytest.raises(NotFittedError):
-        decomposer.transform(snapshots)
-    with pytest.raises(NotFittedError):
-        decomposer.inverse_transform([])
-    assert joblib.hash(decomposer.fit(snapshots)) == joblib.hash(clone(decomposer).fit(snapshots))
+def test_elements_have_widths_of_their_own(snapshots):
+    snapshot = snapshots[0]
+    atoms = snapshot.atoms.copy()
+    atoms.symbols[:2] = "Mg"
+    alloy = snapshot.replace(atoms=atoms)
+    (alike,) = ADOSDecomposer(0.9).fit_transform([alloy])
+    (same,) = ADOSDecomposer({"Mg": 0.9, "Al": 0.9}).fit_transform([alloy])
+    assert np.array_equal(same, alike)
+    (block,) = ADOSDecomposer({"Mg": 1.2, "Al": 0.9}).fit_transform([alloy])
+    np.testing.assert_allclose(block.sum(axis=0), snapshot.dos(), rtol=1e-12)
+    # A wider Gaussian takes more of the space.
+    assert block[:2].sum() > 1.1 * alike[:2].sum()
+    with pytest.raises(SnapshotError, match="sigma must name every element: Al of"):
+        ADOSDecomposer({"Mg": 1.2}).fit([alloy])
+    # An earlier decomposition will do if its widths are the same.
+    stored = alloy.replace(ldos=None, reference={"ados": alike, "ados_sigma": 0.9})
+    again = ADOSDecomposer({"Mg": 0.9, "Al": 0.9}).fit_transform([stored])[0]
+    assert np.array_equal(again, alike)
+    with pytest.raises(SnapshotError, match="its ADOS used Gaussians"):
+        ADOSDecomposer({"Mg": 1.2, "Al": 0.9}).fit([stored])
 
 
 # -------------------------------------------------------------------- mistakes
@@ -109,7 +116,7 @@ def test_nan_in_a_file_is_found(tmp_path):
     atoms = Atoms("Al", cell=3 * np.eye(3), pbc=True)
     file = ArrayFile(tmp_path / "ldos.npy")
     snapshot = Snapshot(atoms, energies=EnergyGrid([0.0, 1.0, 2.0]), ldos=file)
-    with pytest.raises(SnapshotError, match="holds NaN or infinite values"):
+    with pytest.raises((SnapshotError, FileFormatError), match="NaN"):
         ADOSDecomposer().fit_transform([snapshot])
 
 
@@ -122,6 +129,8 @@ def test_nan_in_a_file_is_found(tmp_path):
         ({"dtype": "float16"}, ValueError, "dtype must be one of"),
         ({"n_jobs": 0}, ValueError, "n_jobs must be"),
         ({"sigma": "wide"}, TypeError, "sigma must be a number"),
+        ({"sigma": {}}, ValueError, "sigma must name at least one element"),
+        ({"sigma": {"Al": -1.0}}, ValueError, r"sigma\['Al'\] must be > 0"),
     ],
 )
 def test_wrong_parameters(snapshots, params, error, message):
@@ -132,6 +141,19 @@ def test_wrong_parameters(snapshots, params, error, message):
 def test_inverse_of_other_blocks(snapshots):
     with pytest.raises(ValueError, match="blocks of 11 energies, got 3 in block 0"):
         ADOSDecomposer().fit(snapshots).inverse_transform([np.zeros((4, 3))])
+
+
+def test_a_reference_of_another_shape_is_refused(snapshots):
+    decomposer = ADOSDecomposer().fit(snapshots)
+    (block,) = decomposer.transform(snapshots[:1])
+    reference = {"ados": np.asarray(block)[:, :-1], "ados_sigma": decomposer.sigma}
+    with pytest.raises(ValueError, match=r"reference\['ados'\] must have shape \(4, 11\)"):
+        decomposer.transform([snapshots[0].replace(ldos=None, density=None, reference=reference)])
+
+
+def test_no_blocks_have_no_sums(snapshots):
+    sums = ADOSDecomposer().fit(snapshots).inverse_transform([])
+    assert sums.shape == (0, len(snapshots[0].energies))
 
 
 # -------------------------------------------------------------------- real data

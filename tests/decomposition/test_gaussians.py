@@ -1,4 +1,4 @@
-"""Sums of Gaussians: what they are made of comes back, whatever turns, shifts or repeats them."""
+"""Sums of Gaussians: coefficients are recovered, also after rotations, shifts and repetitions."""
 
 import itertools
 
@@ -93,7 +93,7 @@ def test_every_atom_may_have_its_own_exponents(positions, coefficients, rng):
 
 @pytest.fixture
 def field(rng):
-    """A smooth field that no Gaussians can be."""
+    """A smooth field that Gaussians cannot represent."""
     waves = np.fft.fftn(rng.normal(size=GRID))
     m = np.meshgrid(*(np.fft.fftfreq(n, 1 / n) for n in GRID), indexing="ij")
     return 30 * np.fft.ifftn(waves * np.exp(-sum(x**2 for x in m) / 9)).real
@@ -288,3 +288,13 @@ def test_fields_and_ridges_that_do_not_fit_are_named(positions):
         NormalEquations(np.eye(2), np.ones(2), np.ones(2)).solve([0.1, -0.1])
     with pytest.raises(ValueError, match="n must be >= 1"):
         geometric_exponents(0)
+
+
+@pytest.mark.parametrize("piece", [1, 7, 50])
+def test_pieces_of_the_waves_do_not_show(piece, rng, monkeypatch):
+    cell = np.array([[3.0, 0.2, 0.0], [0.5, 3.3, 0.1], [0.0, -0.4, 3.6]])
+    field, exponents = rng.random((5, 6, 7)), np.array([[0.5, 1.5]] * 2)
+    of = (rng.random((2, 3)) @ cell, cell, field.shape, exponents)
+    whole = Gaussians(*of).fit(field, 1e-4)
+    monkeypatch.setattr("skldos.decomposition.gaussians.PIECE", piece)
+    np.testing.assert_allclose(Gaussians(*of).fit(field, 1e-4), whole, rtol=1e-9)

@@ -1,14 +1,19 @@
-"""A partition of unity: it adds up, sees every image, and never fails in the vacuum."""
+"""A partition of unity: it adds up, includes every image, and works in vacuum."""
 
 from functools import partial
 
 import numpy as np
 import pytest
 
-from skldos.data import ComputedArray
+from skldos.data import ComputedArray, iter_slices
 from skldos.data.lazy import SLICE_BYTES
 from skldos.decomposition import Partition, decompose
-from tests.decomposition.reference import ados, gaussian_weights, nearest_weights
+from tests.decomposition.reference import (
+    ados,
+    gaussian_weights,
+    nearest_weights,
+    squared_distances,
+)
 
 CELLS = {
     "cubic": 4.05 * np.eye(3),
@@ -94,6 +99,22 @@ def test_gaussians_equal_the_reference(system, sigma):
     parts = decompose(field, positions, cell, partition)
     # 8 cells of 1.8 Å at least: exp(-13²/2σ²) is left out of the reference at σ = 2.5 Å.
     np.testing.assert_allclose(parts, expected, rtol=1e-11 if sigma < 2 else 1e-5)
+
+
+def test_widths_of_their_own_equal_the_reference(system):
+    cell, positions, field = system
+    widths = np.array([0.5, 1.3, 0.8])
+    fractional = positions @ np.linalg.inv(cell)
+    inside = (fractional - np.floor(fractional)) @ cell
+    weights_of = partial(gaussian_weights, sigma=widths[:, None], reach=(8, 8, 8))
+    expected = ados(field, inside, cell, weights_of)
+    scales = (1.3 / widths) ** 2
+    parts = decompose(field, positions, cell, GAUSSIAN, scales=scales)
+    np.testing.assert_allclose(parts, expected, rtol=1e-11)
+    alike = decompose(field, positions, cell, GAUSSIAN)
+    assert np.abs(parts - alike).max() > 1e-2 * np.abs(alike).max()
+    # A factor of one changes no bit.
+    assert np.array_equal(decompose(field, positions, cell, GAUSSIAN, scales=np.ones(3)), alike)
 
 
 def test_the_nearest_atom_equals_the_reference(system):
@@ -196,3 +217,37 @@ def test_any_real_type_is_summed_in_double_precision(dtype, rng):
 def test_mistakes_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         Partition.of(*arguments)
+
+
+# -------------------------------------------------------------------- pieces and slabs
+
+
+def test_slices_equal_the_whole(system, monkeypatch):
+    cell, positions, field = system
+    whole = decompose(field, positions, cell, GAUSSIAN)
+    for rows in (1, 7, 100):
+        size = rows * field.shape[-1] * field.itemsize
+        smaller = partial(iter_slices, max_bytes=size)
+        monkeypatch.setattr("skldos.decomposition.partition.iter_slices", smaller)
+        parts = decompose(field, positions, cell, GAUSSIAN)
+        np.testing.assert_allclose(parts, whole, rtol=1e-12)
+
+
+@pytest.mark.parametrize("sigma", [0.7, 1.3, 3.0])
+@pytest.mark.parametrize("vacuum", [6.0, 11.0, 25.0])
+def test_every_point_of_a_slab_sees_all_images_that_count(sigma, vacuum):
+    # Where the nearest atom is found in a small sphere, others that count may lie beyond it. At a
+    # coarse tolerance they weigh much; images beyond it are left out here as well.
+    cell = np.array([[2.9, 0.2, 0.0], [-0.4, 3.1, 0.0], [0.3, 0.1, 5.0 + vacuum]])
+    positions = np.array([[0.1, 0.2, 0.4], [1.6, 1.5, 2.2], [0.2, 1.9, 4.1]])
+    field = np.tile(np.eye(24), (2, 2, 1, 1))  # a column per layer of points
+    shared = Partition.of("gaussian", sigma, 1e-2)
+
+    def weights(points, positions, cell):
+        r2 = squared_distances(points, positions, cell, (14, 14, 3))
+        beyond = r2 - r2.min(axis=(1, 2), keepdims=True)
+        each = np.where(beyond <= shared.reach2, np.exp(-shared.exponent * beyond), 0).sum(axis=2)
+        return each / each.sum(axis=1, keepdims=True)
+
+    expected = ados(field, positions, cell, weights)
+    np.testing.assert_allclose(decompose(field, positions, cell, shared), expected, rtol=1e-9)

@@ -26,7 +26,7 @@ both_assignments = pytest.mark.parametrize("assignment", ["nearest", "smooth"])
 
 
 def make(assignment="nearest", **params):
-    small = {"n_spheres": 5, "subdivisions": 1, "rcut": 5.0, "dtype": "float64", "n_jobs": 1}
+    small = {"n_spheres": 5, "subdivisions": 1, "r_cut": 5.0, "dtype": "float64", "n_jobs": 1}
     return AtomEnvTransformer(assignment=assignment, **(small | params))
 
 
@@ -50,7 +50,7 @@ def block_of(transformer, atoms):
     return np.asarray(transformer.fit([atoms]).transform([atoms])[0])
 
 
-def all_vectors(atoms, rcut, span=6):
+def all_vectors(atoms, r_cut, span=6):
     """Yield atom, neighbour and vector for all pairs, by looking at many cells."""
     steps = np.arange(-span, span + 1)
     shifts = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(-1, 3) @ atoms.cell.array
@@ -58,17 +58,17 @@ def all_vectors(atoms, rcut, span=6):
         for j, position in enumerate(atoms.positions):
             vectors = position + shifts - center
             d = np.linalg.norm(vectors, axis=1)
-            for vector in vectors[(d < rcut) & (d > 1e-9)]:
+            for vector in vectors[(d < r_cut) & (d > 1e-9)]:
                 yield i, j, vector
 
 
-def distances(atoms, rcut):
-    pairs = [(i, np.linalg.norm(vector)) for i, _, vector in all_vectors(atoms, rcut)]
+def distances(atoms, r_cut):
+    pairs = [(i, np.linalg.norm(vector)) for i, _, vector in all_vectors(atoms, r_cut)]
     return [np.array([d for i, d in pairs if i == atom]) for atom in range(len(atoms))]
 
 
-def faded(d, rcut=5.0, fade=1.0):
-    x = np.clip((d - rcut + fade) / fade, 0, 1)
+def faded(d, r_cut=5.0, fade=1.0):
+    x = np.clip((d - r_cut + fade) / fade, 0, 1)
     return 1 - 10 * x**3 + 15 * x**4 - 6 * x**5
 
 
@@ -78,7 +78,7 @@ def faded(d, rcut=5.0, fade=1.0):
 def by_nearest(vector, transformer):
     t, d = transformer, np.linalg.norm(vector)
     vertices = icosphere(t.subdivisions).vertices
-    shell = int(np.ceil(t.n_spheres * (d - t.rmin) / (t.rcut - t.rmin))) - 1
+    shell = int(np.ceil(t.n_spheres * (d - t.r_min) / (t.r_cut - t.r_min))) - 1
     out = np.zeros((t.n_spheres, len(vertices)))
     vertex = np.linalg.norm(vertices - vector / d, axis=1).argmin()
     out[max(shell, 0), vertex] = RADIAL[t.radial](d)
@@ -87,15 +87,15 @@ def by_nearest(vector, transformer):
 
 def by_smooth(vector, transformer):
     t, d = transformer, np.linalg.norm(vector)
-    width = (t.rcut - t.rmin) / t.n_spheres
+    width = (t.r_cut - t.r_min) / t.n_spheres
     # Shells go on for ever on both sides, and end up on the first and the last.
     spline = np.zeros(t.n_spheres)
     for s in range(-30, 30 + t.n_spheres):
-        knots = t.rmin + width * (s + 0.5 + np.arange(-2, 3))
+        knots = t.r_min + width * (s + 0.5 + np.arange(-2, 3))
         value = BSpline.basis_element(knots, extrapolate=False)(d)
         spline[np.clip(s, 0, t.n_spheres - 1)] += np.nan_to_num(value)
     weights = icosphere(t.subdivisions).spread([vector], t.reach)[0]
-    return RADIAL[t.radial](d) * faded(d, t.rcut, t.fade) * np.outer(spline, weights)
+    return RADIAL[t.radial](d) * faded(d, t.r_cut, t.fade) * np.outer(spline, weights)
 
 
 ORACLES = {"nearest": by_nearest, "smooth": by_smooth}
@@ -104,13 +104,13 @@ ORACLES = {"nearest": by_nearest, "smooth": by_smooth}
 @pytest.mark.parametrize("radial", RADIAL)
 @both_assignments
 def test_environments_are_those_of_brute_force(assignment, radial, aluminium):
-    transformer = make(assignment, radial=radial, rmin=2.6)
+    transformer = make(assignment, radial=radial, r_min=2.6)
     expected = np.zeros((4, 5, 42))
     nearest = 9.0
     for i, _, vector in all_vectors(aluminium, 5.0):
         expected[i] += ORACLES[assignment](vector, transformer)
         nearest = min(nearest, np.linalg.norm(vector))
-    assert nearest < 2.6  # closer than rmin: the innermost sphere
+    assert nearest < 2.6  # closer than r_min: the innermost sphere
     block = block_of(transformer, aluminium)
     assert (block[:, 0].sum(axis=1) > 0.01).any()
     np.testing.assert_allclose(block, expected, rtol=1e-12, atol=1e-15)
@@ -147,7 +147,7 @@ def test_the_sum_over_spheres_and_vertices_is_that_over_neighbors(assignment, ra
 
 
 def test_sums_over_the_vertices_of_a_sphere_tell_distances(aluminium):
-    block = block_of(make("nearest", n_spheres=6, rmin=2.0), aluminium)
+    block = block_of(make("nearest", n_spheres=6, r_min=2.0), aluminium)
     for rows, d in zip(block, distances(aluminium, 5.0), strict=True):
         expected, _ = np.histogram(d, bins=np.linspace(2, 5, 7), weights=1 / d**2)
         expected[0] += np.sum(1 / d[d <= 2] ** 2)
@@ -158,42 +158,12 @@ def test_sums_over_the_vertices_of_a_sphere_tell_distances(aluminium):
 
 
 @both_assignments
-def test_atoms_may_be_listed_in_any_order(assignment, aluminium):
-    order = [2, 0, 3, 1]
-    block = block_of(make(assignment), aluminium)
-    np.testing.assert_allclose(
-        block_of(make(assignment), aluminium[order]), block[order], rtol=1e-12, atol=1e-15
-    )
-    assert np.abs(block[order] - block).max() > 0.01
-
-
-@both_assignments
 def test_translations_and_other_images_do_not_matter(assignment, aluminium):
     block = block_of(make(assignment), aluminium)
     moved = aluminium.copy()
     moved.positions += [0.37, -11.0, 5.2]
     moved.positions[2] += [3, -2, 1] @ TRICLINIC
     np.testing.assert_allclose(block_of(make(assignment), moved), block, rtol=1e-11, atol=1e-14)
-
-
-@both_assignments
-def test_a_supercell_repeats_the_environments(assignment, aluminium):
-    block = block_of(make(assignment), aluminium)
-    repeated = block_of(make(assignment), aluminium * (2, 1, 3))
-    np.testing.assert_allclose(repeated, np.tile(block, (6, 1, 1)), rtol=1e-11, atol=1e-14)
-
-
-@both_assignments
-def test_another_choice_of_cell_vectors_does_not_matter(assignment, aluminium):
-    # Left-handed as well.
-    sheared = aluminium.copy()
-    sheared.set_cell(np.array([[0, 1, 0], [1, 0, 0], [0, 3, 1]]) @ TRICLINIC)
-    np.testing.assert_allclose(
-        block_of(make(assignment), sheared),
-        block_of(make(assignment), aluminium),
-        rtol=1e-11,
-        atol=1e-14,
-    )
 
 
 @both_assignments
@@ -296,7 +266,7 @@ def scan(assignment, n_steps):
 
 def test_smooth_environments_have_no_steps_and_no_kinks():
     first, second = [], []
-    for n_steps in (401, 801):
+    for n_steps in (201, 401):
         transformer, dimers, blocks = scan("smooth", n_steps)
         assert len({tuple(np.unravel_index(b.argmax(), b.shape)) for b in blocks}) > 8
         assert blocks[-1].max() == 0  # beyond the cutoff
@@ -312,14 +282,14 @@ def test_smooth_environments_have_no_steps_and_no_kinks():
 
 
 def test_nearest_environments_jump():
-    changes = [np.abs(np.diff(scan("nearest", n)[2], axis=0)).max() for n in (401, 801)]
+    changes = [np.abs(np.diff(scan("nearest", n)[2], axis=0)).max() for n in (201, 401)]
     assert min(changes) > 0.1
 
 
 @pytest.mark.parametrize("rotated", [False, True])
 @pytest.mark.parametrize("radial", RADIAL)
 def test_pullback_is_the_derivative_by_positions_and_strain(radial, rotated, crystal, rng):
-    transformer = make("smooth", radial=radial, subdivisions=2, rmin=2.7).fit([crystal])
+    transformer = make("smooth", radial=radial, subdivisions=2, r_min=2.7).fit([crystal])
     R = Rotation.random(4, rng).as_matrix() if rotated else None
     G = rng.normal(size=transformer.transform([crystal])[0].shape)
 
@@ -382,7 +352,7 @@ def test_lazy_blocks_are_the_blocks_and_can_be_turned(assignment, crystal, rng):
 
 def test_chunks_threads_and_memory_do_not_show(crystal, tmp_path, monkeypatch):
     expected = block_of(make(), crystal)
-    monkeypatch.setattr("skldos.descriptors._base.CHUNK_SITES", 3)
+    monkeypatch.setattr("skldos.descriptors.base.CHUNK_SITES", 3)
     for change in ({}, {"n_jobs": 3}, {"n_jobs": None}, {"memory": tmp_path}):
         np.testing.assert_array_equal(block_of(make(**change), crystal), expected)
     fitted = make(memory=tmp_path).fit([crystal])
@@ -409,7 +379,9 @@ def test_names_and_tables_have_one_column_per_number(crystal, aluminium):
 def test_changed_parameters_need_another_fit(aluminium):
     changed = make().fit([aluminium]).set_params(subdivisions=2)
     for method in (changed.transform, changed.transform_lazy):
-        with pytest.raises(ValueError, match="changed since fit: they give 810 features"):
+        with pytest.raises(
+            ValueError, match="changed since fit: subdivisions was 1 and is 2; call fit"
+        ):
             method([aluminium])
     with pytest.raises(ValueError, match="changed since fit"):
         changed.environments(aluminium)
@@ -421,8 +393,8 @@ def test_changed_parameters_need_another_fit(aluminium):
         ({"n_spheres": 0}, ValueError, "n_spheres must be >= 1, got 0"),
         ({"subdivisions": 7}, ValueError, "subdivisions must be >= 0 and <= 6, got 7"),
         ({"subdivisions": 1.5}, TypeError, "subdivisions must be an integer"),
-        ({"rmin": -1}, ValueError, "rmin must be >= 0, got -1"),
-        ({"rmin": 5.0}, ValueError, "rcut must be > 5.0, got 5.0"),
+        ({"r_min": -1}, ValueError, "r_min must be >= 0, got -1"),
+        ({"r_min": 5.0}, ValueError, "r_cut must be > 5.0, got 5.0"),
         ({"radial": "cubic"}, ValueError, "radial must be one of 'inverse_square', 'inverse'"),
         ({"assignment": "soft"}, ValueError, "assignment must be one of 'nearest', 'smooth'"),
         ({"reach": 0.9}, ValueError, "reach must be >= 1, got 0.9"),
@@ -449,9 +421,7 @@ def test_wrong_rotations_and_sensitivities_are_named(aluminium):
         transformer.environments(aluminium, np.eye(3))
     with pytest.raises(ValueError, match=r"shape \(3, 3\) or \(any, 3, 3\), got \(3,\)"):
         block.rotated(np.ones(3))
-    with pytest.raises(
-        ValueError, match="rotations must be orthogonal, got R Rᵀ off the unit by 3"
-    ):
+    with pytest.raises(ValueError, match="rotations must be orthogonal, got an error of R Rᵀ of 3"):
         block.rotated(2 * np.eye(3))
     with pytest.raises(ValueError, match=r"one matrix for all 4 atoms or one for each, got 2"):
         block.rotated([np.eye(3)] * 2)

@@ -1,4 +1,4 @@
-"""The bispectrum against LAMMPS and against an oracle that shares nothing with the kernels."""
+"""The bispectrum compared with LAMMPS and with an independent reference."""
 
 import json
 from pathlib import Path
@@ -39,7 +39,7 @@ class Case:
         by_symbol = json.loads(str(get("weights")))
         self.positions, self.cell = get("positions"), get("cell")
         self.weights = np.array([by_symbol[SYMBOLS[n]] for n in get("numbers")])
-        self.settings = {"twojmax": int(get("twojmax")), "rcut": float(get("rcut"))}
+        self.settings = {"twojmax": int(get("twojmax")), "r_cut": float(get("rcut"))}
         self.expected = get("bispectrum").reshape(-1, get("bispectrum").shape[-1])
         centred = f"{name}/atomcentred" in LAMMPS
         self.points = self.positions if centred else grid_points(self.cell, get("grid").tolist())
@@ -53,7 +53,7 @@ def error(found, expected):
     return (np.abs(found - expected) / largest).max()
 
 
-def chebyshev_bispectrum(displacements, weights, *, twojmax, rcut, rfac0=0.99363):
+def chebyshev_bispectrum(displacements, weights, *, twojmax, r_cut, rfac0=0.99363):
     """(j + 1) <f f f> over the sphere in four dimensions by a plain product rule.
 
     Gauss-Chebyshev in the cosine of the first angle, Gauss-Legendre in that of the second,
@@ -69,8 +69,8 @@ def chebyshev_bispectrum(displacements, weights, *, twojmax, rcut, rfac0=0.99363
     sine = np.sqrt(1 - cosine**2)
     nodes = np.stack([sine * np.cos(phi), sine * np.sin(phi), cosine]) * np.sin(omega)
     r = np.linalg.norm(displacements, axis=1)
-    theta = rfac0 * np.pi * r / rcut
-    s = weights * (np.cos(np.pi * r / rcut) + 1) / 2
+    theta = rfac0 * np.pi * r / r_cut
+    s = weights * (np.cos(np.pi * r / r_cut) + 1) / 2
     v = np.sin(theta)[:, None] * displacements / r[:, None]
     dots = np.outer(np.cos(theta), np.cos(omega)) + v @ nodes
     f = [eval_chebyu(j, np.cos(omega)) + s @ eval_chebyu(j, dots) for j in range(twojmax + 1)]
@@ -89,7 +89,7 @@ def cloud(rng, n, radius):
 
 def cloud_bispectrum(displacements, weights, **settings):
     """Kernel on a cluster around the origin of a cell so large that images do not matter."""
-    cell = 4 * settings["rcut"] * np.eye(3)
+    cell = 4 * settings["r_cut"] * np.eye(3)
     return point_bispectrum(np.zeros((1, 3)), displacements, weights, cell, **settings)[0]
 
 
@@ -116,7 +116,7 @@ def test_grid_agrees_with_lammps(name):
 def test_reference_agrees_with_lammps(name):
     case = Case(name)
     some = np.linspace(0, len(case.points) - 1, 4).astype(int)
-    bins = bin_neighbors(case.positions, case.cell, case.settings["rcut"])
+    bins = bin_neighbors(case.positions, case.cell, case.settings["r_cut"])
     B = []
     for point in case.points[some]:
         atoms, displacements = find_neighbors(point, bins)
@@ -154,7 +154,7 @@ def test_beryllium_agrees_with_the_descriptors_of_mala(snapshot, shared_data):
 def test_kernel_agrees_with_chebyshev_oracle(twojmax, n_neighbors):
     rng = np.random.default_rng(twojmax + 100 * n_neighbors)
     displacements, weights = cloud(rng, n_neighbors, 4.0), rng.uniform(0.3, 1.5, n_neighbors)
-    settings = {"twojmax": twojmax, "rcut": 4.0}
+    settings = {"twojmax": twojmax, "r_cut": 4.0}
     expected = chebyshev_bispectrum(displacements, weights, **settings)
     B = cloud_bispectrum(displacements, weights, **settings)
     scale = np.abs(expected).max()
@@ -166,7 +166,7 @@ def test_kernel_agrees_with_chebyshev_oracle(twojmax, n_neighbors):
 def test_high_orders_agree_with_reference(twojmax):
     rng = np.random.default_rng(twojmax)
     displacements, weights = cloud(rng, 9, 4.0), rng.uniform(0.3, 1.5, 9)
-    settings = {"twojmax": twojmax, "rcut": 4.0}
+    settings = {"twojmax": twojmax, "r_cut": 4.0}
     expected = reference_bispectrum(displacements, weights, **settings)
     assert error(cloud_bispectrum(displacements, weights, **settings), expected[None]) < 1e-10
 
@@ -185,9 +185,9 @@ def test_parameters_agree_with_reference(settings):
     rng = np.random.default_rng(5)
     displacements, weights = cloud(rng, 12, 4.0), rng.uniform(0.3, 1.5, 12)
     displacements[0] *= 0.7 / np.linalg.norm(displacements[0])  # below rmin0
-    settings = {"twojmax": 5, "rcut": 4.0, **settings}
+    settings = {"twojmax": 5, "r_cut": 4.0, **settings}
     expected = reference_bispectrum(displacements, weights, **settings)
-    default = reference_bispectrum(displacements, weights, twojmax=5, rcut=4.0)
+    default = reference_bispectrum(displacements, weights, twojmax=5, r_cut=4.0)
     assert np.abs(expected - default).max() > 0.1  # the parameters matter
     B = cloud_bispectrum(displacements, weights, **settings)
     T = in_torch.point_bispectrum(
@@ -200,14 +200,14 @@ def test_parameters_agree_with_reference(settings):
 
 
 def test_switching_is_one_inside_and_falls_to_zero():
-    f = switching(np.array([0.5, 1.0, 2.5, 4.0]), rcut=4.0, rmin0=1.0)
+    f = switching(np.array([0.5, 1.0, 2.5, 4.0]), r_cut=4.0, rmin0=1.0)
     assert np.allclose(f, [1, 1, 0.5, 0], atol=1e-15)
-    assert np.array_equal(switching(np.ones(2), rcut=4.0, switch=False), np.ones(2))
+    assert np.array_equal(switching(np.ones(2), r_cut=4.0, switch=False), np.ones(2))
 
 
 def test_reference_wigner_functions_are_unitary_representations():
     rng = np.random.default_rng(0)
-    g = sphere_points(cloud(rng, 2, 4.0), rcut=4.0)
+    g = sphere_points(cloud(rng, 2, 4.0), r_cut=4.0)
     a, b = g[:, 0] - 1j * g[:, 3], g[:, 2] - 1j * g[:, 1]
     a = np.append(a, a[0] * a[1] - b[0] * b[1].conj())
     b = np.append(b, b[0] * a[1].conj() + a[0] * b[1])

@@ -1,4 +1,4 @@
-"""The derivative of the bispectrum: torch, finite differences, and what it must obey."""
+"""The derivative of the bispectrum: torch, finite differences, and laws."""
 
 import numpy as np
 import pytest
@@ -52,7 +52,7 @@ def random_points(cell, n_points=5, seed=7):
 
 
 def torch_gradients(points, positions, weights, cell, sensitivity, **settings):
-    """Return what point_bispectrum_adjoint does, by automatic differentiation."""
+    """Return the result of point_bispectrum_adjoint by automatic differentiation."""
     points, positions = (torch.tensor(x, requires_grad=True) for x in (points, positions))
     deformation = torch.eye(3, dtype=torch.float64, requires_grad=True)
     B = in_torch.point_bispectrum(
@@ -68,7 +68,7 @@ def torch_gradients(points, positions, weights, cell, sensitivity, **settings):
 
 
 def assert_same(found, expected, tolerance=1e-12):
-    """Compare tuples of gradients, each with its own largest element."""
+    """Compare tuples of gradients, each relative to its largest element."""
     for one, other in zip(found, expected, strict=True):
         assert np.abs(other).max() > 1e-3
         assert np.abs(one - other).max() < tolerance * np.abs(other).max()
@@ -90,17 +90,17 @@ def test_gradient_of_solid_harmonics(ell):
 @pytest.mark.parametrize(
     ("system", "settings"),
     [
-        (fcc, {"twojmax": 10, "rcut": 4.67637}),
-        (fcc, {"twojmax": 12, "rcut": 3.0}),  # more than one tile of directions
-        (triclinic, {"twojmax": 5, "rcut": RCUT}),
-        (triclinic, {"twojmax": 10, "rcut": RCUT}),
-        (triclinic, {"twojmax": 7, "rcut": RCUT, "switch": False}),
-        (triclinic, {"twojmax": 6, "rcut": RCUT, "rmin0": 1.0, "rfac0": 0.9}),
-        (triclinic, {"twojmax": 4, "rcut": RCUT, "rfac0": 1.3}),  # beyond the antipole
-        (tiny, {"twojmax": 8, "rcut": 4.0}),
-        (triclinic, {"twojmax": 0, "rcut": RCUT}),
-        (triclinic, {"twojmax": 1, "rcut": RCUT}),
-        (triclinic, {"twojmax": 2, "rcut": RCUT}),
+        (fcc, {"twojmax": 10, "r_cut": 4.67637}),
+        (fcc, {"twojmax": 12, "r_cut": 3.0}),  # more than one tile of directions
+        (triclinic, {"twojmax": 5, "r_cut": RCUT}),
+        (triclinic, {"twojmax": 10, "r_cut": RCUT}),
+        (triclinic, {"twojmax": 7, "r_cut": RCUT, "switch": False}),
+        (triclinic, {"twojmax": 6, "r_cut": RCUT, "rmin0": 1.0, "rfac0": 0.9}),
+        (triclinic, {"twojmax": 4, "r_cut": RCUT, "rfac0": 1.3}),  # beyond the antipole
+        (tiny, {"twojmax": 8, "r_cut": 4.0}),
+        (triclinic, {"twojmax": 0, "r_cut": RCUT}),
+        (triclinic, {"twojmax": 1, "r_cut": RCUT}),
+        (triclinic, {"twojmax": 2, "r_cut": RCUT}),
     ],
 )
 def test_same_as_automatic_differentiation(system, settings):
@@ -120,7 +120,7 @@ def grid_sum(positions, weights, cell, sensitivity, shape, **settings):
 @pytest.mark.parametrize("twojmax", [5, 10])
 def test_finite_differences_on_a_grid(twojmax):
     positions, weights, cell = triclinic()
-    shape, settings = (3, 4, 2), {"twojmax": twojmax, "rcut": RCUT}
+    shape, settings = (3, 4, 2), {"twojmax": twojmax, "r_cut": RCUT}
     sensitivity = random_sensitivity(24, twojmax)
     by_atom, by_strain = grid_bispectrum_adjoint(
         positions, weights, cell, shape, sensitivity, **settings
@@ -145,7 +145,7 @@ def test_finite_differences_on_a_grid(twojmax):
 
 def test_grid_is_its_points():
     positions, weights, cell = triclinic()
-    shape, settings = (3, 2, 4), {"twojmax": 6, "rcut": RCUT}
+    shape, settings = (3, 2, 4), {"twojmax": 6, "r_cut": RCUT}
     sensitivity = random_sensitivity(24, 6)
     points = np.array(list(np.ndindex(*shape))) / shape @ cell
     found = grid_bispectrum_adjoint(positions, weights, cell, shape, sensitivity, **settings)
@@ -159,7 +159,7 @@ def crystal_gradients(points=None, twojmax=7, **changes):
     points = random_points(TRICLINIC) if points is None else points
     sensitivity = changes.pop("sensitivity", random_sensitivity(len(points), twojmax))
     arguments["sensitivity"] = sensitivity
-    return point_bispectrum_adjoint(points, twojmax=twojmax, rcut=RCUT, **arguments)
+    return point_bispectrum_adjoint(points, twojmax=twojmax, r_cut=RCUT, **arguments)
 
 
 def test_moving_all_atoms_is_moving_the_points_the_other_way():
@@ -280,7 +280,7 @@ def test_single_neighbor_pulls_along_the_line(distance):
     sensitivity = random_sensitivity(1, 7)
     by_point, by_atom, by_strain = point_bispectrum_adjoint(
         np.zeros((1, 3)), distance * direction[None], np.ones(1), 20 * np.eye(3), sensitivity,
-        twojmax=7, rcut=RCUT,
+        twojmax=7, r_cut=RCUT,
     )  # fmt: skip
     slope = by_atom[0] @ direction
     assert abs(slope) > 1e-6
@@ -295,7 +295,7 @@ def test_neighbors_fade_out_at_the_cutoff():
         return np.abs(
             point_bispectrum_adjoint(
                 np.zeros((1, 3)), [[0, 0, distance]], [1.0], 20 * np.eye(3), np.ones((1, 30)),
-                twojmax=6, rcut=RCUT,
+                twojmax=6, r_cut=RCUT,
             )[1]
         ).max()  # fmt: skip
 
@@ -309,14 +309,14 @@ def test_very_many_neighbors():
     rng = np.random.default_rng(4)
     positions, weights = rng.uniform(-1, 1, (400, 3)), rng.uniform(0.01, 0.02, 400)
     arguments = np.zeros((1, 3)), positions, weights, 30 * np.eye(3), random_sensitivity(1, 6)
-    settings = {"twojmax": 6, "rcut": RCUT}
+    settings = {"twojmax": 6, "r_cut": RCUT}
     expected = torch_gradients(*arguments, **settings)
     assert_same(point_bispectrum_adjoint(*arguments, **settings), expected)
 
 
 def test_blocks_add_up_to_the_grid():
     positions, weights, cell = triclinic()
-    shape, settings = (7, 6, 9), {"twojmax": 4, "rcut": RCUT}
+    shape, settings = (7, 6, 9), {"twojmax": 4, "r_cut": RCUT}
     sensitivity = random_sensitivity(378, 4)
     whole = grid_bispectrum_adjoint(positions, weights, cell, shape, sensitivity, **settings)
     parts = [
@@ -332,7 +332,7 @@ def test_blocks_add_up_to_the_grid():
 def test_number_of_threads_does_not_change_a_bit():
     positions, weights, cell = triclinic()
     arguments = positions, weights, cell, (8, 9, 10), random_sensitivity(720, 4)
-    settings = {"twojmax": 4, "rcut": RCUT}
+    settings = {"twojmax": 4, "r_cut": RCUT}
     one, *others = (grid_bispectrum_adjoint(*arguments, n_threads=n, **settings) for n in (1, 2, 3))
     assert np.abs(one[0]).max() > 1
     for other in others:
@@ -344,13 +344,13 @@ def test_arrays_of_any_kind_are_read_and_left_alone(device):
     positions, weights, cell = triclinic()
     points, sensitivity = random_points(cell), random_sensitivity(5, 4)
     arguments = points, positions, weights, cell, sensitivity
-    expected = point_bispectrum_adjoint(*arguments, twojmax=4, rcut=RCUT)
+    expected = point_bispectrum_adjoint(*arguments, twojmax=4, r_cut=RCUT)
     compiled = len(adjoint_kernel.signatures)
     odd = [np.repeat(x, 2, axis=0)[::2] for x in map(np.asfortranarray, arguments)]
     odd[3] = cell.tolist()
     for array in odd[:3] + odd[4:]:
         array.flags.writeable = False
-    found = point_bispectrum_adjoint(*odd, twojmax=4, rcut=RCUT, device=device)
+    found = point_bispectrum_adjoint(*odd, twojmax=4, r_cut=RCUT, device=device)
     assert_same(found, expected)
     assert len(adjoint_kernel.signatures) == compiled  # which takes half a minute
 
@@ -371,7 +371,7 @@ def test_single_precision():
 def test_torch_is_used_for_other_devices(dtype, tolerance):
     positions, weights, cell = triclinic()
     arguments = positions, weights, cell, (3, 2, 4), random_sensitivity(24, 5)
-    settings = {"twojmax": 5, "rcut": RCUT}
+    settings = {"twojmax": 5, "r_cut": RCUT}
     found = grid_bispectrum_adjoint(
         *arguments, device=torch.device("cpu", 0), dtype=dtype, **settings
     )
@@ -382,14 +382,14 @@ def test_torch_is_used_for_other_devices(dtype, tolerance):
 def test_gpu():
     positions, weights, cell = triclinic()
     arguments = positions, weights, cell, (3, 2, 4), random_sensitivity(24, 5)
-    settings = {"twojmax": 5, "rcut": RCUT}
+    settings = {"twojmax": 5, "r_cut": RCUT}
     found = grid_bispectrum_adjoint(*arguments, device="cuda", **settings)
     assert_same(found, grid_bispectrum_adjoint(*arguments, **settings), 1e-11)
 
 
 def test_atoms_as_points():
     positions, weights, cell = triclinic()
-    settings = {"twojmax": 6, "rcut": RCUT}
+    settings = {"twojmax": 6, "r_cut": RCUT}
     sensitivity = random_sensitivity(4, 6)
     by_point, by_atom, _ = point_bispectrum_adjoint(
         positions, positions, weights, cell, sensitivity, **settings

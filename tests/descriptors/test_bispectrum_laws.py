@@ -1,4 +1,4 @@
-"""What the bispectrum must obey whatever its values, its limits, and the gradient."""
+"""Laws of the bispectrum, its limits, and the gradient."""
 
 import multiprocessing
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +11,7 @@ from scipy.stats import special_ortho_group
 from skldos.descriptors.bispectrum import (
     bispectrum_components,
     grid_bispectrum,
+    grid_bispectrum_adjoint,
     point_bispectrum,
 )
 from skldos.descriptors.bispectrum import torch_kernel as in_torch
@@ -31,7 +32,7 @@ def crystal():
 
 
 def bispectrum(points, positions, weights, cell=TRICLINIC, **settings):
-    settings = {"twojmax": 7, "rcut": RCUT, **settings}
+    settings = {"twojmax": 7, "r_cut": RCUT, **settings}
     B = point_bispectrum(points, positions, weights, cell, **settings)
     assert B.shape[0] == len(points)
     assert np.all(np.isfinite(B))
@@ -109,7 +110,7 @@ def test_cutoff_larger_than_the_cell():
     displacements = displacements[np.linalg.norm(displacements, axis=1) < RCUT]
     assert len(displacements) > 40  # more than the kernel takes at once
     expected = reference_bispectrum(
-        displacements, np.ones(len(displacements)), twojmax=7, rcut=RCUT
+        displacements, np.ones(len(displacements)), twojmax=7, r_cut=RCUT
     )
     assert_same(bispectrum(point, position, np.ones(1), cell), expected[None])
 
@@ -118,7 +119,7 @@ def test_very_many_neighbors():
     rng = np.random.default_rng(4)
     displacements = rng.uniform(-1, 1, (400, 3))
     weights = rng.uniform(0.01, 0.02, 400)
-    expected = reference_bispectrum(displacements, weights, twojmax=7, rcut=RCUT)
+    expected = reference_bispectrum(displacements, weights, twojmax=7, r_cut=RCUT)
     B = bispectrum(np.zeros((1, 3)), displacements, weights, 30 * np.eye(3))
     assert_same(B, expected[None])
 
@@ -148,7 +149,7 @@ def test_isolated_atom_has_only_the_self_term(kernel):
         B = bispectrum(atom, atom, one, cell)[0]
     else:
         tensors = map(torch.as_tensor, (atom, atom, one, cell))
-        B = in_torch.point_bispectrum(*tensors, twojmax=7, rcut=RCUT).numpy()[0]
+        B = in_torch.point_bispectrum(*tensors, twojmax=7, r_cut=RCUT).numpy()[0]
     # f_j is the character of a rotation, and j1 and j2 couple to j exactly once: <f f f> = 1.
     expected = [j + 1 for _, _, j in bispectrum_components(7)]
     assert np.allclose(B, expected, rtol=1e-12)
@@ -160,7 +161,7 @@ def test_one_neighbor_depends_on_its_distance_only(direction, distance):
     displacement = distance * np.array(direction) / np.linalg.norm(direction)
     B = bispectrum(np.zeros((1, 3)), displacement[None], np.ones(1), 20 * np.eye(3))
     along = distance * np.array([[0.36, 0.48, 0.8]])
-    assert_same(B, reference_bispectrum(along, np.ones(1), twojmax=7, rcut=RCUT)[None], 1e-8)
+    assert_same(B, reference_bispectrum(along, np.ones(1), twojmax=7, r_cut=RCUT)[None], 1e-8)
 
 
 def test_point_on_an_atom_is_finite_and_does_not_see_it(crystal):
@@ -185,7 +186,7 @@ def test_no_points(crystal):
 
 def test_blocks_join_to_the_grid_bit_for_bit(crystal):
     positions, weights, _ = crystal
-    shape, settings = (7, 6, 9), {"twojmax": 4, "rcut": RCUT}
+    shape, settings = (7, 6, 9), {"twojmax": 4, "r_cut": RCUT}
     whole = grid_bispectrum(positions, weights, TRICLINIC, shape, **settings)
     out = np.full_like(whole, np.nan)
     for start, stop in ((0, 1), (1, 300), (300, None)):
@@ -200,8 +201,8 @@ def test_blocks_join_to_the_grid_bit_for_bit(crystal):
 def test_number_of_threads_does_not_change_a_bit(crystal):
     positions, weights, _ = crystal
     args = positions, weights, TRICLINIC, (8, 9, 10)
-    one = grid_bispectrum(*args, n_threads=1, twojmax=4, rcut=RCUT)
-    two = grid_bispectrum(*args, n_threads=2, twojmax=4, rcut=RCUT)
+    one = grid_bispectrum(*args, n_threads=1, twojmax=4, r_cut=RCUT)
+    two = grid_bispectrum(*args, n_threads=2, twojmax=4, r_cut=RCUT)
     assert np.array_equal(one, two)
     assert np.ptp(one, axis=0).max() > 1
 
@@ -215,7 +216,7 @@ def test_called_from_several_threads(crystal):
 
 
 def _in_child(queue, *args):
-    queue.put(grid_bispectrum(*args, twojmax=2, rcut=RCUT, n_threads=2))
+    queue.put(grid_bispectrum(*args, twojmax=2, r_cut=RCUT, n_threads=2))
 
 
 @pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="no fork here")
@@ -223,7 +224,7 @@ def _in_child(queue, *args):
 def test_forked_after_use(crystal):
     positions, weights, _ = crystal
     args = positions, weights, TRICLINIC, (8, 9, 10)
-    expected = grid_bispectrum(*args, twojmax=2, rcut=RCUT, n_threads=2)
+    expected = grid_bispectrum(*args, twojmax=2, r_cut=RCUT, n_threads=2)
     context = multiprocessing.get_context("fork")
     queue = context.Queue()
     child = context.Process(target=_in_child, args=(queue, *args))
@@ -245,7 +246,7 @@ def test_gradient_in_torch(crystal, argument):
 
     def function(x):
         some = [*inputs[:argument], x, *inputs[argument + 1 :]]
-        return in_torch.point_bispectrum(*some, twojmax=3, rcut=RCUT, chunk_size=1)
+        return in_torch.point_bispectrum(*some, twojmax=3, r_cut=RCUT, chunk_size=1)
 
     # The point on the atom must not move with respect to it, so take the other one alone there.
     if argument in (0, 1, 3):
@@ -260,13 +261,13 @@ def test_gradient_of_atoms_is_that_of_the_kernel(crystal):
     step = rng.normal(size=positions.shape)
 
     def energy(x):
-        return (point_bispectrum(x, x, weights, TRICLINIC, rcut=RCUT) @ coefficients).sum()
+        return (point_bispectrum(x, x, weights, TRICLINIC, r_cut=RCUT) @ coefficients).sum()
 
     h = 1e-4
     expected = (energy(positions + h * step) - energy(positions - h * step)) / (2 * h)
     x = torch.tensor(positions, requires_grad=True)
     B = in_torch.point_bispectrum(
-        x, x, torch.tensor(weights), torch.tensor(TRICLINIC), rcut=RCUT, chunk_size=3
+        x, x, torch.tensor(weights), torch.tensor(TRICLINIC), r_cut=RCUT, chunk_size=3
     )
     (B @ torch.tensor(coefficients)).sum().backward()
     assert abs(expected) > 10
@@ -287,9 +288,9 @@ def test_gradient_is_finite_without_neighbors_and_at_equal_sites():
 def test_torch_grid_is_that_of_the_kernel(crystal):
     _, positions, weights, cell = tensors(crystal)
     B = in_torch.grid_bispectrum(
-        positions, weights, cell, (3, 2, 4), start=5, stop=20, twojmax=5, rcut=RCUT, chunk_size=4
+        positions, weights, cell, (3, 2, 4), start=5, stop=20, twojmax=5, r_cut=RCUT, chunk_size=4
     )
-    expected = grid_bispectrum(positions, weights, cell, (3, 2, 4), twojmax=5, rcut=RCUT)
+    expected = grid_bispectrum(positions, weights, cell, (3, 2, 4), twojmax=5, r_cut=RCUT)
     assert_same(B.numpy(), expected[5:20])
 
 
@@ -324,9 +325,9 @@ GOOD = {"positions": np.zeros((2, 3)), "weights": np.ones(2), "cell": 4 * np.eye
         ({"twojmax": -1}, ValueError, "twojmax must be >= 0 and <= 87, got -1"),
         ({"twojmax": 88}, ValueError, "twojmax must be >= 0 and <= 87, got 88"),
         ({"twojmax": 2.5}, TypeError, "twojmax must be an integer, got 2.5"),
-        ({"rcut": 0}, ValueError, "rcut must be > 0, got 0"),
-        ({"rcut": "4"}, TypeError, "rcut must be a number, got '4'"),
-        ({"rmin0": 5.0}, ValueError, "rmin0 must be less than rcut, got rmin0 5.0 and rcut 4.67"),
+        ({"r_cut": 0}, ValueError, "r_cut must be > 0, got 0"),
+        ({"r_cut": "4"}, TypeError, "r_cut must be a number, got '4'"),
+        ({"rmin0": 5.0}, ValueError, "rmin0 must be less than r_cut, got rmin0 5.0 and r_cut 4.67"),
         ({"rfac0": np.nan}, ValueError, "rfac0 must be > 0, got nan"),
         ({"switch": 1}, TypeError, "switch must be True or False, got 1"),
         ({"dtype": "float16"}, ValueError, "dtype must be one of 'float64', 'float32'"),
@@ -347,3 +348,21 @@ def test_bad_input_is_named(bad, error, message):
 def test_bad_points_are_named():
     with pytest.raises(ValueError, match=r"points must have shape \(any, 3\), got \(3,\)"):
         point_bispectrum(np.zeros(3), **GOOD)
+
+
+@pytest.mark.parametrize("block", [1, 5])
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_blocks_of_points_do_not_show(block, n_threads, rng, monkeypatch):
+    positions, weights = 3 * rng.random((3, 3)), np.array([1.0, -0.5, 0.7])
+    options = {"twojmax": 3, "r_cut": 3.2, "radii": [1.0, 0.8, 0.9], "n_threads": n_threads}
+    of = (positions, weights, 3 * np.eye(3) + 0.2, (2, 3, 2))
+    whole = grid_bispectrum(*of, **options)
+    sensitivity = rng.normal(size=whole.shape)
+    adjoint = grid_bispectrum_adjoint(*of, sensitivity, **options)
+    for module in ("api", "adjoint"):
+        monkeypatch.setattr(f"skldos.descriptors.bispectrum.{module}.BLOCK", block)
+    np.testing.assert_allclose(grid_bispectrum(*of, **options), whole, rtol=1e-12)
+    for found, expected in zip(
+        grid_bispectrum_adjoint(*of, sensitivity, **options), adjoint, strict=True
+    ):
+        np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)

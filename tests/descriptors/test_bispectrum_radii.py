@@ -35,7 +35,7 @@ def salt():
         return SimpleNamespace(
             atoms=atoms,
             options={"weights": weights, "radii": radii, "n_jobs": 1},
-            settings={"twojmax": int(data["twojmax"]), "rcut": float(data["rcut"])},
+            settings={"twojmax": int(data["twojmax"]), "r_cut": float(data["rcut"])},
             weights=np.array([weights[s] for s in atoms.symbols]),
             radii=np.array([radii[s] for s in atoms.symbols]),
             grid_shape=tuple(data["grid_shape"].tolist()),
@@ -74,7 +74,7 @@ def test_slices_see_their_own_radii(salt):
     whole = snap.transform([salt.atoms])[0]
     from skldos.data import Snapshot
 
-    part = snap._compute(Snapshot(salt.atoms), 1, 3)
+    part = snap.compute(Snapshot(salt.atoms), 1, 3)
     np.testing.assert_array_equal(part, whole[1:3])
 
 
@@ -94,19 +94,19 @@ def test_a_point_agrees_with_the_readable_reference(salt):
     found = point_bispectrum(
         point[None], *arrays(salt), radii=salt.radii, point_radii=[own], **salt.settings
     )
-    cutoffs = salt.settings["rcut"] * (own + salt.radii) / 2
+    cutoffs = salt.settings["r_cut"] * (own + salt.radii) / 2
     atoms, displacements = find_neighbors(point, bin_neighbors(positions, cell, cutoffs.max()))
     inside = np.linalg.norm(displacements, axis=1) < cutoffs[atoms]
     assert 0 < inside.sum() < len(inside)
     atoms, displacements = atoms[inside], displacements[inside]
     expected = reference_bispectrum(
-        displacements, weights[atoms], twojmax=salt.settings["twojmax"], rcut=cutoffs[atoms]
+        displacements, weights[atoms], twojmax=salt.settings["twojmax"], r_cut=cutoffs[atoms]
     )
     np.testing.assert_allclose(found[0], expected, rtol=1e-12, atol=1e-13)
 
 
 def test_equal_radii_are_a_longer_cutoff(salt):
-    longer = {**salt.settings, "rcut": 1.2 * salt.settings["rcut"]}
+    longer = {**salt.settings, "r_cut": 1.2 * salt.settings["r_cut"]}
     expected = grid_bispectrum(*arrays(salt), salt.grid_shape, **longer)
     found = grid_bispectrum(*arrays(salt), salt.grid_shape, radii=np.full(4, 1.2), **salt.settings)
     np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)

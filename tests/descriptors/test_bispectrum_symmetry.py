@@ -1,4 +1,4 @@
-r"""What components with permuted indices have to do with each other.
+r"""Relations between components with permuted indices.
 
 Clebsch-Gordan coefficients have, with 2J for j (Varshalovich et al., section 8.4.3),
 
@@ -35,7 +35,7 @@ TRIPLES = [
 
 @pytest.fixture(scope="module", params=[1, 2, 9])
 def neighbors(request):
-    """Some neighbours without any symmetry, and weights of either sign."""
+    """Some neighbours without symmetry, and weights of both signs."""
     rng = np.random.default_rng(request.param)
     return rng.uniform(-2, 2, (request.param, 3)), rng.uniform(-0.5, 1, request.param)
 
@@ -44,8 +44,8 @@ def neighbors(request):
 def all_components(neighbors):
     """Components of all triples of indices, also of those that are not listed."""
     displacements, weights = neighbors
-    s = weights * switching(np.linalg.norm(displacements, axis=1), rcut=RCUT)
-    u = wigner_functions(sphere_points(displacements, rcut=RCUT), TWOJMAX)
+    s = weights * switching(np.linalg.norm(displacements, axis=1), r_cut=RCUT)
+    u = wigner_functions(sphere_points(displacements, r_cut=RCUT), TWOJMAX)
     U = [np.eye(len(f)) + f @ s for f in u]
     return {(j1, j2, j): np.vdot(U[j], coupled(U[j1], U[j2], j)) for j1, j2, j in TRIPLES}
 
@@ -78,7 +78,7 @@ def test_one_of_every_order_is_listed():
 def test_listed_components_give_all_others(neighbors, all_components):
     displacements, weights = neighbors
     cell = 40 * np.eye(3)
-    settings = {"twojmax": TWOJMAX, "rcut": RCUT}
+    settings = {"twojmax": TWOJMAX, "r_cut": RCUT}
     kernel = point_bispectrum(np.zeros((1, 3)), displacements, weights, cell, **settings)[0]
     reference = reference_bispectrum(displacements, weights, **settings)
     names = bispectrum_components(TWOJMAX)

@@ -7,10 +7,16 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import clone
+from sklearn.compose import ColumnTransformer
+from sklearn.cross_decomposition import PLSRegression
 from sklearn.decomposition import PCA, IncrementalPCA
 from sklearn.exceptions import NotFittedError
+from sklearn.feature_selection import SelectFromModel, SelectKBest, f_regression
+from sklearn.linear_model import Ridge
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import (
     FunctionTransformer,
+    KBinsDiscretizer,
     MaxAbsScaler,
     MinMaxScaler,
     PolynomialFeatures,
@@ -18,8 +24,8 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
-from skldos import ArrayFile, RowWise
-from skldos.data import Blocks, LazyArray
+from skldos import ArrayFile, GridSNAPTransformer, RowWise, SnapshotList
+from skldos.data import Blocks, LazyArray, as_rows
 from skldos.descriptors import row_wise
 
 
@@ -273,3 +279,63 @@ def test_subclasses_keep_their_blocks(blocks):
 
     frames = Scaled(StandardScaler()).set_output(transform="pandas").fit(blocks).transform(blocks)
     assert [frame.shape for frame in frames] == [block.shape for block in blocks]
+
+
+# -------------------------------------------------------------------- supervised and sparse steps
+
+
+def supervised_steps():
+    return [
+        PLSRegression(n_components=2),
+        make_pipeline(StandardScaler(), SelectKBest(f_regression, k=2)),
+        SelectFromModel(Ridge(), max_features=2, threshold=-np.inf),
+    ]
+
+
+@pytest.mark.parametrize("step", supervised_steps(), ids=lambda step: type(step).__name__)
+def test_supervised_steps_get_the_rows_of_the_targets(step, blocks, rng):
+    targets = [block @ [1.0, 0.0, 30.0, 0.1] + rng.normal(size=len(block)) for block in blocks]
+    expected = clone(step).fit(np.concatenate(blocks), np.concatenate(targets))
+    made = RowWise(step).fit(blocks, targets).transform(blocks)
+    np.testing.assert_allclose(made[1], expected.transform(blocks[1]), rtol=1e-9)
+    # Rows that are drawn are the same of both.
+    drawn = RowWise(step, max_rows=50, random_state=0).fit(blocks, [10 * b[:, 0] for b in blocks])
+    exact = clone(step).fit(np.concatenate(blocks), np.concatenate([10 * b[:, 0] for b in blocks]))
+    if isinstance(step, SelectFromModel):
+        selected = drawn.row_transformer_.get_support()
+        np.testing.assert_array_equal(selected, exact.get_support())
+
+
+def test_a_supervised_step_in_a_pipeline_is_fitted_on_the_ldos(snapshots):
+    pipeline = make_pipeline(GridSNAPTransformer(twojmax=2), RowWise(PLSRegression(2)))
+    rows = pipeline[0].fit_transform(snapshots)
+    targets = np.concatenate([as_rows(snapshot.ldos) for snapshot in snapshots])
+    expected = PLSRegression(2).fit(np.concatenate(rows), targets).transform(rows[3])
+    np.testing.assert_allclose(pipeline.fit_transform(snapshots)[3], expected, rtol=1e-9)
+
+
+def test_a_supervised_step_without_targets_says_so(blocks, snapshots):
+    for X in (list(blocks), Blocks(blocks, SnapshotList([s.atoms for s in snapshots]))):
+        with pytest.raises(ValueError, match="supervised transformer needs targets: pass y, or"):
+            RowWise(PLSRegression(2)).fit(X)
+    with pytest.raises(ValueError, match=r"one row per row of X, \[40, 3, 20, 17, 5, 30\] .*got"):
+        RowWise(PLSRegression(2)).fit(blocks, [np.zeros(7)] * 6)
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_sparse_output_becomes_dense(lazy, blocks, files):
+    source = files if lazy else blocks
+    sparse = KBinsDiscretizer(4, encode="onehot", quantile_method="averaged_inverted_cdf")
+    dense = clone(sparse).set_params(encode="onehot-dense")
+    made = RowWise(sparse).fit_transform(source)
+    expected = RowWise(dense).fit_transform(source)
+    for block, wanted in zip(made, expected, strict=True):
+        assert block.shape[1] == 16
+        np.testing.assert_array_equal(np.asarray(block), np.asarray(wanted))
+
+
+def test_parts_of_the_rows_by_a_column_transformer(blocks):
+    parts = [("scaled", StandardScaler(), [0, 1]), ("kept", "passthrough", [3])]
+    made = RowWise(ColumnTransformer(parts)).fit_transform(blocks)
+    expected = ColumnTransformer(parts).fit_transform(np.concatenate(blocks))
+    np.testing.assert_allclose(np.concatenate(made), expected, rtol=1e-12)

@@ -11,6 +11,8 @@ from skldos.geometry import (
     volume,
     voxel_volume,
 )
+from skldos.geometry.cell import FARTHEST
+from skldos.geometry.grid import MAX_POINTS
 
 TRICLINIC = np.array([[3.0, 0.2, 0.1], [-1.0, 2.5, 0.3], [0.4, -0.7, 4.0]])
 LEFT_HANDED = TRICLINIC[[1, 0, 2]]
@@ -100,3 +102,20 @@ def test_check_block_says_what_is_wrong():
         check_block((2, 3, 4), 25, None)
     with pytest.raises(ValueError, match="stop must be >= 6 and <= 24, got 5"):
         check_block((2, 3, 4), 6, 5)
+
+
+@pytest.mark.parametrize("scale", [1.0, -1.0])
+def test_cells_beyond_double_precision_are_refused(scale):
+    cell = np.diag([4.0, 4.0, scale * FARTHEST])
+    check_cell(cell / 3)
+    with pytest.raises(ValueError, match="cell must be at most 100000 Å wide, got 300000 Å"):
+        check_cell(3 * cell)
+
+
+def test_grids_beyond_any_use_are_refused():
+    assert check_grid_shape((MAX_POINTS // 3, 1, 1)) == (MAX_POINTS // 3, 1, 1)
+    with pytest.raises(ValueError, match=f"at most {MAX_POINTS} points, got"):
+        check_grid_shape((3 * 2**12, 2**12, 2**12))
+    # A product that wraps around in 64 bits.
+    with pytest.raises(ValueError, match=f"at most {MAX_POINTS} points, got"):
+        check_grid_shape((2**32, 2**32, 2**32))

@@ -12,29 +12,29 @@ CELLS = {
 }
 
 
-def brute_force(positions, cell, cutoff, span=7):
+def brute_force(positions, cell, r_cut, span=7):
     """Both directions of every pair, by looking at every image in a large block of cells."""
     shifts = np.stack(np.meshgrid(*[np.arange(-span, span + 1)] * 3), axis=-1).reshape(-1, 3)
     d = positions[None, :, None] + shifts @ cell - positions[:, None, None]
-    first, second, shift = np.nonzero(np.linalg.norm(d, axis=-1) < cutoff)
+    first, second, shift = np.nonzero(np.linalg.norm(d, axis=-1) < r_cut)
     itself = (first == second) & (shifts[shift] == 0).all(1)
     keys = zip(first, second, *shifts[shift].T, strict=True)
     return {tuple(map(int, key)) for key, same in zip(keys, itself, strict=True) if not same}
 
 
-@pytest.mark.parametrize("cutoff", [2.5, 6.5])
+@pytest.mark.parametrize("r_cut", [2.5, 6.5])
 @pytest.mark.parametrize("name", CELLS)
-def test_pairs_are_those_of_brute_force_in_one_direction(name, cutoff):
+def test_pairs_are_those_of_brute_force_in_one_direction(name, r_cut):
     rng = np.random.default_rng(5)
     cell = CELLS[name]
     positions = np.concatenate([rng.uniform(-0.9, 1.9, (5, 3)), np.eye(3)[:1]]) @ cell
-    first, second, shifts = find_pairs(positions, bin_neighbors(positions, cell, cutoff))
+    first, second, shifts = find_pairs(positions, bin_neighbors(positions, cell, r_cut))
     keys = [tuple(map(int, key)) for key in zip(first, second, *shifts.T, strict=True)]
     backward = [(j, i, *(-n for n in shift)) for i, j, *shift in keys]
     assert (first <= second).all()
     assert len(set(keys)) == len(keys) > 0
     assert set(keys).isdisjoint(backward)
-    assert {*keys, *backward} == brute_force(positions, cell, cutoff)
+    assert {*keys, *backward} == brute_force(positions, cell, r_cut)
 
 
 def test_blocks_of_atoms_make_up_the_list():

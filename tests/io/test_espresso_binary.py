@@ -1,4 +1,4 @@
-"""Densities written for pw.x: its own files come back, and it begins where it is told to.
+"""Densities written for pw.x: its own files are reproduced, and it starts from the density.
 
 Of the two save directories, one is of a calculation with all plane waves and with symmetry, the
 other of one at the Γ point, with one wave of each pair G, -G; see `test_wavefunctions`.
@@ -14,8 +14,8 @@ import pytest
 
 from skldos.geometry import check_cell, reciprocal_cell, volume
 from skldos.io import charge_density, write_charge_density
+from skldos.io.espresso.binary import read_charge_density
 from skldos.io.espresso.xml import read_xml
-from skldos.io.espresso_binary import read_charge_density
 from skldos.units import BOHR, RYDBERG
 
 DATA = Path(__file__).parent / "data"
@@ -42,7 +42,7 @@ def rewrite(save, path):
     """Read the density of a save directory and write it to a file."""
     run = read_xml(save / XML)
     cell = run.atoms.cell.array
-    options = {"cutoff": cutoff_of(save), "gamma_only": run.gamma_only}
+    options = {"density_cutoff": cutoff_of(save), "gamma_only": run.gamma_only}
     write_charge_density(path, charge_density(save), cell, **options)
 
 
@@ -75,7 +75,7 @@ def test_a_density_comes_back_on_its_grid(save, tmp_path):
     density = np.roll(charge_density(save), (2, 1, 3), axis=(0, 1, 2))
     assert np.ptp(density) > 0.01
     run = read_xml(save / XML)
-    options = {"cutoff": cutoff_of(save), "gamma_only": run.gamma_only}
+    options = {"density_cutoff": cutoff_of(save), "gamma_only": run.gamma_only}
     write_charge_density(copied / NAME, density, run.atoms.cell.array, **options)
     np.testing.assert_allclose(charge_density(copied), density, rtol=0, atol=1e-14)
 
@@ -84,7 +84,7 @@ def test_a_wave_has_the_coefficient_that_it_had(tmp_path):
     # n = 0.3 + 0.2 cos(G·r + φ) with G = 2 b_1 - b_2 + b_3
     x = np.stack(np.meshgrid(*[np.arange(n) / n for n in (9, 10, 12)], indexing="ij"), axis=-1)
     density = 0.3 + 0.2 * np.cos(2 * np.pi * x @ [2, -1, 1] + 0.4)
-    write_charge_density(tmp_path / NAME, density, SKEWED, cutoff=100.0)
+    write_charge_density(tmp_path / NAME, density, SKEWED, density_cutoff=100.0)
     miller, coefficients, gamma_only = read_charge_density(tmp_path / NAME)
     assert not gamma_only
     found = {
@@ -100,14 +100,14 @@ def test_a_wave_has_the_coefficient_that_it_had(tmp_path):
 
 def test_waves_are_sorted_and_complete(tmp_path, rng):
     density = rng.random((11, 11, 15))
-    cutoff = 150.0
-    write_charge_density(tmp_path / NAME, density, SKEWED, cutoff=cutoff)
+    density_cutoff = 150.0
+    write_charge_density(tmp_path / NAME, density, SKEWED, density_cutoff=density_cutoff)
     miller, coefficients, _ = read_charge_density(tmp_path / NAME)
     energies = RYDBERG * BOHR**2 * ((miller @ reciprocal_cell(SKEWED)) ** 2).sum(axis=1)
     assert (np.diff(energies) > -1e-9).all()
-    assert 0.9 * cutoff < energies[-1] <= cutoff
+    assert 0.9 * density_cutoff < energies[-1] <= density_cutoff
     # All lattice points of a sphere: about as many as its volume holds
-    radius = np.sqrt(cutoff / RYDBERG) / BOHR
+    radius = np.sqrt(density_cutoff / RYDBERG) / BOHR
     expected = 4 / 3 * np.pi * radius**3 * volume(check_cell(SKEWED)) / (2 * np.pi) ** 3
     assert len(miller) == pytest.approx(expected, rel=0.05)
     waves = {tuple(m): c for m, c in zip(miller.tolist(), coefficients, strict=True)}
@@ -118,8 +118,10 @@ def test_waves_are_sorted_and_complete(tmp_path, rng):
 
 def test_half_of_the_waves_is_one_of_each_pair(tmp_path, rng):
     density = rng.random((11, 11, 15))
-    write_charge_density(tmp_path / "all.dat", density, SKEWED, cutoff=150.0)
-    write_charge_density(tmp_path / "half.dat", density, SKEWED, cutoff=150.0, gamma_only=True)
+    write_charge_density(tmp_path / "all.dat", density, SKEWED, density_cutoff=150.0)
+    write_charge_density(
+        tmp_path / "half.dat", density, SKEWED, density_cutoff=150.0, gamma_only=True
+    )
     whole, _, _ = read_charge_density(tmp_path / "all.dat")
     half, _, gamma_only = read_charge_density(tmp_path / "half.dat")
     assert gamma_only
@@ -136,7 +138,9 @@ def test_lengths_that_are_nearly_equal_stand_as_in_a_file_of_pw(tmp_path):
     # all these waves is 5 (2π/a)², within four times the tolerance; no sorting by it yields that.
     cell = np.diag([5.0, 5.0 + 1e-8, 5.0 + 2e-8])
     density = np.zeros((25, 25, 25))
-    write_charge_density(tmp_path / NAME, density, cell, cutoff=36 * RYDBERG, gamma_only=True)
+    write_charge_density(
+        tmp_path / NAME, density, cell, density_cutoff=36 * RYDBERG, gamma_only=True
+    )
     miller, _, _ = read_charge_density(tmp_path / NAME)
     assert len(miller) == 1536
     expected = [[0, 1, -2], [0, 1, 2], [0, 2, -1], [0, 2, 1], [1, 0, -2], [1, 0, 2]]
@@ -187,7 +191,7 @@ def run_pw(folder, cell, k_points, startingpot):
 
 
 def restart(folder, save, cell, k_points, write):
-    """Let pw.x begin with what `write` leaves in an empty save directory."""
+    """Start pw.x from the density that `write` puts into an empty save directory."""
     (folder / save.name).mkdir(parents=True)
     write(folder / save.name / NAME)
     output = run_pw(folder, cell, k_points, "file")
@@ -245,7 +249,9 @@ def test_pw_begins_with_what_it_is_given(tmp_path):
 
     def moved_and_scaled(path):
         # Away from the atoms, and of too few electrons
-        write_charge_density(path, 0.9 * np.roll(density, 4, axis=0), FCC, cutoff=cutoff_of(save))
+        write_charge_density(
+            path, 0.9 * np.roll(density, 4, axis=0), FCC, density_cutoff=cutoff_of(save)
+        )
 
     output = restart(tmp_path / "moved", save, FCC, GRID, moved_and_scaled)
     charge = re.search(r"starting charge +(\S+), renormalised to +(\S+)", output)
@@ -264,14 +270,21 @@ def test_pw_begins_with_what_it_is_given(tmp_path):
         ({"density": np.ones((4, 4))}, r"grid_shape must be three numbers of points, got \(4, 4\)"),
         ({"density": np.full((4, 4, 4), np.nan)}, "density"),
         ({"cell": np.ones((3, 3))}, "cell must have three linearly independent vectors"),
-        ({"cutoff": 0.0}, "cutoff must be > 0, got 0"),
+        ({"density_cutoff": 0.0}, "density_cutoff must be > 0, got 0"),
         ({"path": "charge-density.hdf5"}, r"path must be .* \.dat file, got charge-density\.hdf5"),
-        ({"cutoff": 100.0}, r"up to the cutoff of 100 eV, at least \(7, 7, 7\) .* got \(4, 4, 4\)"),
+        (
+            {"density_cutoff": 100.0},
+            r"up to the cutoff of 100 eV, at least \(7, 7, 7\) .* got \(4, 4, 4\)",
+        ),
     ],
 )
 def test_what_cannot_be_written_is_named(tmp_path, changed, message):
     path = tmp_path / changed.pop("path", NAME)
-    arguments = {"density": np.ones((4, 4, 4)), "cell": 4 * np.eye(3), "cutoff": 9.0} | changed
+    arguments = {
+        "density": np.ones((4, 4, 4)),
+        "cell": 4 * np.eye(3),
+        "density_cutoff": 9.0,
+    } | changed
     with pytest.raises(ValueError, match=message):
         write_charge_density(path, **arguments)
     assert not path.exists()

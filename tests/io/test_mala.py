@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from skldos import ArrayFile, EnergyGrid
+from skldos.datasets import make_snapshots
 from skldos.exceptions import FileFormatError, SnapshotError
-from skldos.io import read_mala
+from skldos.geometry import grid_points
+from skldos.io import read_mala, write_mala
 
 INFO = {
     "temperature": 298.0,
@@ -153,3 +155,79 @@ def test_beryllium_of_mala(shared_data, number):
         # dos.x smears otherwise than the LDOS, but both count the same states.
         dos = np.load(f"{path}.dos.npy").ravel()
         assert np.corrcoef(snapshot.dos(), dos)[0, 1] > 0.8
+
+
+def test_what_is_written_is_read_again(files, tmp_path, rng):
+    snapshot = read_mala(*files, energies=ENERGIES)
+    snapshot = snapshot.replace(density=rng.random((2, 3, 4)), ldos=snapshot.ldos)
+    written = write_mala(snapshot, tmp_path / "again", descriptors=rng.random((24, 6)))
+    assert sorted(written) == ["density", "descriptors", "dos", "info", "ldos"]
+    again = read_mala(written["ldos"], written["info"], energies=ENERGIES)
+    np.testing.assert_array_equal(again.ldos[:], snapshot.ldos[:])
+    assert again.atoms == snapshot.atoms
+    assert (again.temperature, again.n_electrons) == (298.0, 4.0)
+    np.testing.assert_array_equal(again.reference.pop("forces"), snapshot.reference["forces"])
+    del snapshot.reference["forces"]
+    assert again.reference == snapshot.reference
+    np.testing.assert_array_equal(np.load(written["density"])[..., 0], snapshot.density)
+    np.testing.assert_allclose(np.load(written["dos"]), snapshot.dos())
+    rows = np.load(written["descriptors"])
+    assert rows.shape == (2, 3, 4, 9)
+    points = grid_points(snapshot.atoms.cell.array, (2, 3, 4))
+    np.testing.assert_allclose(rows[..., :3].reshape(-1, 3), points, atol=1e-6)
+
+
+def test_what_is_not_known_is_not_made_up(tmp_path):
+    (snapshot,) = make_snapshots(1, grid_shape=(2, 2, 2), random_state=0)
+    bare = snapshot.replace(ldos=None, density=None, reference=None).replace(grid_shape=(2, 2, 2))
+    written = write_mala(bare, tmp_path / "bare")
+    assert list(written) == ["info"]
+    again = read_mala(None, written["info"], energies=None)
+    assert again.reference == {}
+    # MALA marks what it does not know so.
+    info = json.loads(written["info"].read_text()) | {"band_energy_dft_calculation": None}
+    written["info"].write_text(json.dumps(info))
+    assert read_mala(None, written["info"], energies=None).reference == {}
+    for lacking in ("grid_shape", "temperature", "n_electrons"):
+        with pytest.raises(SnapshotError, match=f"lacks {lacking}"):
+            write_mala(bare.replace(**{lacking: None}), tmp_path / "none")
+    with pytest.raises(ValueError, match=r"descriptors must have shape \(8, .*\(7, 2\)"):
+        write_mala(bare, tmp_path / "none", descriptors=np.ones((7, 2)))
+
+
+@pytest.mark.parametrize("number", [0])
+def test_beryllium_goes_back_to_mala(shared_data, tmp_path, number):
+    path = shared_data / "be2" / f"Be_snapshot{number}"
+    energies = EnergyGrid.regular(-5.0, 2.5, 11)
+    snapshot = read_mala(f"{path}.out.npy", f"{path}.info.json", energies=energies)
+    written = write_mala(snapshot, tmp_path / "Be")
+    theirs = json.loads(path.with_name(f"{path.name}.info.json").read_text())
+    ours = json.loads(written["info"].read_text())
+    # Cutoffs and pseudopotentials are read by none of their other files.
+    unknown = {"ecutwfc", "ecutrho", "pseudopotentials", "number_of_electrons_from_eigenvals"}
+    assert set(theirs) - unknown <= set(ours)
+    for key in ("voxel", "atoms"):
+        for name in theirs[key]:
+            np.testing.assert_allclose(ours[key][name], theirs[key][name], atol=1e-12)
+    assert ours["degauss"] == pytest.approx(theirs["degauss"], rel=1e-6)
+    np.testing.assert_array_equal(np.load(written["ldos"]), np.load(f"{path}.out.npy"))
+
+
+def test_the_json_file_beside_the_ldos_is_taken(tmp_path):
+    snapshot = make_snapshots(1, grid_shape=(4, 4, 4), n_energies=5, random_state=0)[0]
+    files = write_mala(snapshot, tmp_path / "Al.0")
+    found = read_mala(files["ldos"], energies=snapshot.energies)
+    assert found.temperature == snapshot.temperature
+    with pytest.raises(SnapshotError, match="energies are needed with an LDOS"):
+        read_mala(files["ldos"])
+    files["info"].unlink()
+    with pytest.raises(FileNotFoundError, match=r"Al\.0\.info\.json"):
+        read_mala(files["ldos"], energies=snapshot.energies)
+    with pytest.raises(TypeError, match="got neither"):
+        read_mala(None)
+
+
+def test_a_folder_is_said_to_be_one(tmp_path):
+    for arguments in ((tmp_path,), (None, tmp_path)):
+        with pytest.raises(IsADirectoryError, match=r"skldos\.io\.read_snapshots\(folder"):
+            read_mala(*arguments)

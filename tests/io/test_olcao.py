@@ -1,4 +1,4 @@
-"""Potentials of OLCAO: a file as Fortran writes it, there and back, and damaged ones.
+"""Potentials of OLCAO: a file as Fortran writes it, round trips, and damaged files.
 
 The form of the files is that of the program's `write` statements, (i5) and
 (2(1x,e17.10),3(1x,e13.6)); the numbers are made up.

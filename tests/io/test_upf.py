@@ -1,6 +1,10 @@
 """Pseudopotential files: small ones written here, and those that come with Quantum ESPRESSO."""
 
+import contextlib
 import re
+import shutil
+import subprocess
+import time
 from pathlib import Path
 
 import numpy as np
@@ -146,13 +150,17 @@ def test_kinds(write, word, kind):
         (OLD[: OLD.index("<PP_RHOATOM>")], "the file is truncated", 28),
         (NEW.replace("4.0e-1", ""), "<PP_R> must hold 4 numbers, got 3", 8),
         (OLD.replace("0.0 1.0 2.0 1.0", "0.0 1.0"), "<PP_RHOATOM> must hold 4 numbers, got 2", 28),
-        (NEW.replace("4.0e-1", "four"), "PP_R must be a number, got 'four'", 8),
-        (NEW.replace("4.0e-1", "nan"), "<PP_R> must hold 4 numbers", 8),
+        (NEW.replace("4.0e-1", "four"), "PP_R must hold numbers, not a number: 'four'", 8),
+        (NEW.replace("4.0e-1", "nan"), "PP_R must hold numbers, not a number: 'nan'", 8),
         (NEW.replace('z_valence="6.', 'zv="6.'), "lacks 'z_valence'", 4),
         (NEW.replace("USPP", "GTH"), "unknown pseudo_type 'GTH'", 4),
         (NEW.replace('mesh_size="4"', 'mesh_size="x"'), "mesh_size must be a number", 4),
         (OLD[: OLD.index("Z valence")], "<PP_HEADER> does not end", 4),
-        (OLD.replace("    1                  Max angular momentum component\n", ""), "<PP_R>", 17),
+        (
+            OLD.replace("    1                  Max angular momentum component\n", ""),
+            "ten lines",
+            4,
+        ),
     ],
 )
 def test_damage_names_file_and_line(write, text, message, line):
@@ -160,6 +168,141 @@ def test_damage_names_file_and_line(write, text, message, line):
         read_upf(write(text))
     assert caught.value.line == line
     assert "O.UPF" in str(caught.value)
+
+
+def replace_entry(name, value):
+    """NEW with another entry in its header, or without one."""
+    return re.sub(rf'{name}="[^"]*"', "" if value is None else f'{name}="{value}"', NEW, count=1)
+
+
+# pw.x 6.7 reads such files of Al.pz-vbc.UPF and finds the same energy to the last digit, but for
+# those in small letters, or with blanks around "=", which no version that was tried reads.
+@pytest.mark.parametrize(
+    "text",
+    [
+        replace_entry("author", "J. Doe &lt;doe@example.org>"),
+        replace_entry("author", "it's /> not the end"),
+        NEW.replace("r < 3", "see <PP_R> and <PP_HEADER>, </PP_R>"),
+        NEW.replace("<PP_MESH", "<!-- <PP_RAB> 9 9 9 9 </PP_RAB> -->\n<PP_MESH"),
+        NEW.replace("<PP_MESH", "<![CDATA[ <PP_NLCC> ]]>\n<PP_MESH"),
+        replace_entry("mesh_size", None),
+        replace_entry("mesh_size", "7"),
+        NEW.replace('<PP_MESH mesh="4">', "<PP_MESH>"),
+        replace_entry("z_valence", "6.0D+00"),
+        replace_entry("z_valence", "6, as in the free atom"),
+        replace_entry("pseudo_type", "uspp"),
+        replace_entry("pseudo_type", "NC").replace(" core_", " is_ultrasoft='T' core_"),
+        NEW.replace('pseudo_type="USPP"', 'is_ultrasoft=".true." is_paw="false"'),
+        NEW.replace('pseudo_type="USPP"', 'pseudo_type="ours" is_ultrasoft="true"'),
+        replace_entry("element", None).replace("r < 3", "\n Element: O"),
+        replace_entry("element", None),  # as the name of the file
+        replace_entry("element", "o2"),
+        NEW.replace("4.0e-1", "4.0e-1 8.0").replace("0.2 0.2<", "0.2 0.2 0.4<"),
+        NEW.replace("0.0 1.0E-1 2.0D-1", "0.0, 1.0E-1,\t.2"),
+        NEW.replace("0.1 0.1 0.2 0.2", "2*0.1 2*0.2"),
+        NEW.replace("PP_", "pp_").replace("UPF", "upf"),
+        NEW.replace('="', ' = "'),
+        re.sub(r'="([^"]*)"', r"='\1'", NEW),
+        '<?xml version="1.0"?>\n' + NEW.replace("\n", "\r\n"),
+        NEW.replace("</UPF>", "<PP_RHOATOM> 0 1 2 1 </PP_RHOATOM>"),
+        NEW.replace('element=" o"', 'element="O" element="Si"'),
+    ],
+)
+def test_what_pw_x_does_not_mind(write, text):
+    assert text != NEW
+    upf = read_upf(write(text))
+    assert repr(upf) == "Pseudopotential(O, valence 6, pbe, ultrasoft, core correction)"
+    np.testing.assert_allclose(upf.radii, np.array([0, 0.1, 0.2, 0.4]) * BOHR, rtol=1e-15)
+    np.testing.assert_allclose(upf.radial_weights[1:3], np.array([0.1, 0.2]) * BOHR, rtol=1e-15)
+
+
+def test_what_a_header_does_not_say_is_what_pw_x_takes_for_granted(write):
+    text = NEW.replace('pseudo_type="USPP" core_correction=".true."', "")
+    upf = read_upf(write(re.sub(r'functional="[^"]*"', "", text)))
+    assert (upf.kind, upf.core_density, upf.functional) == ("norm-conserving", None, None)
+
+
+SCHEMA = """<?xml version="1.0" encoding="UTF-8"?>
+<qe_pp:pseudo xmlns:qe_pp="http://www.quantum-espresso.org/ns/qes/qe_pp-1.0">
+  <pp_info><element>Xx</element><type>NC</type></pp_info>
+  <pp_header>
+    <element>O</element><z_valence>6.0D0</z_valence><type>US</type>
+    <functional>SLA PW PBX PBC</functional>
+    <is_ultrasoft>true</is_ultrasoft><is_paw>false</is_paw>
+    <core_correction>true</core_correction><mesh_size>4</mesh_size>
+  </pp_header>
+  <pp_mesh mesh="4"><pp_r>0.0 1.0E-01 2.0E-01 4.0E-01</pp_r>
+  <pp_rab>0.1 0.1 0.2 0.2</pp_rab></pp_mesh>
+  <pp_nlcc size="4">3.0 2.0 1.0 0.0</pp_nlcc>
+  <pp_rhoatom size="4">0.0 1.0 2.0 1.0</pp_rhoatom>
+</qe_pp:pseudo>
+"""
+
+
+def test_the_xml_schema(write):
+    upf, old = read_upf(write(SCHEMA)), read_upf(write(OLD))
+    assert repr(upf) == repr(old)
+    for name in ("radii", "radial_weights", "core_density", "atomic_density"):
+        np.testing.assert_array_equal(getattr(upf, name), getattr(old, name))
+    with pytest.raises(FileFormatError, match="lacks 'z_valence'"):
+        read_upf(write(SCHEMA.replace("z_valence", "valence")))
+
+
+@pytest.mark.skipif(shutil.which("upfconv.x") is None, reason="needs Quantum ESPRESSO")
+@pytest.mark.parametrize(
+    "name", ["Si.pz-vbc.UPF", "O.pbe-rrkjus.UPF", "B.pbe-n-kjpaw_psl.1.0.0.UPF"]
+)
+def test_upfconv_changes_nothing(tmp_path, name):
+    if not (INSTALLED / name).exists():
+        pytest.skip("needs the pseudopotentials of Quantum ESPRESSO")
+    shutil.copy(INSTALLED / name, tmp_path / "a.UPF")
+    subprocess.run(["upfconv.x", "-x", "a.UPF"], cwd=tmp_path, capture_output=True, check=True)
+    upf, original = read_upf(tmp_path / "a.xml"), read_upf(tmp_path / "a.UPF")
+    assert repr(upf) == repr(original)
+    np.testing.assert_allclose(upf.radii, original.radii, rtol=1e-12)
+    np.testing.assert_allclose(upf.atomic_density, original.atomic_density, rtol=1e-9, atol=1e-30)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (replace_entry("z_valence", "-6"), "z_valence must be > 0"),
+        (replace_entry("z_valence", "1e308"), "z_valence must be > 0"),
+        (replace_entry("z_valence", "nan"), "z_valence must be a number"),
+        (replace_entry("mesh_size", "1_0"), "mesh_size must be a number"),
+        (NEW.replace('mesh="4"', 'mesh="99999999999"'), "mesh_size must fit the file"),
+        (NEW.replace('mesh="4"', 'mesh="-4"'), "mesh_size must fit the file"),
+        (NEW.replace('mesh="4"', 'mesh="0"').replace(' mesh_size="4"', ""), "neither <PP_MESH"),
+        (replace_entry("core_correction", "perhaps"), "core_correction must be true or false"),
+        (NEW.replace("4.0e-1", "1_0"), "not a number: '1_0'"),
+        (NEW.replace("4.0e-1", "-1*0.4"), "not a number: '-1*0.4'"),
+        (NEW.replace("4.0e-1", "1e999"), "<PP_R> must hold 4 numbers"),
+        ("<psp8> Si </psp8>", "upfconv.x"),
+    ],
+)
+def test_values_out_of_range_are_refused(write, text, message):
+    with pytest.raises(FileFormatError, match=re.escape(message)):
+        read_upf(write(text))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("<PP_MESH", "\n" * 300_000 + "<PP_MESH"),
+        ("author=", "a" * 300_000 + " author="),
+        ("A & B", "<!--" * 100_000),
+        ("<PP_MESH", "<!--" * 100_000 + "<PP_MESH"),
+        ("4.0e-1", "4" * 300_000 + "x"),
+        ("r < 3", "<PP_INFO>" * 50_000),
+    ],
+)
+def test_what_is_long_takes_no_time_of_its_square(write, old, new):
+    start = time.perf_counter()
+    path = write(NEW.replace(old, new, 1))
+    with contextlib.suppress(FileFormatError):
+        read_upf(path)
+    # By the square it would be minutes.
+    assert time.perf_counter() - start < 10
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)

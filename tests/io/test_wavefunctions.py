@@ -2,13 +2,14 @@
 
 `wfc_silicon.save` is what pw.x 6.7 left of diamond silicon at 6 Ry with 48 symmetries (half of them
 with a fractional translation) and 3 of 8 k points; `wfc_silicon_pp.npz` is its LDOS as pp.x 6.7
-wrote it with ten digits. `wfc_gamma.save` is a skewed cell of aluminium at the Γ point, of whose
-plane waves pw.x stores one half.
+wrote it with ten digits. `wfc_gamma.save` is a skewed cell of aluminium at the Γ point, for which
+pw.x stores half of the plane waves.
 """
 
 import math
 import shutil
 import subprocess
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +19,10 @@ import torch
 from skldos import ArrayFile, EnergyGrid
 from skldos.exceptions import FileFormatError, SnapshotError
 from skldos.geometry import voxel_volume
-from skldos.io import wavefunctions
+from skldos.io.espresso import wavefunctions
+from skldos.io.espresso.binary import WavefunctionFile, read_charge_density
+from skldos.io.espresso.wavefunctions import charge_density, wavefunction_density, wavefunction_ldos
 from skldos.io.espresso.xml import read_xml
-from skldos.io.espresso_binary import WavefunctionFile, read_charge_density
-from skldos.io.wavefunctions import charge_density, wavefunction_density, wavefunction_ldos
 from skldos.physics.smearing import broadening
 from skldos.units import BOHR, RYDBERG
 
@@ -51,6 +52,7 @@ def copied(tmp_path):
 # Laws -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.filterwarnings("ignore:the energies end:UserWarning")
 @pytest.mark.parametrize("kernel", ["gaussian", "fermi-dirac"])
 def test_the_ldos_sums_up_to_the_density_of_states(save, kernel):
     run = read_xml(save / XML)
@@ -65,6 +67,33 @@ def test_the_ldos_sums_up_to_the_density_of_states(save, kernel):
     assert dos.max() > 1
     # The LDOS is rounded to float32, 6e-8.
     np.testing.assert_allclose(total, dos, rtol=1e-7, atol=1e-7 * dos.max())
+
+
+@pytest.mark.filterwarnings("ignore:the highest of the")
+def test_windows_are_calculated_one_by_one():
+    levels = np.sort(read_xml(SILICON / XML).eigenvalues.ravel())
+    at = np.argmax(np.diff(levels))
+    low, high = levels[at], levels[at + 1]
+    width = (high - low) / 20
+    windows = [
+        EnergyGrid.regular(start, width / 2, n, broadening=broad, kernel="gaussian")
+        for start, n, broad in ((low - 20 * width, 50, width), (high - 3 * width, 30, width / 1.5))
+    ]
+    grid = EnergyGrid.joined(*windows)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*lie below them")
+        ldos = wavefunction_ldos(SILICON, grid)
+        for window, columns in zip(windows, grid.columns, strict=True):
+            alone = wavefunction_ldos(SILICON, window)
+            assert alone.max() > 0.01
+            np.testing.assert_allclose(ldos[..., columns], alone, atol=1e-6 * alone.max())
+    assert not ldos[..., 50:52].any()
+    crossed = EnergyGrid.joined(
+        EnergyGrid.regular(-30.0, 0.5, 40, broadening=0.5, kernel="gaussian"),
+        EnergyGrid.regular(levels[-1], 0.5, 4, broadening=0.5, kernel="gaussian"),
+    )
+    with pytest.warns(UserWarning, match="are in levels between the windows"):
+        wavefunction_ldos(SILICON, crossed)
 
 
 def test_the_occupied_states_are_the_density_of_pw(save):

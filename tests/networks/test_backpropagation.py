@@ -7,10 +7,11 @@ import torch
 from torch import nn
 
 from skldos.networks import Backpropagation, FeedForward
+from skldos.networks.feedforward import ACTIVATIONS
 
 
 @pytest.mark.parametrize("output_activation", [None, "sigmoid", "relu"])
-@pytest.mark.parametrize("activation", ["relu", "leaky_relu", "tanh", "sigmoid"])
+@pytest.mark.parametrize("activation", list(ACTIVATIONS))
 @pytest.mark.parametrize("hidden_layer_sizes", [(), (7,), (5, 6)])
 def test_gradients_equal_those_of_autograd(hidden_layer_sizes, activation, output_activation):
     torch.manual_seed(0)
@@ -52,6 +53,34 @@ def test_slopes_of_leaky_relu_are_respected(negative_slope):
         torch.testing.assert_close(parameter.grad, expected.grad)
 
 
+def test_batches_of_any_size_follow_each_other():
+    torch.manual_seed(0)
+    network = FeedForward(3, 2, (4,), "silu")
+    twin, backpropagation = copy.deepcopy(network), Backpropagation(network)
+    for n in (5, 8, 1, 8):
+        X, y = torch.randn(n, 3), torch.randn(n, 2)
+        twin.zero_grad()
+        nn.functional.mse_loss(twin(X), y).backward()
+        backpropagation(X, y)
+        for parameter, expected in zip(network.parameters(), twin.parameters(), strict=True):
+            torch.testing.assert_close(parameter.grad, expected.grad)
+
+
+@pytest.mark.parametrize(
+    "layers", [(nn.ReLU(), nn.Linear(3, 2)), (nn.Linear(3, 2), nn.Tanh(), nn.ReLU())]
+)
+def test_activations_anywhere(layers):
+    torch.manual_seed(0)
+    network = nn.Sequential(*layers)
+    twin, X, y = copy.deepcopy(network), torch.randn(6, 3), torch.randn(6, 2)
+    before = X.clone()
+    nn.functional.mse_loss(twin(X), y).backward()
+    Backpropagation(network)(X, y)
+    torch.testing.assert_close(X, before, rtol=0, atol=0)
+    for parameter, expected in zip(network.parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(parameter.grad, expected.grad)
+
+
 class Scaled(nn.Linear):
     """A dense layer that does something else."""
 
@@ -60,7 +89,7 @@ class Scaled(nn.Linear):
 
 
 class Residual(nn.Sequential):
-    """Known layers, put together otherwise."""
+    """Known layers in another arrangement."""
 
     def forward(self, X):
         return X + super().forward(X)

@@ -1,4 +1,4 @@
-"""Feed-forward networks have the layers that were asked for."""
+"""Feed-forward networks have the requested layers."""
 
 import pytest
 import torch
@@ -39,3 +39,14 @@ def test_no_hidden_layers_is_a_linear_map():
 def test_wrong_arguments_are_named(arguments, error, message):
     with pytest.raises(error, match=message):
         FeedForward(**({"n_in": 3, "n_out": 2} | arguments))
+
+
+@pytest.mark.parametrize("name", ["n_in", "n_out", "hidden_layer_sizes"])
+def test_one_unit_is_enough_and_none_is_not(name):
+    sizes = {"n_in": 3, "n_out": 2, "hidden_layer_sizes": (4,)}
+    one, none = ((1,), (0,)) if name == "hidden_layer_sizes" else (1, 0)
+    network = FeedForward(**sizes | {name: one})
+    rows = torch.ones(5, 1 if name == "n_in" else 3)
+    assert network(rows).shape == (5, 1 if name == "n_out" else 2)
+    with pytest.raises(ValueError, match=f"{name} must be >= 1, got 0"):
+        FeedForward(**sizes | {name: none})

@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -8,10 +10,12 @@ from skldos.physics import (
     dos_from_ldos,
     entropy,
     fermi_level,
+    integrated_ldos,
     integration_weights,
+    ldos_at,
     n_electrons,
 )
-from skldos.physics._arrays import slabs
+from skldos.physics.arrays import slabs
 
 E = np.linspace(-2, 10, 61)
 RNG = np.random.default_rng(0)
@@ -212,3 +216,40 @@ def test_errors():
             function(np.ones((3, 61)), E, temperature=300, fermi_level=[1.0, 2.0])
         with pytest.raises(ValueError, match="dos must be finite"):
             function(np.full(61, np.inf), E, **AT)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("at", [0, -1])
+def test_values_that_are_no_numbers_do_not_pass(bad, at):
+    ldos = make_ldos()
+    ldos[..., at].flat[5] = bad  # where the occupation is one, and where it is none
+    for take in (lambda: density(ldos, E, **AT), lambda: dos_from_ldos(ldos, 0.5)):
+        with pytest.raises(ValueError, match="must be finite, got 1 NaN or infinite"):
+            take()
+
+
+def test_states_in_windows_add_up_to_those_that_are_occupied(rng):
+    energies = np.sort(rng.uniform(-5, 5, size=9))
+    ldos = rng.random((2, 3, 9))
+    cuts = [-20.0, -2.0, 0.3, 0.31, 20.0]
+    parts = [integrated_ldos(ldos, energies, *ends) for ends in itertools.pairwise(cuts)]
+    at_zero = {"temperature": 0.0}
+    total = density(ldos, energies, fermi_level=20.0, **at_zero)
+    np.testing.assert_allclose(sum(parts), total, rtol=1e-12)
+    below = density(ldos, energies, fermi_level=0.3, **at_zero)
+    np.testing.assert_allclose(parts[0] + parts[1], below, rtol=1e-12)
+    # A narrow window holds the states at its middle, which is between two energies.
+    narrow = integrated_ldos(ldos, energies, 0.3 - 1e-4, 0.3 + 1e-4) / 2e-4
+    np.testing.assert_allclose(ldos_at(ldos, energies, 0.3), narrow, rtol=1e-3)
+    for k in (0, 4, 8):
+        np.testing.assert_allclose(ldos_at(ldos, energies, energies[k]), ldos[..., k])
+
+
+def test_windows_and_energies_out_of_range_are_refused():
+    ldos, energies = np.ones((2, 4)), np.arange(4.0)
+    with pytest.raises(ValueError, match="low must be less than high, got 2 and 1 eV"):
+        integrated_ldos(ldos, energies, 2.0, 1.0)
+    with pytest.raises(ValueError, match=r"within the energies, 0 to 3 eV, got 3\.1"):
+        ldos_at(ldos, energies, 3.1)
+    with pytest.raises(ValueError, match="finite"):
+        ldos_at(np.full((2, 4), np.nan), energies, 1.5)

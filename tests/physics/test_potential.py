@@ -1,7 +1,7 @@
-"""Potentials of electrons and of free atoms: laws, and what pp.x of Quantum ESPRESSO says.
+"""Potentials of electrons and of free atoms: laws, and comparison with Quantum ESPRESSO's pp.x.
 
-`data/silicon_potential.npz` was made by `calculate` below, with pw.x and pp.x 6.7; where they are
-installed, it is made again.
+`data/silicon_potential.npz` was made by `calculate` below, with pw.x and pp.x 6.7; if they are
+installed, it is calculated again.
 """
 
 import shutil
@@ -112,14 +112,14 @@ def test_free_atoms_are_where_pw_x_begins(plots, atoms, silicon):
             n.shape,
             ["Si", "Si"],
             pseudopotentials,
-            cutoff=4 * ECUTWFC * RYDBERG,
+            density_cutoff=4 * ECUTWFC * RYDBERG,
         )
         np.testing.assert_allclose(n - n0 * BOHR**3, plots["change"], atol=error)
 
 
 def test_the_change_is_made_of_both(plots, atoms, silicon):
-    cutoff = 4 * ECUTWFC * RYDBERG
-    V = potential_change(plots["density"], atoms, silicon, cutoff=cutoff)
+    density_cutoff = 4 * ECUTWFC * RYDBERG
+    V = potential_change(plots["density"], atoms, silicon, density_cutoff=density_cutoff)
     n0 = plots["density"] - plots["change"] / BOHR**3
     start = effective_potential(n0, atoms.cell.array, functional="lda-pz")
     end = (plots["total"] - plots["bare"]) * RYDBERG
@@ -153,9 +153,11 @@ def test_the_potential_is_the_derivative_of_the_energies(density, atoms, rng):
 def test_a_cutoff_leaves_short_waves_out(density, atoms):
     cell = atoms.cell.array
     V = effective_potential(density, cell, functional="lda-pz")
-    cut = effective_potential(density, cell, functional="lda-pz", cutoff=100.0)
+    cut = effective_potential(density, cell, functional="lda-pz", density_cutoff=100.0)
     assert np.abs(V - cut).max() > 0.1
-    again = effective_potential(torch.from_numpy(density), cell, functional="lda-pz", cutoff=100.0)
+    again = effective_potential(
+        torch.from_numpy(density), cell, functional="lda-pz", density_cutoff=100.0
+    )
     assert isinstance(again, torch.Tensor)
     np.testing.assert_allclose(again.numpy(), cut, atol=1e-12)
 

@@ -1,4 +1,4 @@
-"""What a total energy needs of a pseudopotential."""
+"""The parts of a pseudopotential that a total energy needs."""
 
 import copy
 import pickle

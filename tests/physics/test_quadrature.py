@@ -4,7 +4,7 @@ import torch
 from scipy import integrate
 
 from skldos.physics import integration_weights, occupation
-from skldos.physics.quadrature import _QUANTITIES, _exact, _gauss
+from skldos.physics.quadrature import _QUANTITIES, _exact, _gauss, electrons_and_slope, weights
 from skldos.units import BOLTZMANN
 
 QUANTITIES = ["electrons", "energy", "entropy", "grand_potential"]
@@ -240,3 +240,16 @@ def test_arguments_that_are_no_numbers():
         integration_weights([0.0, 1.0], temperature=None, fermi_level=0.5)
     with pytest.raises(TypeError, match=r"energies must be real, got .*complex64"):
         integration_weights(torch.tensor([0j, 1 + 0j]), temperature=1, fermi_level=0.5)
+
+
+@pytest.mark.parametrize("temperature", [30.0, 933.0, 1e4, 1e5])
+@pytest.mark.parametrize("name", GRIDS)
+def test_slope_is_the_derivative_of_the_electrons(name, temperature):
+    energies, mu = (torch.as_tensor(part, dtype=torch.float64) for part in GRIDS[name])
+    dos = torch.from_numpy(np.random.default_rng(4).uniform(0.5, 1.5, len(energies)))
+    temperature, mu = torch.tensor(temperature, dtype=torch.float64), mu.requires_grad_()
+    electrons = (weights(energies, temperature, mu, "electrons") * dos).sum()
+    (slope,) = torch.autograd.grad(electrons, mu)
+    assert slope > 1e-3
+    found = electrons_and_slope(dos, energies, temperature, mu.detach())
+    torch.testing.assert_close(torch.stack(found), torch.stack([electrons.detach(), slope]))

@@ -1,4 +1,4 @@
-"""Numbers of other programs, on real density-functional data kept beside the repository."""
+"""Numbers of other programs, for real DFT data next to the repository."""
 
 import json
 from importlib.resources import files

@@ -8,12 +8,13 @@ import torch
 from ase import Atoms
 
 from skldos.data import ArrayFile
-from skldos.physics import Pseudopotential, total_energy, total_energy_response
+from skldos.physics import Pseudopotential, fermi_level, total_energy, total_energy_response
+from skldos.physics.arrays import slabs
 
 ENERGIES = np.linspace(-6.0, 8.0, 15)
 CELL = np.array([[3.1, 0.2, -0.3], [0.7, 2.8, 0.4], [-0.5, 0.9, 3.6]])
 CASES = [("lda-pz", False, None), ("pbe", False, None), ("lda-pw", True, 90.0), ("pbe", True, 90.0)]
-every_case = pytest.mark.parametrize(("functional", "core", "cutoff"), CASES)
+every_case = pytest.mark.parametrize(("functional", "core", "density_cutoff"), CASES)
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def ldos(rng):
 def settings():
     """Function that gives the keywords of a total energy of sodium and aluminium."""
 
-    def make(functional="lda-pz", core=False, cutoff=None):
+    def make(functional="lda-pz", core=False, density_cutoff=None):
         r = np.linspace(0, 4, 401)
         mesh = {"radii": r, "radial_weights": np.full(401, 0.01)} if core else {}
         charge = 0.3 * np.exp(-((r / 0.6) ** 2)) if core else None
@@ -38,7 +39,7 @@ def settings():
                 "Na": Pseudopotential("Na", 1, functional=functional, core_density=charge, **mesh),
                 "Al": Pseudopotential("Al", 3, functional=functional),
             },
-            "cutoff": cutoff,
+            "density_cutoff": density_cutoff,
         }
 
     return make
@@ -61,8 +62,8 @@ def by_autograd(ldos, settings):
 
 
 @every_case
-def test_it_equals_autograd(ldos, settings, functional, core, cutoff):
-    settings = settings(functional, core, cutoff)
+def test_it_equals_autograd(ldos, settings, functional, core, density_cutoff):
+    settings = settings(functional, core, density_cutoff)
     response = total_energy_response(ldos, ENERGIES, **settings)
     by_ldos, by_positions, by_strain = by_autograd(ldos, settings)
     found = {
@@ -115,10 +116,26 @@ def test_an_ldos_on_disk_gives_the_same(ldos, settings, tmp_path):
     np.testing.assert_array_equal(found.by_ldos(0, 210), expected.by_ldos(0, 210))
 
 
-def test_it_works_where_gradients_are_off(ldos, settings):
-    with torch.no_grad():
-        response = total_energy_response(ldos, ENERGIES, **settings())
-    assert np.abs(response.by_positions).max() > 1
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_it_works_where_gradients_are_off(ldos, settings, mode):
+    expected = total_energy_response(ldos, ENERGIES, **settings("pbe", True, 90.0))
+    with mode():
+        found = total_energy_response(ldos, ENERGIES, **settings("pbe", True, 90.0))
+    np.testing.assert_array_equal(found.by_positions, expected.by_positions)
+    np.testing.assert_array_equal(found.by_ldos(0, 210), expected.by_ldos(0, 210))
+    assert np.abs(found.by_positions).max() > 1
+
+
+def test_tensors_of_inference_mode_are_taken(ldos, settings):
+    expected = total_energy(ldos, ENERGIES, **settings()).total
+    with torch.inference_mode():
+        tensor = torch.from_numpy(ldos) * 1.0
+        inside = total_energy(tensor, ENERGIES, **settings()).total
+    assert tensor.is_inference()
+    outside = total_energy(tensor, ENERGIES, **settings()).total
+    assert inside.item() == outside.item() == pytest.approx(expected, rel=1e-14)
+    mu = fermi_level(tensor.sum((0, 1, 2)), ENERGIES, temperature=300.0, n_electrons=4.0)
+    assert np.isfinite(mu.item())
 
 
 def test_mistakes_are_named(ldos, settings):
@@ -127,3 +144,14 @@ def test_mistakes_are_named(ldos, settings):
         total_energy_response(ldos.reshape(-1, 15), ENERGIES, **settings)
     with pytest.raises(ValueError, match="n_electrons must be the sum"):
         total_energy_response(ldos, ENERGIES, **(settings | {"n_electrons": 3.0}))
+
+
+@pytest.mark.parametrize("size", [1, 2 * 5 * 7 * 15, 4 * 5 * 7 * 15])
+def test_pieces_give_the_whole(ldos, settings, monkeypatch, size):
+    whole = total_energy_response(ldos, ENERGIES, **settings("pbe", True, 90.0))
+    monkeypatch.setattr("skldos.physics.arrays.PIECE", size)
+    assert len(list(slabs("ldos", ldos))) == {1: 6, 1050: 3, 2100: 2}[size]
+    pieces = total_energy_response(ldos, ENERGIES, **settings("pbe", True, 90.0))
+    for one, other in zip(whole[1:], pieces[1:], strict=True):
+        np.testing.assert_allclose(other, one, rtol=0, atol=1e-12 * np.abs(one).max())
+    assert pieces.energy.total == pytest.approx(whole.energy.total, rel=1e-13)

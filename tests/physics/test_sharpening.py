@@ -170,7 +170,7 @@ def test_tensors_stay_tensors():
     [
         ({"energies": np.linspace(0, 1, 20) ** 2}, "must be evenly spaced .*from 0.0027.* to 0.10"),
         ({"energies": [1.0, 0.0]}, "energies must increase strictly"),
-        ({"broadening": 0.0}, "broadening must be > 0, got 0.0"),
+        ({"broadening": 0.0}, "broadening must be > 0 and <= 32.0, got 0.0"),
         ({"order": -1}, "order must be >= 0, got -1"),
         ({"kernel": "box"}, "kernel must be one of 'gaussian', 'fermi-dirac'; got 'box'"),
     ],

@@ -1,4 +1,4 @@
-"""The total free energy: sums and symmetries, gradients, and what pw.x found for aluminium."""
+"""The total free energy: sums and symmetries, gradients, and pw.x's values for aluminium."""
 
 from types import SimpleNamespace
 
@@ -13,7 +13,7 @@ from skldos.datasets import load_aluminium, load_aluminium_pseudopotentials
 from skldos.exceptions import FermiLevelError
 from skldos.io import read_mala, read_upf
 from skldos.physics import Pseudopotential, TotalEnergy, total_energy
-from skldos.physics.total_energy import Structure, density_terms
+from skldos.physics.total_energy import HELD, Structure, density_terms
 from skldos.units import RYDBERG
 
 TERMS = ("band", "deband", "hartree", "xc", "ewald", "minus_ts")
@@ -54,7 +54,7 @@ def every_case(test):
     """Both kinds of functionals, with and without a core charge and a cutoff."""
     cases = [("lda-pz", False, None), ("pbe", False, CUTOFF), ("pbe", True, CUTOFF)]
     ids = ["lda", "pbe, cutoff", "pbe, core, cutoff"]
-    return pytest.mark.parametrize(("functional", "core", "cutoff"), cases, ids=ids)(test)
+    return pytest.mark.parametrize(("functional", "core", "density_cutoff"), cases, ids=ids)(test)
 
 
 # -------------------------------------------------------------------- the breakdown
@@ -135,8 +135,13 @@ def test_it_prints_with_the_names_of_pw():
 
 
 @every_case
-def test_a_supercell_has_eight_times_the_energy(ldos, atoms, settings, functional, core, cutoff):
-    known = {"pseudopotentials": pseudopotentials(functional, core), "cutoff": cutoff}
+def test_a_supercell_has_eight_times_the_energy(
+    ldos, atoms, settings, functional, core, density_cutoff
+):
+    known = {
+        "pseudopotentials": pseudopotentials(functional, core),
+        "density_cutoff": density_cutoff,
+    }
     one = total_energy(ldos, ENERGIES, atoms=atoms, **settings, **known)
     settings["n_electrons"] *= 8
     tiled = np.tile(ldos, (2, 2, 2, 1))
@@ -148,9 +153,12 @@ def test_a_supercell_has_eight_times_the_energy(ldos, atoms, settings, functiona
 
 @every_case
 def test_nothing_changes_under_a_shift_by_grid_points(
-    ldos, atoms, settings, functional, core, cutoff
+    ldos, atoms, settings, functional, core, density_cutoff
 ):
-    known = {"pseudopotentials": pseudopotentials(functional, core), "cutoff": cutoff}
+    known = {
+        "pseudopotentials": pseudopotentials(functional, core),
+        "density_cutoff": density_cutoff,
+    }
     here = total_energy(ldos, ENERGIES, atoms=atoms, **settings, **known)
     steps = np.array([3, -2, 4])
     atoms.positions += steps / ldos.shape[:3] @ atoms.cell.array
@@ -174,8 +182,13 @@ def test_a_uniform_gas_has_no_hartree_energy(atoms, settings):
 
 
 @every_case
-def test_gradients_are_finite_differences(ldos, atoms, settings, rng, functional, core, cutoff):
-    settings |= {"pseudopotentials": pseudopotentials(functional, core), "cutoff": cutoff}
+def test_gradients_are_finite_differences(
+    ldos, atoms, settings, rng, functional, core, density_cutoff
+):
+    settings |= {
+        "pseudopotentials": pseudopotentials(functional, core),
+        "density_cutoff": density_cutoff,
+    }
 
     def energy(ldos, positions, strain):
         deformation = torch.eye(3, dtype=torch.float64) + strain
@@ -218,8 +231,8 @@ def test_a_given_fermi_level_is_taken(ldos, atoms, settings):
     own = total_energy(ldos, ENERGIES, **settings)
     again = total_energy(ldos, ENERGIES, fermi_level=own.fermi_level, **settings)
     assert again == own
-    other = total_energy(ldos, ENERGIES, fermi_level=own.fermi_level + 0.1, **settings)
-    assert other.fermi_level == own.fermi_level + 0.1
+    other = total_energy(ldos, ENERGIES, fermi_level=own.fermi_level + 0.02, **settings)
+    assert other.fermi_level == own.fermi_level + 0.02
     assert abs(other.band - own.band) > 1e-2
 
 
@@ -265,7 +278,7 @@ def test_terms_of_beryllium_with_its_core_charge_are_those_of_pw(shared_data):
     n = torch.as_tensor(np.load(folder / "Be_snapshot0.dens.npy")[..., 0], dtype=torch.float64)
     valence = {"Be": read_upf(folder / "Be.pbe-n-rrkjus_psl.1.0.0.UPF")}
     ions = Structure.of(snapshot.atoms).to_tensors()
-    terms = density_terms(n, ions, valence, cutoff=160 * RYDBERG)
+    terms = density_terms(n, ions, valence, density_cutoff=160 * RYDBERG)
     # Found 6e-8, 3e-6 and 4e-7 eV.
     for name, error in {"hartree": 2e-7, "xc": 6e-6, "ewald": 1e-6}.items():
         assert terms[name].item() == pytest.approx(snapshot.reference[name], abs=error)
@@ -315,7 +328,7 @@ MISTAKES = [
     ),
     ({"pseudopotentials": pseudopotentials("B3LYP")}, "functional must be one of .*'B3LYP'"),
     ({"temperature": -1.0}, "temperature must be >= 0 K, got -1"),
-    ({"cutoff": -5.0}, "cutoff must be > 0, got -5"),
+    ({"density_cutoff": -5.0}, "density_cutoff must be > 0, got -5"),
     (
         {"pseudopotentials": {**NA, "Al": Pseudopotential("Al", 3, kind="paw")}},
         r"one-centre terms of PAW are not computed; got Pseudopotential\(Al",
@@ -360,3 +373,22 @@ def test_a_functional_that_is_asked_for_goes_first(ldos, atoms, settings):
     asked = total_energy(ldos, ENERGIES, functional="lda-pz", **settings)
     settings["pseudopotentials"] = pseudopotentials("lda-pz")
     assert asked == total_energy(ldos, ENERGIES, **settings)
+
+
+@pytest.mark.parametrize("as_tensor", [False, True])
+def test_a_fermi_level_that_does_not_hold_the_electrons_is_noticed(
+    ldos, atoms, settings, as_tensor, recwarn
+):
+    voxel = atoms.cell.volume / np.prod(ldos.shape[:3])
+    dos = physics.dos_from_ldos(ldos, voxel)
+    given = torch.from_numpy(ldos) if as_tensor else ldos
+    settings |= {"atoms": atoms, "pseudopotentials": pseudopotentials("lda-pz")}
+    n, T = settings["n_electrons"], settings["temperature"]
+    for off, noticed in ((HELD / 3, 0), (-HELD / 3, 0), (3 * HELD, 1), (-3 * HELD, 1)):
+        mu = physics.fermi_level(dos, ENERGIES, n_electrons=(1 + off) * n, temperature=T)
+        energy = total_energy(given, ENERGIES, fermi_level=mu, **settings)
+        assert energy.fermi_level == mu
+        assert len(recwarn) == noticed
+        if noticed:
+            message = str(recwarn.pop(UserWarning).message)
+            assert f"holds {(1 + off) * n:.6g} electrons instead of n_electrons={n:g}" in message

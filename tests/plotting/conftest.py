@@ -1,4 +1,4 @@
-"""Pictures are drawn into memory, and closed after each test."""
+"""Figures are drawn in memory, and closed after each test."""
 
 import matplotlib
 import pytest
@@ -26,7 +26,7 @@ def snapshots():
 
 @pytest.fixture(scope="package")
 def broadened(snapshots):
-    """Return the same snapshots with energies that say how the LDOS was broadened."""
+    """Return the same snapshots with a known broadening."""
     grid = EnergyGrid(snapshots[0].energies, broadening=1.0, kernel="gaussian")
     return SnapshotList([snapshot.replace(energies=grid) for snapshot in snapshots])
 

@@ -1,4 +1,4 @@
-"""ADOSDisplay: how nearly the atoms add up to the whole, what it draws, and what it refuses."""
+"""ADOSDisplay: accuracy of the sum over atoms, drawing, and errors."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -64,7 +64,7 @@ def test_lines_show_the_numbers(snapshots, blocks):
     # The panel says what its numbers are to be multiplied by.
     difference = display.residual_ax_.lines[-1].get_ydata()
     np.testing.assert_allclose(1e-4 * difference, -1e-3 * true / 4, atol=1e-12)
-    assert display.residual_ax_.get_ylabel() == "Δ ($10^{-4}$)"
+    assert display.residual_ax_.get_ylabel() == "Δ ($10^{-4}$/\n(eV atom))"
     assert 1 <= np.abs(difference).max() < 10
     assert display.ax_.get_ylabel() == "DOS (1/(eV atom))"
     assert legend(display) == ["from the LDOS", "sum of the atoms", "each atom"]
@@ -80,6 +80,28 @@ def test_stack_reaches_the_mean(snapshots, blocks):
     assert "share of each atom" in legend(display)
     with pytest.raises(ValueError, match=r'atoms="stack" is for one snapshot, got 2'):
         ADOSDisplay.from_decomposer(ADOSDecomposer(), snapshots[:2], atoms="stack")
+
+
+def test_elements_have_a_line_each(snapshots):
+    atoms = snapshots[0].atoms.copy()
+    atoms.symbols[1:] = "Mg"
+    alloy = snapshots[0].replace(atoms=atoms)
+    display = ADOSDisplay.from_decomposer(ADOSDecomposer(), [alloy], atoms="elements")
+    al, mg, _, total = display.ax_.lines
+    np.testing.assert_array_equal(al.get_ydata(), display.ados[0][0])
+    mean = (al.get_ydata() + 3 * mg.get_ydata()) / 4
+    np.testing.assert_allclose(mean, total.get_ydata(), rtol=1e-12)
+    assert np.abs(al.get_ydata() - mg.get_ydata()).max() > 1e-4
+    assert legend(display) == ["from the LDOS", "sum of the atoms", "each Al", "each Mg"]
+    assert len({line.get_color() for line in (al, mg, total)}) == 3
+    with pytest.raises(ValueError, match=r'atoms="elements" is for one snapshot, got 2'):
+        ADOSDisplay.from_decomposer(ADOSDecomposer(), [alloy, alloy], atoms="elements")
+    draw = ADOSDisplay.from_predictions
+    energies = alloy.energies
+    with pytest.raises(ValueError, match=r'atoms="elements" needs symbols'):
+        draw(None, display.ados, energies=energies, atoms="elements")
+    with pytest.raises(ValueError, match=r"symbols\[0\] must name the element of every atom, 4"):
+        draw(None, display.ados, energies=energies, symbols=[["Al"]])
 
 
 def test_several_snapshots_have_names(snapshots):

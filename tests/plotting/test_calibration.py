@@ -1,4 +1,4 @@
-"""CalibrationDisplay: what it holds, what it draws, and what it refuses."""
+"""CalibrationDisplay: stored numbers, drawing, and errors."""
 
 import matplotlib.pyplot as plt
 import numpy as np

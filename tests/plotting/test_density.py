@@ -1,4 +1,4 @@
-"""DensityDisplay: what it holds, what it draws, and what it refuses."""
+"""DensityDisplay: stored numbers, drawing, and errors."""
 
 import matplotlib.pyplot as plt
 import numpy as np

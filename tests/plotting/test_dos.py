@@ -1,16 +1,16 @@
-"""DOSDisplay: what it holds, what it draws, and what it refuses."""
+"""DOSDisplay: stored numbers, drawing, and errors."""
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from skldos import Snapshot, evaluate, predict_dos
+from skldos import Snapshot, SnapshotList, evaluate, predict_dos
 from skldos.datasets import make_snapshots
 from skldos.plotting import DOSDisplay
 
 
 def arrays(snapshots):
-    """Return what from_predictions needs of snapshots whose prediction is 1 % too large."""
+    """Return arguments of from_predictions for predictions that are 1 % too large."""
     true = [snapshot.dos() for snapshot in snapshots]
     options = {"energies": snapshots[0].energies, "n_atoms": 4}
     state = {"temperature": 298.0, "n_electrons": 12.0}
@@ -145,6 +145,9 @@ def test_default_labels(model, snapshots):
     assert legend(snapshots[:2]) == ["snapshot 0", "snapshot 1"]
     assert legend(snapshots[:1] + hot) == ["298 K", "933 K"]
     assert legend(snapshots[:1]) == []
+    named = SnapshotList([s.replace(name=f"run {i}") for i, s in enumerate(snapshots[:2])])
+    assert legend(named) == ["run 0", "run 1"]
+    assert legend([named[0], named[0]]) == ["snapshot 0", "snapshot 1"]
 
 
 def test_many_snapshots_get_colours_of_their_own(snapshots):

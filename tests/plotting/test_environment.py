@@ -1,4 +1,4 @@
-"""EnvironmentDisplay: what it holds, what it draws, and what it refuses."""
+"""EnvironmentDisplay: stored numbers, drawing, and errors."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -39,12 +39,12 @@ def test_from_estimator_equals_from_block(transformer, salt, kind):
     assert environment.max() > 0.1
     np.testing.assert_array_equal(display.environment, environment)
     np.testing.assert_allclose(display.radii, 2 + 5 / 6 * (np.arange(6) + 0.5))
-    assert display.colorbar_.ax.get_ylabel() == "1/Å²"
+    assert display.colorbar_.ax.get_ylabel() == "weight (1/Å²)"
     lazy = transformer.transform_lazy([salt])[0]
     by_block = EnvironmentDisplay.from_block(lazy, atom=3, channel=1, kind=kind)
     np.testing.assert_array_equal(by_block.environment, environment)
     assert by_block.radii is None
-    assert by_block.colorbar_.ax.get_ylabel() == ""
+    assert by_block.colorbar_.ax.get_ylabel() == "weight"
     assert by_block.figure_ is by_block.ax_.figure
 
 
@@ -65,7 +65,7 @@ def test_a_rotation_turns_what_is_seen(transformer, salt):
 
 
 def test_units_follow_the_radial_part(salt):
-    for radial, unit in (("inverse", "1/Å"), ("gaussian", "")):
+    for radial, unit in (("inverse", "weight (1/Å)"), ("gaussian", "weight")):
         fitted = AtomEnvTransformer(n_spheres=2, subdivisions=0, radial=radial).fit([salt])
         display = EnvironmentDisplay.from_estimator(fitted, salt)
         assert display.colorbar_.ax.get_ylabel() == unit

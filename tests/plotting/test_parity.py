@@ -1,4 +1,4 @@
-"""ParityDisplay: what it holds, what it draws, and what it refuses."""
+"""ParityDisplay: stored numbers, drawing, and errors."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -8,7 +8,16 @@ from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skldos import ADOSRegressor, AtomSNAPTransformer, RowWise, SiteRegressor, evaluate
+from skldos import (
+    ADOSRegressor,
+    AtomSNAPTransformer,
+    ForceScorer,
+    FreeEnergyRegressor,
+    RowWise,
+    SiteRegressor,
+    evaluate,
+)
+from skldos.datasets import load_aluminium
 from skldos.physics import Pseudopotential
 from skldos.plotting import ParityDisplay
 from skldos.uncertainty import RidgePosterior, energy_uncertainty
@@ -91,7 +100,7 @@ def test_a_hue_of_many_numbers_has_a_colourbar():
     hue = np.arange(10)
     display = ParityDisplay.from_predictions(true, true + 1e-3, hue=hue, hue_label="step")
     assert legend(display) == ["MAE 1.0, max 1.0 meV/atom"]
-    bar = display.figure_.axes[1]
+    (bar,) = display.ax_.child_axes
     assert bar.get_ylabel() == "step"
     np.testing.assert_array_equal(display.ax_.collections[0].get_array(), hue)
 
@@ -196,8 +205,8 @@ def test_what_has_no_standard_deviation(model, snapshots, options, message):
     ("arguments", "message"),
     [
         (
-            {"quantity": "forces"},
-            "quantity must be one of 'band_energy', 'total_energy', 'fermi_level'",
+            {"quantity": "stress"},
+            "quantity must be one of 'band_energy', 'total_energy', 'fermi_level', 'forces'",
         ),
         ({"y_pred": [1.0]}, r"y_pred must have shape \(4\), got \(1,\)"),
         ({"y_pred": [1.0, 2.0, 3.0, np.nan]}, "y_pred must be finite"),
@@ -223,7 +232,7 @@ AL = {"Al": Pseudopotential("Al", 3, functional="lda-pz")}
 
 
 def test_total_energies(model, snapshots):
-    options = {"pseudopotentials": AL, "xc": "lda-pw"}
+    options = {"pseudopotentials": AL, "functional": "lda-pw"}
     display = ParityDisplay.from_estimator(model, snapshots, quantity="total_energy", **options)
     table = evaluate(model, snapshots, **options)
     np.testing.assert_allclose(display.y_true, table["total_energy_true"] / 4)
@@ -243,3 +252,40 @@ def test_sharpen_is_passed_on(model, broadened):
     np.testing.assert_allclose(display.y_pred, table["band_energy"] / 4)
     plain = ParityDisplay.from_estimator(model, broadened)
     assert np.abs(display.y_pred - plain.y_pred).min() > 1e-3
+
+
+# -------------------------------------------------------------------- forces
+
+
+@pytest.fixture(scope="module")
+def of_atoms():
+    """A model of free energies and its training snapshots, with forces."""
+    snapshots = load_aluminium(temperature=298)
+    snap = AtomSNAPTransformer(twojmax=2, r_cut=4.0, n_jobs=1)
+    options = {"alphas": [1e-6], "energy_weights": [30.0]}
+    return make_pipeline(snap, FreeEnergyRegressor(**options)).fit(snapshots), snapshots
+
+
+def test_forces_have_a_point_for_every_component(of_atoms):
+    model, snapshots = of_atoms
+    display = ParityDisplay.from_estimator(model, snapshots, quantity="forces", std=True)
+    assert len(display.y_true) == sum(3 * len(s.atoms) for s in snapshots)
+    assert len(display.std) == len(display.y_true)
+    rms = 1e3 * np.sqrt(np.mean((np.array(display.y_pred) - display.y_true) ** 2))
+    (text,) = (text.get_text() for text in display.ax_.get_legend().get_texts())
+    assert text.startswith(f"298 K: RMSE {rms:.1f}, max ")
+    assert text.endswith("meV/Å")
+    assert display.ax_.get_ylabel() == "predicted force (eV/Å)"
+    scorer = ForceScorer("meV/Å")
+    assert -scorer(model, snapshots) == pytest.approx(rms)
+    same = ParityDisplay.from_predictions(display.y_true, display.y_pred, quantity="forces")
+    np.testing.assert_array_equal(same.errors, display.errors)
+    phases = ParityDisplay.from_estimator(model, snapshots[:2], quantity="forces", hue=["a", "b"])
+    assert phases.hue.tolist() == ["a"] * 12 + ["b"] * 12
+
+
+def test_total_energies_of_atoms_need_no_pseudopotentials(of_atoms):
+    model, snapshots = of_atoms
+    display = ParityDisplay.from_estimator(model, snapshots, quantity="total_energy")
+    true = [s.reference["total_energy"] / len(s.atoms) for s in snapshots]
+    np.testing.assert_allclose(display.y_true, true)

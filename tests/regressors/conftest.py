@@ -1,4 +1,4 @@
-"""A small problem that a network learns in no time."""
+"""A small problem that a network learns quickly."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ WEIGHTS = np.random.default_rng(7).normal(size=(N_FEATURES, N_OUTPUTS))
 
 
 def target(X):
-    """Return the smooth function that is to be learned."""
+    """Return the smooth target function."""
     return np.tanh(X @ WEIGHTS) + 0.5 * (X[:, :1] ** 2)
 
 

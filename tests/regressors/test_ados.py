@@ -1,4 +1,4 @@
-"""Targets made inside fit: no y, and a decomposition that can be searched."""
+"""Targets computed in fit: no y, and searches over the decomposition."""
 
 import numpy as np
 import pytest
@@ -79,13 +79,13 @@ def test_the_decomposition_is_searched(snapshots):
 
 def test_targets_are_kept_for_other_folds(snapshots, tmp_path, monkeypatch):
     calls = []
-    compute = ADOSDecomposer._compute
+    compute = ADOSDecomposer.compute
 
     def counted(self, snapshot, start, stop):
         calls.append(snapshot)
         return compute(self, snapshot, start, stop)
 
-    monkeypatch.setattr(ADOSDecomposer, "_compute", counted)
+    monkeypatch.setattr(ADOSDecomposer, "compute", counted)
     model = make_model(decomposer=ADOSDecomposer(memory=str(tmp_path)))
     cross_val_score(model, snapshots, scoring=BandEnergyScorer(), cv=3)
     assert len(calls) == 6

@@ -1,4 +1,4 @@
-"""Mixed precision: what it changes in training, and what it must leave alone."""
+"""Mixed precision: what it changes in training, and what it must not change."""
 
 import pickle
 
@@ -20,7 +20,7 @@ MODES = [
 
 
 class Watch(Callback):
-    """Looks at the gradients that a clipping callback would get, and at what the batches give."""
+    """Records the gradients that a clipping callback would get, and the results of batches."""
 
     def on_train_begin(self, net, X=None, y=None, **kwargs):
         self.gradients, self.outputs, self.inside = [], [], set()

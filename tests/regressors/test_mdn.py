@@ -1,4 +1,4 @@
-"""The mixture density regressor: likelihoods, moments and modes against independent ones."""
+"""The mixture density regressor: likelihoods, moments and modes against independent values."""
 
 import pickle
 
@@ -7,24 +7,22 @@ import pytest
 import torch
 from scipy.stats import multivariate_normal
 from sklearn.base import clone
-from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.exceptions import NotFittedError
 
 from skldos.data import Blocks
 from skldos.networks.mixture import COVARIANCES, MixtureDensity, MixtureNLL
 from skldos.regressors import MDNRegressor
 from skldos.regressors.mixtures import GaussianMixtures
-
-EXPECTED_FAILURES = {
-    # A float32 matrix product rounds differently for different numbers of rows.
-    "check_methods_subset_invariance": "float32 matmul depends on batch size",
-}
+from tests.regressors.sklearn_checks import check_to_float32, common_checks
 
 
-@parametrize_with_checks(
-    [MDNRegressor(max_epochs=30, lr=2e-2)], expected_failed_checks=lambda _: EXPECTED_FAILURES
-)
+@common_checks(MDNRegressor(max_epochs=30, lr=2e-2))
 def test_sklearn_check(estimator, check):
     check(estimator)
+
+
+def test_rows_are_predicted_alike_in_any_company():
+    check_to_float32(MDNRegressor(max_epochs=30, lr=2e-2))
 
 
 def make(**params):
@@ -248,3 +246,9 @@ class TestRegressor:
         blocks = AtomSNAPTransformer(twojmax=2).fit_transform(snapshots)
         with pytest.raises(ValueError, match="needs targets y"):
             make().fit(blocks)
+
+
+@pytest.mark.parametrize("method", ["predict", "predict_mode", "predict_mixtures"])
+def test_an_unfitted_network_says_so(method):
+    with pytest.raises(NotFittedError):
+        getattr(MDNRegressor(), method)(np.zeros((2, 3), dtype=np.float32))

@@ -1,4 +1,4 @@
-"""The closed-form refit of the last layer minimises what it says."""
+"""The closed-form refit of the last layer minimises the stated loss."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from torch import nn
 from skldos import LDOSRegressor
 from skldos.data import Blocks
 from skldos.networks import FeedForward
-from skldos.regressors._output_layer import fit_output_layer
+from skldos.regressors.output_layer import fit_output_layer
 
 
 @pytest.fixture
@@ -94,8 +94,18 @@ def test_plain_arrays_and_no_epochs_are_left_alone(rows, blocks, targets, make, 
     np.testing.assert_array_equal(weights(make(dos_weight=10.0).fit(*rows)), plain)
     none = weights(make(dos_weight=None, max_epochs=0).fit(blocks, targets))
     np.testing.assert_array_equal(
-        weights(make(dos_weight=10.0, max_epochs=0).fit(blocks, targets)), none
+        weights(make(dos_weight="auto", max_epochs=0).fit(blocks, targets)), none
     )
+
+
+def test_a_number_acts_without_epochs_too(blocks, targets, make):
+    """Random features and a linear readout are better than random weights."""
+    random, fitted = (
+        make(dos_weight=weight, max_epochs=0).fit(blocks, targets) for weight in (None, 10.0)
+    )
+    assert fitted.score(blocks, targets) > 0.5 > random.score(blocks, targets)
+    with pytest.raises(ValueError, match="needs a network that ends in a linear layer"):
+        make(dos_weight=10.0, max_epochs=0, module__output_activation="relu").fit(blocks, targets)
 
 
 @pytest.mark.parametrize(

@@ -50,3 +50,13 @@ def test_blocks_made_once_are_scored_like_their_snapshots(snapshots, transformer
     model.fit(blocks)
     whole = make_pipeline(*[step for _, step in transformer.steps], model)
     assert evaluate(model, blocks).equals(evaluate(whole, snapshots))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_values_that_are_no_numbers_have_no_score(snapshots, transformer, bad):
+    blocks = transformer.transform(snapshots)
+    model = LDOSRegressor(max_epochs=1, random_state=0).fit(blocks)
+    targets = [target.copy() for target in snapshots.targets]
+    targets[2][-1, 3] = bad
+    with pytest.raises(ValueError, match="true and predicted values must be finite"):
+        model.score(blocks, targets)

@@ -202,7 +202,7 @@ def test_the_band_direction_is_not_cut_by_components(atoms):
         ({"center": "yes"}, ValueError, "center must be one of True, False"),
         ({"n_components": 0}, ValueError, "n_components must be >= 1"),
         ({"n_components": 9}, ValueError, "n_components must be at most the numbers of rows"),
-        ({"band_weight": 1.0}, ValueError, "band_weight needs blocks that know their snapshots"),
+        ({"band_weight": 1.0}, ValueError, "band_weight needs blocks that are linked to snapshots"),
     ],
 )
 def test_wrong_parameters(blocks, targets, params, error, message):

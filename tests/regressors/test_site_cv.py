@@ -1,5 +1,6 @@
-"""Penalties chosen by leaving snapshots out, against models that were really fitted without."""
+"""Penalties chosen by leave-one-out, compared with explicit refits."""
 
+import joblib
 import numpy as np
 import pytest
 from sklearn.base import clone
@@ -19,6 +20,8 @@ from skldos.data import Blocks
 from skldos.decomposition import ADOSDecomposer
 from skldos.exceptions import SnapshotError
 from skldos.physics import band_energy, fermi_level
+from skldos.regressors import ridge_left_out
+from skldos.regressors.checks import checked_dataset
 from skldos.regressors.site_cv import SiteRidgeCV
 
 ALPHAS, WEIGHTS = [1e-4, 1e-2, 1.0], [0, 100.0]
@@ -124,6 +127,57 @@ def test_the_chosen_model_has_a_posterior(atoms):
     expected = [first_order(snapshot, -residual) for snapshot, residual in pairs]
     chosen = model.errors_[0, ALPHAS.index(model.alpha_)]
     np.testing.assert_allclose(chosen, expected, rtol=1e-4)
+
+
+def left_out_at_once(X, y, alpha, weight):
+    """Sums of errors as the formula has them, with the matrix H of all rows."""
+    sizes = [len(block) for block in X]
+    roots = [np.eye(n) + (np.sqrt(1 + weight) - 1) / n for n in sizes]
+    rows, values = (
+        np.concatenate([root @ block for root, block in zip(roots, blocks, strict=True)])
+        for blocks in (X, y)
+    )
+    phi = np.column_stack([np.ones(len(rows)), rows])
+    penalty = np.diag(np.r_[0.0, np.full(rows.shape[1], alpha)])
+    outside = np.eye(len(rows)) - phi @ np.linalg.solve(phi.T @ phi + penalty, phi.T)
+    residuals, sums = outside @ values, []
+    for root, n, stop in zip(roots, sizes, np.cumsum(sizes), strict=True):
+        part = slice(stop - n, stop)
+        error = np.linalg.solve(root, np.linalg.solve(outside[part, part], residuals[part]))
+        sums.append(error.sum(axis=0))
+    return np.array(sums)
+
+
+@pytest.mark.parametrize("rows_per_triangle", [0, 100])
+def test_blocks_are_read_one_at_a_time(atoms, monkeypatch, rows_per_triangle):
+    X, y = atoms
+    monkeypatch.setattr(ridge_left_out, "ROWS_PER_TRIANGLE", rows_per_triangle)
+    X = Blocks([(X[i] - X[0].mean(axis=0)) / X[0].std() for i in range(len(X))], X.snapshots)
+    dataset = checked_dataset(X, y)
+    for weight in (0.0, 30.0):
+        model = ridge_left_out.LeftOut(dataset, weight, np.ones(len(X)))
+        pairs = zip(dataset.inputs, dataset.targets, strict=True)
+        found = np.array([model.sum_errors(*pair, 1.0, (1e-1, 10.0)) for pair in pairs])
+        for i, alpha in enumerate((1e-1, 10.0)):
+            expected = left_out_at_once(X, y, alpha, weight)
+            scale = np.abs(expected).max()
+            np.testing.assert_allclose(found[:, i], expected, rtol=1e-10, atol=1e-10 * scale)
+
+
+def test_workers_change_no_number(atoms):
+    X, y = atoms
+    alone = SiteRidgeCV(ALPHAS, WEIGHTS).fit(X, y)
+    with joblib.parallel_config("threading"):
+        shared = SiteRidgeCV(ALPHAS, WEIGHTS, n_jobs=2).fit(X, y)
+    np.testing.assert_array_equal(shared.errors_, alone.errors_)
+    np.testing.assert_array_equal(shared.predict_sum(X), alone.predict_sum(X))
+
+
+def test_both_systems_give_the_same(rng):
+    root, residuals = 0.1 * rng.normal(size=(7, 4)), rng.normal(size=(7, 2))
+    expected = np.linalg.solve(np.eye(7) - root @ root.T, residuals)
+    found = ridge_left_out._solve_outside(root, residuals)
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Validation data are whole snapshots, chosen as was asked."""
+"""Validation data are whole snapshots, chosen as requested."""
 
 import numpy as np
 import pytest

@@ -175,7 +175,7 @@ def test_a_module_instance_travels(blocks, targets):
 @pytest.mark.parametrize("device", ["cuda", "cuda:1"])
 def test_a_model_from_a_graphics_card_runs_on_the_cpu(model, blocks, device):
     pickled = pickle.dumps(model.set_params(device=device))
-    with pytest.warns(DeviceWarning, match=f"fitted on {device}, which is not here") as caught:
+    with pytest.warns(DeviceWarning, match=f"fitted on {device}, which is not available") as caught:
         loaded = pickle.loads(pickled)
     assert len(caught) == 1
     assert loaded.device == "cpu"

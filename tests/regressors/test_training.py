@@ -144,7 +144,9 @@ def test_going_on_keeps_the_validation_snapshots(blocks, targets, make):
 
 
 @pytest.mark.parametrize(
-    ("train_split", "n_validation"), [(1, 1), (0.5, 3), ([1, 4], 2), (ValidSplit(3), 2)], ids=str
+    ("train_split", "n_validation"),
+    [(1, 1), (0.5, 3), ([1, 4], 2), (ValidSplit(3), 2)],
+    ids=["one", "half", "named", "splitter"],
 )
 def test_validation_data_are_whole_snapshots(blocks, targets, make, train_split, n_validation):
     seen = []
@@ -365,7 +367,8 @@ def test_targets_without_columns_are_named(blocks, targets, target, got):
 # -------------------------------------------------------------------- output
 
 
-def test_verbose(blocks, targets, make, capsys):
+def test_verbose(blocks, targets, make, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")  # a bar is cut off at the width of the terminal
     make(verbose=0, train_split=1, early_stopping=1, lr=1.0).fit(blocks, targets)
     assert capsys.readouterr() == ("", "")
     make(verbose=1, train_split=1).fit(blocks, targets)

@@ -5,31 +5,18 @@ import pickle
 import joblib
 import numpy as np
 import pytest
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_validate
 
 from skldos import DensityScorer, SnapshotList, evaluate, predict_density
-from skldos.data import Blocks, LazyArray, as_rows
+from skldos.data import LazyArray, as_rows
 from skldos.datasets import load_aluminium
 from skldos.exceptions import ScoringError
 from skldos.physics import density, fermi_level
+from tests.scoring.predicts import Predicts
 
 METRICS = ["mape", "mae", "max"]
-
-
-class Predicts(BaseEstimator):
-    """Predicts ``function(snapshot)``."""
-
-    def __init__(self, function=None):
-        self.function = function
-
-    def fit(self, X, y=None):
-        self.fitted_ = True
-        return self
-
-    def predict(self, X):
-        return Blocks([self.function(snapshot) for snapshot in X])
 
 
 def wavy(snapshot):
@@ -175,7 +162,7 @@ def test_searches_and_several_scorers(snapshots, pipeline):
 
 def test_it_can_be_pickled_copied_and_shown():
     scorer = DensityScorer("max", sharpen=1)
-    assert repr(scorer) == "DensityScorer(metric='max', reference='ldos', sharpen=1)"
+    assert repr(scorer) == "DensityScorer(metric='max', reference='ldos', sharpen=1, n_jobs=None)"
     for same in (pickle.loads(pickle.dumps(scorer)), clone(scorer, safe=False)):
         assert repr(same) == repr(scorer)
         assert joblib.hash(same) == joblib.hash(scorer)

@@ -7,7 +7,7 @@ from pathlib import Path
 import joblib
 import numpy as np
 import pytest
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, cross_val_score, cross_validate
 from sklearn.pipeline import make_pipeline
 
@@ -24,24 +24,11 @@ from skldos.data import ArrayFile, Blocks, as_rows
 from skldos.datasets import load_aluminium, load_aluminium_pseudopotentials
 from skldos.exceptions import ScoringError
 from skldos.physics import Pseudopotential, total_energy
+from tests.scoring.predicts import Predicts
 
 AL = load_aluminium_pseudopotentials()
 PBE = [Pseudopotential("Al", 3, functional="pbe")]
 PATH = Path(__file__).parents[1] / "io" / "data" / "Al.UPF"
-
-
-class Predicts(BaseEstimator):
-    """Predicts ``function(snapshot)``."""
-
-    def __init__(self, function=None):
-        self.function = function
-
-    def fit(self, X, y=None):
-        self.fitted_ = True
-        return self
-
-    def predict(self, X):
-        return Blocks([self.function(snapshot) for snapshot in X])
 
 
 def tilted(snapshot):
@@ -70,17 +57,19 @@ def test_an_oracle_makes_no_error(snapshots, oracle):
     assert TotalEnergyScorer(AL)(oracle().fit(snapshots), snapshots) == 0
 
 
-@pytest.mark.parametrize("xc", [None, "pbe"])
+@pytest.mark.parametrize("functional", [None, "pbe"])
 @pytest.mark.parametrize("unit", ["meV/atom", "eV/atom", "eV"])
-def test_errors_equal_a_hand_computation(snapshots, unit, xc):
+def test_errors_equal_a_hand_computation(snapshots, unit, functional):
     expected = []
     for snapshot in snapshots:
         predicted = tilted(snapshot).reshape(snapshot.ldos.shape)
-        energies = (total(ldos, snapshot, functional=xc) for ldos in (predicted, snapshot.ldos))
+        energies = (
+            total(ldos, snapshot, functional=functional) for ldos in (predicted, snapshot.ldos)
+        )
         error = np.subtract(*(energy.total for energy in energies))
         expected.append(error * {"eV": 1, "eV/atom": 1 / 4, "meV/atom": 1000 / 4}[unit])
     assert np.min(np.abs(expected)) > 1e-3
-    scorer = TotalEnergyScorer(AL, xc=xc, unit=unit)
+    scorer = TotalEnergyScorer(AL, functional=functional, unit=unit)
     model = Predicts(tilted).fit(snapshots)
     np.testing.assert_allclose(scorer.errors(model, snapshots), expected, rtol=1e-7)
     assert scorer(model, snapshots) == pytest.approx(-np.mean(np.abs(expected)), rel=1e-7)
@@ -133,7 +122,7 @@ def test_blocks_may_stand_for_the_snapshots(snapshots, pipeline):
     expected = TotalEnergyScorer(AL)(model, snapshots)
     blocks = model[:-1].transform(snapshots)
     assert TotalEnergyScorer(AL)(model[-1], blocks) == pytest.approx(expected, rel=1e-5)
-    with pytest.raises(ScoringError, match="blocks that do not know their snapshots"):
+    with pytest.raises(ScoringError, match="blocks that are not linked to snapshots"):
         TotalEnergyScorer(AL)(model[-1], Blocks(list(blocks)))
 
 
@@ -145,14 +134,14 @@ def test_a_true_ldos_on_disk_is_not_copied(snapshots, tmp_path, monkeypatch):
     expected = TotalEnergyScorer(AL).errors(Predicts(tilted).fit(snapshots), snapshots)
     y = [snapshot.ldos for snapshot in on_disk]
     model = Predicts(lambda s: tilted(snapshots[[s.atoms == t.atoms for t in snapshots].index(1)]))
-    monkeypatch.setattr("skldos.scoring._ldos.spooled", None)
+    monkeypatch.setattr("skldos.scoring.prediction.spooled", None)
     bare = SnapshotList([s.replace(ldos=None, density=None, grid_shape=(4, 4, 4)) for s in on_disk])
     with pytest.raises(TypeError):  # rows have to be brought onto the grid
         TotalEnergyScorer(AL).errors(model.fit(bare), bare, y)
     monkeypatch.undo()
     np.testing.assert_allclose(TotalEnergyScorer(AL).errors(model, bare, y), expected, rtol=1e-9)
     oracle = Predicts(lambda s: s.ldos[:])
-    monkeypatch.setattr("skldos.scoring._ldos.spooled", None)
+    monkeypatch.setattr("skldos.scoring.prediction.spooled", None)
     files = SnapshotList(on_disk)
     assert TotalEnergyScorer(AL)(oracle.fit(files), files) == pytest.approx(0, abs=1e-6)
 
@@ -165,8 +154,8 @@ def test_a_pseudopotential_may_be_a_file(snapshots, pseudopotentials):
     moved = TotalEnergyScorer({"Al": "absent.UPF"})  # is read where it is needed, not before
     with pytest.raises(FileNotFoundError, match="absent"):
         moved(model, snapshots)
-    with pytest.raises(TypeError, match="pseudopotentials must have one for every element"):
-        TotalEnergyScorer(None)
+    with pytest.raises(ScoringError, match="needs pseudopotentials, got None"):
+        TotalEnergyScorer()(model, snapshots)
 
 
 # -------------------------------------------------------------------- references
@@ -187,6 +176,32 @@ def test_the_reference_may_be_the_calculation(oracle):
     # The path of the DOS alone is in double precision.
     np.testing.assert_allclose(band.errors(model, snapshots), table["band_energy_error"], atol=1e-3)
     assert band(model, snapshots) > -0.3
+
+
+def test_a_cutoff_acts_on_both(snapshots):
+    # Without the wave along an axis that has been put into the prediction, errors are others.
+    model, cut = Predicts(tilted).fit(snapshots), {"density_cutoff": 5.0}
+    expected = []
+    for snapshot in snapshots:
+        pair = tilted(snapshot).reshape(snapshot.ldos.shape), snapshot.ldos
+        expected.append(np.subtract(*(total(ldos, snapshot, **cut).total for ldos in pair)))
+    errors = TotalEnergyScorer(AL, unit="eV", **cut).errors(model, snapshots)
+    np.testing.assert_allclose(errors, expected, rtol=1e-7)
+    assert np.abs(errors - TotalEnergyScorer(AL, unit="eV").errors(model, snapshots)).min() > 1e-3
+    with pytest.raises(ValueError, match="density_cutoff must be > 0, got -5"):
+        TotalEnergyScorer(AL, density_cutoff=-5)
+
+
+def test_what_is_known_is_sharpened_to_the_second_order(snapshots, oracle):
+    known = load_aluminium(temperature=298)[:1]
+    model = oracle().fit(known)
+    found = [
+        BandEnergyScorer(reference="dft", sharpen=n).errors(model, known) for n in (None, 2, 0)
+    ]
+    assert found[0] == found[1] != found[2]
+    unknown = Predicts(tilted).fit(snapshots)
+    found = [BandEnergyScorer(sharpen=n).errors(unknown, snapshots) for n in (None, 0)]
+    np.testing.assert_array_equal(*found)
 
 
 def test_truth_and_prediction_are_sharpened_alike(oracle):
@@ -231,10 +246,11 @@ def test_it_works_in_other_processes(snapshots, pipeline):
 
 
 def test_it_can_be_pickled_copied_and_shown(snapshots):
-    scorer = TotalEnergyScorer(AL, xc="pbe", unit="eV", sharpen=1)
+    scorer = TotalEnergyScorer(AL, functional="pbe", unit="eV", sharpen=1)
     assert repr(scorer) == (
         "TotalEnergyScorer(pseudopotentials={'Al': Pseudopotential(Al, valence 3, lda-pz, "
-        "norm-conserving)}, xc='pbe', reference='ldos', unit='eV', sharpen=1)"
+        "norm-conserving)}, functional='pbe', density_cutoff=None, reference='ldos', unit='eV', "
+        "sharpen=1, n_jobs=None)"
     )
     for same in (pickle.loads(pickle.dumps(scorer)), clone(scorer, safe=False)):
         assert repr(same) == repr(scorer)
@@ -316,7 +332,7 @@ def test_what_snapshots_lack_is_named(snapshots, oracle, change, reference, mess
     [
         ({"reference": "qe"}, "reference must be one of 'ldos', 'dft'; got 'qe'"),
         ({"unit": "Ry"}, "unit must be one of 'meV/atom', 'eV/atom', 'eV'; got 'Ry'"),
-        ({"xc": "scan"}, "xc must be one of None, 'lda-pz', .*; got 'scan'"),
+        ({"functional": "scan"}, "functional must be one of None, 'lda-pz', .*; got 'scan'"),
         ({"sharpen": -1}, "sharpen must be >= 0, got -1"),
     ],
 )
@@ -338,7 +354,9 @@ def test_another_functional_than_that_of_the_calculation_is_noticed(oracle):
     snapshot = load_aluminium(temperature=298)[0]
     other = snapshot.replace(reference=snapshot.reference | {"functional": "pbe"})
     scorer = TotalEnergyScorer(load_aluminium_pseudopotentials())
-    with pytest.raises(ScoringError, match=r"with the functional 'pbe', but .* 'lda-pz': set xc"):
+    with pytest.raises(
+        ScoringError, match=r"with the functional 'pbe', but .* with 'lda-pz': set functional"
+    ):
         scorer(oracle().fit([other]), [other])
-    scorer = TotalEnergyScorer(load_aluminium_pseudopotentials(), xc="pbe")
+    scorer = TotalEnergyScorer(load_aluminium_pseudopotentials(), functional="pbe")
     assert scorer(oracle().fit([other]), [other]) == 0

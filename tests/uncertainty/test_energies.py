@@ -10,13 +10,14 @@ from sklearn.preprocessing import Normalizer, StandardScaler
 from skldos import (
     ADOSRegressor,
     AtomSNAPTransformer,
+    AtomSOAPTransformer,
     EnergyGrid,
     GridSNAPTransformer,
     LDOSRegressor,
     RowWise,
     SiteRegressor,
     Snapshot,
-    SOAPTransformer,
+    SnapshotList,
     evaluate,
 )
 from skldos.data import Blocks
@@ -61,8 +62,19 @@ def test_energies_of_every_sample_by_hand(snapshots):
 def test_no_ldos_is_needed(posterior, snapshots):
     model = posterior.fit(snapshots[:4])
     expected = energy_uncertainty(model, snapshots[4:])
-    bare = [s.replace(ldos=None) for s in snapshots[4:]]
-    np.testing.assert_array_equal(energy_uncertainty(model, bare), expected)
+    for bare in ([s.replace(ldos=None) for s in snapshots[4:]], [s.atoms for s in snapshots[4:]]):
+        np.testing.assert_array_equal(energy_uncertainty(model, bare), expected)
+
+
+def test_bare_atoms_are_on_the_grid_of_the_training_data(snapshots):
+    model = on_grid(DeepEnsemble(network(), 2, random_state=0)).fit(snapshots[:4])
+    bare = [s.atoms for s in snapshots[4:]]
+    np.testing.assert_array_equal(
+        energy_uncertainty(model, bare), energy_uncertainty(model, snapshots[4:])
+    )
+    np.testing.assert_array_equal(
+        energy_covariance(model, bare), energy_covariance(model, snapshots[4:])
+    )
 
 
 def test_first_order_is_what_samples_have(posterior, snapshots):
@@ -107,8 +119,10 @@ def test_who_knows_nothing_is_refused(snapshots, posterior):
     model = posterior.fit(snapshots[:4])
     with pytest.raises(ScoringError, match="at least one snapshot"):
         energy_uncertainty(model[-1], model[:-1].transform(snapshots)[:0])
-    with pytest.raises(ScoringError, match="temperature"):
-        energy_uncertainty(model, [s.replace(temperature=None) for s in snapshots[4:]])
+    two = SnapshotList([*snapshots[:3], snapshots[3].replace(temperature=933.0)])
+    with pytest.raises(ScoringError, match="lacks temperature"):
+        energy_uncertainty(posterior.fit(two), [s.atoms for s in snapshots[4:]])
+    model = posterior.fit(snapshots[:4])
     few = [s.replace(n_electrons=1e4) for s in snapshots[4:]]
     with pytest.raises(ScoringError, match="no Fermi level"):
         energy_uncertainty(model, few)
@@ -135,7 +149,7 @@ def test_liquids_are_uncertain_for_a_model_of_solids(shared_data):
     data = [aluminium(shared_data / "al32" / f"Al32_933K_{name}.npz") for name in names]
     regressor = RidgePosterior(SiteRegressor(Ridge(1e-5), dos_weight=100), random_state=0)
     model = make_pipeline(
-        SOAPTransformer(centers="atoms", r_cut=6.0, n_max=6, l_max=4, sigma=0.6),
+        AtomSOAPTransformer(r_cut=6.0, n_max=6, l_max=4, sigma=0.6),
         RowWise(Normalizer()),
         ADOSRegressor(regressor),
     ).fit(data[:4])

@@ -1,4 +1,4 @@
-"""Ensembles: what the members have in common, and what not."""
+"""Ensembles: common and different properties of the members."""
 
 import pickle
 
@@ -60,7 +60,7 @@ def test_plain_rows(blocks, targets):
 
 
 def test_members_must_differ(blocks, targets):
-    with pytest.raises(ValueError, match="must have a random_state among its parameters"):
+    with pytest.raises(ValueError, match="must have a parameter random_state"):
         DeepEnsemble(SiteRegressor(LinearRegression())).fit(blocks, targets)
-    with pytest.raises(ValueError, match="n_members must be >= 2, got 1"):
+    with pytest.raises(ValueError, match="n_estimators must be >= 2, got 1"):
         DeepEnsemble(network(), 1).fit(blocks, targets)

@@ -1,4 +1,4 @@
-"""The closed-form posterior against refits, Gaussian processes, samples and its own promises."""
+"""The closed-form posterior compared with refits, Gaussian processes, samples and its docs."""
 
 import pickle
 

@@ -1,4 +1,4 @@
-"""Proper scores: against their definitions, and against each other."""
+"""Proper scores compared with their definitions, and with each other."""
 
 import numpy as np
 import pytest
@@ -52,6 +52,31 @@ def test_energy_score_of_one_variable_is_the_crps():
     expected = crps([2.0], [0.5], [1.5])
     # Three thousand draws: some per cent.
     np.testing.assert_allclose(energy_score([[2.0]], samples), expected, rtol=0.05)
+
+
+@pytest.mark.parametrize("n", [2, 3, 5])
+def test_energy_score_counts_pairs_of_different_draws(n):
+    """By the definition: means over n draws, and over the n (n - 1) ordered pairs of them."""
+    rng = np.random.default_rng(n)
+    y, samples = rng.standard_normal((4, 3)), rng.standard_normal((n, 4, 3))
+    near = np.mean([np.linalg.norm(s - y, axis=1) for s in samples], axis=0)
+    apart = [
+        np.linalg.norm(samples[i] - samples[j], axis=1)
+        for i in range(n)
+        for j in range(n)
+        if i != j
+    ]
+    expected = near - 0.5 * np.mean(apart, axis=0)
+    np.testing.assert_allclose(energy_score(y, samples), expected, rtol=1e-12)
+
+
+def test_energy_score_has_no_bias_of_few_draws():
+    """Two draws give on average what many do: a mean over n² / 2 pairs would be 0.28 larger."""
+    rng = np.random.default_rng(4)
+    y, samples = np.zeros((20_000, 1)), rng.standard_normal((2, 20_000, 1))
+    # E|Y| - E|Y - Y'| / 2 of a standard normal distribution.
+    expected = np.sqrt(2 / np.pi) - 1 / np.sqrt(np.pi)
+    assert energy_score(y, samples).mean() == pytest.approx(expected, abs=0.015)
 
 
 def test_metric_of_the_energy_score():

@@ -1,32 +1,32 @@
-"""The neighbours of atoms, and the lazy block of their environments in any frame."""
+"""The neighbours of atoms, and a lazy block of their environments in any frame."""
 
 from typing import NamedTuple
 
 import numpy as np
 
-from skldos._validation import check_finite
 from skldos.data import LazyArray
 from skldos.geometry import bin_neighbors, find_neighbors
+from skldos.validation import check_finite
 
-#: How far from orthogonal a rotation may be.
+#: Largest allowed deviation of a rotation from orthogonality.
 ORTHOGONAL = 1e-6
 
 
 class Neighbors(NamedTuple):
-    """The neighbours of several atoms, periodic images included, one atom after the other.
+    """The neighbours of several atoms, including periodic images, atom by atom.
 
     Attributes
     ----------
     first : ndarray of shape (n_atoms + 1,)
-        Where the neighbours of each atom begin.
+        Index of the first neighbour of each atom.
     vectors : ndarray of shape (n_neighbors, 3)
         From the atoms to their neighbours, in Å.
     atoms : ndarray of shape (n_neighbors,)
-        Which atom a neighbour is, or is an image of.
+        The atom of each neighbour, or the atom it is an image of.
     channels : ndarray of shape (n_neighbors,)
-        In which channel it counts.
+        Channel of each neighbour.
     weights : ndarray of shape (n_neighbors,)
-        How much it counts.
+        Weight of each neighbour.
     """
 
     first: np.ndarray
@@ -37,12 +37,12 @@ class Neighbors(NamedTuple):
 
     @property
     def n_atoms(self):
-        """Number of atoms whose neighbours these are."""
+        """Number of central atoms."""
         return len(self.first) - 1
 
     @property
     def arrays(self):
-        """What the compiled functions take."""
+        """The arguments of the compiled functions."""
         return self.first, self.vectors, self.channels, self.weights
 
     def __getitem__(self, atoms):
@@ -66,7 +66,7 @@ class Neighbors(NamedTuple):
         return self._replace(vectors=np.einsum("kab,kb->ka", each, self.vectors))
 
 
-def find_environment(positions, cell, rcut, channels, weights, start=0, stop=None):
+def find_environment(positions, cell, r_cut, channels, weights, start=0, stop=None):
     """Find the neighbours of atoms.
 
     Parameters
@@ -75,20 +75,20 @@ def find_environment(positions, cell, rcut, channels, weights, start=0, stop=Non
         Cartesian, in Å; inside the cell or not.
     cell : ndarray of shape (3, 3)
         Lattice vectors as rows, in Å.
-    rcut : float
+    r_cut : float
         In Å; may exceed the cell.
     channels : ndarray of int of shape (n_atoms,)
-        In which channel each atom counts.
+        Channel of each atom.
     weights : ndarray of shape (n_atoms,)
-        How much it counts.
+        Weight of each atom.
     start, stop : int, optional
-        The atoms whose neighbours are wanted; by default all.
+        Range of the atoms whose neighbours are found; by default all.
 
     Returns
     -------
     Neighbors
     """
-    bins = bin_neighbors(positions, cell, rcut)
+    bins = bin_neighbors(positions, cell, r_cut)
     found = [find_neighbors(point, bins) for point in positions[start:stop]]
     first = np.concatenate([[0], np.cumsum([len(atoms) for atoms, _ in found], dtype=np.int64)])
     atoms = np.concatenate([np.empty(0, np.int64), *(atoms for atoms, _ in found)])
@@ -97,20 +97,20 @@ def find_environment(positions, cell, rcut, channels, weights, start=0, stop=Non
 
 
 class Environments(LazyArray):
-    """A block of environments that are computed when they are read, and can be turned.
+    """A block of environments that is computed when read, and can be rotated.
 
     It holds the neighbours, which take a fraction of the memory of the environments.
 
     Parameters
     ----------
     neighbors : Neighbors
-        Of the atoms of a snapshot.
+        The neighbours of the atoms of a snapshot.
     spheres : ConcentricSpheres
-        What to count them on.
+        The spheres on which they are counted.
     n_channels : int
         Number of channels.
     own : ndarray of shape (n_atoms, n_channels), optional
-        What the atoms themselves add to every vertex of the innermost sphere.
+        Contribution of the atoms themselves to every vertex of the innermost sphere.
     dtype : str
         Precision.
     n_threads : int, optional
@@ -152,7 +152,7 @@ class Environments(LazyArray):
         >>> from ase.build import bulk
         >>> from scipy.spatial.transform import Rotation
         >>> from skldos.descriptors.atom_env import AtomEnvTransformer
-        >>> transformer = AtomEnvTransformer(n_spheres=4, subdivisions=1, rcut=3.0)
+        >>> transformer = AtomEnvTransformer(n_spheres=4, subdivisions=1, r_cut=3.0)
         >>> block = transformer.fit([bulk("Al")]).transform_lazy([bulk("Al")])[0]
         >>> turned = block.rotated(Rotation.from_euler("z", 30, degrees=True).as_matrix())
         >>> bool(np.allclose(turned, block)), bool(np.isclose(turned[0].sum(), block[0].sum()))
@@ -183,19 +183,19 @@ class Environments(LazyArray):
         return rows.reshape(len(rows), *self.shape[1:])
 
     def pullback(self, sensitivity):
-        """Return the derivatives of a scalar by the vectors to the neighbours.
+        """Return the derivatives of a scalar with respect to the vectors to the neighbours.
 
         Parameters
         ----------
         sensitivity : array-like
-            Its derivatives by this block, of the same shape.
+            Its derivatives with respect to this block, of the same shape.
 
         Returns
         -------
         neighbors : Neighbors
             The neighbours, unrotated.
         gradient : ndarray of shape (n_neighbors, 3)
-            Derivatives by their vectors, per Å.
+            Derivatives with respect to their vectors, per Å.
         """
         sensitivity = np.ascontiguousarray(sensitivity, dtype=np.float64)
         if sensitivity.shape != self.shape:
@@ -222,5 +222,5 @@ def check_rotations(rotations):
     check_finite("rotations", matrices)
     error = np.abs(matrices @ np.swapaxes(matrices, -1, -2) - np.eye(3)).max(initial=0)
     if error > ORTHOGONAL:
-        raise ValueError(f"rotations must be orthogonal, got R Rᵀ off the unit by {error:.2g}.")
+        raise ValueError(f"rotations must be orthogonal, got an error of R Rᵀ of {error:.2g}.")
     return matrices

@@ -1,7 +1,7 @@
-r"""Neighbours onto spheres, compiled for the CPU.
+r"""Assignment of neighbours to spheres, compiled for the CPU.
 
-A neighbour at distance *d* in direction *n*, of weight *q*, adds to sphere *s* and vertex *v* of
-its channel
+A neighbour at distance *d* in direction *n*, with weight *q*, contributes to sphere *s* and vertex
+*v* of its channel
 
 .. math:: q \, f(d) \, B_s(d) \, w_v(n) .
 
@@ -9,20 +9,20 @@ its channel
 zero elsewhere. *Smooth* assignment: *f* is faded out towards the cutoff, *B* are cubic B-splines
 and *w* the weights of :meth:`skldos.geometry.sphere.IcoSphere.spread`; both sum to one.
 
-Sums are taken in double precision, whatever the type of the result.
+Sums are always computed in double precision.
 """
 
 import numpy as np
 
-from skldos.geometry._compiled import compiled
+from skldos.compilation import compiled
 from skldos.geometry.sphere import nearest_vertex
 
-#: Cubic B-splines that are not zero at any one place.
+#: Number of cubic B-splines that are nonzero at a point.
 SPLINES = 4
 
 
 @compiled
-def add_nearest(first, vectors, channels, weights, vertices, rmin, rcut, radial, decay, out):
+def add_nearest(first, vectors, channels, weights, vertices, r_min, r_cut, radial, decay, out):
     """Write environments by nearest assignment into `out` (n_atoms, n_channels, n_spheres, V)."""
     n_spheres = out.shape[2]
     total = np.zeros(out.shape[1:])
@@ -31,8 +31,9 @@ def add_nearest(first, vectors, channels, weights, vertices, rmin, rcut, radial,
         for k in range(first[i], first[i + 1]):
             x, y, z = vectors[k]
             d = np.sqrt(x * x + y * y + z * z)
-            # The shells are (edge, edge + width]. What is closer than rmin is in the first.
-            shell = int(np.ceil(n_spheres * (d - rmin) / (rcut - rmin))) - 1
+            # The shells are (edge, edge + width]. Neighbours closer than r_min are in the first
+            # shell.
+            shell = int(np.ceil(n_spheres * (d - r_min) / (r_cut - r_min))) - 1
             shell = min(max(shell, 0), n_spheres - 1)
             v = nearest_vertex(x / d, y / d, z / d, vertices)
             total[channels[k], shell, v] += weights[k] * radial_part(d, radial, decay)[0]
@@ -41,7 +42,7 @@ def add_nearest(first, vectors, channels, weights, vertices, rmin, rcut, radial,
 
 @compiled
 def add_smooth(
-    first, vectors, channels, weights, vertices, rmin, rcut, radial, decay, fade, edge, out
+    first, vectors, channels, weights, vertices, r_min, r_cut, radial, decay, fade, edge, out
 ):
     """Write environments by smooth assignment into `out` (n_atoms, n_channels, n_spheres, V)."""
     n_spheres = out.shape[2]
@@ -53,8 +54,8 @@ def add_smooth(
         for k in range(first[i], first[i + 1]):
             x, y, z = vectors[k]
             d = np.sqrt(x * x + y * y + z * z)
-            value, _ = faded_part(d, rcut, fade, radial, decay)
-            shell = spline_weights(d, rmin, (rcut - rmin) / n_spheres, spline, slope)
+            value, _ = faded_part(d, r_cut, fade, radial, decay)
+            shell = spline_weights(d, r_min, (r_cut - r_min) / n_spheres, spline, slope)
             n, norm = collect_vertices(x / d, y / d, z / d, vertices, edge, found, kernel)
             for j in range(SPLINES):
                 row = total[channels[k], min(max(shell + j, 0), n_spheres - 1)]
@@ -66,10 +67,10 @@ def add_smooth(
 
 @compiled
 def pull_back(
-    first, vectors, channels, weights, vertices, rmin, rcut, radial, decay, fade, edge,
+    first, vectors, channels, weights, vertices, r_min, r_cut, radial, decay, fade, edge,
     sensitivity, gradient,
 ):  # fmt: skip
-    """Write derivatives by the vectors into `gradient`, those by `add_smooth`'s result given."""
+    """Write derivatives by the vectors to `gradient`, from those by `add_smooth`'s result."""
     n_spheres = sensitivity.shape[2]
     spline, slope = np.empty(SPLINES), np.empty(SPLINES)
     found, kernel = np.empty(len(vertices), np.int64), np.empty(len(vertices))
@@ -77,8 +78,8 @@ def pull_back(
         for k in range(first[i], first[i + 1]):
             d = np.sqrt(vectors[k, 0] ** 2 + vectors[k, 1] ** 2 + vectors[k, 2] ** 2)
             x, y, z = vectors[k] / d
-            value, change = faded_part(d, rcut, fade, radial, decay)
-            shell = spline_weights(d, rmin, (rcut - rmin) / n_spheres, spline, slope)
+            value, change = faded_part(d, r_cut, fade, radial, decay)
+            shell = spline_weights(d, r_min, (r_cut - r_min) / n_spheres, spline, slope)
             n, norm = collect_vertices(x, y, z, vertices, edge, found, kernel)
             # g_v = Σ_s B_s G_sv and its derivative by d; their means over the weights w_v.
             mean, steep = 0.0, 0.0
@@ -100,7 +101,7 @@ def pull_back(
                 sx += t * vertices[v, 0]
                 sy += t * vertices[v, 1]
                 sz += t * vertices[v, 2]
-            # Σ_v g_v ∂w_v/∂n, of which the part along n moves nothing.
+            # Σ_v g_v ∂w_v/∂n, without the part along n, which has no effect.
             tx, ty, tz = tx - mean * sx, ty - mean * sy, tz - mean * sz
             along = tx * x + ty * y + tz * z
             radially = change * mean + value * steep
@@ -120,10 +121,10 @@ def radial_part(d, radial, decay):
 
 
 @compiled
-def faded_part(d, rcut, fade, radial, decay):
-    """Return f and df/dd, faded out between rcut - fade and rcut."""
+def faded_part(d, r_cut, fade, radial, decay):
+    """Return f and df/dd, faded out between r_cut - fade and r_cut."""
     f, df = radial_part(d, radial, decay)
-    x = (d - rcut + fade) / fade
+    x = (d - r_cut + fade) / fade
     if x <= 0:
         return f, df
     if x >= 1:
@@ -135,13 +136,13 @@ def faded_part(d, rcut, fade, radial, decay):
 
 
 @compiled
-def spline_weights(d, rmin, width, spline, slope):
-    """Write the cubic B-splines of the four shells around d; return the first of them.
+def spline_weights(d, r_min, width, spline, slope):
+    """Write the cubic B-splines of the four shells around d; return the index of the first.
 
     Splines sit at the middles of the shells. There are more of them than shells: the caller adds
     what belongs to shells before the first to the first, and after the last to the last.
     """
-    u = (d - rmin) / width - 0.5
+    u = (d - r_min) / width - 0.5
     nearest_below = np.floor(u)
     t = u - nearest_below
     spline[0] = (1 - t) ** 3 / 6

@@ -1,4 +1,4 @@
-"""Concentric spheres: where the neighbours of an atom are counted, and how much."""
+"""Concentric spheres: how the neighbours of an atom are assigned and weighted."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -7,27 +7,30 @@ from itertools import pairwise
 import numba
 import numpy as np
 
-from skldos._validation import check_option, check_scalar
 from skldos.geometry.sphere import MAX_SUBDIVISIONS, icosphere
+from skldos.validation import check_option, check_scalar
 
 #: The exponent n of a radial part 1/d^n; 0 stands for the gaussian.
 RADIAL = {"inverse_square": 2, "inverse": 1, "gaussian": 0}
 ASSIGNMENTS = ("nearest", "smooth")
-#: What is left of the gaussian at the cutoff.
+#: Value of the gaussian at the cutoff.
 GAUSSIAN_AT_CUTOFF = 0.01
 
 
 @dataclass(frozen=True)
 class ConcentricSpheres:
-    """Spheres with the vertices of an icosphere on each, and the rule of who counts where.
+    """Spheres with the vertices of an icosphere, and the assignment of neighbours to them.
 
-    The attributes are the parameters of :class:`~skldos.AtomEnvTransformer` of the same names.
+    Parameters
+    ----------
+    n_spheres, subdivisions, r_min, r_cut, radial, assignment, reach, fade
+        As in :class:`~skldos.AtomEnvTransformer`.
     """
 
     n_spheres: int
     subdivisions: int
-    rmin: float
-    rcut: float
+    r_min: float
+    r_cut: float
     radial: str
     assignment: str
     reach: float
@@ -36,12 +39,12 @@ class ConcentricSpheres:
     def __post_init__(self):
         check_scalar("n_spheres", self.n_spheres, low=1, integer=True)
         check_scalar("subdivisions", self.subdivisions, low=0, high=MAX_SUBDIVISIONS, integer=True)
-        check_scalar("rmin", self.rmin, low=0)
-        check_scalar("rcut", self.rcut, low=self.rmin, strict=True)
+        check_scalar("r_min", self.r_min, low=0)
+        check_scalar("r_cut", self.r_cut, low=self.r_min, strict=True)
         check_option("radial", self.radial, tuple(RADIAL))
         check_option("assignment", self.assignment, ASSIGNMENTS)
         check_scalar("reach", self.reach, low=1)
-        check_scalar("fade", self.fade, low=0, high=self.rcut, strict=True)
+        check_scalar("fade", self.fade, low=0, high=self.r_cut, strict=True)
 
     @property
     def mesh(self):
@@ -50,9 +53,9 @@ class ConcentricSpheres:
 
     @property
     def radii(self):
-        """Distances in Å at which the spheres are drawn, the middles of the shells."""
-        width = (self.rcut - self.rmin) / self.n_spheres
-        return self.rmin + width * (0.5 + np.arange(self.n_spheres))
+        """Radii of the spheres in Å, the middles of the shells."""
+        width = (self.r_cut - self.r_min) / self.n_spheres
+        return self.r_min + width * (0.5 + np.arange(self.n_spheres))
 
     @property
     def shape(self):
@@ -92,7 +95,7 @@ class ConcentricSpheres:
         return out
 
     def pullback(self, neighbors, sensitivity, n_threads=None):
-        """Turn derivatives by environments into derivatives by the vectors to the neighbours.
+        """Convert derivatives by environments to derivatives by the vectors to the neighbours.
 
         Parameters
         ----------
@@ -125,17 +128,17 @@ class ConcentricSpheres:
         return gradient
 
     def _parameters(self):
-        """Return what the compiled functions want to know, in their order."""
-        rmin, rcut = float(self.rmin), float(self.rcut)
-        decay = -np.log(GAUSSIAN_AT_CUTOFF) / rcut**2
-        of_both = (self.mesh.vertices, rmin, rcut, RADIAL[self.radial], decay)
+        """Return the arguments of the compiled functions, in order."""
+        r_min, r_cut = float(self.r_min), float(self.r_cut)
+        decay = -np.log(GAUSSIAN_AT_CUTOFF) / r_cut**2
+        of_both = (self.mesh.vertices, r_min, r_cut, RADIAL[self.radial], decay)
         return (*of_both, float(self.fade), self.mesh.edge_cosine(self.reach))
 
 
 def _in_threads(compute, n_atoms, n_threads):
-    """Call ``compute(slice)`` for slices of atoms, each in a thread of its own."""
+    """Call ``compute(slice)`` for slices of atoms, each in its own thread."""
     if n_threads is None:
-        # From the environment, as joblib sets it in its workers.
+        # From the environment, because joblib sets it in its workers.
         n_threads = numba.config.NUMBA_NUM_THREADS
     bounds = np.linspace(0, n_atoms, max(1, min(n_threads, n_atoms)) + 1).astype(int).tolist()
     slices = [slice(*ends) for ends in pairwise(bounds)]

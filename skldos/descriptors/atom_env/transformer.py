@@ -2,27 +2,29 @@
 
 import numpy as np
 
-from skldos._compat import output_container
-from skldos._validation import check_option
-from skldos.data import as_snapshots
-from skldos.descriptors._base import SnapshotTransformer, n_threads
 from skldos.descriptors.atom_env.blocks import Environments, check_rotations, find_environment
 from skldos.descriptors.atom_env.spheres import ConcentricSpheres
+from skldos.descriptors.base import SnapshotTransformer
+from skldos.descriptors.elements import by_atom, check_by_element, check_elements
+from skldos.descriptors.set_output import output_container
+from skldos.descriptors.threads import check_n_jobs, n_threads
+from skldos.validation import check_option
 
 
 class AtomEnvTransformer(SnapshotTransformer):
     r"""Neighbours of every atom on concentric spheres, for spherical neural networks.
 
-    Around each atom lie `n_spheres` shells of equal width between `rmin` and `rcut`, each with
+    Around each atom lie `n_spheres` shells of equal width between `r_min` and `r_cut`, each with
     the vertices of an icosphere. A neighbour at distance *d* in direction *n* adds
 
     .. math:: f(d)\, B_s(d)\, w_v(n)
 
-    to vertex *v* of sphere *s*. By ``"nearest"`` assignment, that of Ref. [1]_, all of it goes to
-    the vertex nearest to *n* on the sphere whose shell holds *d*: the environment jumps when an
-    atom crosses from one to the next. By ``"smooth"`` assignment *B* and *w* share it among
-    nearby spheres and vertices, in parts that sum to one, and *f* fades out at the cutoff: the
-    environment has two continuous derivatives by the positions.
+    to vertex *v* of sphere *s*. With ``"nearest"`` assignment, as in Ref. [1]_, the whole
+    contribution goes to the vertex nearest to *n* on the sphere whose shell contains *d*, so the
+    environment jumps when an atom crosses to another vertex or shell. With ``"smooth"`` assignment,
+    *B* and *w* share it among nearby spheres and vertices, with weights that sum to one, and *f*
+    fades out at the cutoff: the environment then has two continuous derivatives with respect to
+    the positions.
 
     All periodic images count, the cutoff may exceed the cell, and the 60 rotations of the
     icosahedron permute the vertices.
@@ -33,34 +35,36 @@ class AtomEnvTransformer(SnapshotTransformer):
         Number of spheres.
     subdivisions : int, default=3
         Level of the icosphere: 0 to 3 give 12, 42, 162 and 642 vertices.
-    rmin : float, default=2.0
-        Where the innermost shell begins, in Å. What is closer counts on the innermost sphere.
-    rcut : float, default=7.0
+    r_min : float, default=2.0
+        Inner radius of the innermost shell, in Å. Closer atoms count on the innermost sphere.
+    r_cut : float, default=7.0
         Cutoff radius in Å.
     radial : {"inverse_square", "inverse", "gaussian"}, default="inverse_square"
-        What a neighbour counts: 1/d², 1/d, or :math:`e^{-\gamma d^2}`, 0.01 at the cutoff.
+        Radial weight of a neighbour: 1/d², 1/d, or :math:`e^{-\gamma d^2}`, 0.01 at the cutoff.
     assignment : {"nearest", "smooth"}, default="nearest"
         How neighbours are assigned to spheres and vertices.
     reach : float, default=2.0
-        Angle within which a neighbour counts on vertices by smooth assignment, in units of the
-        spacing of the vertices (8.6° for 642 of them); at least 1.
+        Angle within which a neighbour counts on vertices with smooth assignment, in units of the
+        vertex spacing (8.6° for 642 vertices); at least 1.
     fade : float, default=1.0
-        Length in Å over which neighbours fade out below the cutoff, by smooth assignment.
+        Length in Å over which neighbours fade out below the cutoff, with smooth assignment.
     weights : dict of str to float, optional
         Weight of each element, such as ``{"Na": 1.0, "Cl": 0.6}``, in one channel for all. By
         default each element has a channel of its own.
     center : bool, default=False
         Whether an atom counts in its own environment: 1 in the channel of its element, or its
-        weight, evenly over the innermost sphere. It tells apart what sits at the centre.
+        weight, evenly over the innermost sphere. This distinguishes the elements at the centre.
     lazy : bool, default=False
         Whether :meth:`transform` returns lazy :class:`~skldos.descriptors.atom_env.Environments`,
-        which hold the neighbours alone and can be looked at in rotated frames; not with `memory`.
+        which hold only the neighbours and can be rotated; not with `memory`.
     dtype : {"float64", "float32"}, default="float32"
         Precision of the result; sums are taken in double precision.
     n_jobs : int, optional
-        Number of threads; None uses all that this process may use.
+        Number of threads; None uses all threads available to this process. In
+        ``joblib.parallel_config("dask")``, or with any other backend than threads, ``transform``
+        and the cache use as many workers of that instead. The blocks are the same to the bit.
     memory : str, path-like or joblib.Memory, optional
-        Folder in which blocks are kept; they come back as lazy handles.
+        Folder for caching blocks, which are then returned as lazy handles.
     verbose : bool, default=False
         Whether to show a progress bar.
 
@@ -95,14 +99,15 @@ class AtomEnvTransformer(SnapshotTransformer):
     (4, 8, 42)
     """
 
-    _not_in_cache_key = (*SnapshotTransformer._not_in_cache_key, "lazy")
+    computing_parameters = (*SnapshotTransformer.computing_parameters, "lazy")
+    rotation_invariant = False
 
     def __init__(
         self,
         n_spheres=16,
         subdivisions=3,
-        rmin=2.0,
-        rcut=7.0,
+        r_min=2.0,
+        r_cut=7.0,
         radial="inverse_square",
         assignment="nearest",
         reach=2.0,
@@ -110,6 +115,7 @@ class AtomEnvTransformer(SnapshotTransformer):
         weights=None,
         center=False,
         lazy=False,
+        *,
         dtype="float32",
         n_jobs=None,
         memory=None,
@@ -117,8 +123,8 @@ class AtomEnvTransformer(SnapshotTransformer):
     ):
         self.n_spheres = n_spheres
         self.subdivisions = subdivisions
-        self.rmin = rmin
-        self.rcut = rcut
+        self.r_min = r_min
+        self.r_cut = r_cut
         self.radial = radial
         self.assignment = assignment
         self.reach = reach
@@ -142,8 +148,8 @@ class AtomEnvTransformer(SnapshotTransformer):
         Returns
         -------
         Blocks of shape (n_snapshots,)
-            One block per snapshot, of the shape that the notes of the class give: an array, an
-            :class:`~skldos.ArrayFile` if `memory` is set, lazy if `lazy` is, or a DataFrame
+            One block per snapshot, with the shape given in the notes of the class: an array, an
+            :class:`~skldos.ArrayFile` if `memory` is set, lazy if `lazy` is set, or a DataFrame
             of shape (n_atoms, n_features_out) after ``set_output(transform="pandas")``.
         """
         return self.transform_lazy(X) if self.lazy else super().transform(X)
@@ -156,8 +162,8 @@ class AtomEnvTransformer(SnapshotTransformer):
         snapshot : Snapshot or ase.Atoms
             The atoms.
         rotations : array-like of shape (n_rotations, 3, 3), optional
-            Orthogonal matrices, acting on column vectors, which turn the surroundings of every
-            atom; None leaves them as they are.
+            Orthogonal matrices, acting on column vectors, that rotate the surroundings of every
+            atom; None does not rotate them.
 
         Returns
         -------
@@ -185,15 +191,15 @@ class AtomEnvTransformer(SnapshotTransformer):
         sensitivity : array-like of the shape of a block
             :math:`\partial A / \partial E`.
         rotations : array-like of shape (3, 3) or (n_atoms, 3, 3), optional
-            Those of the environments, if they were turned.
+            The rotations of the environments, if any.
 
         Returns
         -------
         by_positions : ndarray of shape (n_atoms, 3)
             The derivative with respect to the positions, per Å.
         by_strain : ndarray of shape (3, 3)
-            That with respect to a strain ε which takes every vector x, a row, to x (1 + ε). It
-            is symmetric only if A does not change under rotations.
+            The derivative with respect to a strain ε that maps every row vector x to x (1 + ε).
+            It is symmetric only if A is invariant under rotations.
 
         Raises
         ------
@@ -205,36 +211,52 @@ class AtomEnvTransformer(SnapshotTransformer):
         neighbors, gradient = block.pullback(sensitivity)
         by_positions = np.zeros((len(block), 3))
         np.add.at(by_positions, neighbors.atoms, gradient)
-        # Each vector ends at a neighbour and begins at its centre.
+        # Each vector points from a central atom to a neighbour.
         centers = np.repeat(np.arange(len(block)), np.diff(neighbors.first))
         np.subtract.at(by_positions, centers, gradient)
         return by_positions, neighbors.vectors.T @ gradient
 
+    def derivatives(self, snapshot):
+        """Return the derivatives of every feature, summed over the atoms; see the base class."""
+        if self.assignment == "nearest":
+            raise NotImplementedError('the environment has no derivatives by assignment="nearest".')
+        return super().derivatives(snapshot)
+
     @property
     def spheres(self):
         """The spheres that the parameters describe, a ConcentricSpheres."""
-        names = ("n_spheres", "subdivisions", "rmin", "rcut", "radial", "assignment")
+        names = ("n_spheres", "subdivisions", "r_min", "r_cut", "radial", "assignment")
         return ConcentricSpheres(*(getattr(self, name) for name in (*names, "reach", "fade")))
 
-    def _check_parameters(self):
-        super()._check_parameters()
-        self.spheres  # noqa: B018 (checks its own)
+    def check_parameters(self):
+        """Raise an error that names a parameter with a wrong value."""
+        super().check_parameters()
+        check_n_jobs(self.n_jobs)
+        check_by_element("weights", self.weights)
+        self.spheres  # noqa: B018 (checks its parameters)
         check_option("center", self.center, (True, False))
         check_option("lazy", self.lazy, (True, False))
         if self.lazy and self.memory is not None:
             raise ValueError(f"memory must be None if lazy is set, got {self.memory!r}.")
 
+    def check_snapshot(self, snapshot):
+        """Raise an error for an unknown element, or one without a weight."""
+        super().check_snapshot(snapshot)
+        check_elements("weights", self.weights, snapshot)
+
     def _n_channels(self):
         return len(self.species_) if self.weights is None else 1
 
-    def _feature_names(self):
+    def feature_names(self):
+        """Return one name per vertex of a sphere, with the element where each has a channel."""
         n_spheres, n_vertices = self.spheres.shape
         of_channel = [f"{s}_{v}" for s in range(n_spheres) for v in range(n_vertices)]
         if self._n_channels() == 1:
             return [f"sphere_{name}" for name in of_channel]
         return [f"{symbol}_sphere_{name}" for symbol in self.species_ for name in of_channel]
 
-    def _shape(self, snapshot):
+    def block_shape(self, snapshot):
+        """Return the shape of a block: atoms, channels (if several), spheres, vertices."""
         channels = self._n_channels()
         return (
             len(snapshot.atoms),
@@ -242,24 +264,22 @@ class AtomEnvTransformer(SnapshotTransformer):
             *self.spheres.shape,
         )
 
-    def _cache_key(self, snapshot):
-        # The channels are those of the elements seen in fit.
-        return (*super()._cache_key(snapshot), self.species_)
+    def cache_key(self, snapshot):
+        """Return everything the block of `snapshot` depends on."""
+        # The channels depend on the elements seen in fit.
+        return (*super().cache_key(snapshot), self.species_)
 
     def _environments(self, snapshot, start=0, stop=None):
         """Return the lazy block of a snapshot, or that of the atoms `start` to `stop`."""
-        (snapshot,) = as_snapshots([snapshot])
-        self._fitted_names()
-        self._check_snapshot(snapshot)
-        atoms, n_channels = snapshot.atoms, self._n_channels()
+        atoms, n_channels = self._checked(snapshot).atoms, self._n_channels()
         channels, weights = np.zeros(len(atoms), np.int64), np.ones(len(atoms))
         if self.weights is not None:
-            weights = np.array([self.weights[symbol] for symbol in atoms.symbols], dtype=float)
+            weights = by_atom(self.weights, atoms)
         elif n_channels > 1:
             channels = np.array([self.species_.index(symbol) for symbol in atoms.symbols])
         spheres = self.spheres
         neighbors = find_environment(
-            atoms.positions, atoms.cell.array, spheres.rcut, channels, weights, start, stop
+            atoms.positions, atoms.cell.array, spheres.r_cut, channels, weights, start, stop
         )
         own = None
         if self.center:
@@ -267,14 +287,15 @@ class AtomEnvTransformer(SnapshotTransformer):
             own = own[start:stop] / spheres.mesh.n_vertices
         return Environments(neighbors, spheres, n_channels, own, self.dtype, n_threads(self.n_jobs))
 
-    def _compute(self, snapshot, start, stop):
+    def compute(self, snapshot, start, stop):
+        """Compute the environments of atoms `start` to `stop`."""
         return np.asarray(self._environments(snapshot, start, stop))
 
     def _lazy_block(self, snapshot):
         return self._environments(snapshot)
 
     def _wrap(self, block):
-        if output_container(self) != "pandas":
+        if output_container(self) == "default":
             return block
-        # A table has rows: all that belongs to an atom.
+        # A table has one row per atom.
         return super()._wrap(np.asarray(block).reshape(len(block), -1))

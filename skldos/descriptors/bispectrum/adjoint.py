@@ -1,27 +1,28 @@
-"""The derivative of a scalar by the atoms, from its derivatives by bispectrum components.
+"""Derivatives of a scalar by the atoms, from its derivatives by bispectrum components.
 
-For machine-learned energies: the network gives dA/dB at every point, what is here turns them into
-forces and stress. The components themselves are computed again, point by point, so that the
-memory needed does not grow with the number of points.
+This is for machine-learned energies: the network gives dA/dB at every point, and this module
+converts it to forces and stress. The components themselves are recomputed point by point, so that
+the memory does not grow with the number of points.
 """
 
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from skldos._validation import check_finite, check_shape
-from skldos.descriptors.bispectrum.api import (
-    BLOCK,
+from skldos.descriptors.bispectrum.api import BLOCK
+from skldos.descriptors.bispectrum.arguments import (
     check_atoms,
+    check_elements,
     check_settings,
     check_threads,
     grid_reach,
+    n_components,
     point_reach,
 )
-from skldos.descriptors.bispectrum.components import bispectrum_components
 from skldos.geometry.cell import check_cell
 from skldos.geometry.grid import check_block, check_grid_shape, grid_points
 from skldos.geometry.neighbors import bin_neighbors
+from skldos.validation import check_finite, check_shape
 
 
 def grid_bispectrum_adjoint(
@@ -32,11 +33,13 @@ def grid_bispectrum_adjoint(
     sensitivity,
     *,
     twojmax=10,
-    rcut=4.67637,
+    r_cut=4.67637,
     rfac0=0.99363,
     rmin0=0.0,
     switch=True,
     radii=None,
+    elements=None,
+    n_elements=None,
     dtype="float64",
     device="cpu",
     n_threads=None,
@@ -65,7 +68,7 @@ def grid_bispectrum_adjoint(
         See :func:`~skldos.descriptors.bispectrum.grid_bispectrum`.
     sensitivity : array-like of shape (stop - start, n_components)
         :math:`\partial A/\partial B`, in any unit.
-    twojmax, rcut, rfac0, rmin0, switch, radii
+    twojmax, r_cut, rfac0, rmin0, switch, radii, elements, n_elements
         See :func:`~skldos.descriptors.bispectrum.grid_bispectrum`.
     dtype : {"float64", "float32"}, default="float64"
         Precision of the computation at a point; the sums over points are always float64.
@@ -99,7 +102,7 @@ def grid_bispectrum_adjoint(
     >>> from skldos.descriptors.bispectrum import grid_bispectrum
     >>> cell, grid_shape = 4.0 * np.eye(3), (3, 3, 3)
     >>> positions = np.array([[0.0, 0.0, 0.0], [2.1, 2.0, 2.0]])
-    >>> settings = {"twojmax": 2, "rcut": 3.0}
+    >>> settings = {"twojmax": 2, "r_cut": 3.0}
     >>> gradient, strain = grid_bispectrum_adjoint(
     ...     positions, np.ones(2), cell, grid_shape, np.ones((27, 5)), **settings
     ... )
@@ -115,17 +118,18 @@ def grid_bispectrum_adjoint(
     grid_shape = check_grid_shape(grid_shape)
     start, stop = check_block(grid_shape, start, stop)
     cell = check_cell(cell)
-    settings = check_settings(twojmax, rcut, rfac0, rmin0, switch, dtype)
+    settings = check_settings(twojmax, r_cut, rfac0, rmin0, switch, dtype)
     positions, weights = check_atoms(positions, weights)
     reach = grid_reach(radii, len(positions), stop - start, settings)
-    sensitivity = check_sensitivity(sensitivity, stop - start, settings["twojmax"])
+    chem = check_elements(elements, None, n_elements, len(positions), stop - start, device)
+    sensitivity = check_sensitivity(sensitivity, stop - start, settings["twojmax"], chem)
 
     def points_of(first, last):
         return grid_points(cell, grid_shape, start + first, start + last)
 
     by_atom, by_strain = np.zeros((len(positions), 3)), np.zeros((3, 3))
     atoms = positions, weights, cell
-    blocks = _blocks(points_of, sensitivity, *atoms, reach, settings, device, n_threads)
+    blocks = _blocks(points_of, sensitivity, *atoms, reach, chem, settings, device, n_threads)
     for _, of_atoms, of_strain, _ in blocks:
         by_atom += of_atoms
         by_strain += of_strain
@@ -140,12 +144,15 @@ def point_bispectrum_adjoint(
     sensitivity,
     *,
     twojmax=10,
-    rcut=4.67637,
+    r_cut=4.67637,
     rfac0=0.99363,
     rmin0=0.0,
     switch=True,
     radii=None,
     point_radii=None,
+    elements=None,
+    point_elements=None,
+    n_elements=None,
     dtype="float64",
     device="cpu",
     n_threads=None,
@@ -163,7 +170,7 @@ def point_bispectrum_adjoint(
         See :func:`~skldos.descriptors.bispectrum.grid_bispectrum`.
     sensitivity : array-like of shape (n_points, n_components)
         :math:`\partial A/\partial B`, in any unit.
-    twojmax, rcut, rfac0, rmin0, switch, radii, point_radii
+    twojmax, r_cut, rfac0, rmin0, switch, radii, point_radii, elements, point_elements, n_elements
         See :func:`~skldos.descriptors.bispectrum.point_bispectrum`.
     dtype, device, n_threads
         See :func:`grid_bispectrum_adjoint`.
@@ -196,10 +203,12 @@ def point_bispectrum_adjoint(
     check_shape("points", points, (None, 3))
     check_finite("points", points)
     cell = check_cell(cell)
-    settings = check_settings(twojmax, rcut, rfac0, rmin0, switch, dtype)
+    settings = check_settings(twojmax, r_cut, rfac0, rmin0, switch, dtype)
     positions, weights = check_atoms(positions, weights)
     reach = point_reach(radii, point_radii, len(positions), len(points), settings)
-    sensitivity = check_sensitivity(sensitivity, len(points), settings["twojmax"])
+    of = len(positions), len(points)
+    chem = check_elements(elements, point_elements, n_elements, *of, device)
+    sensitivity = check_sensitivity(sensitivity, len(points), settings["twojmax"], chem)
 
     def points_of(first, last):
         return points[first:last]
@@ -207,7 +216,7 @@ def point_bispectrum_adjoint(
     by_point = np.empty(points.shape)
     by_atom, by_strain = np.zeros((len(positions), 3)), np.zeros((3, 3))
     atoms = positions, weights, cell
-    blocks = _blocks(points_of, sensitivity, *atoms, reach, settings, device, n_threads)
+    blocks = _blocks(points_of, sensitivity, *atoms, reach, chem, settings, device, n_threads)
     for first, of_atoms, of_strain, of_points in blocks:
         by_atom += of_atoms
         by_strain += of_strain
@@ -215,20 +224,22 @@ def point_bispectrum_adjoint(
     return by_point, by_atom, by_strain
 
 
-def check_sensitivity(sensitivity, n_points, twojmax):
+def check_sensitivity(sensitivity, n_points, twojmax, chem):
     """Return `sensitivity` as an array after checking its shape."""
     sensitivity = np.asarray(sensitivity)
-    check_shape("sensitivity", sensitivity, (n_points, len(bispectrum_components(twojmax))))
+    check_shape("sensitivity", sensitivity, (n_points, n_components(twojmax, chem)))
     if sensitivity.dtype.kind not in "fiu":
         raise TypeError(f"sensitivity must be an array of real numbers, got {sensitivity.dtype}.")
     return sensitivity
 
 
-def _blocks(points_of, sensitivity, positions, weights, cell, reach, settings, device, n_threads):
+def _blocks(
+    points_of, sensitivity, positions, weights, cell, reach, chem, settings, device, n_threads
+):
     """Yield, block by block, the first point and the derivatives by atoms, strain and points.
 
-    Each block has sums of its own, which the caller adds up in the order of the blocks: that is
-    what makes the result independent of the number of threads.
+    Each block has its own sums, which the caller adds in the order of the blocks. This makes the
+    result independent of the number of threads.
     """
     n_threads = check_threads(n_threads)
     if str(device) != "cpu":
@@ -239,9 +250,10 @@ def _blocks(points_of, sensitivity, positions, weights, cell, reach, settings, d
         )
         return
 
-    # Imported here: a program that never needs a gradient need not load the compiled code.
+    # Imported here, so that programs without gradients do not load the compiled code.
     from skldos.descriptors.bispectrum.adjoint_kernel import adjoint_kernel
     from skldos.descriptors.bispectrum.adjoint_tables import adjoint_tables
+    from skldos.descriptors.bispectrum.chem_adjoint_kernel import chem_adjoint_kernel
     from skldos.descriptors.bispectrum.tables import kernel_tables
 
     tables, back = (
@@ -250,8 +262,8 @@ def _blocks(points_of, sensitivity, positions, weights, cell, reach, settings, d
     bins = bin_neighbors(positions, cell, reach.largest)
     parameters = [reach.largest, *(settings[name] for name in ("rfac0", "rmin0", "switch"))]
 
-    # Copies: the kernel is compiled for arrays that are contiguous and writable, and would be once
-    # more for others.
+    # Copies: the kernel is compiled for contiguous, writable arrays, and would be compiled again
+    # for others.
     weights = np.array(weights)
 
     def compute(first):
@@ -260,11 +272,13 @@ def _blocks(points_of, sensitivity, positions, weights, cell, reach, settings, d
         check_finite("sensitivity", beta)
         by_atom, by_strain = np.zeros((len(positions), 3)), np.zeros((3, 3))
         by_point = np.empty((len(points), 3))
-        cutoffs = reach.points[first : first + len(beta)], reach.atoms
-        adjoint_kernel(
-            points, bins, weights, *cutoffs, beta, *parameters, tables, back,
-            by_atom, by_strain, by_point,
-        )  # fmt: skip
+        last = first + len(beta)
+        places = points, bins, weights, reach.points[first:last], reach.atoms
+        rest = beta, *parameters, tables, back, by_atom, by_strain, by_point
+        if chem is None:
+            adjoint_kernel(*places, *rest)
+        else:
+            chem_adjoint_kernel(*places, chem.n, chem.atoms, chem.points[first:last], *rest)
         return first, by_atom, by_strain, by_point
 
     blocks = range(0, len(sensitivity), BLOCK)

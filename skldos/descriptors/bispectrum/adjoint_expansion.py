@@ -1,13 +1,13 @@
 """Last stage of the adjoint: from derivatives by the coefficients to derivatives by neighbours.
 
-The neighbours stand side by side in the vector registers, as in
-:mod:`skldos.descriptors.bispectrum.expansion`, which this is the counterpart of.
+Vector registers hold several neighbours at once, as in the forward stage,
+:mod:`skldos.descriptors.bispectrum.expansion`.
 """
 
 import numpy as np
 
+from skldos.compilation import compiled
 from skldos.descriptors.bispectrum.expansion import COSINE, NEIGHBORS, SINE, padded, polynomial
-from skldos.geometry._compiled import compiled
 
 
 @compiled
@@ -33,7 +33,7 @@ def evaluate(X, R, n, start, c, out):
 
 @compiled
 def evaluate_gradient(X, R, n, start, c, out):
-    """Evaluate the four partial derivatives at the neighbours, from coefficients of their own.
+    """Evaluate the four partial derivatives at the neighbours, each from its own coefficients.
 
     See :func:`skldos.descriptors.bispectrum.adjoint_tables.gradient_rows`. Here `X` begins with
     the radial functions of l = 1 and `n` is twojmax: for each l those of l + 1 are taken.
@@ -66,8 +66,8 @@ def evaluate_gradient(X, R, n, start, c, out):
 
 
 @compiled
-def pull_back(displacements, values, slopes, rcut, rfac0, rmin0, switch, out):
-    r"""Turn derivatives by the points of the sphere into those by the displacements.
+def pull_back(displacements, values, slopes, r_cut, rfac0, rmin0, switch, out):
+    r"""Convert derivatives by the points of the sphere to those by the displacements.
 
     With :math:`g = (g_0, q\,\Delta)`, :math:`q = |\sin\theta_0| / r` and the logarithmic slope
     :math:`f_c'/f_c = -\pi \tan(\pi t / 2) / (r_\mathrm{cut} - r_\mathrm{min})` of the switching
@@ -80,7 +80,7 @@ def pull_back(displacements, values, slopes, rcut, rfac0, rmin0, switch, out):
     N = NEIGHBORS
     x, y, z = displacements[0], displacements[1], displacements[2]
     ox, oy, oz = out[0], out[1], out[2]
-    inverse = 1 / (rcut - rmin0)
+    inverse = 1 / (r_cut - rmin0)
     rate = np.pi * rfac0 * inverse  # θ0'
     for k in range(N):
         r = np.sqrt(x[k] * x[k] + y[k] * y[k] + z[k] * z[k])

@@ -1,23 +1,24 @@
-r"""Derivative of the bispectrum, backwards through the kernel, compiled for the CPU.
+r"""Derivative of the bispectrum, by reverse differentiation of the kernel, compiled for the CPU.
 
-Of a scalar *A* the derivatives by the components of a point, :math:`\partial A/\partial B`, are
-given; wanted are those by its neighbours. Each stage of
-:mod:`skldos.descriptors.bispectrum.kernel` is a linear map but for the products, so that the way
-back is the transposed maps in reverse order. For each point,
+Given the derivatives of a scalar *A* by the components of a point, :math:`\partial A/\partial B`,
+this module computes those by its neighbours. Except for the products, each stage of
+:mod:`skldos.descriptors.bispectrum.kernel` is a linear map, so the reverse pass applies the
+transposed maps in reverse order. For each point,
 
-1. the kernel's own stages as far as :math:`f_j` at the nodes;
+1. the kernel's own stages up to :math:`f_j` at the nodes;
 2. :func:`multiply_others`: :math:`\partial A/\partial f_j`, sums of products of two others;
 3. :func:`spread_fibre`, :func:`spread_directions`, and the transposed change of basis lead to the
    derivatives by the coefficients of :math:`f_j`;
-4. these are themselves coefficients of a function :math:`\varphi` on the sphere, whose value at
-   :math:`g_k` is the derivative by the weight of a neighbour, and whose gradient that by its place;
-   :mod:`skldos.descriptors.bispectrum.adjoint_expansion` takes it from there.
+4. these are coefficients of a function :math:`\varphi` on the sphere. Its value at :math:`g_k` is
+   the derivative by the weight of a neighbour, and its gradient that by the position; see
+   :mod:`skldos.descriptors.bispectrum.adjoint_expansion`.
 
-Nothing is kept from one point to the next but the sums that are returned.
+Only the returned sums are kept from one point to the next.
 """
 
 import numpy as np
 
+from skldos.compilation import compiled
 from skldos.descriptors.bispectrum.adjoint_expansion import (
     evaluate,
     evaluate_gradient,
@@ -27,61 +28,51 @@ from skldos.descriptors.bispectrum.adjoint_expansion import (
 from skldos.descriptors.bispectrum.expansion import (
     NEIGHBORS,
     add_powers,
+    aligned,
     angular_functions,
     expand_neighbors,
+    expansion_memory,
     map_to_sphere,
+    neighbor_memory,
+    neighbors_with_room,
     padded,
     radial_functions,
     stretch_neighbors,
 )
-from skldos.descriptors.bispectrum.kernel import aligned, change_basis, sum_directions, sum_fibre
+from skldos.descriptors.bispectrum.kernel import change_basis, sum_directions, sum_fibre
 from skldos.descriptors.bispectrum.tables import DIRECTIONS, LANES, NODES, ROWS
-from skldos.geometry._compiled import compiled
-from skldos.geometry.neighbors import collect_neighbors
 
 
 @compiled
 def adjoint_kernel(
-    points, bins, weights, of_points, of_atoms, beta, rcut, rfac0, rmin0, switch, tables, back,
+    points, bins, weights, of_points, of_atoms, beta, r_cut, rfac0, rmin0, switch, tables, back,
     by_atom, by_strain, by_point,
 ):  # fmt: skip
     """Add the derivatives of some points to `by_atom` and `by_strain`; write `by_point`."""
     dtype = tables.first.dtype
     n = len(tables.first)
-    n_radial = 0
-    for ell in range(n):
-        n_radial += padded(n - ell)
-    home, low, high = np.empty(3), np.empty(3, np.int64), np.empty(3, np.int64)
-    room = 4 * NEIGHBORS
-    displacements, found, s = np.empty((3, room)), np.empty(room, np.int64), np.empty(room)
-    sphere, faded = aligned(5 * NEIGHBORS, dtype).reshape(5, -1), aligned(NEIGHBORS, dtype)
-    X = aligned(n_radial * NEIGHBORS, dtype).reshape(-1, NEIGHBORS)
-    X[:] = 0
-    R = aligned(n * n * NEIGHBORS, dtype).reshape(-1, NEIGHBORS)
-    work = sphere, faded, X, R
+    search = np.empty(3), np.empty(3, np.int64), np.empty(3, np.int64)
+    around, work = neighbor_memory(4 * NEIGHBORS), expansion_memory(tables)
     c, by_c = aligned(len(tables.alone), dtype), aligned(len(tables.alone), dtype)
     slopes = aligned(len(back.slope_row), dtype)
     total = aligned(max(len(tables.row), len(back.row), len(back.slope_row)), dtype)
     power = np.empty(n, dtype)
     nodes = node_memory(tables, back)
     for p in range(len(points)):
-        n_found = collect_neighbors(points[p], bins, home, low, high, displacements, found)
-        while n_found < 0 or n_found + NEIGHBORS > room:
-            room = 2 * abs(n_found) + NEIGHBORS
-            displacements, found, s = np.empty((3, room)), np.empty(room, np.int64), np.empty(room)
-            n_found = collect_neighbors(points[p], bins, home, low, high, displacements, found)
+        n_found, around = neighbors_with_room(points[p], bins, search, around)
+        displacements, found, s = around
         by_point[p] = 0
-        stretch = np.ones(room)
+        stretch = np.ones(len(s))
         if len(of_atoms):
             n_found = stretch_neighbors(
-                displacements, found, n_found, rcut, of_points[p], of_atoms, stretch
+                displacements, found, n_found, r_cut, of_points[p], of_atoms, stretch
             )
         if n_found == 0:
             continue
         for k in range(n_found):
             s[k] = weights[found[k]]
         expand_neighbors(
-            displacements, s, n_found, n, rcut, rfac0, rmin0, switch, tables, work, c
+            displacements, s, n_found, n, r_cut, rfac0, rmin0, switch, tables, work, 1, c
         )  # fmt: skip
         differentiate_average(c, beta[p], tables, back, total, nodes, by_c)
         add_powers(c, n, tables.start, power)
@@ -91,8 +82,9 @@ def adjoint_kernel(
             by_c, total[: len(back.slope_row)], slopes,
         )  # fmt: skip
         differentiate_neighbors(
-            displacements, stretch, s, found, n_found, n, rcut, rfac0, rmin0, switch, tables,
-            back.slope_start, work, by_c, slopes, by_atom, by_strain, by_point[p],
+            displacements, stretch, s, found, n_found, n, r_cut, rfac0, rmin0, switch, tables,
+            back.slope_start, work, n_found <= NEIGHBORS, by_c, slopes,
+            by_atom, by_strain, by_point[p],
         )  # fmt: skip
 
 
@@ -134,7 +126,7 @@ def differentiate_average(c, beta, tables, back, total, nodes, by_c):
             for j in range(1, len(F)):
                 by_f[:] = 0
                 groups = back.product[back.first_product[j] : back.first_product[j + 1]]
-                e = multiply_others(F.reshape(-1), groups, w, e, by_f)
+                e = multiply_others(F.reshape(-1), 0, 0, groups, w, e, by_f)
                 while b < len(tables.strip) and tables.strip[b, 0] == j:
                     r = tables.strip[b, 1] * 2 * LANES
                     spread_fibre(tables.fibre[turn, b], by_f, by_G[r : r + ROWS * 2 * LANES])
@@ -148,18 +140,18 @@ def differentiate_average(c, beta, tables, back, total, nodes, by_c):
 
 
 @compiled
-def multiply_others(F, groups, w, e, by_f):
+def multiply_others(F, first, second, groups, w, e, by_f):
     """Add the products of two other functions, w f_j1 f_j2, up to four j2 at once.
 
-    Returns where the weights of the next groups begin. The j2 of a group lie a constant number of
-    elements apart, and are accessed as such: a compiler that knows makes one check of overlap for
-    all of them, and vectorises.
+    `first` and `second` say where those of two elements begin. Returns where the weights of the
+    next groups begin. The j2 of a group lie a constant number of elements apart, and are accessed
+    as such: a compiler that knows makes one check of overlap for all of them, and vectorises.
     """
     step = 2 * NODES
     for g in range(len(groups)):
         j1, j2, count, n = groups[g]
-        y = F[j1 * NODES : (j1 + 1) * NODES]
-        z = F[j2 * NODES : (j2 + 2 * count - 1) * NODES]
+        y = F[first + j1 * NODES : first + (j1 + 1) * NODES]
+        z = F[second + j2 * NODES : second + (j2 + 2 * count - 1) * NODES]
         w0 = w[e]
         if count == 4:
             w1, w2, w3 = w[e + 1], w[e + 2], w[e + 3]
@@ -264,10 +256,13 @@ def differentiate_powers(c, n, start, power, beta, lone, by_c):
 
 @compiled
 def differentiate_neighbors(
-    displacements, stretch, s, found, n_found, n, rcut, rfac0, rmin0, switch, tables,
-    slope_start, work, by_c, slopes, by_atom, by_strain, by_point,
+    displacements, stretch, s, found, n_found, n, r_cut, rfac0, rmin0, switch, tables,
+    slope_start, work, fresh, by_c, slopes, by_atom, by_strain, by_point,
 ):  # fmt: skip
-    """Add the derivatives by the neighbours, given the coefficients of φ and of its gradient."""
+    """Add the derivatives by the neighbours, from the coefficients of φ and its gradient.
+
+    `fresh` says whether `work` holds the functions of these very neighbours.
+    """
     sphere, faded, X, R = work
     dtype = tables.first.dtype
     value, gradient = np.empty(NEIGHBORS, dtype), np.empty(4 * NEIGHBORS, dtype)
@@ -275,8 +270,8 @@ def differentiate_neighbors(
     for begin in range(0, n_found, NEIGHBORS):
         end = begin + NEIGHBORS
         some = displacements[:, begin:end]
-        if n_found > NEIGHBORS:  # otherwise X and R are those of the way forward
-            map_to_sphere(some, s[begin:end], rcut, rfac0, rmin0, switch, sphere, faded)
+        if not fresh:
+            map_to_sphere(some, s[begin:end], r_cut, rfac0, rmin0, switch, sphere, faded)
             radial_functions(sphere[0], tables.first, tables.radial_rise, tables.radial_fall, X)
             angular_functions(
                 sphere, faded, tables.diagonal, tables.solid_rise, tables.solid_fall, R
@@ -285,7 +280,7 @@ def differentiate_neighbors(
         if switch:
             evaluate(x, r, n, tables.start, by_c, value)
         evaluate_gradient(x[padded(n) * NEIGHBORS :], r, n - 1, slope_start, slopes, gradient)
-        pull_back(some, value, gradient, rcut, rfac0, rmin0, switch, out)
+        pull_back(some, value, gradient, r_cut, rfac0, rmin0, switch, out)
         count = min(n_found - begin, NEIGHBORS)
         for k in range(count):
             for a in range(3):

@@ -1,4 +1,4 @@
-"""What the derivative of the bispectrum looks up, beside the tables of the kernel itself.
+"""Lookup tables for the derivative of the bispectrum, in addition to those of the kernel.
 
 See :mod:`skldos.descriptors.bispectrum.adjoint_kernel` for the use of each table.
 """
@@ -23,7 +23,7 @@ from skldos.descriptors.bispectrum.tables import (
 
 
 class AdjointTables(NamedTuple):
-    """Tables of one twojmax and one precision; all floats are of that precision.
+    """Tables for one twojmax and one precision; all floats have that precision.
 
     The sparse matrices are stored as in :class:`skldos.descriptors.bispectrum.tables.Tables`.
 
@@ -44,6 +44,9 @@ class AdjointTables(NamedTuple):
     component, factor : ndarray of shape (n_products,)
         The component B that the product with f_j belongs to, and the factor of the product in the
         derivative of B by f_j.
+    place : ndarray of shape (n_products, 3)
+        Whether f_j is the factor with the largest, middle and smallest order of the component;
+        more than one where orders are equal.
     lone : ndarray of shape (twojmax + 1,)
         The component B_j0j of each order j.
     """
@@ -61,6 +64,7 @@ class AdjointTables(NamedTuple):
     first_product: np.ndarray
     component: np.ndarray
     factor: np.ndarray
+    place: np.ndarray
     lone: np.ndarray
 
 
@@ -75,7 +79,7 @@ def transposed(matrix, n_columns):
 
 
 def solid_harmonic_gradient(ell, m):
-    r"""Partial derivatives of a real solid harmonic, as sums of those one degree below.
+    r"""Partial derivatives of a real solid harmonic, as sums of harmonics of one degree less.
 
     With :math:`C_m + i S_m = r^l Y_{lm}`, but for the sign :math:`(-1)^m`, the derivatives by
     :math:`x \pm iy` and *z* lead to a single function each [1]_. Of the real functions,
@@ -157,7 +161,7 @@ def product_sums(jmax):
     """Plan of the derivatives of the triple products; see AdjointTables.product and following."""
     n = len(fibre_angles(cubature_degree(jmax)))
     place = {triple: i for i, triple in enumerate(bispectrum_components(jmax))}
-    groups, first, component, factor = [], [0, 0], [], []
+    groups, first, component, factor, place_of = [], [0, 0], [], [], []
     for j in range(1, jmax + 1):
         for j1 in range(1, jmax + 1):
             partners = [j2 for j2 in range(max(abs(j - j1), 1), j1 + 1) if (j + j1 + j2) % 2 == 0]
@@ -172,14 +176,16 @@ def product_sums(jmax):
                         component.append(place[middle, small, large])
                         weight = (1 if nodes == NODES else 2) / (2 * n)
                         factor.append((large + 1) * weight * (j, j1, j2).count(j))
+                        place_of.append([j == order for order in (large, middle, small)])
         first.append(len(groups))
     groups = np.array(groups, dtype=np.int64).reshape(-1, 4)
-    return groups, np.array(first), np.array(component, dtype=int), np.array(factor, dtype=float)
+    component, factor = np.array(component, dtype=int), np.array(factor, dtype=float)
+    return groups, np.array(first), component, factor, np.array(place_of, int).reshape(-1, 3)
 
 
 @lru_cache(maxsize=16)
 def adjoint_tables(twojmax, dtype):
-    """Tables of one twojmax in one precision ("float64" or "float32")."""
+    """Tables for one twojmax in one precision ("float64" or "float32")."""
     if dtype != "float64":
         exact = adjoint_tables(twojmax, "float64")
     else:
@@ -189,7 +195,7 @@ def adjoint_tables(twojmax, dtype):
         exact = AdjointTables(
             *jagged_diagonals(transposed(matrix, len(kernel_tables(twojmax, dtype).alone))),
             *jagged_diagonals(gradient_rows(twojmax)),
-            coefficient_starts(twojmax - 1).astype(int),  # an empty array comes as float
+            coefficient_starts(twojmax - 1).astype(int),  # an empty array has type float
             *product_sums(twojmax),
             np.array([place[j, 0, j] for j in range(twojmax + 1)]),
         )

@@ -1,22 +1,26 @@
 """The two public functions: bispectrum at grid points and at arbitrary points."""
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
 
-import numba
 import numpy as np
 
-from skldos._validation import check_finite, check_option, check_scalar, check_shape
-from skldos.descriptors.bispectrum.components import bispectrum_components
-from skldos.descriptors.bispectrum.cubature import LEBEDEV_DEGREES
+from skldos.descriptors.bispectrum.arguments import (
+    check_atoms,
+    check_elements,
+    check_out,
+    check_settings,
+    check_threads,
+    grid_reach,
+    n_components,
+    point_reach,
+)
 from skldos.geometry.cell import check_cell
 from skldos.geometry.grid import check_block, check_grid_shape, grid_points
 from skldos.geometry.neighbors import bin_neighbors
+from skldos.validation import check_finite, check_shape
 
-#: Points that one thread takes at a time: some milliseconds of work.
+#: Number of points that a thread processes at a time: some milliseconds of work.
 BLOCK = 256
-#: The Lebedev rules go no further.
-MAX_TWOJMAX = (2 * LEBEDEV_DEGREES[-1] + 1) // 3
 
 
 def grid_bispectrum(
@@ -26,11 +30,13 @@ def grid_bispectrum(
     grid_shape,
     *,
     twojmax=10,
-    rcut=4.67637,
+    r_cut=4.67637,
     rfac0=0.99363,
     rmin0=0.0,
     switch=True,
     radii=None,
+    elements=None,
+    n_elements=None,
     dtype="float64",
     device="cpu",
     n_threads=None,
@@ -40,42 +46,48 @@ def grid_bispectrum(
 ):
     r"""Bispectrum components of the atoms around each point of a real-space grid.
 
-    The same numbers as ``compute sna/grid`` of LAMMPS. The neighbours of a point, mapped onto the
-    unit sphere in four dimensions with weights that fade out towards the cutoff, make a density
-    whose rotational invariants of third order these are [1]_ [2]_ [3]_:
+    The same numbers as LAMMPS's ``compute sna/grid``. The neighbours of a point are mapped onto the
+    unit sphere in four dimensions, with weights that fade out towards the cutoff. The components
+    are the third-order rotational invariants of the resulting density [1]_ [2]_ [3]_:
 
     .. math::
 
         B_{j_1 j_2 j} = (j + 1)\, \langle f_{j_1} f_{j_2} f_j \rangle_{S^3}, \qquad
         f_j(g) = \mathcal U_j(g \cdot e) + \sum_k w_k f_c(r_k)\, \mathcal U_j(g \cdot g_k).
 
-    All periodic images count, in any cell, also when `rcut` exceeds it. A point on top of an atom
-    (closer than 1e-10 Å) does not see this atom, but the self term (the first one) is always
-    there.
+    All periodic images count, in any cell, even if `r_cut` exceeds it. A point on top of an atom
+    (closer than 1e-10 Å) does not see this atom. The self term (the first term of f) is always
+    included.
 
     Parameters
     ----------
     positions : array-like of shape (n_atoms, 3)
         Cartesian positions in Å, inside the cell or not.
     weights : array-like of shape (n_atoms,)
-        Weight of each atom; one number per chemical element as a rule.
+        Weight of each atom, usually one number per chemical element.
     cell : array-like of shape (3, 3)
         Lattice vectors as rows, in Å.
     grid_shape : tuple of three int
         Number of points along each cell vector; the first one is the corner of the cell.
     twojmax : int, default=10
         Twice the largest angular momentum. 10 gives 91 components.
-    rcut : float, default=4.67637
+    r_cut : float, default=4.67637
         Cutoff radius in Å.
     rfac0 : float, default=0.99363
         Fraction of the sphere onto which distances up to the cutoff are mapped.
     rmin0 : float, default=0.0
-        Distance in Å that is mapped onto the pole, less than `rcut`.
+        Distance in Å that is mapped onto the pole, less than `r_cut`.
     switch : bool, default=True
         Whether the weights of neighbours fade out towards the cutoff.
     radii : array-like of shape (n_atoms,), optional
-        Cutoff of each atom in units of `rcut`; one number per chemical element as a rule, 1 for all
-        by default. Twice LAMMPS's radius of an element. Needs ``rmin0=0``.
+        Cutoff of each atom in units of `r_cut`, usually one number per element; 1 for all by
+        default. Twice LAMMPS's radius of an element. Needs ``rmin0=0``.
+    elements : array-like of shape (n_atoms,), optional
+        Index of the element of each atom, from 0. Each element then has its own density, and
+        there are components for all triples of elements, as with ``chem`` in LAMMPS. The self term
+        of a grid point belongs to the first element.
+    n_elements : int, optional
+        Number of elements; one more than the largest index by default.
     dtype : {"float64", "float32"}, default="float64"
         Precision of the computation and of the result. The rounding of float32 is about 1e-6
         of a component's largest value.
@@ -85,8 +97,8 @@ def grid_bispectrum(
         Number of threads on the CPU; by default as many as Numba would use (all cores, or
         the environment variable ``NUMBA_NUM_THREADS``). The result does not depend on it.
     start, stop : int, optional
-        Compute only this block of grid points, counted in C order (z fastest). Blocks of a grid
-        too large for memory can be computed one by one.
+        Compute only this block of grid points, counted in C order (z fastest). Use it to compute a
+        grid that is too large for memory block by block.
     out : ndarray of shape (stop - start, n_components), optional
         Array to write the result to, of type `dtype`.
 
@@ -94,7 +106,8 @@ def grid_bispectrum(
     -------
     ndarray of shape (stop - start, n_components)
         Dimensionless; columns in the order of
-        :func:`~skldos.descriptors.bispectrum.bispectrum_components`.
+        :func:`~skldos.descriptors.bispectrum.bispectrum_components`; for several elements once per
+        triple of them, that of j1 slowest and that of j fastest.
 
     Raises
     ------
@@ -125,10 +138,12 @@ def grid_bispectrum(
     def points_of(first, last):
         return grid_points(cell, grid_shape, start + first, start + last)
 
-    settings = check_settings(twojmax, rcut, rfac0, rmin0, switch, dtype)
+    settings = check_settings(twojmax, r_cut, rfac0, rmin0, switch, dtype)
     positions, weights = check_atoms(positions, weights)
     reach = grid_reach(radii, len(positions), stop - start, settings)
-    return _compute(points_of, positions, weights, cell, reach, settings, device, n_threads, out)
+    chem = check_elements(elements, None, n_elements, len(positions), stop - start, device)
+    atoms = positions, weights, cell
+    return _compute(points_of, *atoms, reach, chem, settings, device, n_threads, out)
 
 
 def point_bispectrum(
@@ -138,12 +153,15 @@ def point_bispectrum(
     cell,
     *,
     twojmax=10,
-    rcut=4.67637,
+    r_cut=4.67637,
     rfac0=0.99363,
     rmin0=0.0,
     switch=True,
     radii=None,
     point_radii=None,
+    elements=None,
+    point_elements=None,
+    n_elements=None,
     dtype="float64",
     device="cpu",
     n_threads=None,
@@ -151,8 +169,8 @@ def point_bispectrum(
 ):
     """Bispectrum components of the atoms around arbitrary points.
 
-    With the atoms themselves as points this is ``compute sna/atom`` of LAMMPS: an atom is not its
-    own neighbour, but its periodic images are. See :func:`grid_bispectrum` for all else.
+    With the atoms themselves as points this is LAMMPS's ``compute sna/atom``: an atom is not its
+    own neighbour, but its periodic images are. Otherwise as :func:`grid_bispectrum`.
 
     Parameters
     ----------
@@ -160,11 +178,15 @@ def point_bispectrum(
         Cartesian positions of the points in Å, inside the cell or not.
     positions, weights, cell
         See :func:`grid_bispectrum`.
-    twojmax, rcut, rfac0, rmin0, switch, dtype, device, n_threads
+    twojmax, r_cut, rfac0, rmin0, switch, dtype, device, n_threads
         See :func:`grid_bispectrum`.
     radii, point_radii : array-like of shape (n_atoms,) and (n_points,), optional
-        A point p sees atom k up to a distance of `rcut` times the mean of ``point_radii[p]`` and
-        ``radii[k]``; both are needed, or none, which stands for 1.
+        A point p sees atom k up to a distance of `r_cut` times the mean of ``point_radii[p]`` and
+        ``radii[k]``. Give both or neither; the default is 1.
+    elements, n_elements
+        See :func:`grid_bispectrum`.
+    point_elements : array-like of shape (n_points,), optional
+        The element that the self term of each point belongs to; needed with `elements`.
     out : ndarray of shape (n_points, n_components), optional
         Array to write the result to, of type `dtype`.
 
@@ -191,126 +213,27 @@ def point_bispectrum(
     check_shape("points", points, (None, 3))
     check_finite("points", points)
     cell = check_cell(cell)
-    settings = check_settings(twojmax, rcut, rfac0, rmin0, switch, dtype)
+    settings = check_settings(twojmax, r_cut, rfac0, rmin0, switch, dtype)
     positions, weights = check_atoms(positions, weights)
     reach = point_reach(radii, point_radii, len(positions), len(points), settings)
+
+    if elements is not None and point_elements is None:
+        raise ValueError("point_elements must be given where elements is, got None.")
+    of = len(positions), len(points)
+    chem = check_elements(elements, point_elements, n_elements, *of, device)
 
     def points_of(first, last):
         return points[first:last]
 
-    return _compute(points_of, positions, weights, cell, reach, settings, device, n_threads, out)
+    atoms = positions, weights, cell
+    return _compute(points_of, *atoms, reach, chem, settings, device, n_threads, out)
 
 
-def check_atoms(positions, weights):
-    """Return positions and weights as float64 after checking them."""
-    positions = np.asarray(positions, dtype=np.float64)
-    check_shape("positions", positions, (None, 3))
-    check_finite("positions", positions)
-    weights = np.asarray(weights, dtype=np.float64)
-    check_shape("weights", weights, (len(positions),))
-    check_finite("weights", weights)
-    return positions, weights
-
-
-def check_settings(twojmax, rcut, rfac0, rmin0, switch, dtype):
-    """Return the parameters of the bispectrum as a dict after checking them."""
-    if not isinstance(switch, (bool, np.bool_)):
-        raise TypeError(f"switch must be True or False, got {switch!r}.")
-    try:
-        name = np.dtype(dtype).name
-    except TypeError:
-        name = dtype
-    rcut = check_scalar("rcut", rcut, low=0, strict=True)
-    rmin0 = check_scalar("rmin0", rmin0, low=0)
-    if rmin0 >= rcut:
-        raise ValueError(f"rmin0 must be less than rcut, got rmin0 {rmin0} and rcut {rcut}.")
-    return {
-        "twojmax": check_scalar("twojmax", twojmax, low=0, high=MAX_TWOJMAX, integer=True),
-        "rcut": rcut,
-        "rfac0": check_scalar("rfac0", rfac0, low=0, strict=True),
-        "rmin0": rmin0,
-        "switch": bool(switch),
-        "dtype": check_option("dtype", name, ("float64", "float32")),
-    }
-
-
-class Reach(NamedTuple):
-    """Cutoffs in Å: point p sees atom k within ``points[p] + atoms[k]``.
-
-    Parameters
-    ----------
-    largest : float
-        The largest cutoff of all.
-    points : ndarray of shape (n_points,)
-    atoms : ndarray of shape (n_atoms,) or (0,)
-        Empty where all cutoffs are the same.
-    """
-
-    largest: float
-    points: np.ndarray
-    atoms: np.ndarray
-
-
-def grid_reach(radii, n_atoms, n_points, settings):
-    """Return the cutoffs of points without a radius of their own."""
-    if radii is None:
-        return Reach(settings["rcut"], np.zeros(n_points), np.empty(0))
-    atoms = settings["rcut"] * _check_radii("radii", radii, n_atoms, settings)
-    return Reach(atoms.max(initial=0.0) or settings["rcut"], np.zeros(n_points), atoms)
-
-
-def point_reach(radii, point_radii, n_atoms, n_points, settings):
-    """Return the cutoffs of points with a radius of their own, or those of all."""
-    if (radii is None) != (point_radii is None):
-        raise ValueError(
-            "radii and point_radii are needed both or not at all, got "
-            f"{'radii' if point_radii is None else 'point_radii'} alone."
-        )
-    if radii is None:
-        return grid_reach(None, n_atoms, n_points, settings)
-    half = 0.5 * settings["rcut"]
-    atoms = half * _check_radii("radii", radii, n_atoms, settings)
-    points = half * _check_radii("point_radii", point_radii, n_points, settings)
-    largest = atoms.max(initial=0.0) + points.max(initial=0.0)
-    return Reach(largest or settings["rcut"], points, atoms)
-
-
-def _check_radii(name, radii, n, settings):
-    radii = np.array(radii, dtype=np.float64)
-    check_shape(name, radii, (n,))
-    check_finite(name, radii)
-    if (radii <= 0).any():
-        raise ValueError(f"{name} must be positive, got {radii.min()}.")
-    if settings["rmin0"] != 0:
-        raise ValueError(f"{name} needs rmin0=0, got rmin0={settings['rmin0']}.")
-    return radii
-
-
-def check_threads(n_threads):
-    """Return the number of threads to use."""
-    if n_threads is None:
-        # Read from the environment, which joblib sets in its workers. Asking Numba itself would
-        # start its thread pool, and processes could no longer be forked safely.
-        return numba.config.NUMBA_NUM_THREADS
-    return check_scalar("n_threads", n_threads, low=1, integer=True)
-
-
-def check_out(out, shape, dtype):
-    """Return `out`, or a new array if it is None."""
-    if out is None:
-        return np.empty(shape, dtype)
-    if not isinstance(out, np.ndarray) or out.dtype != dtype:
-        found = getattr(out, "dtype", type(out).__name__)
-        raise TypeError(f"out must be an array of {dtype}, got {found}.")
-    check_shape("out", out, shape)
-    return out
-
-
-def _compute(points_of, positions, weights, cell, reach, settings, device, n_threads, out):
+def _compute(points_of, positions, weights, cell, reach, chem, settings, device, n_threads, out):
     """Compute the points that ``points_of(first, last)`` gives, block by block."""
     n_threads = check_threads(n_threads)
     n_points = len(reach.points)
-    shape = (n_points, len(bispectrum_components(settings["twojmax"])))
+    shape = (n_points, n_components(settings["twojmax"], chem))
     out = check_out(out, shape, settings["dtype"])
     if str(device) != "cpu":
         from skldos.descriptors.bispectrum.torch_kernel import compute_blocks
@@ -318,7 +241,8 @@ def _compute(points_of, positions, weights, cell, reach, settings, device, n_thr
         compute_blocks(points_of, positions, weights, cell, reach, settings, device, out)
         return out
 
-    # Imported here: a program that never computes a bispectrum need not load the compiled code.
+    # Imported here, so that programs without a bispectrum do not load the compiled code.
+    from skldos.descriptors.bispectrum.chem_kernel import chem_kernel
     from skldos.descriptors.bispectrum.kernel import bispectrum_kernel
     from skldos.descriptors.bispectrum.tables import kernel_tables
 
@@ -328,19 +252,21 @@ def _compute(points_of, positions, weights, cell, reach, settings, device, n_thr
 
     def compute(first):
         last = min(first + BLOCK, n_points)
-        points = points_of(first, last)
-        bispectrum_kernel(
-            points, bins, weights, reach.points[first:last], reach.atoms, *parameters, tables,
-            out[first:last],
-        )  # fmt: skip
+        points, of_points = points_of(first, last), reach.points[first:last]
+        places = points, bins, weights, of_points, reach.atoms
+        if chem is None:
+            bispectrum_kernel(*places, *parameters, tables, out[first:last])
+        else:
+            elements = chem.n, chem.atoms, chem.points[first:last]
+            chem_kernel(*places, *elements, *parameters, tables, out[first:last])
 
     blocks = range(0, n_points, BLOCK)
     if n_threads == 1 or len(blocks) <= 1:
         for first in blocks:
             compute(first)
         return out
-    # Python threads rather than Numba's: the kernel releases the lock, and these work wherever
-    # Python does, in forked workers and in threads of the caller too.
+    # Python threads rather than Numba's: the kernel releases the lock, and Python threads also work
+    # in forked workers and in threads of the caller.
     with ThreadPoolExecutor(min(n_threads, len(blocks))) as pool:
         for _ in pool.map(compute, blocks):
             pass

@@ -1,4 +1,4 @@
-"""Which bispectrum components there are, and in which order: that of LAMMPS.
+"""The bispectrum components, in the order of LAMMPS.
 
 Angular momenta are counted in halves: ``j = 2J``. ``twojmax`` is the largest.
 """

@@ -12,11 +12,10 @@ A Wigner function is then a real function of :math:`\theta` times
 :math:`e^{i m'\gamma} e^{i m \varphi}`. A product of functions whose orders sum to :math:`2L` is
 averaged exactly by equispaced :math:`\gamma`, more than *L* of them, and a Lebedev rule [1]_ of
 degree *L* for the directions. For the bispectrum up to twojmax 10 these are 16 times 86 points,
-close to the fewest that any rule could do with.
+close to the minimum of any rule.
 
-Lebedev rules have octahedral symmetry. Of each orbit of the fourfold axis along *z* only one
-direction is kept; the poles, which that axis leaves in place, count as four points of a quarter
-of their weight.
+Lebedev rules have octahedral symmetry. Only one direction of each orbit of the fourfold axis along
+*z* is kept; the poles, which lie on that axis, count as four points with a quarter of their weight.
 
 References
 ----------
@@ -34,7 +33,7 @@ FOLD = 4
 
 
 def fourfold_directions(degree):
-    """Directions whose images under the fourfold axis form a rule that is exact to a degree.
+    """Directions whose images under the fourfold axis form a rule of given degree.
 
     Parameters
     ----------
@@ -65,7 +64,7 @@ def fourfold_directions(degree):
 
 
 def fibre_angles(degree):
-    r"""Equispaced angles along the fibre, the positive half of a set symmetric about zero.
+    r"""Equispaced angles along the fibre, the positive half of a set symmetric around zero.
 
     Parameters
     ----------

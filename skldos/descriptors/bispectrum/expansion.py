@@ -1,16 +1,18 @@
 """Stage 1 of the kernel: from the neighbours of a point to coefficients in real harmonics.
 
-The neighbours stand side by side in the vector registers, :data:`NEIGHBORS` of them at a time.
-See :mod:`skldos.descriptors.bispectrum.kernel` for what the coefficients are for.
+Vector registers hold several neighbours at once; :data:`NEIGHBORS` are processed at a time. See
+:mod:`skldos.descriptors.bispectrum.kernel` for the use of the coefficients.
 """
 
 from math import factorial, pi
 
 import numpy as np
 
-from skldos.geometry._compiled import compiled
+from skldos.compilation import compiled
+from skldos.descriptors.bispectrum.tables import CACHE_LINE
+from skldos.geometry.neighbors import collect_neighbors
 
-NEIGHBORS = 32  # taken side by side
+NEIGHBORS = 32  # processed at a time
 
 # Taylor coefficients of cos(πx) and sin(πx) in powers of x²
 COSINE = tuple((-1) ** n * pi ** (2 * n) / factorial(2 * n) for n in range(12))
@@ -18,19 +20,62 @@ SINE = tuple((-1) ** n * pi ** (2 * n + 1) / factorial(2 * n + 1) for n in range
 
 
 @compiled
-def expand_neighbors(displacements, s, n_found, n, rcut, rfac0, rmin0, switch, tables, work, c):
-    """Coefficients in real harmonics of the self term and all neighbours."""
+def neighbor_memory(room):
+    """Memory for displacements, atoms and weights of `room` neighbours."""
+    return np.empty((3, room)), np.empty(room, np.int64), np.empty(room)
+
+
+@compiled
+def neighbors_with_room(point, bins, search, around):
+    """Find the neighbours of a point; return their number and the memory that holds them.
+
+    They fill whole vector registers, and may need more memory than `around`.
+    """
+    home, low, high = search
+    n_found = collect_neighbors(point, bins, home, low, high, around[0], around[1])
+    while n_found < 0 or n_found + NEIGHBORS > len(around[1]):
+        around = neighbor_memory(2 * abs(n_found) + NEIGHBORS)
+        n_found = collect_neighbors(point, bins, home, low, high, around[0], around[1])
+    return n_found, around
+
+
+@compiled
+def expansion_memory(tables):
+    """Memory for the functions of :data:`NEIGHBORS` neighbours."""
+    dtype, n = tables.first.dtype, len(tables.first)
+    n_radial = 0
+    for ell in range(n):
+        n_radial += padded(n - ell)
+    sphere, faded = aligned(5 * NEIGHBORS, dtype).reshape(5, -1), aligned(NEIGHBORS, dtype)
+    X = aligned(n_radial * NEIGHBORS, dtype).reshape(-1, NEIGHBORS)
+    X[:] = 0
+    return sphere, faded, X, aligned(n * n * NEIGHBORS, dtype).reshape(-1, NEIGHBORS)
+
+
+@compiled
+def aligned(n, dtype):
+    """Allocate memory aligned such that no vector register crosses a cache line."""
+    buffer = np.empty(n + CACHE_LINE, dtype)
+    offset = -np.int64(buffer.ctypes.data) % CACHE_LINE // buffer.itemsize
+    return buffer[offset : offset + n]
+
+
+@compiled
+def expand_neighbors(
+    displacements, s, n_found, n, r_cut, rfac0, rmin0, switch, tables, work, own, c
+):  # fmt: skip
+    """Coefficients in real harmonics of the self term, times `own`, and all neighbours."""
     sphere, faded, X, R = work
     for i in range(len(c)):
-        c[i] = tables.alone[i]
+        c[i] = own * tables.alone[i]
     for begin in range(0, n_found, NEIGHBORS):
-        # The last few are filled up with neighbours of no weight.
+        # The last ones are filled up with neighbours of zero weight.
         for k in range(n_found, begin + NEIGHBORS):
-            displacements[0, k], displacements[1, k], displacements[2, k] = 0.0, 0.0, rcut
+            displacements[0, k], displacements[1, k], displacements[2, k] = 0.0, 0.0, r_cut
             s[k] = 0.0
         end = begin + NEIGHBORS
         map_to_sphere(
-            displacements[:, begin:end], s[begin:end], rcut, rfac0, rmin0, switch, sphere, faded
+            displacements[:, begin:end], s[begin:end], r_cut, rfac0, rmin0, switch, sphere, faded
         )
         radial_functions(sphere[0], tables.first, tables.radial_rise, tables.radial_fall, X)
         angular_functions(sphere, faded, tables.diagonal, tables.solid_rise, tables.solid_fall, R)
@@ -38,17 +83,17 @@ def expand_neighbors(displacements, s, n_found, n, rcut, rfac0, rmin0, switch, t
 
 
 @compiled
-def stretch_neighbors(displacements, found, n_found, rcut, of_point, of_atoms, stretch):
-    """Scale every neighbour such that its own cutoff becomes `rcut`; return how many are within.
+def stretch_neighbors(displacements, found, n_found, r_cut, of_point, of_atoms, stretch):
+    """Scale every neighbour such that its cutoff becomes `r_cut`; return how many are within.
 
     The cutoff of atom k is ``of_point + of_atoms[k]``; the factors are written to `stretch`.
     """
     n = 0
     for k in range(n_found):
-        factor = rcut / (of_point + of_atoms[found[k]])
+        factor = r_cut / (of_point + of_atoms[found[k]])
         x, y = factor * displacements[0, k], factor * displacements[1, k]
         z = factor * displacements[2, k]
-        if x * x + y * y + z * z < rcut * rcut:
+        if x * x + y * y + z * z < r_cut * r_cut:
             displacements[0, n], displacements[1, n], displacements[2, n] = x, y, z
             found[n], stretch[n] = found[k], factor
             n += 1
@@ -56,8 +101,8 @@ def stretch_neighbors(displacements, found, n_found, rcut, of_point, of_atoms, s
 
 
 @compiled
-def map_to_sphere(displacements, s, rcut, rfac0, rmin0, switch, sphere, faded):
-    r"""Map neighbours to points of the sphere, and let their weights fade out.
+def map_to_sphere(displacements, s, r_cut, rfac0, rmin0, switch, sphere, faded):
+    r"""Map neighbours to points of the sphere, and apply the switching function.
 
     Writes :math:`g = \pm(\cos\theta_0, \sin\theta_0\,\hat r)` to the first four rows of `sphere`
     and the square of its vector part to the fifth. Sine and cosine are Taylor series, exact to
@@ -67,7 +112,7 @@ def map_to_sphere(displacements, s, rcut, rfac0, rmin0, switch, sphere, faded):
     g0, gx, gy, gz, v2 = sphere[0], sphere[1], sphere[2], sphere[3], sphere[4]
     for k in range(NEIGHBORS):
         r = np.sqrt(x[k] * x[k] + y[k] * y[k] + z[k] * z[k])
-        t = (r - rmin0) / (rcut - rmin0)
+        t = (r - rmin0) / (r_cut - rmin0)
         # θ0 = π turn, reduced to [-π/2, π/2). The sign of g is that of sin θ0, so that
         # reducing θ0, which changes both, leaves g as it is.
         turn = rfac0 * t
@@ -171,7 +216,7 @@ def padded(n):
 
 @compiled
 def add_powers(c, n, start, power):
-    """Powers of the orders, Σ_lm c_jlm²."""
+    """Power of each order, Σ_lm c_jlm²."""
     power[:] = 0
     lm = 0
     for ell in range(n):

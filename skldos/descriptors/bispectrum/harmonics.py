@@ -9,8 +9,8 @@ Gegenbauer polynomials times real solid harmonics, normalised such that
 .. math:: \sum_{lm} Z_{jlm}(g) Z_{jlm}(g') = \mathcal U_j(g \cdot g'),
 
 the Chebyshev polynomial of the second kind. They span the same space as the Wigner functions of
-order *j* but separate a neighbour's distance from its direction: 66 radial and 121 angular
-functions instead of 506 products, for orders up to 10.
+order *j*, but separate the distance of a neighbour from its direction: for orders up to 10, 66
+radial and 121 angular functions instead of 506 products.
 """
 
 from math import factorial, pi, sqrt
@@ -61,7 +61,7 @@ def solid_harmonic_coefficients(lmax):
     ell = np.arange(1, lmax + 1)
     diagonal = np.concatenate([[1.0], np.sqrt((2 * ell + 1) / (2 * ell))])
     if lmax:
-        diagonal[1] = sqrt(3)  # the real pair ±1 together carries the norm of m = 0
+        diagonal[1] = sqrt(3)  # the real pair ±1 together has the norm of m = 0
     rise, fall = np.zeros((lmax + 1, lmax + 1)), np.zeros((lmax + 1, lmax + 1))
     for ell in range(1, lmax + 1):
         m = np.arange(ell)

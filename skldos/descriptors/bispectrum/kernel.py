@@ -1,64 +1,57 @@
 r"""The bispectrum as an average over the sphere in four dimensions, compiled for the CPU.
 
-The neighbours of a point, mapped to unit vectors :math:`g_k`, make a real function on the sphere,
-one part for each order:
+The neighbours of a point, mapped to unit vectors :math:`g_k`, define a real function on the sphere
+for each order:
 
 .. math:: f_j(g) = \mathcal U_j(g \cdot e) + \sum_k s_k\, \mathcal U_j(g \cdot g_k),
 
-:math:`\mathcal U_j` being Chebyshev polynomials of the second kind, *e* the pole (the self term)
-and :math:`s_k` the weight of a neighbour times its switching function. The coefficients of
-:math:`f_j` in Wigner functions are the matrices that the bispectrum is made of, and coupling three
-of them with Clebsch-Gordan coefficients is the same as averaging a product,
+with Chebyshev polynomials of the second kind :math:`\mathcal U_j`, the pole *e* (the self term) and
+the weights :math:`s_k` of the neighbours times their switching function. The coefficients of
+:math:`f_j` in Wigner functions are the matrices of the bispectrum, and coupling three of them with
+Clebsch-Gordan coefficients equals averaging a product,
 
 .. math:: B_{j_1 j_2 j} = (j + 1)\, \langle f_{j_1} f_{j_2} f_j \rangle .
 
-The average is taken exactly, with the rule of :mod:`skldos.descriptors.bispectrum.cubature`. That
-is as much arithmetic as the coupling but without its index lists: every stage is a dense loop over
+The rule of :mod:`skldos.descriptors.bispectrum.cubature` gives the exact average. This takes as
+much arithmetic as the coupling, but without its index lists: every stage is a dense loop over
 neighbours, directions or nodes. For each point,
 
 1. :func:`~skldos.descriptors.bispectrum.expansion.expand_neighbors`: coefficients in real
-   harmonics, the neighbours side by side;
-2. :func:`change_basis`: a small sparse matrix turns them into Wigner coefficients, in which a
-   rotation about *z* and one along the fibre are mere phases;
+   harmonics, several neighbours at once;
+2. :func:`change_basis`: a small sparse matrix converts them to Wigner coefficients, in which
+   rotations about *z* and along the fibre are phases;
 3. :func:`sum_directions`: sums over m, the four directions of an orbit at the cost of one;
 4. :func:`sum_fibre`: sums over m' give :math:`f_j` at the nodes, two opposite angles at once;
 5. :func:`average_products`: the triple products.
 
-Order 0 needs none of this: :math:`f_0` is constant, so :math:`B_{j0j} = f_0 \sum c_j^2`.
+Order 0 needs no average: :math:`f_0` is constant, so :math:`B_{j0j} = f_0 \sum c_j^2`.
 """
 
 import numpy as np
 
+from skldos.compilation import compiled
 from skldos.descriptors.bispectrum.expansion import (
     NEIGHBORS,
     add_powers,
+    aligned,
     expand_neighbors,
-    padded,
+    expansion_memory,
+    neighbor_memory,
+    neighbors_with_room,
     stretch_neighbors,
 )
-from skldos.descriptors.bispectrum.tables import CACHE_LINE, DIRECTIONS, LANES, NODES, ROWS
-from skldos.geometry._compiled import compiled
-from skldos.geometry.neighbors import collect_neighbors
+from skldos.descriptors.bispectrum.tables import DIRECTIONS, LANES, NODES, ROWS
 
 
 @compiled
 def bispectrum_kernel(
-    points, bins, weights, of_points, of_atoms, rcut, rfac0, rmin0, switch, tables, out
+    points, bins, weights, of_points, of_atoms, r_cut, rfac0, rmin0, switch, tables, out
 ):  # fmt: skip
     """Bispectrum of points, one after the other; the other functions are its stages."""
     dtype = tables.first.dtype
-    n = len(tables.first)
-    n_rows = len(tables.block) - 1
-    n_radial = 0
-    for ell in range(n):
-        n_radial += padded(n - ell)
-    home, low, high = np.empty(3), np.empty(3, np.int64), np.empty(3, np.int64)
-    room = 4 * NEIGHBORS
-    displacements, found, s = np.empty((3, room)), np.empty(room, np.int64), np.empty(room)
-    sphere, faded = aligned(5 * NEIGHBORS, dtype).reshape(5, -1), aligned(NEIGHBORS, dtype)
-    X = aligned(n_radial * NEIGHBORS, dtype).reshape(-1, NEIGHBORS)
-    X[:] = 0
-    R = aligned(n * n * NEIGHBORS, dtype).reshape(-1, NEIGHBORS)
+    n, n_rows = len(tables.first), len(tables.block) - 1
+    search = np.empty(3), np.empty(3, np.int64), np.empty(3, np.int64)
+    around, work = neighbor_memory(4 * NEIGHBORS), expansion_memory(tables)
     c, total = aligned(len(tables.alone), dtype), aligned(len(tables.row), dtype)
     u = aligned(len(tables.row), dtype)
     S = aligned(8 * DIRECTIONS, dtype)
@@ -67,20 +60,16 @@ def bispectrum_kernel(
     F = aligned(n * NODES, dtype).reshape(n, -1)
     sums, power = np.empty(len(tables.order), dtype), np.empty(n, dtype)
     for p in range(len(points)):
-        n_found = collect_neighbors(points[p], bins, home, low, high, displacements, found)
-        while n_found < 0 or n_found + NEIGHBORS > room:
-            room = 2 * abs(n_found) + NEIGHBORS
-            displacements, found, s = np.empty((3, room)), np.empty(room, np.int64), np.empty(room)
-            n_found = collect_neighbors(points[p], bins, home, low, high, displacements, found)
+        n_found, around = neighbors_with_room(points[p], bins, search, around)
+        displacements, found, s = around
         if len(of_atoms):
             n_found = stretch_neighbors(
-                displacements, found, n_found, rcut, of_points[p], of_atoms, s
+                displacements, found, n_found, r_cut, of_points[p], of_atoms, s
             )
         for k in range(n_found):
             s[k] = weights[found[k]]
         expand_neighbors(
-            displacements, s, n_found, n, rcut, rfac0, rmin0, switch, tables,
-            (sphere, faded, X, R), c,
+            displacements, s, n_found, n, r_cut, rfac0, rmin0, switch, tables, work, 1, c
         )  # fmt: skip
         change_basis(tables.row, tables.column, tables.value, tables.diagonals, c, total, u)
         sums[:] = 0
@@ -90,17 +79,9 @@ def bispectrum_kernel(
             )
             for turn in range(len(tables.fibre)):
                 sum_fibre(G, tables.strip, tables.fibre[turn], F)
-                average_products(F, tables.triple, sums)
+                average_products(F, F, F, tables.triple, sums)
         add_powers(c, n, tables.start, power)
         components_of(sums, c[0], power, tables.order, tables.scale, out[p])
-
-
-@compiled
-def aligned(n, dtype):
-    """Allocate memory such that no vector register straddles two cache lines."""
-    buffer = np.empty(n + CACHE_LINE, dtype)
-    offset = -np.int64(buffer.ctypes.data) % CACHE_LINE // buffer.itemsize
-    return buffer[offset : offset + n]
 
 
 @compiled
@@ -234,16 +215,16 @@ def extend_fibre(t, G, F):
 
 
 @compiled
-def average_products(F, triple, sums):
-    """Add the products f_j f_j1 f_j2 at the nodes, up to four j2 of a pair (j, j1) at once."""
+def average_products(X, Y, Z, triple, sums):
+    """Add the products x_j y_j1 z_j2 at the nodes, up to four j2 of a pair (j, j1) at once."""
     t = 0
     for b in range(len(triple)):
         j, j1, j2, count, n = triple[b]
-        x, y = F[j], F[j1]
-        zero = F.dtype.type(0)
+        x, y = X[j], Y[j1]
+        zero = X.dtype.type(0)
         s0 = s1 = s2 = s3 = zero
         if count == 4:
-            z0, z1, z2, z3 = F[j2], F[j2 + 2], F[j2 + 4], F[j2 + 6]
+            z0, z1, z2, z3 = Z[j2], Z[j2 + 2], Z[j2 + 4], Z[j2 + 6]
             for i in range(n):
                 p = x[i] * y[i]
                 s0 += p * z0[i]
@@ -254,7 +235,7 @@ def average_products(F, triple, sums):
             sums[t + 2] += s2
             sums[t + 1] += s1
         elif count == 3:
-            z0, z1, z2 = F[j2], F[j2 + 2], F[j2 + 4]
+            z0, z1, z2 = Z[j2], Z[j2 + 2], Z[j2 + 4]
             for i in range(n):
                 p = x[i] * y[i]
                 s0 += p * z0[i]
@@ -263,14 +244,14 @@ def average_products(F, triple, sums):
             sums[t + 2] += s2
             sums[t + 1] += s1
         elif count == 2:
-            z0, z1 = F[j2], F[j2 + 2]
+            z0, z1 = Z[j2], Z[j2 + 2]
             for i in range(n):
                 p = x[i] * y[i]
                 s0 += p * z0[i]
                 s1 += p * z1[i]
             sums[t + 1] += s1
         else:
-            z0 = F[j2]
+            z0 = Z[j2]
             for i in range(n):
                 s0 += x[i] * y[i] * z0[i]
         sums[t] += s0

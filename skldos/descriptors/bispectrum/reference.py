@@ -1,11 +1,11 @@
-r"""The bispectrum as it is written in the papers: slow, and there to be read.
+r"""Readable reference implementation of the bispectrum, with the formulas of the papers; slow.
 
 The neighbours of a point, mapped onto the unit sphere in four dimensions, have a density whose
 expansion coefficients in Wigner functions are
 
 .. math:: U^j_{m'm} = \delta_{m'm} + \sum_k w_k f_c(r_k)\, u^j_{m'm}(\theta_0, \hat r_k),
 
-the first term being the point itself. With Clebsch-Gordan coefficients,
+where the first term is the point itself. With Clebsch-Gordan coefficients,
 
 .. math::
 
@@ -37,8 +37,8 @@ import numpy as np
 from skldos.descriptors.bispectrum.components import bispectrum_components
 
 
-def switching(r, *, rcut, rmin0=0.0, switch=True):
-    r"""Weight of a neighbour that falls smoothly to zero at the cutoff.
+def switching(r, *, r_cut, rmin0=0.0, switch=True):
+    r"""Switching function of a neighbour, which falls smoothly to zero at the cutoff.
 
     .. math:: f_c(r) = \tfrac12 \left[\cos\pi\frac{r - r_{min}}{r_{cut} - r_{min}} + 1\right]
 
@@ -46,11 +46,11 @@ def switching(r, *, rcut, rmin0=0.0, switch=True):
     """
     if not switch:
         return np.ones_like(r)
-    t = np.clip((r - rmin0) / (rcut - rmin0), 0.0, 1.0)
+    t = np.clip((r - rmin0) / (r_cut - rmin0), 0.0, 1.0)
     return 0.5 * (np.cos(np.pi * t) + 1)
 
 
-def sphere_points(displacements, *, rcut, rfac0=0.99363, rmin0=0.0):
+def sphere_points(displacements, *, r_cut, rfac0=0.99363, rmin0=0.0):
     r"""Map displacements onto the unit sphere in four dimensions.
 
     :math:`g = \pm(\cos\theta_0, \sin\theta_0\,\hat r)` with
@@ -68,7 +68,7 @@ def sphere_points(displacements, *, rcut, rfac0=0.99363, rmin0=0.0):
     ndarray of shape (n_neighbors, 4)
     """
     r = np.linalg.norm(displacements, axis=1)
-    theta0 = rfac0 * np.pi * (r - rmin0) / (rcut - rmin0)
+    theta0 = rfac0 * np.pi * (r - rmin0) / (r_cut - rmin0)
     sign = np.where(np.sin(theta0) < 0, -1.0, 1.0)
     unit = displacements / r[:, None]
     return np.concatenate(
@@ -190,19 +190,19 @@ def coupled(u1, u2, j):
 
 
 def reference_bispectrum(
-    displacements, weights, *, twojmax=10, rcut=4.67637, rfac0=0.99363, rmin0=0.0, switch=True
+    displacements, weights, *, twojmax=10, r_cut=4.67637, rfac0=0.99363, rmin0=0.0, switch=True
 ):
     """Bispectrum components of one point, given its neighbours.
 
     Parameters
     ----------
     displacements : ndarray of shape (n_neighbors, 3)
-        From the point to its neighbours, all within `rcut`, in Å.
+        From the point to its neighbours, all within `r_cut`, in Å.
     weights : ndarray of shape (n_neighbors,)
         Weights of the neighbours.
     twojmax : int, default=10
         Twice the largest angular momentum.
-    rcut : float, default=4.67637
+    r_cut : float, default=4.67637
         Cutoff in Å.
     rfac0 : float, default=0.99363
         Fraction of the sphere that the neighbours are mapped to.
@@ -221,14 +221,62 @@ def reference_bispectrum(
     >>> alone  # of the self term only
     array([1., 2., 3., 3., 3.])
     """
-    g = sphere_points(displacements, rcut=rcut, rfac0=rfac0, rmin0=rmin0)
+    g = sphere_points(displacements, r_cut=r_cut, rfac0=rfac0, rmin0=rmin0)
     r = np.linalg.norm(displacements, axis=1)
-    s = weights * switching(r, rcut=rcut, rmin0=rmin0, switch=switch)
+    s = weights * switching(r, r_cut=r_cut, rmin0=rmin0, switch=switch)
     # U = 1 + Σ_k s_k u(g_k)
     U = [np.eye(len(u)) + u @ s for u in wigner_functions(g, twojmax)]
     return np.array(
         [
             np.vdot(U[j], coupled(U[j1], U[j2], j)).real
+            for j1, j2, j in bispectrum_components(twojmax)
+        ]
+    )
+
+
+def reference_chem_bispectrum(displacements, weights, elements, own, n_elements, **settings):
+    """Bispectrum components of one point, with separate densities of the elements.
+
+    Parameters
+    ----------
+    displacements, weights
+        As for :func:`reference_bispectrum`.
+    elements : ndarray of shape (n_neighbors,)
+        Index of the element of each neighbour.
+    own : int
+        The element that the self term belongs to.
+    n_elements : int
+        Number of elements.
+    **settings
+        `twojmax` and the others of :func:`reference_bispectrum`.
+
+    Returns
+    -------
+    ndarray of shape (n_elements**3 * n_components,)
+        All components for each triple of elements, those of j1, j2 and j, the last one fastest.
+
+    Examples
+    --------
+    >>> none = np.zeros((0, 3)), np.zeros(0), np.zeros(0, int)
+    >>> reference_chem_bispectrum(*none, 1, 2, twojmax=1).reshape(8, 2)[-1]
+    array([1., 2.])
+    """
+    settings = {"twojmax": 10, "r_cut": 4.67637} | settings
+    twojmax, switch = settings.pop("twojmax"), settings.pop("switch", True)
+    u = wigner_functions(sphere_points(displacements, **settings), twojmax)
+    settings.pop("rfac0", None)
+    r = np.linalg.norm(displacements, axis=1)
+    s = weights * switching(r, switch=switch, **settings)
+    U = [
+        [(kind == own) * np.eye(len(of_j)) + of_j @ (s * (elements == kind)) for of_j in u]
+        for kind in range(n_elements)
+    ]
+    return np.array(
+        [
+            np.vdot(third[j], coupled(first[j1], second[j2], j)).real
+            for first in U
+            for second in U
+            for third in U
             for j1, j2, j in bispectrum_components(twojmax)
         ]
     )

@@ -1,4 +1,4 @@
-"""What the fast kernel looks up: everything that depends on twojmax alone.
+"""Lookup tables of the fast kernel: everything that depends only on twojmax.
 
 See :mod:`skldos.descriptors.bispectrum.kernel` for the use of each table.
 """
@@ -23,18 +23,18 @@ from skldos.descriptors.bispectrum.harmonics import (
 )
 from skldos.descriptors.bispectrum.reference import wigner_functions
 
-# Lengths of the inner loops. Constants, because a compiler that knows them unrolls and vectorises
-# without remainders and needs few checks of overlap.
-DIRECTIONS = 24  # of one tile of the Lebedev rule, before the fourfold axis
+# Lengths of the inner loops. They are constants, so that the compiler can unroll and vectorise
+# without remainders, and needs few checks of overlap.
+DIRECTIONS = 24  # per tile of the Lebedev rule, before the fourfold axis
 LANES = FOLD * DIRECTIONS
-ROWS = 3  # projections m' taken together along the fibre
-ANGLES = 2  # pairs of fibre angles taken together; even, see fibre_angles
+ROWS = 3  # projections m' processed together along the fibre
+ANGLES = 2  # pairs of fibre angles processed together; even, see fibre_angles
 NODES = 2 * ANGLES * LANES  # of the sphere, evaluated before their products are summed
 CACHE_LINE = 64  # bytes
 
 
 class Tables(NamedTuple):
-    """Tables of one twojmax and one precision; all floats are of that precision.
+    """Tables for one twojmax and one precision; all floats have that precision.
 
     Attributes
     ----------
@@ -117,7 +117,7 @@ def row_slots(j, mb):
     ndarray of shape (n_blocks, 4)
         Projections m counted from zero; -1 where a class has no more.
     """
-    # At m' = 0 the terms of m and -m are complex conjugate: half of them, twice, will do.
+    # At m' = 0 the terms of m and -m are complex conjugates: twice one half is enough.
     first = mb if 2 * mb == j else 0
     slots = np.full(((j - first) // 4 + 1, 4), -1)
     for q in range(4):
@@ -143,10 +143,10 @@ def change_of_basis(jmax, start):
         where = start[: (j + 1) ** 2] + j - ell
         # u = Σ V Z with V = (j + 1) <u Z>
         V = u[j][mb] @ Z[j].T
-        V = np.vstack([V, np.zeros_like(V[:1])])  # -1: a slot that is not taken
+        V = np.vstack([V, np.zeros_like(V[:1])])  # -1: an unused slot
         for ma in row_slots(j, mb):
             for row in (*V.real[ma], *V.imag[ma]):
-                terms = np.flatnonzero(np.abs(row) > 1e-10)  # the others are zero but for rounding
+                terms = np.flatnonzero(np.abs(row) > 1e-10)  # the others are zero up to rounding
                 matrix.append((where[terms], row[terms]))
     return matrix
 
@@ -233,7 +233,7 @@ def triple_sums(jmax, degree):
 
 @lru_cache(maxsize=16)
 def kernel_tables(twojmax, dtype):
-    """Tables of one twojmax in one precision ("float64" or "float32")."""
+    """Tables for one twojmax in one precision ("float64" or "float32")."""
     if dtype != "float64":
         exact = kernel_tables(twojmax, "float64")
         return Tables(*(aligned_copy(t, dtype if t.dtype.kind == "f" else t.dtype) for t in exact))
@@ -255,7 +255,7 @@ def kernel_tables(twojmax, dtype):
 
 
 def aligned_copy(array, dtype):
-    """Copy an array to memory where no vector register straddles two cache lines."""
+    """Copy an array to memory aligned such that no vector register crosses a cache line."""
     array = np.asarray(array, dtype)
     buffer = np.empty(array.nbytes + CACHE_LINE, np.uint8)
     offset = -buffer.ctypes.data % CACHE_LINE

@@ -1,4 +1,4 @@
-"""The derivative of the bispectrum by torch's automatic differentiation: on a GPU.
+"""Derivative of the bispectrum by torch's automatic differentiation, for GPUs.
 
 The same sums as in :mod:`skldos.descriptors.bispectrum.adjoint_kernel`, chunk by chunk.
 """
@@ -6,11 +6,11 @@ The same sums as in :mod:`skldos.descriptors.bispectrum.adjoint_kernel`, chunk b
 import numpy as np
 import torch
 
-from skldos._validation import check_finite
 from skldos.descriptors.bispectrum.torch_kernel import chunk_bispectrum, cutoffs_of, default_chunk
 from skldos.geometry.neighbors import periodic_images
+from skldos.validation import check_finite
 
-#: On the way back the products of all pairs of functions are kept: fewer points at once.
+#: The backward pass keeps the products of all pairs of functions, so chunks have fewer points.
 PRODUCTS = 8
 
 
@@ -28,7 +28,7 @@ def adjoint_blocks(points_of, sensitivity, positions, weights, cell, reach, sett
     reach : Reach
         Cutoffs, in Å.
     settings : dict
-        From :func:`skldos.descriptors.bispectrum.api.check_settings`.
+        From :func:`skldos.descriptors.bispectrum.arguments.check_settings`.
     device : str or torch.device
         Where to compute.
 
@@ -37,7 +37,7 @@ def adjoint_blocks(points_of, sensitivity, positions, weights, cell, reach, sett
     int, ndarray of shape (n_atoms, 3), ndarray of shape (3, 3), ndarray of shape (n_chunk, 3)
     """
     atoms, shifts = periodic_images(positions, cell, reach.largest)
-    settings = dict(settings, rcut=reach.largest, dtype=getattr(torch, settings["dtype"]))
+    settings = dict(settings, r_cut=reach.largest, dtype=getattr(torch, settings["dtype"]))
     positions, weights, cell, shifts = (
         torch.tensor(array, dtype=torch.float64, device=device)
         for array in (positions, weights, cell, shifts)

@@ -14,35 +14,35 @@ SAME_POSITION = 1e-5
 
 
 def read_atoms(lines, end):
-    """Return the atoms of the self-consistent calculation whose energy stands in line `end`.
+    """Return the atoms of the self-consistent calculation whose energy is in line `end`.
 
-    They are those of the last geometry before that line. A :class:`FileFormatError` is raised
+    These are the atoms of the last geometry before that line. A :class:`FileFormatError` is raised
     if another one follows, as it does when a relaxation stops early and in molecular dynamics.
     """
     alat = lines.number("celldm(1)=", end) * BOHR
-    cell, symbols, positions = _initial(lines, end, alat)
+    cell, symbols, positions = initial_geometry(lines, end, alat)
     for start, stop, wanted in ((0, end, True), (end, len(lines), False)):
         for i in range(start, stop):
             text = lines.texts[i]
             if text.startswith("CELL_PARAMETERS"):
-                new = _table(lines, i, cell, alat, 3)[1]
+                new = geometry_table(lines, i, cell, alat, 3)[1]
                 moved, cell = np.abs(new - cell).max(), new
             elif text.startswith("ATOMIC_POSITIONS"):
-                symbols, new = _table(lines, i, cell, alat, len(positions))
+                symbols, new = geometry_table(lines, i, cell, alat, len(positions))
                 moved, positions = np.abs(new - positions).max(), new
             else:
                 continue
             if not wanted and moved > SAME_POSITION:
                 raise lines.error(
                     f"the atoms moved by {moved:.2g} Å after the last self-consistent "
-                    "calculation; run calculation='scf' for the geometry that is wanted",
+                    "calculation; run calculation='scf' for the geometry that you need",
                     i,
                 )
     return Atoms(symbols, positions=positions, cell=cell, pbc=True)
 
 
-def _initial(lines, end, alat):
-    """Return the geometry with which the run began."""
+def initial_geometry(lines, end, alat):
+    """Return the initial geometry of the run."""
     triple = rf"\(\s*({NUMBER})\s*({NUMBER})\s*({NUMBER})\s*\)"
     n_atoms = lines.number("number of atoms/cell =", end, convert=int)
     cell, symbols, positions = [], [], []
@@ -63,7 +63,7 @@ def _initial(lines, end, alat):
     return np.array(cell, dtype=float) * alat, symbols, np.array(positions, dtype=float) * alat
 
 
-def _table(lines, index, cell, alat, n_rows):
+def geometry_table(lines, index, cell, alat, n_rows):
     """Return labels and rows in Å of a card ``CELL_PARAMETERS`` or ``ATOMIC_POSITIONS``."""
     title = lines.texts[index]
     unit = re.search(rf"\((\w+)(?:=\s*({NUMBER}))?\)", title)

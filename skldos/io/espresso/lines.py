@@ -1,10 +1,12 @@
-"""The lines of a text output, searched by what stands in them."""
+"""The lines of a text output, with searches for labels and patterns."""
 
 import re
 
 from skldos.exceptions import FileFormatError
 
 NUMBER = r"[-+]?\d+(?:\.\d*)?(?:[Ee][-+]?\d+)?"
+#: Longest line; lines of pw.x are shorter, including file paths.
+LONGEST_LINE = 5000
 
 
 class Lines:
@@ -14,14 +16,16 @@ class Lines:
     ----------
     path : pathlib.Path
         The file.
+    torn : bool, default=False
+        Whether to accept an incomplete output.
 
     Raises
     ------
     FileFormatError
-        If the file holds no output of pw.x, or one that does not reach its end.
+        If the file holds no output of pw.x, or an incomplete one.
     """
 
-    def __init__(self, path):
+    def __init__(self, path, torn=False):
         self.path = path
         with open(path, encoding="utf-8", errors="replace") as file:
             texts = file.read().splitlines()
@@ -30,14 +34,18 @@ class Lines:
             raise FileFormatError("not the output of pw.x: 'Program PWSCF' is missing", path)
         self._offset = starts[-1]
         self.texts = texts[self._offset :]
-        if self.last("JOB DONE") is None:
+        # Such a line is damaged, and searching it takes a time quadratic in its length.
+        longest = max(range(len(self)), key=lambda i: len(self.texts[i]))
+        if len(self.texts[longest]) > LONGEST_LINE:
+            raise self.error(f"a line has {len(self.texts[longest])} characters", longest)
+        if not torn and self.last("JOB DONE") is None:
             raise self.error("the output is truncated: 'JOB DONE' is missing", -1)
 
     def __len__(self):
         return len(self.texts)
 
     def error(self, message, index):
-        """Return the error that `message` is wrong with the line at `index`."""
+        """Return an error with `message` and the line at `index`."""
         index = index % len(self)
         return FileFormatError(message, self.path, self._offset + index + 1)
 
@@ -56,8 +64,8 @@ class Lines:
         raise self.error(f"{name!r} with its value is missing before this line", before - 1)
 
     def number(self, label, before, after=0, convert=float):
-        """Return the number behind the last `label` in a range of lines."""
-        # Any number of blanks may stand for one.
+        """Return the number after the last `label` in a range of lines."""
+        # A blank in the label matches any number of blanks.
         pattern = re.escape(label).replace(r"\ ", r"\s*")
         return convert(self.match(rf"{pattern}\s*({NUMBER})", label, before, after)[1])
 

@@ -1,29 +1,29 @@
-"""Where in a folder the results of pw.x are."""
+"""Find the results of pw.x in a folder."""
 
 XML = "data-file-schema.xml"
 
 
 def find_run(path, prefix=None):
-    """Return the XML file, or else the text output, that `path` stands for.
+    """Return the XML file, or else the text output, that `path` refers to.
 
     Parameters
     ----------
     path : pathlib.Path
         A folder or a file.
     prefix : str, optional
-        Which ``prefix.save`` to take.
+        Name of the ``prefix.save`` to read.
 
     Returns
     -------
     pathlib.Path
-        A file that exists; XML if its name ends so.
+        An existing file; XML if its name ends with ``.xml``.
 
     Raises
     ------
     FileNotFoundError
-        If there is none.
+        If there is no such file.
     ValueError
-        If there are several.
+        If there are several candidates.
 
     Examples
     --------
@@ -54,7 +54,7 @@ def find_run(path, prefix=None):
         raise ValueError(
             f"prefix must be given: {path} holds several runs, {_names(runs, '.save')}."
         )
-    outputs = list(runs.values()) or sorted(filter(_is_output, path.glob("*.out")))
+    outputs = list(runs.values()) or sorted(filter(is_output, path.glob("*.out")))
     if not outputs:
         raise FileNotFoundError(
             f"{path} holds neither {XML}, prefix.save nor an output *.out of pw.x."
@@ -66,8 +66,8 @@ def find_run(path, prefix=None):
     return outputs[0]
 
 
-def _is_output(path):
-    """Return whether pw.x wrote a file, and not pp.x, say."""
+def is_output(path):
+    """Return whether pw.x wrote a file, rather than, for example, pp.x."""
     with open(path, encoding="utf-8", errors="replace") as file:
         return "Program PWSCF" in file.read(2000)
 

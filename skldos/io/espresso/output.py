@@ -8,7 +8,9 @@ import numpy as np
 from skldos.io.espresso.geometry import read_atoms
 from skldos.io.espresso.lines import NUMBER, Lines
 from skldos.io.espresso.run import SMEARINGS, EspressoRun, chemical_symbol
-from skldos.io.functionals import functional_name
+from skldos.io.espresso.settings import check_text_settings
+from skldos.io.functionals import functional_name, functional_of_numbers
+from skldos.io.limits import check_run, reads_file
 from skldos.units import BOHR, RYDBERG
 
 # Terms of the total energy as they are printed; skldos can evaluate no others.
@@ -23,22 +25,28 @@ UNSUPPORTED = {
     "Starting magnetic structure": "is spin-polarised, which skldos does not support",
     "Noncollinear calculation": "is noncollinear, which skldos does not support",
     "agnetic calculation with spin-orbit": "is noncollinear, which skldos does not support",
-    "Pseudo is Projector augmented-wave": "uses PAW, whose density skldos cannot rebuild; take "
-    "norm-conserving or ultrasoft pseudopotentials",
-    "LDA+U calculation": "uses DFT+U, which skldos does not support",
-    "DFT+U calculation": "uses DFT+U, which skldos does not support",
 }
+#: Kinds of pseudopotentials as the output names them, the softest last.
+KINDS = {"Pseudo is Ultrasoft": "ultrasoft", "Pseudo is Projector augmented-wave": "paw"}
+#: With PAW, the energies that are available without the one-centre terms.
+WITHOUT_PAW = ("total_energy", "minus_ts")
+# Half of the last digit of an energy in Ry and of a number of electrons.
+ENERGY_ERROR = 0.5e-8
+ELECTRONS_ERROR = 0.5e-2
+BEGINNINGS = {True: "Self-consistent Calculation", False: "Band Structure Calculation"}
+ENDS = {True: "End of self-consistent calculation", False: "End of band structure calculation"}
 # Half of the last digit of a width, printed in Ry.
 WIDTH_ERROR = 0.5e-4 * RYDBERG
 
 
+@reads_file
 def read_output(path):
     """Read the text that pw.x printed; needs ``verbosity='high'``.
 
-    Printed are four decimals of an eigenvalue in eV, eight of an energy in Ry, six or seven of
-    a length in units of the lattice constant, and four of the width of the smearing in Ry,
-    which is 8 K: prefer the XML file of the save directory where there is one. Of several runs
-    in one file the last one counts, of a relaxation its final geometry.
+    pw.x prints eigenvalues with four decimals in eV, energies with eight in Ry, lengths with six
+    or seven in units of the lattice constant, and the width of the smearing with four in Ry, that
+    is, to 8 K. Prefer the XML file of the save directory if there is one. If the file holds
+    several runs, the last one counts; of a relaxation, the final geometry.
 
     Parameters
     ----------
@@ -48,8 +56,8 @@ def read_output(path):
     Returns
     -------
     EspressoRun
-        Everything in eV and Å. Fermi-Dirac occupations are calculated from the eigenvalues;
-        the printed weights of the k points are scaled so that they add up to 2.
+        Everything in eV and Å. Fermi-Dirac occupations are calculated from the eigenvalues, and
+        the printed weights of the k points are scaled to a sum of 2.
 
     Raises
     ------
@@ -65,17 +73,15 @@ def read_output(path):
     """
     path = Path(path)
     lines = Lines(path)
-    for needle, problem in UNSUPPORTED.items():
-        found = lines.last(needle)
-        if found is not None:
-            raise lines.error(f"the calculation {problem}", found)
-    end = _last_scf(lines)
-    begin = lines.last("Self-consistent Calculation", before=end) or 0
+    check_supported(lines)
+    end, is_scf = _last_calculation(lines)
+    begin = lines.last(BEGINNINGS[is_scf], before=end) or 0
     n_electrons = lines.number("number of electrons =", begin)
     weights, smearing, width, fixed = _k_points(lines, begin)
     given = lines.last("Occupations read from input", before=begin) is not None
+    tetrahedra = not (fixed or smearing)
     fixed = fixed and not given
-    eigenvalues, printed = _bands(lines, begin, end, len(weights))
+    eigenvalues, printed = _bands(lines, begin, end, len(weights), is_scf)
     fermi = None if fixed or given else lines.number("the Fermi energy is", end, begin)
     if fixed:
         occupations = np.zeros_like(eigenvalues)
@@ -85,11 +91,14 @@ def read_output(path):
         occupations = 0.5 - 0.5 * np.tanh(0.5 * (eigenvalues - fermi) / width)
     else:
         occupations = printed
+    kind = kind_of(lines)
+    charge = charge_of(lines, begin, n_electrons)
+    n_electrons = _refined(n_electrons, weights, occupations)
     grid = lines.match(
         r"Dense\s+grid:.*FFT dimensions:\s*\(\s*(\d+),\s*(\d+),\s*(\d+)", "FFT dimensions", begin
     )
     atoms = read_atoms(lines, end)
-    return EspressoRun(
+    run = EspressoRun(
         path=path,
         atoms=atoms,
         grid_shape=tuple(map(int, grid.groups())),
@@ -104,24 +113,90 @@ def read_output(path):
         fixed_occupations=fixed,
         ecutwfc=lines.number("kinetic-energy cutoff =", begin),
         ecutrho=lines.number("charge density cutoff =", begin),
-        energies=_energies(lines, end),
-        forces=_forces(lines, end, len(atoms)),
-        pseudopotentials=_pseudopotentials(lines),
-        functional=_functional(lines),
-        kind="norm-conserving" if lines.last("Pseudo is Ultrasoft") is None else "ultrasoft",
+        energies=energies_of(lines, end, kind) if is_scf else {},
+        forces=forces_of(lines, end, len(atoms)),
+        stress=stress_of(lines, end),
+        pseudopotentials=pseudopotentials_of(lines),
+        functional=functional_of(lines),
+        kind=kind,
+        occupations_kind=smearing
+        or ("tetrahedra" if tetrahedra else "fixed" if fixed else "from-input"),
+        charge=charge,
         gamma_only=lines.last("gamma-point specific algorithms") is not None,
+        assume_isolated=None if lines.last("2D cutoff") is None else "2D",
     )
+    check_run(run)
+    return run
 
 
-def _last_scf(lines):
-    """Return the index of the line with the last total energy, which is marked by a "!"."""
-    marked = [i for i, text in enumerate(lines.texts) if text.startswith("!")]
+def check_supported(lines):
+    """Raise an error if a run has spin or settings that skldos does not support."""
+    for needle, problem in UNSUPPORTED.items():
+        found = lines.last(needle)
+        if found is not None:
+            raise lines.error(f"the calculation {problem}", found)
+    check_text_settings(lines)
+
+
+def kind_of(lines):
+    """Return the softest kind of the pseudopotentials."""
+    found = [name for needle, name in KINDS.items() if lines.last(needle) is not None]
+    return found[-1] if found else "norm-conserving"
+
+
+def _last_calculation(lines):
+    """Return the line at which the last calculation ends, and whether it was self-consistent.
+
+    If so, it ends with its total energy, which is marked by a "!". The correction of Makov and
+    Payne below it has the same mark, but does not belong to the periodic system.
+    """
+    marked = [i for i, text in enumerate(lines.texts) if re.match(r"!\s+total energy", text)]
     failed = lines.last("convergence NOT achieved", after=marked[-1] if marked else 0)
     if failed is not None:
         raise lines.error("the self-consistent calculation did not converge", failed)
-    if not marked:
+    if marked:
+        return marked[-1], True
+    if lines.last(ENDS[False]) is None:
         raise lines.error("the output holds no total energy of a self-consistent calculation", -1)
-    return marked[-1]
+    end = lines.last("Writing output data file") or len(lines) - 1
+    start = lines.last(ENDS[False])
+    if all(lines.last(text, end, start) is None for text in ("the Fermi energy", "highest occ")):
+        raise lines.error("the k points of calculation='bands' have no weights; use 'nscf'", start)
+    return end, False
+
+
+def charge_of(lines, begin, n_electrons):
+    """Return the sum of the valences minus the electrons, to two decimals, or None."""
+    valences = {}
+    for text in lines.texts[:begin]:
+        # The label, valence, mass and pseudopotential of a species.
+        found = re.match(rf"\s+(\S+)\s+({NUMBER})\s+({NUMBER})\s+\S+\s*\(", text)
+        if found:
+            valences[found[1]] = float(found[2])
+    sites = [
+        re.match(rf"\s+\d+\s+(\S+)\s+tau\(\s*\d+\)\s*=\s*\(\s*{NUMBER}", text)
+        for text in lines.texts[:begin]
+    ]
+    labels = [site[1] for site in sites if site]
+    labels = labels[: lines.number("number of atoms/cell =", begin, convert=int)]
+    if not labels or not set(labels) <= valences.keys():
+        return None
+    charge = sum(valences[label] for label in labels) - n_electrons
+    # Each of the two decimals may be off by half a unit.
+    slack = ELECTRONS_ERROR * (1 + len(labels) * any(v % 1 for v in valences.values()))
+    return 0.0 if abs(charge) < 1.01 * slack else round(charge, 2)
+
+
+def _refined(n_electrons, weights, occupations):
+    """Return the number of electrons, printed with two decimals, from the occupied states.
+
+    The states give four decimals.
+    """
+    if n_electrons % 1 == 0 or occupations is None:
+        return n_electrons
+    # N = Σ_kn w_k f_kn
+    counted = float(weights @ occupations.sum(axis=1))
+    return counted if 1e-4 < abs(counted - n_electrons) < 2 * ELECTRONS_ERROR else n_electrons
 
 
 def _k_points(lines, begin):
@@ -144,23 +219,31 @@ def _k_points(lines, begin):
             start,
         )
     weights = np.array(weights) * (2 / sum(weights))
+    return weights, *smearing_of(lines, start)
+
+
+def smearing_of(lines, start):
+    """Return name and width (eV) of the smearing, and whether there is no broadening at all.
+
+    All of them are in the line with the number of k points.
+    """
     title = lines.texts[start]
-    found = re.search(rf"(\S+)\s+smearing, width \(Ry\)=\s*({NUMBER})", title)
+    found = re.search(rf"(\S{{1,40}})\s+smearing, width \(Ry\)=\s*({NUMBER})", title)
     if found is None:
-        return weights, None, 0.0, "tetrahedr" not in title
+        return None, 0.0, "tetrahedr" not in title
     name = found[1].lower()
     if name not in SMEARINGS:
         raise lines.error(f"unknown smearing {name!r}, expected one of {sorted(SMEARINGS)}", start)
     width = float(found[2]) * RYDBERG
     if not width > 0:
         raise lines.error("the width of the smearing is too small for its digits", start)
-    return weights, SMEARINGS[name], width, False
+    return SMEARINGS[name], width, False
 
 
-def _bands(lines, begin, end, n_points):
+def _bands(lines, begin, end, n_points, is_scf):
     """Return eigenvalues in eV and printed occupations (None if there are none)."""
     n_bands = lines.number("number of Kohn-Sham states=", begin, convert=int)
-    start = lines.last("End of self-consistent calculation", before=end, after=begin) or begin
+    start = lines.last(ENDS[is_scf], before=end, after=begin) or begin
     tables = {"bands (ev)": [], "occupation numbers": []}
     current, blanks = None, 0
     for i in range(start, end):
@@ -187,10 +270,10 @@ def _bands(lines, begin, end, n_points):
     return np.array(eigenvalues), np.array(occupations)
 
 
-def _energies(lines, end):
-    """Return total energy and its parts in eV."""
+def energies_of(lines, end, kind, before=None):
+    """Return the total energy in line `end` and its parts below, in eV."""
     energies = {"total_energy": lines.number("!    total energy =", end + 1, end), "minus_ts": 0.0}
-    stop = lines.last("convergence has been achieved", after=end)
+    stop = lines.last("convergence has been achieved", before=before, after=end)
     if stop is None:
         raise lines.error("'convergence has been achieved' is missing below this line", end)
     parts_begin = lines.last("sum of the following terms", before=stop, after=end) or end
@@ -200,18 +283,28 @@ def _energies(lines, end):
             energies["minus_ts"] = float(found[2])
         elif found and found[1] in PARTS:
             energies[PARTS[found[1]]] = float(found[2])
-        elif found and i > parts_begin:
+        elif found and i > parts_begin and kind != "paw":
             raise lines.error(
                 f"the total energy has a part {found[1]!r}, which skldos does not support", i
             )
+    if kind == "paw":
+        return {name: energies[name] * RYDBERG for name in WITHOUT_PAW}
     missing = sorted(set(PARTS.values()) - energies.keys())
     if missing:
         raise lines.error(f"the total energy lacks its part {missing[0]!r}", end)
+    rest = 2 * energies["total_energy"] - sum(energies.values())
+    if abs(rest) > 1.1 * ENERGY_ERROR * len(energies):
+        raise lines.error(
+            f"the parts of the total energy do not add up: {rest:.8f} Ry of it are unaccounted "
+            "for, so that it has a part that skldos does not know",
+            end,
+        )
     return {name: value * RYDBERG for name, value in energies.items()}
 
 
-def _forces(lines, end, n_atoms):
-    start = lines.last("Forces acting on atoms", after=end)
+def forces_of(lines, end, n_atoms, stop=None):
+    """Return the forces in eV/Å printed between two lines, shape (n_atoms, 3), or None."""
+    start = lines.last("Forces acting on atoms", before=stop, after=end)
     if start is None:
         return None
     forces = []
@@ -224,15 +317,34 @@ def _forces(lines, end, n_atoms):
     return np.array(forces) * (RYDBERG / BOHR)
 
 
-def _functional(lines):
+def stress_of(lines, begin, stop=None):
+    """Return the stress in eV/Å³, positive if the cell tends to shrink, or None."""
+    start = lines.last("total   stress", before=stop, after=begin)
+    if start is None:
+        return None
+    if start + 3 >= len(lines):
+        raise lines.error("expected three lines of the stress", start)
+    # In Ry/bohr³ on the left and in kbar on the right; compression is positive.
+    rows = [lines.numbers(start + i, 6)[:3] for i in (1, 2, 3)]
+    return -np.array(rows) * RYDBERG / BOHR**3
+
+
+def functional_of(lines):
+    """Return the name of the functional, or None."""
     found = lines.last("Exchange-correlation")
     if found is None:
         return None
-    # Older versions add the indices of its parts: "SLA PZ NOGX NOGC ( 1  1  0  0 0 0)".
-    return functional_name(lines.texts[found].split("=", 1)[-1].split("(")[0])
+    # The numbers of its parts stand behind it or, in later versions, on the next line:
+    # SLA PZ NOGX NOGC ( 1  1  0  0 0 0), and without blanks if one of them has two digits.
+    name, _, numbers = lines.texts[found].split("=", 1)[-1].partition("(")
+    if not numbers and found + 1 < len(lines):
+        numbers = lines.texts[found + 1].strip().removeprefix("(")
+    numbers = [int(number) for number in re.findall(r"\b\d{1,3}\b", numbers)]
+    return functional_of_numbers(name, numbers) if len(numbers) >= 4 else functional_name(name)
 
 
-def _pseudopotentials(lines):
+def pseudopotentials_of(lines):
+    """Return the name of the pseudopotential file of every element."""
     found = {}
     for i, text in enumerate(lines.texts[:-1]):
         title = re.search(r"PseudoPot\. #\s*\d+ for\s+(\S+)\s+read from file", text)

@@ -1,4 +1,4 @@
-"""What a run of pw.x returned, whichever of its files it was read from."""
+"""The results of a run of pw.x, independent of the file they were read from."""
 
 import re
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from ase.data import atomic_numbers
 
 from skldos.units import BOLTZMANN
 
-#: Kinds of smearing: what the XML file and the text output call them, and our name.
+#: Kinds of smearing: names in the XML file and in the text output, and skldos's name.
 SMEARINGS = {
     "fd": "fermi-dirac",
     "fermi-dirac": "fermi-dirac",
@@ -20,6 +20,8 @@ SMEARINGS = {
     "methfessel-paxton": "methfessel-paxton",
     "gaussian": "gaussian",
 }
+#: Labels of the isotopes of hydrogen, which differ only in mass.
+ISOTOPES = ("D", "T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,39 +31,46 @@ class EspressoRun:
     Attributes
     ----------
     path : pathlib.Path
-        The file it was read from.
+        The file that was read.
     atoms : ase.Atoms
-        The atoms for which everything else holds.
+        The atoms that all results belong to.
     grid_shape : tuple of 3 int
         The dense FFT grid.
     n_electrons : float
         Number of valence electrons.
     weights : ndarray of shape (n_kpoints,)
-        Weights of the k points; their sum is 2, for the spin.
+        Weights of the k points; they sum to 2, for the two spins.
     eigenvalues : ndarray of shape (n_kpoints, n_bands)
         Energies of the states in eV.
     occupations : ndarray of shape (n_kpoints, n_bands) or None
         Occupations between 0 and 1 (a little beyond with some smearings).
     fermi_energy : float or None
         Fermi level in eV; None with occupations that are fixed or were given.
+    occupations_kind : str
+        Where the occupations come from: the name of the `smearing`, ``"tetrahedra"``,
+        ``"fixed"`` or ``"from-input"``.
+    charge : float or None
+        Charge of the cell in units of e; positive if electrons are missing.
     smearing : str or None
         ``"fermi-dirac"``, ``"gaussian"``, ``"methfessel-paxton"`` or ``"marzari-vanderbilt"``;
         None with fixed or given occupations or tetrahedra.
     width : float
         Width of the smearing in eV; 0 without one.
     width_error : float
-        How far it may be off, in eV, for want of digits.
+        Uncertainty of `width` in eV, because of its few digits.
     ecutwfc, ecutrho : float
         Cutoffs of wavefunctions and density in Ry.
     energies : dict of str to float
         Energies in eV under the names of :attr:`skldos.Snapshot.reference`.
     forces : ndarray of shape (n_atoms, 3) or None
         Forces in eV/Å.
+    stress : ndarray of shape (3, 3) or None
+        Stress in eV/Å³, positive if the cell tends to shrink.
     pseudopotentials : dict of str to str
         Name of the pseudopotential file of every chemical symbol.
     functional : str or None
-        Exchange-correlation functional, by our name if it is one of ours.
-    kind : {"norm-conserving", "ultrasoft"}
+        Exchange-correlation functional, under skldos's name if skldos has it.
+    kind : {"norm-conserving", "ultrasoft", "paw"}
         The softest of the pseudopotentials.
     save_directory : pathlib.Path or None
         The folder ``prefix.save``; None if the run was read from its text output.
@@ -70,10 +79,12 @@ class EspressoRun:
     fixed_occupations : bool
         Whether the lowest bands are full and all others empty, as at zero temperature.
     rotations : ndarray of shape (n_symmetries, 3, 3) of int
-        The symmetries that were used to reduce the k points, as the file has them: matrices
-        s(i, j) of pw.x in crystal axes. Empty in the text output.
+        The symmetries that reduced the k points, as in the file: pw.x's matrices s(i, j) in
+        crystal axes. Empty for the text output.
     translations : ndarray of shape (n_symmetries, 3)
         Their fractional translations.
+    assume_isolated : {"2D"} or None
+        Boundary conditions other than those of a crystal.
     """
 
     path: Path
@@ -90,6 +101,7 @@ class EspressoRun:
     ecutrho: float
     energies: dict
     forces: np.ndarray | None = None
+    stress: np.ndarray | None = None
     pseudopotentials: dict = field(default_factory=dict)
     functional: str | None = None
     kind: str = "norm-conserving"
@@ -97,12 +109,15 @@ class EspressoRun:
     gamma_only: bool = False
     width_error: float = 0.0
     fixed_occupations: bool = False
+    occupations_kind: str | None = None
+    charge: float | None = None
     rotations: np.ndarray = field(default_factory=lambda: np.zeros((0, 3, 3), dtype=int))
     translations: np.ndarray = field(default_factory=lambda: np.zeros((0, 3)))
+    assume_isolated: str | None = None
 
     @property
     def temperature(self):
-        """Electronic temperature in K; None if the smearing is not that of a temperature."""
+        """Electronic temperature in K; None if the smearing is not thermal."""
         if self.fixed_occupations:
             return 0.0
         return self.width / BOLTZMANN if self.smearing == "fermi-dirac" else None
@@ -117,18 +132,22 @@ class EspressoRun:
 def chemical_symbol(label):
     """Return the chemical symbol in a label of pw.x such as ``Fe1`` or ``O_surface``.
 
+    ``D`` and ``T`` are the isotopes of hydrogen, unless they begin another symbol (``Dy``, ``Ti``).
+
     Raises
     ------
     ValueError
-        If there is none.
+        If the label has no chemical symbol.
 
     Examples
     --------
-    >>> chemical_symbol("Fe1"), chemical_symbol("C_h"), chemical_symbol("CO")
-    ('Fe', 'C', 'Co')
+    >>> chemical_symbol("Fe1"), chemical_symbol("C_h"), chemical_symbol("CO"), chemical_symbol("D2")
+    ('Fe', 'C', 'Co', 'H')
     """
     letters = re.match("[A-Za-z]*", label.strip())[0].capitalize()
     for symbol in (letters[:2], letters[:1]):
         if atomic_numbers.get(symbol, 0) > 0:
             return symbol
+        if symbol in ISOTOPES:
+            return "H"
     raise ValueError(f"no chemical symbol in the label {label!r}")

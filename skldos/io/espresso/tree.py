@@ -1,4 +1,4 @@
-"""An XML tree that remembers the line of every element, for errors that name it."""
+"""An XML tree with the line of every element, for error messages."""
 
 from xml.etree.ElementTree import TreeBuilder
 from xml.parsers import expat
@@ -9,7 +9,7 @@ from skldos.exceptions import FileFormatError
 
 
 class Tree:
-    """The elements of an XML file under one of them, with access that reports file and line.
+    """An element of an XML file and those below it; errors name file and line.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ class Tree:
 
     @classmethod
     def parse(cls, path):
-        """Read a file; a :class:`FileFormatError` names the line where it is not XML."""
+        """Read a file; a :class:`FileFormatError` names the line of an XML error."""
         builder, lines = TreeBuilder(), {}
         parser = expat.ParserCreate()
         parser.buffer_text = True
@@ -42,6 +42,8 @@ class Tree:
         try:
             with open(path, "rb") as file:
                 parser.ParseFile(file)
+        except (LookupError, ValueError) as error:
+            raise FileFormatError(f"the XML is damaged: {error}", path, 1) from error
         except expat.ExpatError as error:
             reason = expat.ErrorString(error.code)
             raise FileFormatError(
@@ -50,7 +52,7 @@ class Tree:
         return cls(path, builder.close(), lines)
 
     def error(self, message):
-        """Return the error that `message` is wrong with this element."""
+        """Return an error with `message` and the line of this element."""
         return FileFormatError(message, self.path, self._lines[self.element])
 
     def find(self, name):
@@ -61,6 +63,15 @@ class Tree:
     def all(self, name):
         """Return all parts under the path of tags `name`."""
         return [Tree(self.path, found, self._lines) for found in self.element.findall(name)]
+
+    def children(self):
+        """Return all elements directly below this one."""
+        return self.all("*")
+
+    @property
+    def tag(self):
+        """Name of the element."""
+        return self.element.tag
 
     def __getitem__(self, name):
         found = self.find(name)
@@ -73,16 +84,19 @@ class Tree:
         return (self.element.text or "").strip() or default
 
     def flag(self, name):
-        """Return whether the element `name` is there and true."""
+        """Return whether the element `name` exists and is true."""
         found = self.find(name)
         return found is not None and found.text() in ("true", ".true.", "T", "1")
 
     def numbers(self, shape):
-        """Return the numbers in the element as an array of `shape`, None for any length."""
+        """Return the numbers in the element as an array of `shape` (None: any length)."""
+        words = (self.element.text or "").split()
         try:
-            values = np.array((self.element.text or "").split(), dtype=float)
+            if any("_" in word for word in words):  # Python would accept it as a separator
+                raise ValueError
+            values = np.array(words, dtype=float)
         except ValueError as error:
-            raise self.error(f"<{self.element.tag}> holds something else than numbers") from error
+            raise self.error(f"<{self.element.tag}> must only hold numbers") from error
         expected = None if None in shape else int(np.prod(shape))
         if expected not in (None, values.size) or not np.isfinite(values).all():
             raise self.error(
@@ -92,13 +106,13 @@ class Tree:
         return values if expected is None else values.reshape(shape)
 
     def number(self):
-        """Return the one number in the element."""
+        """Return the single number in the element."""
         return float(self.numbers((1,))[0])
 
     def attribute(self, name, convert=str):
-        """Return an attribute of the element."""
+        """Return an attribute of the element, converted by a function if one is given."""
         try:
-            return convert(self.element.attrib[name])
+            return convert(self.element.attrib[name].strip())
         except KeyError:
             raise self.error(f"<{self.element.tag}> lacks the attribute {name!r}") from None
         except ValueError:

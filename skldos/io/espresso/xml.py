@@ -7,24 +7,30 @@ from ase import Atoms
 
 from skldos.exceptions import FileFormatError
 from skldos.io.espresso.run import SMEARINGS, EspressoRun, chemical_symbol
+from skldos.io.espresso.settings import check_xml_results, check_xml_settings
 from skldos.io.espresso.tree import Tree
-from skldos.io.functionals import functional_name
+from skldos.io.fortran import to_float, to_int
+from skldos.io.functionals import FUNCTIONALS, functional_name
+from skldos.io.limits import check_run, reads_file
 from skldos.units import BOHR, HARTREE
 
-# Parts of the total energy that skldos can evaluate, and two that are no parts of it.
+# Parts of the total energy that skldos can evaluate, and two entries that are not parts of it.
 PARTS = {"ehart": "hartree", "etxc": "xc", "ewald": "ewald", "demet": "minus_ts"}
 OTHERS = {"etot", "eband", "vtxc"}
+#: With PAW, the energies that are available without the one-centre terms.
+WITHOUT_PAW = ("total_energy", "minus_ts")
 # Positions in the file have sixteen digits; a step of a relaxation is far larger.
 SAME_POSITION = 1e-8
 
 
+@reads_file
 def read_xml(path):
-    """Read what a run of pw.x left in its ``data-file-schema.xml``, to all digits.
+    """Read the results of a pw.x run from ``data-file-schema.xml``, to all digits.
 
     Parameters
     ----------
     path : str or path-like
-        The file, in ``prefix.save``, or its copy ``prefix.xml`` beside that folder.
+        The file, in ``prefix.save``, or its copy ``prefix.xml`` next to that folder.
 
     Returns
     -------
@@ -34,10 +40,11 @@ def read_xml(path):
     Raises
     ------
     FileFormatError
-        If the file is damaged or truncated, or if the run did not converge, is spin-polarised
-        or noncollinear, uses PAW, DFT+U or another term that is not known here, or left a
-        geometry other than that of its last self-consistent calculation (as a relaxation that
-        did not converge, or molecular dynamics). The message names file and line.
+        If the file is damaged or truncated; if the run did not converge, is spin-polarised or
+        noncollinear, or used a setting that changes the Hamiltonian or the energy in ways that
+        skldos does not know; if its energies do not add up; or if its final geometry is not that
+        of its last self-consistent calculation (as in an unconverged relaxation or molecular
+        dynamics). The message names file and line.
 
     Examples
     --------
@@ -52,8 +59,10 @@ def read_xml(path):
     calculation = task.text("scf")
     if calculation == "bands":
         raise task.error("the k points of calculation='bands' have no weights; use 'nscf'")
-    _check_supported(output)
-    converged = output.find("convergence_info/scf_conv/convergence_achieved")
+    check_supported(output)
+    check_xml_settings(tree)
+    convergence = convergence_of(output)
+    converged = None if convergence is None else convergence.find("convergence_achieved")
     if calculation != "nscf" and converged is not None and converged.text() != "true":
         raise converged.error("the self-consistent calculation did not converge")
     structure = output["atomic_structure"]
@@ -62,13 +71,17 @@ def read_xml(path):
     basis = output["basis_set"]
     bands = output["band_structure"]
     weights, eigenvalues, occupations = _states(bands)
-    smearing, width = _smearing(bands)
+    smearing, width = smearing_of(bands)
     occupied = bands["occupations_kind"].text()
     rotations, translations = _symmetries(output)
-    return EspressoRun(
+    functional = functional_of(tree)
+    kind = kind_of(output)
+    charge = tree.find("input/bands/tot_charge")
+    boundary = tree.find("input/boundary_conditions/assume_isolated")
+    run = EspressoRun(
         path=path,
-        atoms=_atoms(structure),
-        grid_shape=tuple(basis["fft_grid"].attribute(f"nr{i}", int) for i in (1, 2, 3)),
+        atoms=atoms_of(structure),
+        grid_shape=tuple(basis["fft_grid"].attribute(f"nr{i}", to_int) for i in (1, 2, 3)),
         n_electrons=bands["nelec"].number(),
         weights=weights,
         eigenvalues=eigenvalues,
@@ -79,50 +92,59 @@ def read_xml(path):
         fixed_occupations=occupied == "fixed",
         ecutwfc=basis["ecutwfc"].number() * 2,
         ecutrho=basis["ecutrho"].number() * 2,
-        energies=_energies(output["total_energy"]) if calculation != "nscf" else {},
-        forces=_forces(output, structure),
-        pseudopotentials=_pseudopotentials(output),
-        functional=functional_name(output["dft/functional"].text()),
-        kind="ultrasoft" if output.flag("algorithmic_info/uspp") else "norm-conserving",
+        energies=energies_of(output, functional, kind) if calculation != "nscf" else {},
+        forces=forces_of(output, structure),
+        stress=stress_of(output),
+        pseudopotentials=pseudopotentials_of(output),
+        functional=functional,
+        kind=kind,
+        occupations_kind=smearing or occupied.split("_")[0].replace("from", "from-input"),
+        charge=None if charge is None else charge.number(),
+        assume_isolated="2D"
+        if boundary is not None and boundary.text("").lower() == "2d"
+        else None,
         save_directory=_save_directory(path),
         gamma_only=basis.flag("gamma_only"),
         rotations=rotations,
         translations=translations,
     )
+    check_xml_results(tree)
+    check_run(run)
+    return run
 
 
-def _check_supported(output):
+def convergence_of(part):
+    """Return the entry of the last self-consistent cycle of ``<output>`` or a ``<step>``."""
+    part = part.find("convergence_info") or part
+    return part.find("scf_conv")
+
+
+def check_supported(output):
+    """Raise an error if a run has spin."""
     bands = output["band_structure"]
     for name in ("lsda", "noncolin", "spinorbit"):
         if bands.flag(name):
             kind = "spin-polarised" if name == "lsda" else "noncollinear"
             raise bands[name].error(f"the calculation is {kind}, which skldos does not support")
-    if output.flag("algorithmic_info/paw"):
-        raise output["algorithmic_info/paw"].error(
-            "the calculation uses PAW, whose density skldos cannot rebuild; take norm-conserving "
-            "or ultrasoft pseudopotentials"
-        )
-    extension = output.find("dft/dftU") or output.find("dft/hybrid")
-    if extension is not None:
-        raise extension.error(f"<{extension.element.tag}> is not supported by skldos")
 
 
 def _check_last_step(tree, structure):
-    """Make sure that the positions of a relaxation or trajectory are those of its energies."""
+    """Check that positions and energies of a relaxation or trajectory belong together."""
     steps = tree.all("step")
     if not steps:
         return
-    last, end = (_atoms(s) for s in (steps[-1]["atomic_structure"], structure))
+    last, end = (atoms_of(s) for s in (steps[-1]["atomic_structure"], structure))
     moved = np.abs(last.cell.array - end.cell.array).max()
     moved = max(moved, np.abs(last.positions - end.positions).max())
     if moved > SAME_POSITION:
         raise structure.error(
             f"the atoms moved by {moved:.2g} Å after the last self-consistent calculation; "
-            "run calculation='scf' for the geometry that is wanted"
+            "run calculation='scf' for the geometry that you need"
         )
 
 
-def _atoms(structure):
+def atoms_of(structure):
+    """Return the atoms of an ``<atomic_structure>``, in Å."""
     positions, symbols = [], []
     for atom in structure.all("atomic_positions/atom"):
         positions.append(atom.numbers((3,)) * BOHR)
@@ -132,7 +154,7 @@ def _atoms(structure):
             raise
         except ValueError as error:
             raise atom.error(str(error)) from error
-    expected = structure.attribute("nat", int)
+    expected = structure.attribute("nat", to_int)
     if len(symbols) != expected:
         raise structure.error(f"expected {expected} atoms, got {len(symbols)}")
     cell = [structure[f"cell/a{i}"].numbers((3,)) * BOHR for i in (1, 2, 3)]
@@ -146,7 +168,7 @@ def _states(bands):
     if len(points) != expected or not points:
         raise bands.error(f"expected the eigenvalues of {expected} k points, got {len(points)}")
     shape = (int(bands["nbnd"].number()),)
-    weights = np.array([point["k_point"].attribute("weight", float) for point in points])
+    weights = np.array([point["k_point"].attribute("weight", to_float) for point in points])
     if not weights.sum() > 0:
         raise bands.error("the weights of the k points must have a positive sum")
     eigenvalues = np.array([point["eigenvalues"].numbers(shape) for point in points])
@@ -157,22 +179,40 @@ def _states(bands):
 
 def _fermi_energy(bands, occupied):
     if occupied in ("fixed", "from_input"):
-        return None  # what stands there is the highest occupied state
+        return None  # the entry is the highest occupied state
     return bands["fermi_energy"].number() * HARTREE
 
 
-def _smearing(bands):
+def smearing_of(bands):
+    """Return the name of the smearing and its width in eV; None and 0 without one."""
     smearing = bands.find("smearing")
     if smearing is None or bands["occupations_kind"].text() != "smearing":
         return None, 0.0
     name = smearing.text()
     if name not in SMEARINGS:
         raise smearing.error(f"unknown smearing {name!r}, expected one of {sorted(SMEARINGS)}")
-    return SMEARINGS[name], smearing.attribute("degauss", float) * HARTREE
+    return SMEARINGS[name], smearing.attribute("degauss", to_float) * HARTREE
 
 
-def _energies(total):
+def kind_of(output):
+    """Return the softest kind of the pseudopotentials."""
+    if output.flag("algorithmic_info/paw"):
+        return "paw"
+    return "ultrasoft" if output.flag("algorithmic_info/uspp") else "norm-conserving"
+
+
+def functional_of(tree):
+    """Return the name of the functional, from the input if pw.x has no short name for it."""
+    name = tree["output/dft/functional"].text("")
+    given = tree.find("input/dft/functional")
+    if name == "no shortname" and given is not None:
+        name = given.text("")
+    return functional_name(name) if name else None
+
+
+def energies_of(output, functional, kind):
     """Return the parts of the total energy in eV."""
+    total = output["total_energy"]
     unknown = [part.tag for part in total.element if part.tag not in PARTS.keys() | OTHERS]
     if unknown:
         raise total[unknown[0]].error(
@@ -180,23 +220,61 @@ def _energies(total):
         )
     energies = {"total_energy": total["etot"].number() * HARTREE}
     for tag, name in PARTS.items():
-        # Without a smearing there is no -TS.
+        # Without smearing there is no -TS.
         part = total.find(tag) if tag == "demet" else total[tag]
         energies[name] = 0.0 if part is None else part.number() * HARTREE
-    # The file leaves out the one part that the others leave.
+    if kind == "paw":
+        return {name: energies[name] for name in WITHOUT_PAW}
+    # The file omits one part, which is the total minus the others.
     others = sum(energies[name] for name in PARTS.values())
-    return energies | {"one_electron": energies["total_energy"] - others}
+    one_electron = energies["total_energy"] - others
+    if functional in FUNCTIONALS.values():
+        _check_sum(output, energies, one_electron)
+    return energies | {"one_electron": one_electron}
 
 
-def _forces(output, structure):
+def _check_sum(output, energies, one_electron):
+    """Check that the rest of the total energy is the one-electron energy.
+
+    This is the band energy minus ∫ n (v_H + v_xc) = 2 E_H + ∫ n v_xc, within the convergence of the
+    calculation: an error δn of the density with the energy e = ½⟨δn|K|δn⟩, which pw.x estimates,
+    changes ⟨n|K|δn⟩ by less than 2 √(E e) with E = ½⟨n|K|n⟩.
+    """
+    total = output["total_energy"]
+    expected = total["eband"].number() - 2 * total["ehart"].number() - total["vtxc"].number()
+    accuracy = convergence_of(output)
+    accuracy = None if accuracy is None else accuracy.find("scf_error")
+    error = 1e-6 if accuracy is None else abs(accuracy.number())
+    scale = (abs(energies["hartree"]) + abs(energies["xc"])) / HARTREE
+    slack = 1e-6 + 1e-8 * scale + 4 * np.sqrt(scale * error)
+    rest = one_electron / HARTREE - expected
+    if abs(rest) > slack:
+        raise total.error(
+            f"the parts of the total energy do not add up: {rest * HARTREE:.6f} eV of it are "
+            "unaccounted for, so that it has a part that skldos does not know"
+        )
+
+
+def forces_of(output, structure):
+    """Return the forces in eV/Å, shape (n_atoms, 3), or None."""
     forces = output.find("forces")
     if forces is None:
         return None
-    # Three components after another, atom by atom, which is what order="F" of (3, nat) means.
-    return forces.numbers((structure.attribute("nat", int), 3)) * (HARTREE / BOHR)
+    # Three components per atom, one atom after the other: order="F" of (3, nat).
+    return forces.numbers((structure.attribute("nat", to_int), 3)) * (HARTREE / BOHR)
 
 
-def _pseudopotentials(output):
+def stress_of(output):
+    """Return the stress in eV/Å³, shape (3, 3), positive if the cell tends to shrink, or None."""
+    stress = output.find("stress")
+    if stress is None:
+        return None
+    # Fortran order, of a symmetric tensor; pw.x counts compression as positive.
+    return -stress.numbers((3, 3)) * HARTREE / BOHR**3
+
+
+def pseudopotentials_of(output):
+    """Return the name of the pseudopotential file of every element."""
     return {
         chemical_symbol(species.attribute("name")): species["pseudo_file"].text("")
         for species in output.all("atomic_species/species")
@@ -208,7 +286,7 @@ def _symmetries(output):
     rotations, translations = [], []
     for symmetry in output.all("symmetries/symmetry"):
         if symmetry["info"].text() != "crystal_symmetry":
-            continue  # of the lattice only
+            continue  # a symmetry of the lattice only
         # Fortran order: the first index runs fastest.
         rotations.append(symmetry["rotation"].numbers((3, 3)).T)
         translation = symmetry.find("fractional_translation")

@@ -14,10 +14,10 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
-from skldos._validation import check_finite, check_option, check_scalar, check_shape
-from skldos.geometry import check_cell, check_grid_shape
-from skldos.physics._arrays import same_kind_out
+from skldos.geometry import check_cell, check_grid_shape, check_positions
+from skldos.physics.arrays import same_kind_out
 from skldos.physics.fourier import GRID_AXES, in_sphere, wave_vectors
+from skldos.physics.terms.checks import check_density_cutoff
 from skldos.physics.terms.particle_mesh import (
     PIECE,
     map_blocks,
@@ -25,21 +25,22 @@ from skldos.physics.terms.particle_mesh import (
     phases,
 )
 from skldos.units import BOHR
+from skldos.validation import check_option, check_shape
 
 METHODS = ("auto", "direct", "mesh")
-#: pw.x integrates over the radial mesh up to here, in Å.
+#: Radius in Å up to which pw.x integrates over the radial mesh.
 REACH = 10 * BOHR
-#: Order of the splines on a mesh with twice the points along each axis; the waves of the grid
-#: then err by a relative 5e-8 in the corners, where a core charge has little, and less within.
+#: Order of the splines on a mesh with twice the points along each axis. The relative error of the
+#: waves is 5e-8 in the corners of the grid, where a core charge is small, and less inside.
 ORDER = 16
-#: From this number of atoms of one species the mesh is faster.
+#: The mesh is faster from this number of atoms of one species.
 MANY_ATOMS = 1000
 #: Chebyshev polynomials beyond half the product of the largest G and r: enough for 1e-15.
 EXTRA_TERMS = 40
 
 
 def has_core_charge(pseudopotentials):
-    """Tell whether any of the pseudopotentials has a core charge.
+    """Return whether any of the pseudopotentials has a core charge.
 
     Parameters
     ----------
@@ -61,7 +62,7 @@ def has_core_charge(pseudopotentials):
 
 @same_kind_out("positions", "cell")
 def core_charge(
-    positions, cell, grid_shape, symbols, pseudopotentials, *, cutoff=None, method="auto"
+    positions, cell, grid_shape, symbols, pseudopotentials, *, density_cutoff=None, method="auto"
 ):
     r"""Pseudo-core charge :math:`n_c(r)` of all atoms on a grid.
 
@@ -77,25 +78,25 @@ def core_charge(
         Chemical symbol of each atom.
     pseudopotentials : mapping of str to Pseudopotential
         By chemical symbol; those without a core charge contribute nothing.
-    cutoff : float, optional
+    density_cutoff : float, optional
         Kinetic energy in eV up to which waves are kept (pw.x's ecutrho); by default all of the
-        grid. The frequency n/2 of an even grid, of which it cannot tell the sign, never is.
+        grid. The frequency n/2 of an even grid, whose sign is ambiguous, is always left out.
     method : {"auto", "direct", "mesh"}, default="auto"
-        Structure factors exactly, in a time that grows with the number of atoms times that of
-        grid points, or by a particle mesh of eight times the points of the grid; by default, the
-        faster for this number of atoms.
+        ``"direct"`` computes exact structure factors, in a time proportional to the number of atoms
+        times the number of grid points. ``"mesh"`` uses a particle mesh with eight times the points
+        of the grid. ``"auto"`` takes the faster one for this number of atoms.
 
     Returns
     -------
     tensor or ndarray of shape grid_shape
-        In 1/Å³; differentiable with respect to positions and cell. As the waves end, it may be
-        slightly negative.
+        In 1/Å³; differentiable with respect to positions and cell. It may be slightly negative,
+        because the waves are cut off.
 
     Raises
     ------
     ValueError
-        If shapes disagree, an atom has no pseudopotential, or no pseudopotential has a core
-        charge (ask :func:`has_core_charge` first).
+        If shapes disagree, an atom has no pseudopotential, or no pseudopotential has a core charge
+        (check with :func:`has_core_charge` first).
 
     Examples
     --------
@@ -109,13 +110,12 @@ def core_charge(
     """
     check_option("method", method, METHODS)
     grid_shape = check_grid_shape(grid_shape)
-    if cutoff is not None:
-        cutoff = check_scalar("cutoff", cutoff, low=0, strict=True)
+    density_cutoff = check_density_cutoff(density_cutoff)
     check_cell(cell.detach().cpu().numpy())
     species = _atoms_of_species(positions, symbols, pseudopotentials)
 
     G = wave_vectors(cell, grid_shape)
-    kept = in_sphere(G, cutoff) & _has_sign(grid_shape, G.device)
+    kept = in_sphere(G, density_cutoff) & _has_sign(grid_shape, G.device)
     G2 = (G[kept] ** 2).sum(-1)
     fractional = positions @ torch.linalg.inv(cell)
     fractional = fractional - torch.floor(fractional.detach())
@@ -132,8 +132,8 @@ def core_charge(
 def form_factor(G2, pseudopotential):
     r"""Radial Fourier transform :math:`f(G)` of the core charge of one atom.
 
-    The charge ends at a radius R, so that f is an entire function of G² and its Chebyshev series
-    ends after about G R / 2 terms.
+    The charge vanishes beyond a radius R. Therefore f is an entire function of G², and its
+    Chebyshev series converges after about G R / 2 terms.
 
     Parameters
     ----------
@@ -145,7 +145,8 @@ def form_factor(G2, pseudopotential):
     Returns
     -------
     tensor of shape (n,)
-        Dimensionless, the core charge at G = 0; differentiable any number of times, also there.
+        Dimensionless; the total core charge at G = 0. Differentiable any number of times, also at G
+        = 0.
 
     Examples
     --------
@@ -181,7 +182,7 @@ def _shells(pseudopotential):
 
 
 class _Chebyshev(torch.autograd.Function):
-    """Chebyshev series at x in [-1, 1] by Clenshaw's recurrence; the derivative is another."""
+    """Chebyshev series at x in [-1, 1] by Clenshaw's recurrence; so is its derivative."""
 
     @staticmethod
     def forward(ctx, x, series):
@@ -206,7 +207,7 @@ def _clenshaw(x, series):
 
 
 def _has_sign(grid_shape, device):
-    """Tell of each wave whether the grid knows the sign of its frequencies."""
+    """Return for each wave whether the signs of its frequencies are unambiguous on the grid."""
     along = [2 * torch.arange(n, device=device) != n for n in grid_shape]
     x, y, z = *along[:2], along[2][: grid_shape[2] // 2 + 1]
     return x[:, None, None] & y[:, None] & z
@@ -239,7 +240,7 @@ def _structure_factors(fractional, grid_shape, method):
 def _atoms_of_species(positions, symbols, pseudopotentials):
     """Check the arguments and return the indices of the atoms of each species with a core."""
     check_shape("positions", positions, (None, 3))
-    check_finite("positions", positions.detach().cpu().numpy())
+    check_positions(positions.detach().cpu().numpy())
     if not isinstance(pseudopotentials, Mapping):
         raise TypeError(
             "pseudopotentials must be a mapping of chemical symbols to Pseudopotential, got "

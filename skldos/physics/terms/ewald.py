@@ -6,17 +6,17 @@ r"""Electrostatic energy of point charges in a periodic cell, by Ewald's summati
       + \frac{2\pi}{\Omega} \sum_{G \ne 0} \frac{e^{-G^2/4\alpha^2}}{G^2} |S(G)|^2
       - \frac{\alpha}{\sqrt\pi} \sum_i q_i^2 - \frac{\pi Q^2}{2 \Omega \alpha^2} \Big]
 
-The last term is that of the uniform background which neutralises a total charge *Q*. Nothing
-depends on the splitting α but the cost, which is least
+The last term is the energy of the uniform background that neutralises a total charge *Q*. The
+splitting α affects only the cost, which is smallest
 
 - with all waves summed exactly (``"direct"``) for :math:`\alpha \propto (N/\Omega^2)^{1/6}`,
   and grows as :math:`N^{3/2}`,
 - with the structure factors of a particle mesh (``"mesh"``) for
   :math:`\alpha \propto (N/\Omega)^{1/3}`, and grows as :math:`N \log N`.
 
-The machinery is skldos's own because torch-pme, whose splines have up to seven points, takes forty
-times as large a mesh for a relative 1e-11 (128³ against 36³ points for 256 atoms of aluminium),
-and would be one more dependency.
+skldos does not use torch-pme, because its splines of up to seven points need a mesh forty times
+larger for a relative error of 1e-11 (128³ instead of 36³ points for 256 atoms of aluminium), and
+because it would be another dependency.
 """
 
 import math
@@ -25,10 +25,9 @@ import numpy as np
 import torch
 from scipy.fft import next_fast_len
 
-from skldos._validation import check_finite, check_option, check_scalar, check_shape
-from skldos.geometry import bin_neighbors, check_cell
+from skldos.geometry import bin_neighbors, check_cell, check_positions
 from skldos.geometry.pairs import find_pairs
-from skldos.physics._arrays import same_kind_out
+from skldos.physics.arrays import same_kind_out
 from skldos.physics.fourier import pair_weights
 from skldos.physics.terms.particle_mesh import (
     PIECE,
@@ -36,31 +35,34 @@ from skldos.physics.terms.particle_mesh import (
     mesh_structure_factors,
     phases,
 )
+from skldos.physics.terms.slab import check_boundary, slab_factor
 from skldos.units import COULOMB
+from skldos.validation import check_finite, check_option, check_scalar, check_shape
 
 METHODS = ("auto", "direct", "mesh")
-#: Two nuclei are never this close, in Å.
+#: Smallest distance of two nuclei, in Å.
 CLOSEST = 0.01
-#: Both sums end where their Gaussian has fallen to exp(-REACH²): 1e-17, and 1e-13 with a mesh,
-#: whose own error is larger.
+#: Both sums end where their Gaussian is exp(-REACH²): 1e-17, or 1e-13 with a mesh, whose own error
+#: is larger.
 REACH_DIRECT, REACH_MESH = 6.2, 5.5
-#: Order of the splines, and mesh spacing in units of 1/α; together they err by a relative 2e-11
-#: at most, measured on crystals, liquids and random charges.
+#: Order of the splines, and mesh spacing in units of 1/α; the relative error is at most 2e-11,
+#: measured on crystals, liquids and random charges.
 ORDER, SPACING = 12, 0.22
 #: Best α in units of (N/Ω²)^(1/6) and (N/Ω)^(1/3), and the number of atoms from which the mesh
 #: is faster, all measured on one core.
 SPLITTING_DIRECT, SPLITTING_MESH, MANY_ATOMS = 4.5, 1.3, 500
-#: Atoms, or columns of waves, that one block of a sum takes at least.
+#: Smallest allowed difference, in Å, between the cutoff distance and the thickness of a slab.
+LEAST_CLEARANCE = 1.0
+#: Smallest number of atoms, or columns of waves, in one block of a sum.
 SMALLEST_BLOCK = 16
 
 
 @same_kind_out("positions", "cell", "charges")
-def ewald(positions, cell, charges, *, method="auto", splitting=None):
+def ewald(positions, cell, charges, *, method="auto", splitting=None, assume_isolated=None):
     r"""Electrostatic energy of point charges, and a neutralising background, in a periodic cell.
 
-    For ions with their valence charges this is what pw.x calls the Ewald contribution, negative
-    for an equilibrium structure. Atoms may lie outside of the cell, and the cell may be of any
-    shape.
+    For ions with their valence charges, pw.x calls this the Ewald contribution; it is negative for
+    an equilibrium structure. Atoms may lie outside the cell, and the cell may have any shape.
 
     Parameters
     ----------
@@ -71,16 +73,20 @@ def ewald(positions, cell, charges, *, method="auto", splitting=None):
     charges : tensor or ndarray of shape (n_atoms,)
         In units of the elementary charge; the valence, for ions.
     method : {"auto", "direct", "mesh"}, default="auto"
-        Exact to rounding (a relative 1e-13) in a time of :math:`N^{3/2}`, or to a relative 1e-10
-        by a particle mesh in :math:`N \log N`; by default, the faster for this number of atoms.
+        ``"direct"`` is exact to rounding (a relative 1e-13) in a time of :math:`N^{3/2}`.
+        ``"mesh"`` is accurate to a relative 1e-10 and takes a time of :math:`N \log N`. ``"auto"``
+        takes the faster one for this number of atoms.
     splitting : float, optional
-        α of the error function in 1/Å, for tests of its irrelevance; by default the cheapest.
+        α of the error function in 1/Å; by default the cheapest. It does not change the result.
+    assume_isolated : {"2D"}, optional
+        For an isolated slab, as in :func:`hartree`; its atoms must lie within less than half the
+        height of the cell.
 
     Returns
     -------
     tensor or float
-        In eV; differentiable with respect to all three arguments, once with a mesh and any number
-        of times without.
+        In eV; differentiable with respect to all three arguments: once with a mesh, any number of
+        times without.
 
     Raises
     ------
@@ -97,7 +103,10 @@ def ewald(positions, cell, charges, *, method="auto", splitting=None):
     -8.923514
     """
     check_option("method", method, METHODS)
-    positions, cell = _in_reduced_cell(positions, cell, charges)
+    positions, reduced = _in_reduced_cell(positions, cell, charges)
+    slab = cell if assume_isolated is not None else None
+    check_boundary(assume_isolated, cell)
+    cell = reduced
     n_atoms, volume = len(charges), torch.linalg.det(cell).abs()
     if method == "auto":
         method = "mesh" if n_atoms >= MANY_ATOMS else "direct"
@@ -108,15 +117,34 @@ def ewald(positions, cell, charges, *, method="auto", splitting=None):
     else:
         alpha = SPLITTING_DIRECT * (n_atoms / volume.item() ** 2) ** (1 / 6)
 
-    if method == "mesh":
-        energy = _real_space(positions, cell, charges, alpha, REACH_MESH / alpha)
-        energy = energy + _waves_of_mesh(positions, cell, charges, alpha)
-    else:
-        energy = _real_space(positions, cell, charges, alpha, REACH_DIRECT / alpha)
-        energy = energy + _waves_of_sphere(positions, cell, charges, alpha)
+    reach = REACH_MESH if method == "mesh" else REACH_DIRECT
+    if slab is not None:
+        # No pair of the real-space sum reaches an image across the vacuum.
+        alpha = max(alpha, reach / _clearance(positions, slab))
+    waves = _waves_of_mesh if method == "mesh" else _waves_of_sphere
+    energy = _real_space(positions, cell, charges, alpha, reach / alpha)
+    energy = energy + waves(positions, cell, charges, alpha, slab)
     energy = energy - alpha / math.sqrt(math.pi) * (charges**2).sum()
-    energy = energy - math.pi / (2 * alpha**2) * charges.sum() ** 2 / volume
+    if slab is None:
+        energy = energy - math.pi / (2 * alpha**2) * charges.sum() ** 2 / volume
+    check_finite("the Ewald energy", energy.detach().cpu().numpy())
     return COULOMB * energy
+
+
+def _clearance(positions, slab):
+    """Return half the height of the cell minus the thickness of the slab."""
+    normal = slab[2].detach() / torch.linalg.vector_norm(slab[2].detach())
+    height = torch.linalg.vector_norm(slab[2].detach()).item()
+    along = np.sort((positions.detach() @ normal).cpu().numpy() % height)
+    # The vacuum is the widest gap between neighbours along the normal, around the cell.
+    gaps = np.diff(np.append(along, along[0] + height))
+    thickness = height - gaps.max()
+    if thickness > height / 2 - LEAST_CLEARANCE:
+        raise ValueError(
+            f"assume_isolated='2D' needs atoms within half the cell along its normal, less "
+            f"{LEAST_CLEARANCE} Å, got atoms over {thickness:.3f} of {height:.3f} Å: add vacuum."
+        )
+    return height / 2 - thickness
 
 
 def _in_reduced_cell(positions, cell, charges):
@@ -125,20 +153,20 @@ def _in_reduced_cell(positions, cell, charges):
     check_shape("charges", charges, (len(positions),))
     if len(positions) == 0:
         raise ValueError("positions must have at least one atom, got none.")
-    check_finite("positions", positions.detach().cpu().numpy())
+    check_positions(positions.detach().cpu().numpy())
     check_finite("charges", charges.detach().cpu().numpy())
     turns = _reduction(check_cell(cell.detach().cpu().numpy()))
-    # Integers times vectors of the given cell, so that derivatives refer to that one.
+    # Integer combinations of the given cell vectors, so that derivatives refer to the given cell.
     cell = torch.from_numpy(turns).to(cell) @ cell
     home = torch.floor(positions.detach() @ torch.linalg.inv(cell.detach()))
     return positions - home @ cell, cell
 
 
 def _reduction(cell):
-    """Integer matrix that turns a cell into one of short vectors of the same lattice.
+    """Return the integer matrix that turns a cell into short vectors of the same lattice.
 
-    Each vector is made shorter by the others until none can be; neither sum then goes over the
-    many images that a needlessly skewed cell has.
+    Each vector is shortened by the others until no vector can be shortened further. Neither sum
+    then includes the many images of a needlessly skewed cell.
     """
     turns = np.eye(3)
     for _ in range(1000):
@@ -159,10 +187,10 @@ def _reduction(cell):
     return turns
 
 
-def _real_space(positions, cell, charges, alpha, cutoff):
+def _real_space(positions, cell, charges, alpha, r_cut):
     """Sum over all pairs within a cutoff, a block of first atoms at a time."""
     at = positions.detach().cpu().numpy()
-    bins = bin_neighbors(at, cell.detach().cpu().numpy(), cutoff)
+    bins = bin_neighbors(at, cell.detach().cpu().numpy(), r_cut)
 
     def block(positions, cell, charges, start, stop):
         pairs = find_pairs(at, bins, start, stop)
@@ -177,8 +205,8 @@ def _real_space(positions, cell, charges, alpha, cutoff):
         return (q * torch.erfc(alpha * r) / r).sum()
 
     density = len(charges) / torch.linalg.det(cell.detach()).abs().item()
-    pairs_per_atom = 2 / 3 * math.pi * cutoff**3 * density
-    # A pair takes some ten numbers on its way.
+    pairs_per_atom = 2 / 3 * math.pi * r_cut**3 * density
+    # A pair takes about ten intermediate numbers.
     step = max(SMALLEST_BLOCK, int(PIECE / 10 / pairs_per_atom))
     return sum(map_blocks(block, (positions, cell, charges), len(charges), step))
 
@@ -193,7 +221,7 @@ def _check_distances(r, first, second):
         )
 
 
-def _waves_of_sphere(positions, cell, charges, alpha):
+def _waves_of_sphere(positions, cell, charges, alpha, slab):
     """Reciprocal sum over the waves of a sphere, with exact structure factors."""
     reciprocal = torch.linalg.inv(cell).T  # without the 2π
     s = positions @ reciprocal.T
@@ -204,13 +232,13 @@ def _waves_of_sphere(positions, cell, charges, alpha):
 
     def block(px, py, pz, charges, reciprocal, start, stop):
         x, y = mx[start:stop], my[start:stop]
-        # S(m) = Σ_j q_j e^{-2πi m·s_j}, of every column (m_x, m_y) at once
+        # S(m) = Σ_j q_j e^{-2πi m·s_j}, for all columns (m_x, m_y) at once
         S = px[:, (x + top[0]).long()] * py[:, (y + top[1]).long()] * charges[:, None]
         S = S.T @ pz
         m = torch.stack(torch.broadcast_tensors(x[:, None], y[:, None], mz), dim=-1)
-        # Of each pair G, -G only the one with m_z ≥ 0 is here.
+        # Only the wave with m_z ≥ 0 of each pair G, -G is included.
         weights = 2.0 - (mz == 0).to(s)
-        return (weights * _kernel(m @ reciprocal, alpha) * _power(S)).sum()
+        return (weights * _kernel(m @ reciprocal, alpha, slab) * _power(S)).sum()
 
     step = max(SMALLEST_BLOCK, PIECE // 4 // max(len(charges), len(mz)))
     total = sum(map_blocks(block, (px, py, pz, charges, reciprocal), len(mx), step))
@@ -224,14 +252,14 @@ def _sphere(cell, g_max):
     mx, my = (torch.arange(-top, top + 1, dtype=cell.dtype) for top in tops[:2])
     m = torch.cartesian_prod(mx, my)
     b = 2 * math.pi * torch.linalg.inv(cell).T
-    # A column is a line along b_z; it meets the sphere if its distance from the origin allows.
+    # A column is a line along b_z; it crosses the sphere if it is close enough to the origin.
     line = m @ b[:2]
     line = line - (line @ b[2])[:, None] * b[2] / (b[2] @ b[2])
     m = m[(line**2).sum(1) <= g_max**2]
     return m[:, 0], m[:, 1], torch.arange(0, tops[2] + 1, dtype=cell.dtype)
 
 
-def _waves_of_mesh(positions, cell, charges, alpha):
+def _waves_of_mesh(positions, cell, charges, alpha, slab):
     """Reciprocal sum over the waves of a mesh, with its structure factors."""
     reciprocal = torch.linalg.inv(cell).T
     edges = torch.linalg.vector_norm(cell.detach(), dim=1)
@@ -243,7 +271,7 @@ def _waves_of_mesh(positions, cell, charges, alpha):
 
     def block(S, reciprocal, start, stop):
         m = torch.meshgrid(mx[start:stop], my, mz, indexing="ij")
-        kernel = _kernel(torch.stack(m, dim=-1) @ reciprocal, alpha)
+        kernel = _kernel(torch.stack(m, dim=-1) @ reciprocal, alpha, slab)
         return (weights * kernel * _power(S[start:stop])).sum()
 
     step = max(1, PIECE // 8 // (len(my) * len(mz)))
@@ -251,13 +279,17 @@ def _waves_of_mesh(positions, cell, charges, alpha):
     return total / (2 * math.pi * torch.linalg.det(cell).abs())
 
 
-def _kernel(g, alpha):
-    r"""Weight :math:`e^{-\pi^2 g^2/\alpha^2} / g^2` of the waves g = G/2π, none for G = 0."""
+def _kernel(g, alpha, slab):
+    r"""Weight :math:`e^{-\pi^2 g^2/\alpha^2} / g^2` of the waves g = G/2π, none for G = 0.
+
+    In the cell of a `slab`, multiplied by the factor that cuts off the interaction.
+    """
     g2 = (g**2).sum(-1)
     # The uniform background cancels G = 0.
     zero = g2 == 0
     g2 = torch.where(zero, 1.0, g2)
-    return torch.where(zero, 0.0, torch.exp(-((math.pi / alpha) ** 2) * g2) / g2)
+    kernel = torch.where(zero, 0.0, torch.exp(-((math.pi / alpha) ** 2) * g2) / g2)
+    return kernel if slab is None else kernel * slab_factor(2 * math.pi * g, slab)
 
 
 def _power(S):

@@ -2,14 +2,21 @@ r"""The classical Coulomb energy of the electrons."""
 
 import torch
 
-from skldos.physics._arrays import same_kind_out
-from skldos.physics.fourier import GRID_AXES, in_sphere, pair_weights, wave_vectors
-from skldos.physics.terms._checks import check_density
+from skldos.physics.arrays import same_kind_out
+from skldos.physics.fourier import (
+    GRID_AXES,
+    below_cutoff,
+    pair_weights,
+    squared_waves,
+    wave_vectors,
+)
+from skldos.physics.terms.checks import check_density
+from skldos.physics.terms.slab import check_boundary, slab_factor
 from skldos.units import COULOMB
 
 
 @same_kind_out("density", "cell")
-def hartree(density, cell, *, cutoff=None):
+def hartree(density, cell, *, density_cutoff=None, assume_isolated=None):
     r"""Hartree energy and potential of a periodic density.
 
     .. math::
@@ -19,10 +26,10 @@ def hartree(density, cell, *, cutoff=None):
         v_H(r) = \sum_{G \ne 0} \frac{e^2}{\varepsilon_0}
               \frac{n_G}{G^2}\, e^{i G \cdot r}
 
-    The wave G = 0, the mean density, is left out: alone it would cost an infinite energy, which
-    in a neutral cell the ions cancel. They too leave it out of their mutual energy
-    (:func:`ewald`) and of their potential, so that all three are those of charges in a uniform
-    background that neutralises them, and the mean of the potential is zero by convention.
+    The wave G = 0, the mean density, is left out. Its energy would be infinite, but cancels that of
+    the ions in a neutral cell. The energy of the ions (:func:`ewald`) and their potential leave it
+    out as well. Each term is therefore that of charges in a uniform neutralising background, and
+    the mean of the potential is zero by convention.
 
     Parameters
     ----------
@@ -30,15 +37,19 @@ def hartree(density, cell, *, cutoff=None):
         n(r) of the valence electrons in 1/Å³; leading axes are batches.
     cell : tensor or ndarray of shape (3, 3)
         Lattice vectors as rows, in Å.
-    cutoff : float, optional
+    density_cutoff : float, optional
         In eV; keep only the waves with :math:`\hbar^2 G^2 / 2m` up to it (ecutrho of pw.x).
+    assume_isolated : {"2D"}, optional
+        For an isolated slab, as in pw.x: the third cell vector is normal to the others and crosses
+        the vacuum, and the interaction ends at half its length.
 
     Returns
     -------
     energy : tensor, ndarray or float of shape (...)
         In eV.
     potential : tensor or ndarray of shape (..., n_x, n_y, n_z)
-        In eV; exactly the derivative of the energy by the density, over the volume of a voxel.
+        In eV; exactly the derivative of the energy with respect to the density, divided by the
+        volume of a voxel.
 
     Raises
     ------
@@ -56,14 +67,16 @@ def hartree(density, cell, *, cutoff=None):
     >>> print(f"{energy:.3f} {potential[0, 0, 0]:.3f}")
     1173.389 73.337
     """
-    check_density(density, cell, cutoff)
+    check_density(density, cell, density_cutoff)
+    check_boundary(assume_isolated, cell)
     shape = density.shape[-3:]
-    G = wave_vectors(cell, shape)
-    kept = in_sphere(G, cutoff)
+    G2 = squared_waves(cell, shape)
+    kept = below_cutoff(G2, density_cutoff)
     kept[0, 0, 0] = False
-    # e²/ε0 / G²; the denominator is masked before the division, for the sake of the gradients.
-    G2 = torch.where(kept, (G**2).sum(-1), 1.0)
-    kernel = torch.where(kept, 4 * torch.pi * COULOMB / G2, 0.0)
+    # e²/ε0 / G²; the denominator is masked before the division to keep the gradients finite.
+    kernel = torch.where(kept, 4 * torch.pi * COULOMB / torch.where(kept, G2, 1.0), 0.0)
+    if assume_isolated is not None:
+        kernel = kernel * slab_factor(wave_vectors(cell, shape), cell)
 
     waves = torch.fft.rfftn(density, dim=GRID_AXES, norm="forward")
     volume = torch.linalg.det(cell).abs()

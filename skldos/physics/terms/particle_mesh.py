@@ -21,24 +21,24 @@ from torch.utils.checkpoint import checkpoint
 
 from skldos.physics.fourier import GRID_AXES
 
-#: Numbers that one piece of work holds at once, 32 MiB of float64.
+#: How many numbers one piece of work holds at once: 32 MiB of float64.
 PIECE = 2**22
 
 
 def map_blocks(function, tensors, n, step):
     """Yield ``function(*tensors, start, stop)`` for blocks of 0 to n, in bounded memory.
 
-    Where derivatives are wanted and there is more than one block, what a block needs for them
-    is not kept but computed anew.
+    If derivatives are needed and there is more than one block, intermediate results are not kept
+    but recomputed.
 
     Parameters
     ----------
     function : callable
-        Of the tensors and two integers.
+        Takes the tensors and two integers.
     tensors : sequence of tensor
-        All that the result depends on differentiably.
+        All tensors to which derivatives are propagated.
     n, step : int
-        Length of the whole, and of a block.
+        Total length, and length of a block.
 
     Yields
     ------
@@ -54,7 +54,7 @@ def map_blocks(function, tensors, n, step):
     differentiable = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
     for start in range(0, n, step):
         block = *tensors, start, min(start + step, n)
-        # The first checkpoint takes seconds, in which torch loads its compiler.
+        # The first checkpoint takes seconds, because torch loads its compiler.
         if differentiable and step < n:
             yield checkpoint(function, *block, use_reentrant=False)
         else:
@@ -67,14 +67,14 @@ def phases(fractional, frequencies):
     Parameters
     ----------
     fractional : tensor of shape (n_atoms,)
-        One fractional coordinate of each atom; within the cell, so that no digits are lost.
+        One fractional coordinate of each atom; within the cell, to avoid rounding errors.
     frequencies : tensor of shape (n,)
         Integers m.
 
     Returns
     -------
     complex tensor of shape (n_atoms, n)
-        The factors of the three axes multiply to those of a wave.
+        The product of the factors of the three axes is the phase of a wave.
 
     Examples
     --------
@@ -91,7 +91,7 @@ def spline_weights(offset, order):
     Parameters
     ----------
     offset : tensor of shape (...)
-        How far the charge is past the mesh point below it, from 0 to 1.
+        Distance of the charge from the mesh point below it, from 0 to 1.
     order : int
         Even.
 
@@ -126,7 +126,7 @@ def spline_transform(n, order, *, half=False, device=None):
     order : int
         Even, so that no value vanishes.
     half : bool, default=False
-        Frequencies as ``rfftfreq`` orders them rather than ``fftfreq``.
+        Order frequencies as ``rfftfreq`` rather than ``fftfreq``.
     device : torch.device, optional
         Where the tensor goes.
 
@@ -150,8 +150,8 @@ def spline_transform(n, order, *, half=False, device=None):
 def spread(fractional, charges, mesh_shape, order):
     r"""Spread charges on a periodic mesh, :math:`Q(k) = \sum_j q_j \prod_i \beta_p(u_{ji} - k_i)`.
 
-    Differentiable once with respect to coordinates and charges; the memory is that of the mesh
-    and of :data:`PIECE` numbers.
+    Differentiable once with respect to coordinates and charges; memory holds the mesh and
+    :data:`PIECE` numbers.
 
     Parameters
     ----------
@@ -188,7 +188,7 @@ def mesh_structure_factors(fractional, charges, mesh_shape, order):
     Returns
     -------
     complex tensor of shape (n_x, n_y, n_z // 2 + 1)
-        The closer a wave to the edge of the mesh, the less accurate.
+        The accuracy decreases towards the edge of the mesh.
 
     Examples
     --------
@@ -205,7 +205,7 @@ def mesh_structure_factors(fractional, charges, mesh_shape, order):
 
 
 class _Spread(torch.autograd.Function):
-    """:func:`spread`, whose gradient computes the weights anew, a piece of the atoms at a time."""
+    """:func:`spread` with a gradient that recomputes the weights, some atoms at a time."""
 
     @staticmethod
     def forward(ctx, fractional, charges, mesh_shape, order):
@@ -241,7 +241,7 @@ class _Spread(torch.autograd.Function):
 
 
 def _pieces(n_atoms, order):
-    """Slices of the atoms whose footprints are :data:`PIECE` numbers."""
+    """Yield slices of the atoms with :data:`PIECE` mesh points and weights each."""
     step = max(1, PIECE // order**3)
     return [slice(start, start + step) for start in range(0, n_atoms, step)]
 

@@ -1,4 +1,4 @@
-"""Densities of pw.x, and a cell that no symmetry helps."""
+"""Densities of pw.x, and a cell without symmetry."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ DATA = Path(__file__).parent / "data" / "espresso.npz"
 
 @pytest.fixture
 def triclinic():
-    """A cell in Å without any right angle or equal edges."""
+    """A cell in Å without right angles or equal edges."""
     return np.array([[3.1, 0.2, -0.3], [0.7, 2.8, 0.4], [-0.5, 0.9, 3.6]])
 
 
@@ -23,13 +23,18 @@ def espresso():
     def read(system, functional):
         with np.load(DATA) as data:
             miller, cell = data[f"{system}/miller"], data[f"{system}/cell"]
-            grid, cutoff = data[f"{system}/grid"], float(data[f"{system}/cutoff"])
+            grid, density_cutoff = data[f"{system}/grid"], float(data[f"{system}/cutoff"])
             waves = data[f"{system}/{functional}/waves"]
             energies = HARTREE * data[f"{system}/{functional}/energies"]
         spectrum = np.zeros(grid, complex)
         spectrum[tuple(-miller.T)] = waves.conj()
         spectrum[tuple(miller.T)] = waves
         density = np.fft.ifftn(spectrum, norm="forward").real
-        return density, cell, cutoff, dict(zip(("hartree", "xc", "vxc"), energies, strict=True))
+        return (
+            density,
+            cell,
+            density_cutoff,
+            dict(zip(("hartree", "xc", "vxc"), energies, strict=True)),
+        )
 
     return read

@@ -105,11 +105,13 @@ def test_beryllium_gets_the_xc_energy_of_pw(shared_data):
     info = json.loads((shared_data / "be2" / "Be_snapshot0.info.json").read_text())
     density = np.load(shared_data / "be2" / "Be_snapshot0.dens.npy")[..., 0]
     positions, cell = info["atoms"]["positions"], np.array(info["atoms"]["cell"])
-    known, cutoff = {"Be": beryllium(shared_data)}, RYDBERG * info["ecutrho"]
-    core = core_charge(positions, cell, density.shape, ["Be", "Be"], known, cutoff=cutoff)
+    known, density_cutoff = {"Be": beryllium(shared_data)}, RYDBERG * info["ecutrho"]
+    core = core_charge(
+        positions, cell, density.shape, ["Be", "Be"], known, density_cutoff=density_cutoff
+    )
     assert core.mean() * abs(np.linalg.det(cell)) == pytest.approx(0.90902540, abs=1e-8)
 
-    options = {"functional": "pbe", "cutoff": cutoff}
+    options = {"functional": "pbe", "density_cutoff": density_cutoff}
     without = exchange_correlation(density, cell, **options)[0]
     energy = exchange_correlation(density, cell, core_density=core, **options)[0]
     # The density file has eight digits.
@@ -120,9 +122,9 @@ def test_beryllium_gets_the_xc_energy_of_pw(shared_data):
 # Laws ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("cutoff", [None, 300.0])
-def test_integral_is_the_charge_of_the_cores(cutoff, atoms, pseudopotentials):
-    n = core_charge(atoms[0], CELL, GRID, atoms[1], pseudopotentials, cutoff=cutoff)
+@pytest.mark.parametrize("density_cutoff", [None, 300.0])
+def test_integral_is_the_charge_of_the_cores(density_cutoff, atoms, pseudopotentials):
+    n = core_charge(atoms[0], CELL, GRID, atoms[1], pseudopotentials, density_cutoff=density_cutoff)
     total = n.mean() * abs(np.linalg.det(CELL))
     assert total == pytest.approx(2 * 1.7 + 0.6, rel=1e-13)
 
@@ -154,29 +156,35 @@ def test_rotation_and_permutation(atoms, pseudopotentials):
 
 
 def test_only_waves_of_the_sphere_and_with_a_sign_are_there(atoms, pseudopotentials):
-    grid, cutoff = (8, 9, 10), 40.0
+    grid, density_cutoff = (8, 9, 10), 40.0
     m = np.stack(np.meshgrid(*[np.fft.fftfreq(n, 1 / n) for n in grid], indexing="ij"), axis=-1)
     G2 = ((m @ (2 * np.pi * np.linalg.inv(CELL).T)) ** 2).sum(-1)
     known = (m[..., 0] != -4) & (m[..., 2] != -5)
     kinetic = RYDBERG * BOHR**2 * G2
-    inside = known & (kinetic <= cutoff)
-    for limit, expected in ((None, known), (cutoff, inside)):
-        n = core_charge(atoms[0], CELL, grid, atoms[1], pseudopotentials, cutoff=limit)
+    inside = known & (kinetic <= density_cutoff)
+    for limit, expected in ((None, known), (density_cutoff, inside)):
+        n = core_charge(atoms[0], CELL, grid, atoms[1], pseudopotentials, density_cutoff=limit)
         waves = np.abs(np.fft.fftn(n, norm="forward"))
         assert 1 < expected.sum() < expected.size
         assert waves[~expected].max() < 1e-15
         assert waves[expected].min() > 1e-10
 
 
-@pytest.mark.parametrize("cutoff", [None, 60.0])
+@pytest.mark.parametrize("density_cutoff", [None, 60.0])
 @pytest.mark.parametrize("method", ["direct", "mesh"])
-def test_gradients_are_those_of_finite_differences(method, cutoff, atoms, pseudopotentials):
+def test_gradients_are_those_of_finite_differences(method, density_cutoff, atoms, pseudopotentials):
     positions, symbols = atoms
     weights = torch.tensor(np.random.default_rng(3).normal(size=(8, 9, 10)))
 
     def functional(positions, cell):
         n = core_charge(
-            positions, cell, (8, 9, 10), symbols, pseudopotentials, cutoff=cutoff, method=method
+            positions,
+            cell,
+            (8, 9, 10),
+            symbols,
+            pseudopotentials,
+            density_cutoff=density_cutoff,
+            method=method,
         )
         return (weights * n).sum()
 
@@ -228,8 +236,8 @@ def test_bad_input_is_refused(atoms, pseudopotentials):
         core_charge(positions, CELL, GRID, ["C"] * 4, {"C": pseudopotentials["C"]})
     with pytest.raises(TypeError, match="must be a mapping"):
         core_charge(positions, CELL, GRID, symbols, list(pseudopotentials.values()))
-    with pytest.raises(ValueError, match="cutoff must be > 0"):
-        core_charge(positions, CELL, GRID, symbols, pseudopotentials, cutoff=0.0)
+    with pytest.raises(ValueError, match="density_cutoff must be > 0"):
+        core_charge(positions, CELL, GRID, symbols, pseudopotentials, density_cutoff=0.0)
     with pytest.raises(ValueError, match="method must be one of"):
         core_charge(positions, CELL, GRID, symbols, pseudopotentials, method="pme")
     with pytest.raises(ValueError, match="grid_shape must be three"):

@@ -115,10 +115,10 @@ def test_gradients(triclinic, rng):
     assert torch.autograd.gradgradcheck(hartree, arguments)
 
 
-@pytest.mark.parametrize("cutoff", [0, -3.0])
-def test_bad_cutoff(triclinic, cutoff):
-    with pytest.raises(ValueError, match=r"cutoff must be .*> 0"):
-        hartree(np.ones((2, 2, 2)), triclinic, cutoff=cutoff)
+@pytest.mark.parametrize("density_cutoff", [0, -3.0])
+def test_bad_cutoff(triclinic, density_cutoff):
+    with pytest.raises(ValueError, match=r"density_cutoff must be .*> 0"):
+        hartree(np.ones((2, 2, 2)), triclinic, density_cutoff=density_cutoff)
 
 
 # pw.x ---------------------------------------------------------------------------------------
@@ -129,17 +129,19 @@ def test_bad_cutoff(triclinic, cutoff):
     [("si", "lda-pw"), ("si", "pbe"), ("si", "pbesol"), ("h2", "pbe")],
 )
 def test_espresso(espresso, system, functional):
-    density, cell, cutoff, reference = espresso(system, functional)
+    density, cell, density_cutoff, reference = espresso(system, functional)
     assert reference["hartree"] > 10
-    for limit in (cutoff, None):
-        energy, _ = hartree(density, cell, cutoff=limit)
+    for limit in (density_cutoff, None):
+        energy, _ = hartree(density, cell, density_cutoff=limit)
         assert energy == pytest.approx(reference["hartree"], rel=0, abs=1e-11)
 
 
 def test_bundled_aluminium_against_pw():
     # pw.x prints 1e-8 Ry; the densities are stored in single precision.
     for snapshot in load_aluminium():
-        energy, _ = hartree(snapshot.density, snapshot.atoms.cell.array, cutoff=48 * RYDBERG)
+        energy, _ = hartree(
+            snapshot.density, snapshot.atoms.cell.array, density_cutoff=48 * RYDBERG
+        )
         assert snapshot.reference["hartree"] > 0.7
         assert energy == pytest.approx(snapshot.reference["hartree"], rel=0, abs=2e-7)
 
@@ -148,8 +150,8 @@ def test_bundled_aluminium_against_pw():
 def test_aluminium_against_pw(shared_data, folder):
     for path in sorted((shared_data / folder).glob("*.npz")):
         with np.load(path) as data:
-            cutoff = 4 * float(data["ecutwfc"]) * RYDBERG
-            energy, _ = hartree(data["density"], data["cell"], cutoff=cutoff)
+            density_cutoff = 4 * float(data["ecutwfc"]) * RYDBERG
+            energy, _ = hartree(data["density"], data["cell"], density_cutoff=density_cutoff)
             assert data["hartree"] > 0.7
             assert energy == pytest.approx(float(data["hartree"]), rel=0, abs=2e-7), path.name
 
@@ -160,5 +162,5 @@ def test_beryllium_by_the_code_of_pw(shared_data):
     density = np.load(folder / "Be_snapshot0.dens.npy")[..., 0]
     cell = np.array(info["voxel"]["array"]) * np.array(density.shape)[:, None]
     # MALA 1.4.0's interface to pw.x, on the same density; printed with seven digits.
-    energy, _ = hartree(density, cell, cutoff=info["ecutrho"] * RYDBERG)
+    energy, _ = hartree(density, cell, density_cutoff=info["ecutrho"] * RYDBERG)
     assert energy == pytest.approx(0.0617528, rel=0, abs=5.1e-8)

@@ -9,17 +9,19 @@ CUTOFF = 90.0  # eV
 
 def test_projection(triclinic, rng):
     density = rng.random((8, 9, 10))
-    once = low_pass(density, triclinic, CUTOFF)
+    once = low_pass(density, triclinic, density_cutoff=CUTOFF)
     assert np.abs(once - density).max() > 0.1
     assert np.ptp(once) > 0.1
-    np.testing.assert_allclose(low_pass(once, triclinic, CUTOFF), once, rtol=1e-13)
+    np.testing.assert_allclose(low_pass(once, triclinic, density_cutoff=CUTOFF), once, rtol=1e-13)
     assert once.sum() == pytest.approx(density.sum(), rel=1e-13)
 
 
 def test_symmetry(triclinic, rng):
     # ∫ a F b = ∫ b F a
     a, b = rng.random((2, 8, 9, 10))
-    there, back = ((f * low_pass(g, triclinic, CUTOFF)).sum() for f, g in ((a, b), (b, a)))
+    there, back = (
+        (f * low_pass(g, triclinic, density_cutoff=CUTOFF)).sum() for f, g in ((a, b), (b, a))
+    )
     assert abs(there - (a * b).sum()) > 0.1
     assert there == pytest.approx(back, rel=1e-12)
 
@@ -34,17 +36,19 @@ def test_waves_of_the_sphere(triclinic):
         wave = np.cos(2 * np.pi * fractional @ m + 0.3)
         inside = RYDBERG * BOHR**2 * ((m @ reciprocal) ** 2).sum() <= CUTOFF
         kept += inside
-        np.testing.assert_allclose(low_pass(wave, triclinic, CUTOFF), inside * wave, atol=1e-14)
+        np.testing.assert_allclose(
+            low_pass(wave, triclinic, density_cutoff=CUTOFF), inside * wave, atol=1e-14
+        )
     assert kept == 3  # of 6
 
 
 def test_no_cutoff(triclinic, rng):
     density = rng.random((5, 4, 6))
-    np.testing.assert_array_equal(low_pass(density, triclinic, None), density)
+    np.testing.assert_array_equal(low_pass(density, triclinic, density_cutoff=None), density)
 
 
 def test_errors(triclinic):
     with pytest.raises(ValueError, match=r"density must have the three axes of a grid"):
-        low_pass(np.ones((4, 4)), triclinic, CUTOFF)
-    with pytest.raises(ValueError, match=r"cutoff must be .*> 0"):
-        low_pass(np.ones((4, 4, 4)), triclinic, -1.0)
+        low_pass(np.ones((4, 4)), triclinic, density_cutoff=CUTOFF)
+    with pytest.raises(ValueError, match=r"density_cutoff must be .*> 0"):
+        low_pass(np.ones((4, 4, 4)), triclinic, density_cutoff=-1.0)

@@ -302,10 +302,12 @@ def test_errors():
     [("si", "lda-pw"), ("si", "pbe"), ("si", "pbesol"), ("h2", "pbe")],
 )
 def test_espresso(espresso, system, functional):
-    density, cell, cutoff, reference = espresso(system, functional)
+    density, cell, density_cutoff, reference = espresso(system, functional)
     assert reference["xc"] < -10
-    for limit in (cutoff, None):
-        energy, potential = exchange_correlation(density, cell, functional=functional, cutoff=limit)
+    for limit in (density_cutoff, None):
+        energy, potential = exchange_correlation(
+            density, cell, functional=functional, density_cutoff=limit
+        )
         assert energy == pytest.approx(reference["xc"], rel=0, abs=1e-11)
         voxel = np.linalg.det(cell) / density.size
         integral = voxel * (density * potential).sum()
@@ -330,7 +332,7 @@ def test_espresso_tells_the_details_apart(espresso, monkeypatch):
 def test_bundled_aluminium_against_pw():
     # pw.x prints 1e-8 Ry; the densities are stored in single precision.
     for snapshot in load_aluminium():
-        at = {"functional": "lda-pz", "cutoff": 48 * RYDBERG}
+        at = {"functional": "lda-pz", "density_cutoff": 48 * RYDBERG}
         energy, _ = exchange_correlation(snapshot.density, snapshot.atoms.cell.array, **at)
         assert snapshot.reference["xc"] < -80
         assert energy == pytest.approx(snapshot.reference["xc"], rel=0, abs=2e-7)
@@ -340,7 +342,7 @@ def test_bundled_aluminium_against_pw():
 def test_aluminium_against_pw(shared_data, folder):
     for path in sorted((shared_data / folder).glob("*.npz")):
         with np.load(path) as data:
-            at = {"functional": "lda-pz", "cutoff": 4 * float(data["ecutwfc"]) * RYDBERG}
+            at = {"functional": "lda-pz", "density_cutoff": 4 * float(data["ecutwfc"]) * RYDBERG}
             energy, _ = exchange_correlation(data["density"], data["cell"], **at)
             assert data["xc"] < -80
             assert energy == pytest.approx(float(data["xc"]), rel=0, abs=4e-7), path.name

@@ -1,4 +1,4 @@
-"""Exchange and correlation: one functional a module, in atomic units, and the energy of them."""
+"""Exchange and correlation: one module per functional, in atomic units, and their energy."""
 
 from skldos.physics.terms.xc.energy import FUNCTIONALS, exchange_correlation
 

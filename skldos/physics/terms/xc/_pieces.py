@@ -1,21 +1,21 @@
-"""Functions of a point, on many points, in little memory."""
+"""Evaluate pointwise functions on many points in little memory."""
 
 import functools
 
 import torch
 
-#: Points at a time: few enough to stay in a processor's cache.
+#: Points per piece: few enough to stay in a processor's cache.
 PIECE = 2**15
 
 
 def in_pieces(function, *fields):
-    r"""Evaluate a function of a point all over a grid, piece by piece.
+    r"""Evaluate a pointwise function on a grid, piece by piece.
 
-    Automatic differentiation would keep every intermediate result of every point, some hundred
+    Automatic differentiation would keep every intermediate result at every point, about a hundred
     arrays of the size of the grid for a gradient-corrected functional and its second derivative.
-    Here it keeps the fields only, and evaluates the function again where a derivative is asked
-    for. As that derivative is a function of a point too, it is treated the same way; so
-    derivatives of any order come out, to rounding, as autograd's.
+    This function keeps only the fields, and evaluates the function again when a derivative is
+    needed. The derivative is itself a pointwise function and is treated the same way. Derivatives
+    of any order therefore agree with autograd to rounding.
 
     Parameters
     ----------
@@ -23,7 +23,7 @@ def in_pieces(function, *fields):
         Takes as many tensors as there are fields, and returns one, of the same shape (n_points,).
         Each value depends on that point only.
     *fields : tensor of one shape
-        What it is a function of.
+        Arguments of the function.
 
     Returns
     -------
@@ -40,7 +40,7 @@ def in_pieces(function, *fields):
 
 
 class _InPieces(torch.autograd.Function):
-    """The function, with a derivative that is again a function in pieces."""
+    """A pointwise function, with a derivative that is evaluated in pieces as well."""
 
     @staticmethod
     def forward(ctx, function, *fields):
@@ -61,9 +61,9 @@ class _InPieces(torch.autograd.Function):
 
 
 def _slope(function, i, *fields):
-    """Return the derivative of the function by its argument i, times the last field."""
+    """Return the derivative of the function with respect to argument i, times the last field."""
     *x, weight = fields
-    again = torch.is_grad_enabled()  # where this slope is itself being differentiated
+    again = torch.is_grad_enabled()  # True if this derivative is itself differentiated
     with torch.enable_grad():
         x[i] = x[i].view_as(x[i]) if x[i].requires_grad else x[i].detach().requires_grad_()
         value = function(*x)

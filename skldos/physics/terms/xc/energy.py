@@ -5,17 +5,18 @@ import functools
 import numpy as np
 import torch
 
-from skldos._validation import check_option
-from skldos.physics._arrays import check_finite, same_kind_out
+from skldos.physics.arrays import same_kind_out
 from skldos.physics.fourier import GRID_AXES, wave_vectors
-from skldos.physics.terms._checks import check_density
+from skldos.physics.terms.checks import check_density, check_range
 from skldos.physics.terms.low_pass import filtered
 from skldos.physics.terms.xc import pbe, perdew_wang, perdew_zunger, slater
 from skldos.physics.terms.xc._pieces import in_pieces
 from skldos.units import BOHR, HARTREE
+from skldos.validation import check_option
 
-# Below these pw.x leaves out a point, in 1/bohr³, and a gradient correction, in 1/bohr³ and
-# 1/bohr⁸ for n and |∇n|². Around a molecule in a box of 190 Å³ that amounts to 0.03 meV.
+# Thresholds of pw.x: it leaves out points below the first (n in 1/bohr³), and gradient corrections
+# below the others (n in 1/bohr³, |∇n|² in 1/bohr⁸). For a molecule in a box of 190 Å³ they change
+# the energy by 0.03 meV.
 SMALLEST_DENSITY = 1e-10
 SMALLEST_CORRECTED_DENSITY = 1e-6
 SMALLEST_CORRECTED_GRADIENT2 = 1e-10
@@ -33,7 +34,7 @@ _PZ = functools.partial(_uniform, correlation=perdew_zunger.correlation)
 _PW = functools.partial(_uniform, correlation=perdew_wang.correlation)
 _PBE = functools.partial(_gradient_correction, mu=pbe.MU, beta=pbe.BETA)
 _PBESOL = functools.partial(_gradient_correction, mu=pbe.MU_SOL, beta=pbe.BETA_SOL)
-#: Energies per electron of each functional: of the uniform gas, and what the gradient adds.
+#: Energies per electron of each functional: of the uniform gas, and the gradient correction.
 FUNCTIONALS = {
     "lda-pz": (_PZ, None),
     "lda-pw": (_PW, None),
@@ -42,7 +43,7 @@ FUNCTIONALS = {
 }
 
 
-def exchange_correlation(density, cell, *, functional, core_density=None, cutoff=None):
+def exchange_correlation(density, cell, *, functional, core_density=None, density_cutoff=None):
     r"""Exchange-correlation energy and potential of a periodic density.
 
     .. math::
@@ -51,12 +52,11 @@ def exchange_correlation(density, cell, *, functional, core_density=None, cutoff
         v_{xc}(r) = \frac{\delta E_{xc}}{\delta n_v(r)}
 
     The integral is a sum over the grid, and the gradient is taken in reciprocal space on the
-    same grid, as pw.x does [1]_. The potential is the derivative of that sum, to rounding, and
-    can be differentiated again: for the total energy contains :math:`-\int n_v v_{xc}`.
+    same grid, as pw.x does [1]_. The potential is the derivative of that sum, to rounding. It can
+    be differentiated again, because the total energy contains :math:`-\int n_v v_{xc}`.
 
-    As in pw.x, a negative n counts with :math:`\varepsilon_{xc}(|n|)`, so that densities from
-    ultrasoft pseudopotentials or from predictions need not be clipped, and very small n and
-    gradients are left out.
+    As in pw.x, :math:`\varepsilon_{xc}(|n|)` is used for a negative n, so densities from ultrasoft
+    pseudopotentials or from predictions need no clipping. Very small n and gradients are left out.
 
     Parameters
     ----------
@@ -65,13 +65,14 @@ def exchange_correlation(density, cell, *, functional, core_density=None, cutoff
     cell : tensor or ndarray of shape (3, 3)
         Lattice vectors as rows, in Å.
     functional : {"lda-pz", "lda-pw", "pbe", "pbesol"}
-        Slater exchange with the correlation of Perdew and Zunger or of Perdew and Wang, or the
-        generalised gradient approximations, which build on the latter.
+        The LDA is Slater exchange with the correlation of Perdew and Zunger, or of Perdew and Wang.
+        The generalised gradient approximations build on the latter.
     core_density : tensor or ndarray of shape (..., n_x, n_y, n_z), optional
-        Pseudo-core charge n_c in 1/Å³ (nonlinear core correction), taken as it is.
-    cutoff : float, optional
-        In eV; drop the plane waves of n_v beyond it first (ecutrho of pw.x). The potential,
-        being the derivative by the unfiltered density, then has none of them either.
+        Pseudo-core charge n_c in 1/Å³ (nonlinear core correction); it is not filtered.
+    density_cutoff : float, optional
+        Kinetic energy in eV; plane waves of n_v beyond it are removed first (ecutrho of pw.x). The
+        potential, the derivative with respect to the unfiltered density, then has none of them
+        either.
 
     Returns
     -------
@@ -101,29 +102,29 @@ def exchange_correlation(density, cell, *, functional, core_density=None, cutoff
     """
     check_option("functional", functional, tuple(FUNCTIONALS))
     if core_density is None:
-        return _exchange_correlation(density, cell, 0.0, functional, cutoff)
+        return _exchange_correlation(density, cell, 0.0, functional, density_cutoff)
     shape, grid = np.shape(core_density), np.shape(density)[-3:]
     if shape not in (grid, np.shape(density)):
         raise ValueError(
             f"core_density must have the grid of density, shape {tuple(grid)}, got {tuple(shape)}."
         )
-    return _exchange_correlation(density, cell, core_density, functional, cutoff)
+    return _exchange_correlation(density, cell, core_density, functional, density_cutoff)
 
 
 @same_kind_out("density", "cell", "core_density")
-def _exchange_correlation(density, cell, core_density, functional, cutoff):
-    check_density(density, cell, cutoff)
-    check_finite("core_density", core_density.detach())
+def _exchange_correlation(density, cell, core_density, functional, density_cutoff):
+    check_density(density, cell, density_cutoff)
+    check_range("core_density", core_density.detach())
     inputs = (density, cell, core_density)
     differentiable = torch.is_grad_enabled() and any(x.requires_grad for x in inputs)
     if not differentiable:
         density, cell, core_density = (x.detach() for x in inputs)
     with torch.enable_grad():
-        # A new node of the graph, so that the derivative is the partial one, also where the
-        # cell or the core charge should depend on the density.
+        # A new node of the graph, so that this is the partial derivative even if the cell or the
+        # core charge depends on the density.
         n_v = density.view_as(density) if density.requires_grad else density.detach()
         n_v.requires_grad_()
-        n = filtered(n_v, cell, cutoff) + core_density
+        n = filtered(n_v, cell, density_cutoff) + core_density
         # E = ∫ e(n, ∇n) dr; one voxel is Ω/N.
         voxel = torch.linalg.det(cell).abs() / n.shape[-3:].numel()
         energy = HARTREE * voxel * _energy_density(n, cell, functional).sum(GRID_AXES)
@@ -144,8 +145,8 @@ def _energy_density(n, cell, functional):
     return e + in_pieces(functools.partial(_with_gradient, correction), *fields)
 
 
-# What is left out is replaced before ε sees it: the derivative of a choice between a number and
-# a NaN would be NaN.
+# Points that are left out are replaced before ε is evaluated: the derivative of a choice between a
+# number and NaN would be NaN.
 
 
 def _without_gradient(uniform, n):

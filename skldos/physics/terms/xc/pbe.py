@@ -1,19 +1,20 @@
-r"""What the gradient of the density adds, after Perdew, Burke and Ernzerhof.
+r"""Gradient corrections of Perdew, Burke and Ernzerhof.
 
-The gradient comes in squared, so that nothing is singular where it vanishes.
+The functions take the squared gradient, so that nothing is singular where it vanishes.
 """
 
 import math
 
 from skldos.physics.terms.xc import perdew_wang, slater
 
-#: The most that exchange may be enhanced by, from the Lieb-Oxford bound.
+#: Largest enhancement of exchange, from the Lieb-Oxford bound.
 KAPPA = 0.804
 #: The high-density limit of correlation, (1 - ln 2)/π².
 GAMMA = (1 - math.log(2)) / math.pi**2
 #: Second-order gradient coefficient of correlation, for PBE and for PBEsol.
 BETA, BETA_SOL = 0.06672455060314922, 0.046
-#: That of exchange: it cancels correlation's linear response in PBE, and is exact in PBEsol.
+#: Second-order gradient coefficient of exchange. It cancels the linear response of correlation in
+#: PBE, and is exact in PBEsol.
 MU, MU_SOL = BETA * math.pi**2 / 3, 10 / 81
 
 

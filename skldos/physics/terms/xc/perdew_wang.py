@@ -18,9 +18,9 @@ def correlation(n, *, A=0.031091):
     n : tensor
         Density in 1/bohr³, positive.
     A : float, default=0.031091
-        As published, and as pw.x has it, also within its PBE. libxc has it so in ``LDA_C_PW``,
-        but 0.0310907 (nearer to (1 - ln 2)/π²) in ``LDA_C_PW_MOD``, which is the one within
-        its PBE; the energies differ by up to 1e-5 of themselves.
+        The published value, which pw.x uses also in its PBE. libxc uses it in ``LDA_C_PW``, but
+        0.0310907 (closer to (1 - ln 2)/π²) in ``LDA_C_PW_MOD``, on which its PBE builds. The
+        energies differ by up to a relative 1e-5.
 
     Returns
     -------

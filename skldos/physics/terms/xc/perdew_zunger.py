@@ -17,9 +17,9 @@ def correlation(n):
             A \ln r_s + B + C r_s \ln r_s + D r_s             & r_s < 1
         \end{cases}
 
-    The upper line fits the Monte-Carlo energies of Ceperley and Alder [2]_. As the parameters
-    were published with few digits, the two lines part by 3.2e-5 Ha at :math:`r_s = 1`; the
-    energy jumps there, in every code that takes the paper at its word.
+    The upper line fits the Monte-Carlo energies of Ceperley and Alder [2]_. The parameters were
+    published with few digits, so the two lines differ by 3.2e-5 Ha at :math:`r_s = 1`. The energy
+    jumps there in every code that uses the published values.
 
     Parameters
     ----------

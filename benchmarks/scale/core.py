@@ -1,0 +1,122 @@
+"""Speed on one core: the training loop beside plain torch, energies beside SciPy's transforms.
+
+    python -m benchmarks.scale.core
+
+CPU seconds of one thread, the best of some repetitions; both sides of a row run one after the other
+in the same process. The loop of plain torch indexes its data by a permutation, with Adam in its
+fused form; no validation, no callbacks.
+"""
+
+import time
+
+import numpy as np
+
+from benchmarks.common import harness, tables
+
+#: Rows, hidden layers, outputs, batch size and activation; 91 inputs.
+NETWORKS = (
+    (8748, (100,), 11, 40, "leaky_relu"),
+    (8748, (100,), 11, 40, "silu"),
+    (46656, (100,), 11, 1000, "leaky_relu"),
+    (46656, (400, 400), 81, 1000, "leaky_relu"),
+    (46656, (400, 400), 81, 8000, "leaky_relu"),
+)
+
+
+def best(function, repeats):
+    """Return the smallest CPU seconds of some calls."""
+    seconds = []
+    for _ in range(repeats):
+        begin = time.process_time()
+        function()
+        seconds.append(time.process_time() - begin)
+    return min(seconds)
+
+
+def train(n_rows, hidden, n_out, batch_size, activation, epochs):
+    """Return CPU seconds per epoch of LDOSRegressor and of plain torch (in its own process)."""
+    import torch
+    from skorch.callbacks import Callback
+
+    from skldos import LDOSRegressor
+    from skldos.networks import FeedForward
+
+    class Clock(Callback):
+        def on_epoch_begin(self, net, **kwargs):
+            self.begin = time.process_time()
+
+        def on_epoch_end(self, net, **kwargs):
+            seconds.append(time.process_time() - self.begin)
+
+    rng, seconds = np.random.default_rng(0), []
+    X, y = (rng.normal(size=(n_rows, n)).astype(np.float32) for n in (91, n_out))
+    options = {"hidden_layer_sizes": tuple(hidden), "activation": activation}
+    LDOSRegressor(
+        **{f"module__{name}": value for name, value in options.items()},
+        batch_size=batch_size,
+        max_epochs=epochs,
+        callbacks=[("clock", Clock())],
+        random_state=0,
+    ).fit(X, y)
+    network = FeedForward(91, n_out, **options)
+    optimizer = torch.optim.Adam(network.parameters(), fused=True)
+    inputs, targets, loss_of = torch.from_numpy(X), torch.from_numpy(y), torch.nn.MSELoss()
+
+    def epoch():
+        order = torch.randperm(n_rows)
+        for start in range(0, n_rows, batch_size):
+            rows = order[start : start + batch_size]
+            optimizer.zero_grad()
+            loss_of(network(inputs[rows]), targets[rows]).backward()
+            optimizer.step()
+
+    return {"skldos_s": min(seconds), "peer_s": best(epoch, epochs)}
+
+
+def hartree(edge):
+    """Return CPU seconds of the Hartree energy and of a pair of SciPy's transforms."""
+    import scipy.fft
+
+    from skldos.physics.terms import hartree
+
+    density, cell = np.random.default_rng(0).random((edge,) * 3), 20 * np.eye(3)
+
+    def pair():
+        waves = scipy.fft.rfftn(density, workers=1)
+        scipy.fft.irfftn(waves, s=density.shape, workers=1)
+
+    ours = best(lambda: hartree(density, cell), 5)
+    return {"skldos_s": ours, "peer_s": best(pair, 5)}
+
+
+def render(record):
+    """Return the tables of a record."""
+    columns = {
+        "what": "{what}",
+        "beside": "{peer}",
+        "skldos, CPU s": "{skldos_s:.3f}",
+        "the other, CPU s": "{peer_s:.3f}",
+        "times faster": lambda row: f"{row['peer_s'] / row['skldos_s']:.2f}",
+    }
+    return tables.column_table(columns, record["rows"])
+
+
+def main():
+    arguments = harness.parser(__doc__).parse_args()
+    names, rows = ("n_rows", "hidden", "n_out", "batch_size", "activation"), []
+    for network in NETWORKS:
+        job = dict(zip(names, network, strict=True)) | {"epochs": 4}
+        widths = "-".join(map(str, (91, *network[1], network[2])))
+        what = f"epoch, {widths}, {network[4]}, batches of {network[3]}, {network[0]} rows"
+        report = harness.call_fresh(train, job, threads=1)
+        rows.append({"what": what, "peer": "plain torch", **report})
+        harness.show(rows[-1])
+    report = harness.call_fresh(hartree, {"edge": 128}, threads=1)
+    rows.append({"what": "Hartree energy, 128³ points", "peer": "two transforms", **report})
+    harness.show(rows[-1])
+    if not arguments.no_write:
+        harness.write_result(__file__, rows)
+
+
+if __name__ == "__main__":
+    main()

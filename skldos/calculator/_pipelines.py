@@ -1,0 +1,46 @@
+"""Split fitted pipelines into copies of their steps, which a calculator can modify."""
+
+import copy
+
+from skldos.descriptors import BlockUnion, RowWise
+
+
+def steps_of(pipeline):
+    """Return the steps of a pipeline that are not passthrough."""
+    return [step for _, step in pipeline.steps if step not in (None, "passthrough")]
+
+
+def check_row_wise(name, steps):
+    """Raise a ``TypeError`` unless all steps between the ends of a pipeline are RowWise."""
+    for step in steps:
+        if not isinstance(step, RowWise):
+            raise TypeError(
+                f"between the first and the last step, {name} may only have steps RowWise(...), "
+                f"got {type(step).__name__}."
+            )
+
+
+def parts_of(transformer):
+    """Return the transformers of a union, or the single transformer."""
+    return transformer.parts if isinstance(transformer, BlockUnion) else [transformer]
+
+
+def with_parameters(transformer, parameters):
+    """Return a copy of a fitted transformer with changed parameters; unknown ones are ignored.
+
+    Parameters
+    ----------
+    transformer : transformer
+        Fitted transformer; all parts of a union are copied.
+    parameters : dict
+        Values by name.
+    """
+    transformer = copy.copy(transformer)
+    if isinstance(transformer, BlockUnion):
+        transformer.transformer_list = [
+            (name, step if step == "drop" else with_parameters(step, parameters))
+            for name, step in transformer.transformer_list
+        ]
+        return transformer
+    known = transformer.get_params(deep=False)
+    return transformer.set_params(**{k: v for k, v in parameters.items() if k in known})

@@ -1,0 +1,152 @@
+"""Create unfitted models named on the command line: recommended ones, TOML and Python files."""
+
+import inspect
+from pathlib import Path
+
+from skldos.cli.arguments import assignments
+
+
+def make_model(name, settings=None, **defaults):
+    """Return an unfitted model.
+
+    Parameters
+    ----------
+    name : str
+        ``"atoms"``, ``"grid"`` or ``"potential"`` of :mod:`skldos.models`; or the path of a TOML
+        or Python file.
+    settings : sequence of str, optional
+        Pairs NAME=VALUE: arguments of a recommended model, or parameters of the pipeline.
+    **defaults
+        Further arguments of a recommended model, used if it has them.
+
+    Returns
+    -------
+    estimator
+    """
+    from skldos import models
+
+    values, arguments = assignments(settings), ""
+    if name in models.NAMES:
+        make = getattr(models, name)
+        known = inspect.signature(make).parameters
+        arguments = f"models.{name} takes {', '.join(known)}; "
+        own = {key: values.pop(key) for key in list(values) if key in known}
+        model = make(**({k: v for k, v in defaults.items() if k in known} | own))
+    else:
+        model = read_pipeline(name)
+    try:
+        return model.set_params(**values)
+    except ValueError as error:
+        raise ValueError(f"--set: {arguments}{error}") from None
+
+
+def read_pipeline(path):
+    """Return the model that a TOML or Python file describes.
+
+    A Python file defines ``model``, an estimator. A TOML file has a table ``[[steps]]`` for every
+    step of a pipeline, with its ``type`` and parameters. If a parameter is an estimator, it is a
+    table with its own ``type``. Types are names of skldos, or full names of scikit-learn. Reading a
+    TOML file executes no code from it.
+
+    Parameters
+    ----------
+    path : str or path-like
+        ``*.toml`` or ``*.py``.
+
+    Returns
+    -------
+    estimator
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    FileFormatError
+        If the file does not describe a model.
+    """
+    from skldos import models
+
+    path = Path(path)
+    if path.suffix not in (".toml", ".py"):
+        raise ValueError(
+            f"MODEL must be one of {', '.join(models.NAMES)}, or a file *.toml or *.py, got "
+            f"{str(path)!r}."
+        )
+    return _from_toml(path) if path.suffix == ".toml" else _from_python(path)
+
+
+def _from_python(path):
+    import runpy
+
+    from skldos.exceptions import FileFormatError
+
+    if not path.exists():
+        raise FileNotFoundError(f"there is no file {path}.")
+    model = runpy.run_path(str(path)).get("model")
+    if not hasattr(model, "fit"):
+        raise FileFormatError("it must define 'model', an estimator", path)
+    return model
+
+
+def _from_toml(path):
+    import tomllib
+
+    from sklearn.pipeline import make_pipeline
+
+    from skldos.exceptions import FileFormatError
+
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise FileFormatError(f"not TOML: {error}", path) from error
+    steps = content.pop("steps", None)
+    if content or not isinstance(steps, list) or not steps:
+        raise FileFormatError("expected tables [[steps]] and nothing else", path)
+    try:
+        return make_pipeline(*(_estimator(step) for step in steps))
+    except (TypeError, ValueError) as error:
+        raise FileFormatError(str(error), path) from error
+
+
+def _estimator(table):
+    """Return the estimator that a table with a ``type`` describes."""
+    if not isinstance(table, dict) or not isinstance(table.get("type"), str):
+        raise ValueError(f"every step needs a type, got {table!r}")
+    kind = _class(table["type"])
+    parameters = {name: _value(value) for name, value in table.items() if name != "type"}
+    try:
+        return kind(**parameters)
+    except TypeError as error:
+        raise ValueError(f"{table['type']}: {error}") from error
+
+
+def _value(value):
+    if isinstance(value, dict) and "type" in value:
+        return _estimator(value)
+    return value
+
+
+def _class(name):
+    """Return a class, by its name in skldos or by its full name in scikit-learn."""
+    from importlib import import_module
+
+    from sklearn.base import BaseEstimator
+
+    import skldos
+
+    module, _, attribute = name.rpartition(".")
+    if not module and name in skldos.__all__:
+        found = getattr(skldos, name)
+    elif module.split(".")[0] == "sklearn":
+        try:
+            found = getattr(import_module(module), attribute, None)
+        except ImportError:
+            found = None
+    else:
+        found = None
+    if not isinstance(found, type) or not issubclass(found, BaseEstimator):
+        raise ValueError(
+            f"type must be an estimator of skldos, or the full name of one of scikit-learn such as "
+            f"'sklearn.preprocessing.StandardScaler', got {name!r}"
+        )
+    return found

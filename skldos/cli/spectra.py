@@ -1,0 +1,47 @@
+"""Densities of states as a table or a picture."""
+
+
+def write_spectra(curves, path, overwrite, *, n_atoms, levels=None):
+    """Write densities of states to a CSV file, or draw them if the name ends otherwise.
+
+    Parameters
+    ----------
+    curves : mapping of str to pandas.Series
+        By label, in 1/eV over energies in eV. The file holds them as they are.
+    path : Path
+        The file.
+    overwrite : bool
+        Whether to replace it.
+    n_atoms : sequence of int
+        Atoms of each; a picture shows 1/(eV atom).
+    levels : sequence of float, optional
+        Fermi levels in eV, for a picture.
+    """
+    import pandas as pd
+
+    from skldos.cli.tables import write
+
+    if path.suffix == ".csv":
+        table = pd.DataFrame(dict(curves)).rename_axis("energy")
+        write(table.reset_index(), path, overwrite)
+    else:
+        _draw(curves, path, n_atoms, [None] * len(n_atoms) if levels is None else levels)
+
+
+def _draw(curves, path, n_atoms, levels):
+    from matplotlib.figure import Figure
+
+    from skldos.data.files import atomic_file
+
+    figure = Figure(figsize=(6.4, 4.2), dpi=150, layout="constrained")
+    ax = figure.add_subplot()
+    for (label, dos), n, level in zip(curves.items(), n_atoms, levels, strict=True):
+        (line,) = ax.plot(dos.index, dos / n, label=label)
+        if level is not None:
+            ax.axvline(level, color=line.get_color(), ls="--", lw=1)
+    ax.set(xlabel="energy (eV)", ylabel="DOS (1/(eV atom))")
+    ax.margins(x=0)
+    if len(curves) <= 10:
+        figure.legend(loc="outside upper center", ncols=3, fontsize="small", frameon=False)
+    with atomic_file(path) as file:
+        figure.savefig(file, format=path.suffix[1:] or "png")

@@ -1,0 +1,169 @@
+"""Properties of the calculations of snapshots, and checks that they are compatible."""
+
+from collections.abc import Mapping
+from numbers import Real
+
+import numpy as np
+from ase.formula import Formula
+
+from skldos.data.energy_grid import EnergyGrid
+from skldos.data.training import training_range
+from skldos.exceptions import SnapshotError
+
+#: Properties of a calculation that must be the same for all snapshots of a model.
+FACTS = ("functional", "charge", "pseudopotentials", "assume_isolated")
+
+
+def common_calculation(snapshots, known=None):
+    """Return the common properties of the calculations of all `snapshots`.
+
+    Parameters
+    ----------
+    snapshots : sequence of Snapshot, or None
+        The `reference` of each may contain functional, charge and pseudopotentials.
+    known : dict, optional
+        Result of this function for earlier snapshots, with which these must agree.
+
+    Returns
+    -------
+    dict
+        ``"functional"``, ``"charge"`` and ``"pseudopotentials"`` if at least one snapshot has them;
+        ``"windows"``, the number of energies, broadening and kernel of each, if the energies are in
+        several; ``"valence_electrons"``, those of the neutral cell by chemical formula; and
+        ``"training"``, the :func:`~skldos.data.training.training_range` of the snapshots.
+
+    Raises
+    ------
+    SnapshotError
+        If the properties of two snapshots differ.
+
+    Examples
+    --------
+    >>> from skldos.datasets import load_aluminium
+    >>> snapshots = [s.replace(reference={"functional": "lda-pz"}) for s in load_aluminium()[:2]]
+    >>> known = common_calculation(snapshots)
+    >>> known["functional"], known["valence_electrons"], known["training"]["n_snapshots"]
+    ('lda-pz', {'Al4': 12.0}, 2)
+    """
+    known = dict(known or {})
+    electrons = dict(known.get("valence_electrons", {}))
+    for snapshot in snapshots or ():
+        said = {name: snapshot.reference[name] for name in FACTS if name in snapshot.reference}
+        if snapshot.energy_grid is not None and len(snapshot.energy_grid.windows) > 1:
+            windows = snapshot.energy_grid.windows
+            said["windows"] = [[len(w), w.broadening, w.kernel] for w in windows]
+        for name, value in said.items():
+            if not _same(known.setdefault(name, value), value):
+                raise SnapshotError(
+                    f"all snapshots must be calculated with the same {name}: {known[name]!r} and "
+                    f"{value!r} differ."
+                )
+            if isinstance(value, Mapping):  # one entry per element of the cell
+                known[name] = known[name] | value
+        if snapshot.n_electrons is not None:
+            formula = snapshot.atoms.get_chemical_formula()
+            electrons.setdefault(formula, snapshot.n_electrons + said.get("charge", 0.0))
+    if electrons:
+        known["valence_electrons"] = electrons
+    if snapshots:
+        known["training"] = training_range(snapshots, known.get("training"))
+    return known
+
+
+def energy_grid_of(regressor):
+    """Return the energies of a fitted regressor with their broadening, in windows if they were so.
+
+    Parameters
+    ----------
+    regressor : estimator
+        With ``energies_``, ``broadening_`` and ``kernel_``, and the result of
+        :func:`common_calculation` in ``calculation_``, as far as it knows them.
+
+    Returns
+    -------
+    EnergyGrid or None
+        None if the energies are not known.
+    """
+    energies = getattr(regressor, "energies_", None)
+    if energies is None:
+        return None
+    windows = (getattr(regressor, "calculation_", None) or {}).get("windows")
+    if windows is None:
+        broadening = getattr(regressor, "broadening_", None)
+        return EnergyGrid(
+            energies, broadening=broadening, kernel=getattr(regressor, "kernel_", None)
+        )
+    grids, start = [], 0
+    for n_energies, broadening, kernel in windows:
+        values = energies[start : start + n_energies]
+        grids.append(EnergyGrid(values, broadening=broadening, kernel=kernel))
+        start += n_energies + 2  # two energies beside the gap
+    return EnergyGrid.joined(*grids)
+
+
+def electrons_of(atoms, known):
+    """Return the number of valence electrons of a neutral cell, derived from training cells.
+
+    Parameters
+    ----------
+    atoms : ase.Atoms
+        The cell.
+    known : dict
+        Result of :func:`common_calculation`.
+
+    Returns
+    -------
+    float or None
+        None if the training cells do not determine it: from Al2Mg2 alone, the number of electrons
+        of Al3Mg does not follow.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> electrons_of(bulk("Al"), {"valence_electrons": {"Al4": 12.0}})
+    3.0
+    >>> electrons_of(bulk("Mg"), {"valence_electrons": {"Al4": 12.0}})
+    """
+    cells = {formula: counts_of(formula) for formula in known.get("valence_electrons", {})}
+    elements = sorted({element for counts in cells.values() for element in counts})
+    wanted = counts_of(atoms.get_chemical_formula())
+    if not cells or not set(wanted) <= set(elements):
+        return None
+    counts = np.array([[cell.get(e, 0) for e in elements] for cell in cells.values()], dtype=float)
+    target = np.array([wanted.get(e, 0) for e in elements], dtype=float)
+    # The cell as a combination of training cells: c = xᵀ C, and then N = x · N_train.
+    share = np.linalg.lstsq(counts.T, target, rcond=None)[0]
+    if not np.allclose(share @ counts, target):
+        return None
+    return float(np.round(share @ list(known["valence_electrons"].values()), 6))
+
+
+def counts_of(formula):
+    """Return the number of atoms of each element in a chemical formula.
+
+    Examples
+    --------
+    >>> counts_of("Al3Mg")
+    {'Al': 3, 'Mg': 1}
+    """
+    return Formula(formula).count()
+
+
+def differing_fact(snapshot, known):
+    """Return the name of a property in which a snapshot differs from the known ones, or None."""
+    for name in FACTS:
+        both = name in snapshot.reference and name in known
+        if both and not _same(known[name], snapshot.reference[name]):
+            return name
+    return None
+
+
+def _same(one, other):
+    """Return whether two properties agree; numbers may differ by rounding in files.
+
+    Mappings agree if their common entries agree.
+    """
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return all(_same(one[key], other[key]) for key in one.keys() & other.keys())
+    numbers = isinstance(one, Real) and isinstance(other, Real)
+    return abs(one - other) < 1e-6 if numbers else one == other

@@ -1,0 +1,52 @@
+"""Results of an ASE calculator, under the names of a snapshot's reference."""
+
+#: Prefix of the names of calculators whose results are predictions of a fitted model.
+PREDICTED = "skldos"
+
+
+def results_of(atoms):
+    """Return the results that atoms carry, without calculating anything.
+
+    Parameters
+    ----------
+    atoms : ase.Atoms
+        The atoms, with or without a calculator. Its results count if they belong to the current
+        positions, as those that ``ase.io.read`` attaches. Predictions of an LDOSCalculator or a
+        FreeEnergyCalculator are no reference and are left out, even if they were read from an
+        ASE trajectory.
+
+    Returns
+    -------
+    dict
+        Those available of ``"total_energy"`` (the free energy, or the energy if there is no
+        separate free energy; eV), ``"forces"`` (eV/Å) and ``"stress"`` (eV/Å³), as in ASE.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from ase.calculators.singlepoint import SinglePointCalculator
+    >>> atoms = bulk("Al")
+    >>> atoms.calc = SinglePointCalculator(atoms, energy=-57.2, free_energy=-57.3)
+    >>> results_of(atoms)
+    {'total_energy': -57.3}
+    """
+    if atoms.calc is None or str(getattr(atoms.calc, "name", "")).startswith(PREDICTED):
+        return {}
+    names = {"energy": "total_energy", "free_energy": "total_energy"}
+    names |= {"forces": "forces", "stress": "stress"}
+    found = {}
+    for theirs, ours in names.items():
+        value = _result(atoms, theirs)
+        if value is not None:
+            found[ours] = value
+    return found
+
+
+def _result(atoms, name):
+    from ase.calculators.calculator import PropertyNotImplementedError
+
+    try:
+        # None if the atoms moved since.
+        return atoms.calc.get_property(name, atoms, allow_calculation=False)
+    except (AttributeError, NotImplementedError, PropertyNotImplementedError):
+        return None

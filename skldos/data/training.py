@@ -1,0 +1,119 @@
+"""A summary of the training data, and warnings about predictions outside of it."""
+
+import numpy as np
+
+from skldos.exceptions import SnapshotError
+from skldos.units import DALTON
+
+#: Relative tolerance for densities outside the range of the training data, and for training
+#: densities that count as equal.
+DENSITY_MARGIN = 0.01
+#: Relative tolerance for electronic temperatures, and a difference in K that is always ignored.
+TEMPERATURE_MARGIN, SAME_TEMPERATURE = 0.1, 50.0
+
+
+def training_range(snapshots, known=None):
+    """Return a summary of the training data, used to warn about predictions far outside of it.
+
+    Parameters
+    ----------
+    snapshots : sequence of Snapshot
+        The training data.
+    known : dict, optional
+        The result of this function for earlier training data.
+
+    Returns
+    -------
+    dict
+        ``"n_snapshots"``; ``"elements"``, sorted; ``"n_atoms"``, ``"density"`` (g/cm³) and, if a
+        snapshot has one, ``"temperature"`` (K), each as a list [smallest, largest]; ``"stress"``,
+        whether the reference of any snapshot has one.
+
+    Examples
+    --------
+    >>> from skldos.datasets import load_aluminium
+    >>> training = training_range(load_aluminium())
+    >>> training["elements"], training["temperature"], round(training["density"][0], 2)
+    (['Al'], [298.0, 933.0], 2.7)
+    """
+    known = known or {"n_snapshots": 0, "elements": [], "stress": False}
+    found = {
+        "n_snapshots": known["n_snapshots"] + len(snapshots),
+        "elements": sorted({*known["elements"], *(e for s in snapshots for e in s.atoms.symbols)}),
+        "stress": known["stress"] or any("stress" in s.reference for s in snapshots),
+    }
+    values = {
+        "n_atoms": [len(s.atoms) for s in snapshots],
+        "density": [mass_density(s.atoms) for s in snapshots],
+        "temperature": [s.temperature for s in snapshots if s.temperature is not None],
+    }
+    for name, seen in values.items():
+        seen = [*seen, *known.get(name, ())]
+        if seen:
+            found[name] = [min(seen), max(seen)]
+    return found
+
+
+def mass_density(atoms):
+    """Return the mass density of an ``ase.Atoms`` in g/cm³.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> round(mass_density(bulk("Al", cubic=True)), 2)
+    2.7
+    """
+    return float(atoms.get_masses().sum() / abs(atoms.cell.volume) * DALTON)
+
+
+def check_elements(snapshot, elements):
+    """Raise a :class:`SnapshotError` if a snapshot has an element that the training data lack."""
+    new = sorted(set(snapshot.atoms.symbols) - set(elements))
+    if new:
+        raise SnapshotError(
+            f"the model was trained on {', '.join(elements)}, got {new[0]} in {snapshot!r}."
+        )
+
+
+def outside_training(training, snapshots):
+    """Return a description of how snapshots lie far outside the training data, or None."""
+    found = [_outside_density(training, snapshots), _outside_temperature(training, snapshots)]
+    found = [text for text in found if text]
+    if not found:
+        return None
+    return f"outside of the training data: {'; '.join(found)}. Predictions there are unreliable."
+
+
+def has_one_density(training):
+    """Return whether all training data have the same density, so that pressure was not learned."""
+    low, high = training.get("density", (0.0, np.inf))
+    return high <= low * (1 + DENSITY_MARGIN)
+
+
+def _outside_density(training, snapshots):
+    low, high = training["density"]
+    densities = np.array([mass_density(snapshot.atoms) for snapshot in snapshots])
+    outside = (densities < low * (1 - DENSITY_MARGIN)) | (densities > high * (1 + DENSITY_MARGIN))
+    return _said("density", densities, outside, (low, high), "g/cm³", ".3f")
+
+
+def _outside_temperature(training, snapshots):
+    if "temperature" not in training:
+        return None
+    low, high = training["temperature"]
+    known = [np.nan if s.temperature is None else s.temperature for s in snapshots]
+    temperatures = np.array(known, dtype=float)
+    below = temperatures < low - max(SAME_TEMPERATURE, TEMPERATURE_MARGIN * low)
+    above = temperatures > high + max(SAME_TEMPERATURE, TEMPERATURE_MARGIN * high)
+    return _said("temperature", temperatures, below | above, (low, high), "K", ".0f")
+
+
+def _said(name, values, outside, ends, unit, digits):
+    if not outside.any():
+        return None
+    i = int(np.argmax(outside))
+    low, high = (f"{end:{digits}}" for end in ends)
+    trained = low if low == high else f"{low} to {high}"
+    where = "" if len(values) == 1 else f" of snapshot {i}"
+    others = "" if outside.sum() == 1 else f" and {outside.sum() - 1} more"
+    return f"{name} {values[i]:{digits}} {unit}{where}{others} (trained: {trained} {unit})"

@@ -1,0 +1,100 @@
+"""Bundled snapshots without a grid: atoms, atom-decomposed DOS, energies and forces."""
+
+import hashlib
+from contextlib import contextmanager
+from importlib.resources import files
+
+import numpy as np
+from ase import Atoms
+
+from skldos.data import EnergyGrid, Snapshot, SnapshotList
+from skldos.exceptions import FileFormatError
+
+#: Energies that pw.x printed, in eV, by their names in a snapshot's reference.
+ENERGIES = (
+    *("fermi_energy", "band_energy", "total_energy", "minus_ts"),
+    *("one_electron", "hartree", "xc", "ewald"),
+)
+
+
+@contextmanager
+def checked_arrays(name):
+    """Open a bundled ``.npz`` file after checking its checksum.
+
+    Parameters
+    ----------
+    name : str
+        Name of the file in ``skldos/datasets/data``.
+
+    Yields
+    ------
+    mapping of str to ndarray
+
+    Raises
+    ------
+    FileFormatError
+        If the file differs from the bundled one.
+    """
+    folder = files("skldos.datasets") / "data"
+    listed = (folder / "SHA256SUMS").read_text(encoding="utf-8").splitlines()
+    sums = dict(line.split()[::-1] for line in listed)
+    path = folder / name
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    if found != sums[name]:
+        raise FileFormatError(f"expected the checksum {sums[name]}, got {found}", path)
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as data:
+        yield data
+
+
+def read_bundle(name, pseudopotentials):
+    """Return the snapshots in a bundle.
+
+    Parameters
+    ----------
+    name : str
+        Name of the file. ``benchmarks/data/package.py`` writes it and documents its contents.
+    pseudopotentials : mapping of str to str
+        Names of the files by element.
+
+    Returns
+    -------
+    SnapshotList
+        Their `reference` has the energies and forces of the calculation, the density of states
+        (``"dos"``, 1/eV), the atom-decomposed DOS (``"ados"``, with the width ``"ados_sigma"`` of
+        the partition in Å), ``"kind"`` and ``"split"``.
+    """
+    with checked_arrays(name) as file:
+        data = dict(file)
+    ados = data["ados_low"] + data["ados_step"] * data["ados"].astype(float)
+    grid = EnergyGrid(
+        data["energies"], broadening=float(data["broadening"]), kernel=str(data["kernel"])
+    )
+    snapshots, start = [], 0
+    for i, n_atoms in enumerate(data["n_atoms"]):
+        rows = slice(start, start + int(n_atoms))
+        start = rows.stop
+        atoms = Atoms(
+            data["numbers"][rows], data["positions"][rows], cell=data["cell"][i], pbc=True
+        )
+        reference = {key: float(data[key][i]) for key in ENERGIES} | {
+            "forces": data["forces"][rows].astype(float),
+            "dos": ados[rows].sum(axis=0),
+            "ados": ados[rows],
+            "ados_sigma": float(data["sigma"]),
+            "functional": "lda-pz",
+            "pseudopotentials": {s: pseudopotentials[s] for s in sorted(set(atoms.symbols))},
+            "ecutwfc": float(data["ecutwfc"][i]),
+            "kind": str(data["kind"][i]),
+            "split": str(data["split"][i]),
+        }
+        snapshots.append(
+            Snapshot(
+                atoms,
+                energies=grid,
+                temperature=float(data["temperature"][i]),
+                n_electrons=float(data["n_electrons"][i]),
+                reference=reference,
+                name=str(data["name"][i]),
+            )
+        )
+    return SnapshotList(snapshots)

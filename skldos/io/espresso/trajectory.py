@@ -1,0 +1,323 @@
+"""All steps of a relaxation or of molecular dynamics with pw.x, as snapshots without fields."""
+
+import re
+import warnings
+from pathlib import Path
+from typing import NamedTuple
+
+from ase import Atoms
+
+from skldos.data import Snapshot, SnapshotList
+from skldos.io.espresso import output as text_output
+from skldos.io.espresso import xml as xml_file
+from skldos.io.espresso.geometry import geometry_table, initial_geometry
+from skldos.io.espresso.lines import Lines
+from skldos.io.espresso.locate import find_run
+from skldos.io.espresso.reader import temperature_of
+from skldos.io.espresso.settings import check_xml_results, check_xml_settings
+from skldos.io.espresso.tree import Tree
+from skldos.io.limits import (
+    LARGEST_CUTOFF,
+    LARGEST_ENERGY,
+    SMALLEST_CUTOFF,
+    check_atoms,
+    check_numbers,
+    check_stress,
+    reads_file,
+)
+from skldos.units import BOHR, BOLTZMANN, RYDBERG
+
+MARK = re.compile(r"!\s+total energy")
+#: Tolerance in Ry for total energies that occur twice in the XML file.
+SAME_ENERGY = 1e-9
+#: Lines below a table that mark its last line as complete.
+ROOM = 1
+
+
+def read_espresso_trajectory(path, *, prefix=None, temperature=None):
+    """Read all steps of a run of Quantum ESPRESSO's pw.x: atoms, free energies, forces, stresses.
+
+    For models of atoms (:class:`~skldos.FreeEnergyRegressor`), which need no fields. The run may
+    be of any kind: ``scf``, ``relax``, ``vc-relax``, ``md`` or ``vc-md``. It must be without spin
+    and without settings that :func:`read_espresso` refuses; every step must be converged.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The text output of pw.x, which has the stresses of all steps if they were calculated; or
+        the folder `outdir` with ``prefix.save`` in it, the folder ``prefix.save`` itself or its
+        ``data-file-schema.xml``, which have all digits, but only the last stress.
+    prefix : str, optional
+        Which ``prefix.save`` to read if `path` holds several.
+    temperature : float, optional
+        Electronic temperature in K, as for :func:`read_espresso`: not needed with Fermi-Dirac
+        smearing or fixed occupations.
+
+    Returns
+    -------
+    SnapshotList
+        One snapshot per step, in order. Its `reference` holds ``"total_energy"`` (the free energy
+        E − TS) and ``"minus_ts"`` in eV, and, if the run calculated them, ``"forces"`` in eV/Å
+        and ``"stress"`` in eV/Å³, (3, 3), positive if the cell tends to shrink. From an XML file
+        it also holds the other parts of the energy. The calculation is described as by
+        :func:`read_espresso`.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no run.
+    FileFormatError
+        If the file is damaged, belongs to another calculation, holds an unsupported calculation,
+        or no complete step. The message names file and line.
+    ValueError
+        If the temperature is missing or contradicts the run.
+
+    Warns
+    -----
+    UserWarning
+        If the last step is incomplete or did not converge; it is left out.
+
+    Notes
+    -----
+    A run with a variable cell keeps the plane waves of its first cell, so its energies belong to a
+    fixed number of waves, not to a fixed cutoff. If a text output holds several runs, the last one
+    counts.
+
+    Examples
+    --------
+    >>> from skldos.io import read_espresso_trajectory
+    >>> read_espresso_trajectory("md.out")[0].reference["forces"]  # doctest: +SKIP
+    array([[-0.19358952, -0.19112366,  0.38643219],
+           [ 0.19358952,  0.19112366, -0.38643219]])
+    """
+    file = find_run(Path(path), prefix)
+    facts, steps = (_read_xml if file.suffix == ".xml" else _read_output)(file)
+    temperature = temperature_of(facts, temperature)
+    digits = len(str(len(steps)))
+    return SnapshotList(
+        Snapshot(
+            step.atoms,
+            temperature=temperature,
+            n_electrons=facts.n_electrons,
+            reference={k: v for k, v in (facts.reference | step.results).items() if v is not None},
+            name=f"{file.stem} {i:0{digits}d}",
+            source=str(file),
+        )
+        for i, step in enumerate(steps, start=1)
+    )
+
+
+class _Facts(NamedTuple):
+    """Properties that all steps of a run share."""
+
+    path: Path
+    n_electrons: float
+    smearing: str | None
+    width: float
+    width_error: float
+    fixed_occupations: bool
+    reference: dict
+
+    @property
+    def temperature(self):
+        if self.fixed_occupations:
+            return 0.0
+        return self.width / BOLTZMANN if self.smearing == "fermi-dirac" else None
+
+
+class _Step(NamedTuple):
+    atoms: Atoms
+    results: dict
+
+
+# -------------------------------------------------------------------- the XML file
+
+
+@reads_file
+def _read_xml(path):
+    tree = Tree.parse(path)
+    output = tree["output"]
+    task = tree["input/control_variables/calculation"]
+    if task.text("scf") in ("nscf", "bands"):
+        raise task.error(f"calculation={task.text()!r} has no total energy")
+    xml_file.check_supported(output)
+    check_xml_settings(tree)
+    check_xml_results(tree)
+    bands, basis = output["band_structure"], output["basis_set"]
+    smearing, width = xml_file.smearing_of(bands)
+    occupied = bands["occupations_kind"].text()
+    charge = tree.find("input/bands/tot_charge")
+    reference = {
+        "ecutwfc": basis["ecutwfc"].number() * 2,
+        "ecutrho": basis["ecutrho"].number() * 2,
+        "functional": xml_file.functional_of(tree),
+        "charge": None if charge is None else charge.number(),
+        "occupations": smearing or occupied.split("_")[0].replace("from", "from-input"),
+        "pseudopotentials": xml_file.pseudopotentials_of(output) or None,
+    }
+    electrons = bands["nelec"].number(), smearing, width, 0.0, occupied == "fixed"
+    facts = _checked(_Facts(path, *electrons, reference))
+    parts = tree.all("step") or [output]
+    if parts[0].tag == "step":
+        energies = [p["total_energy/etot"].number() for p in (parts[-1], output)]
+        if abs(energies[0] - energies[1]) > SAME_ENERGY and _is_converged(parts[-1]):
+            # The final cell of a relaxation is calculated again with its own plane waves.
+            parts.append(output)
+    kind, functional = xml_file.kind_of(output), reference["functional"]
+    steps = [_xml_step(part, functional, kind) for part in _without_torn(parts, path)]
+    if len(steps) == len(parts):
+        steps[-1].results["stress"] = xml_file.stress_of(output)
+    return facts, [_checked_step(step, path) for step in steps]
+
+
+def _is_converged(part):
+    convergence = xml_file.convergence_of(part)
+    return convergence is None or convergence["convergence_achieved"].text() == "true"
+
+
+def _without_torn(parts, path):
+    """Return the steps, without the last one if it did not converge."""
+    for number, part in enumerate(parts, start=1):
+        if not _is_converged(part):
+            if number < len(parts) or number == 1:
+                raise part.error(f"step {number} did not converge")
+            _warn_of_torn(number, "did not converge", path)
+            return parts[:-1]
+    return parts
+
+
+def _xml_step(part, functional, kind):
+    structure = part["atomic_structure"]
+    results = xml_file.energies_of(part, functional, kind)
+    results["forces"] = xml_file.forces_of(part, structure)
+    return _Step(xml_file.atoms_of(structure), results)
+
+
+# -------------------------------------------------------------------- the text output
+
+
+@reads_file
+def _read_output(path):
+    lines = Lines(path, torn=True)
+    marks = [i for i, text in enumerate(lines.texts) if MARK.match(text)]
+    if not marks:
+        raise lines.error("the output holds no total energy of a self-consistent calculation", -1)
+    text_output.check_supported(lines)
+    facts = _text_facts(lines, marks[0])
+    kind = text_output.kind_of(lines)
+    steps, stops = [], [*marks[1:], len(lines)]
+    geometries = _geometries(lines, marks)
+    for number, (mark, stop) in enumerate(zip(marks, stops, strict=True), start=1):
+        problem = _problem(lines, mark, stop, steps, is_last=number == len(marks))
+        if problem is not None:
+            if number < len(marks) or number == 1:
+                raise lines.error(f"step {number} {problem}", mark)
+            _warn_of_torn(number, problem, path)
+            break
+        atoms = geometries[number - 1]
+        results = _text_energies(lines, mark, stop, kind)
+        results["forces"] = text_output.forces_of(lines, mark, len(atoms), stop)
+        results["stress"] = text_output.stress_of(lines, mark, stop)
+        steps.append(_checked_step(_Step(atoms, results), path))
+    return facts, steps
+
+
+def _text_facts(lines, begin):
+    start = lines.last("number of k points=", before=begin)
+    if start is None:
+        raise lines.error("'number of k points=' is missing before this line", begin)
+    smearing, width, fixed = text_output.smearing_of(lines, start)
+    given = lines.last("Occupations read from input", before=begin) is not None
+    n_electrons = lines.number("number of electrons =", begin)
+    without = "from-input" if given else "fixed" if fixed else "tetrahedra"
+    reference = {
+        "ecutwfc": lines.number("kinetic-energy cutoff =", begin),
+        "ecutrho": lines.number("charge density cutoff =", begin),
+        "functional": text_output.functional_of(lines),
+        "charge": text_output.charge_of(lines, begin, n_electrons),
+        "occupations": smearing or without,
+        "pseudopotentials": text_output.pseudopotentials_of(lines) or None,
+    }
+    width_error = text_output.WIDTH_ERROR if smearing else 0.0
+    electrons = n_electrons, smearing, width, width_error, fixed and not given
+    return _checked(_Facts(lines.path, *electrons, reference))
+
+
+def _geometries(lines, marks):
+    """Return the atoms for every total energy, from the last geometry above it."""
+    alat = lines.number("celldm(1)=", marks[0]) * BOHR
+    cell, symbols, positions = initial_geometry(lines, marks[0], alat)
+    found = []
+    for i, text in enumerate(lines.texts[: marks[-1] + 1]):
+        if text.startswith("CELL_PARAMETERS"):
+            cell = geometry_table(lines, i, cell, alat, 3)[1]
+        elif text.startswith("ATOMIC_POSITIONS"):
+            symbols, positions = geometry_table(lines, i, cell, alat, len(positions))
+        elif i == marks[len(found)]:
+            found.append(Atoms(symbols, positions=positions, cell=cell, pbc=True))
+    return found
+
+
+def _problem(lines, mark, stop, before, is_last):
+    """Return the defect of a step, or None; complete steps `before` show the expected results."""
+    if lines.last("convergence NOT achieved", before=stop, after=mark) is not None:
+        return "is followed by one that did not converge" if not is_last else "did not converge"
+    if lines.last("convergence has been achieved", before=stop, after=mark) is None:
+        return "is incomplete: 'convergence has been achieved' is missing"
+    results = before[-1].results if before else {}
+    for name, needle, n_lines in (
+        ("forces", "Total force =", ROOM),
+        ("stress", "total   stress", 3 + ROOM),
+    ):
+        title = "Forces acting on atoms" if name == "forces" else needle
+        begun = lines.last(title, before=stop, after=mark) is not None
+        end = lines.last(needle, before=stop, after=mark)
+        complete = end is not None and end + n_lines < len(lines)
+        if (begun or results.get(name) is not None) and not complete:
+            return f"is incomplete: it lacks its {name}"
+    return None
+
+
+def _text_energies(lines, mark, stop, kind):
+    """Return the energies of a step in eV; the parts are only printed for some steps."""
+    end = lines.last("convergence has been achieved", before=stop, after=mark)
+    if kind == "paw" or lines.last("sum of the following terms", end, mark) is None:
+        energy = lines.number("!    total energy =", mark + 1, mark)
+        smeared = lines.last("smearing contrib. (-TS)", end, mark)
+        minus_ts = 0.0
+        if smeared is not None:
+            minus_ts = lines.number("smearing contrib. (-TS) =", smeared + 1, smeared)
+        return {"total_energy": energy * RYDBERG, "minus_ts": minus_ts * RYDBERG}
+    parts = text_output.energies_of(lines, mark, kind, end + 1)
+    return {name: parts[name] for name in ("total_energy", "minus_ts")}
+
+
+# -------------------------------------------------------------------- both
+
+
+def _warn_of_torn(number, problem, path):
+    warnings.warn(
+        f"the last step, number {number}, {problem}; it is left out ({path}).",
+        UserWarning,
+        stacklevel=5,
+    )
+
+
+def _checked(facts):
+    for name in ("ecutwfc", "ecutrho"):
+        bounds = {"low": SMALLEST_CUTOFF, "high": LARGEST_CUTOFF}
+        check_numbers(name, facts.reference[name], facts.path, **bounds)
+    check_numbers("the number of electrons", facts.n_electrons, facts.path, low=1e-9)
+    check_numbers("the width of the smearing", facts.width, facts.path, low=0, high=LARGEST_ENERGY)
+    return facts
+
+
+def _checked_step(step, path):
+    """Return a step after checking that its numbers are possible."""
+    check_atoms(step.atoms, path)
+    for name, values in step.results.items():
+        if values is not None:
+            check_numbers(name, values, path, low=-LARGEST_ENERGY, high=LARGEST_ENERGY)
+    if step.results.get("stress") is not None:
+        check_stress(step.results["stress"], path)
+    return step

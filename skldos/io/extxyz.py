@@ -1,0 +1,108 @@
+"""Snapshots and per-atom quantities as extended XYZ files, for OVITO and ASE."""
+
+import ase.io
+import numpy as np
+from ase.calculators.singlepoint import SinglePointCalculator
+
+from skldos.data import as_snapshots
+from skldos.data.files import atomic_file
+from skldos.validation import check_finite
+
+#: Columns defined by the format.
+TAKEN = ("species", "numbers", "pos", "positions", "forces")
+#: Single numbers of a snapshot that go into the comment line.
+NUMBERS = ("fermi_energy", "band_energy", "minus_ts")
+
+
+def write_extxyz(path, snapshots, per_atom=None):
+    """Write snapshots and per-atom quantities to an extended XYZ file.
+
+    OVITO can colour the atoms by these quantities. ``ase.io.read(path, ":")`` returns the atoms
+    with the quantities as arrays, and with free energy, forces and stress in a calculator.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file, ``*.xyz``.
+    snapshots : sequence of Snapshot or ase.Atoms
+        One frame each. The results in `reference` (``total_energy``, ``forces``, ``stress``,
+        ``fermi_energy`` and the like), temperature and number of electrons are written too.
+    per_atom : mapping of str to sequence of array-like of shape (n_atoms,) or (n_atoms, n)
+        Quantities by name, one array per snapshot; or a sequence of mappings, one per snapshot,
+        as :func:`skldos.decomposition.atom_quantities` returns them.
+
+    Raises
+    ------
+    ValueError
+        If a quantity does not have one value per atom, or has the name of an existing column.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import ase.io
+    >>> from skldos import ADOSDecomposer
+    >>> from skldos.datasets import load_aluminium
+    >>> from skldos.decomposition import atom_quantities
+    >>> from skldos.io import write_extxyz
+    >>> snapshots = load_aluminium(temperature=933)[:2]
+    >>> ados = ADOSDecomposer().fit_transform(snapshots)
+    >>> found = [atom_quantities(block, s) for block, s in zip(ados, snapshots, strict=True)]
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_extxyz(f"{folder}/Al.xyz", snapshots, found)
+    ...     atoms = ase.io.read(f"{folder}/Al.xyz", 0)
+    >>> float(atoms.arrays["electrons"].sum().round(3)), atoms.get_forces().shape
+    (12.0, (4, 3))
+    """
+    snapshots = as_snapshots(snapshots)
+    frames = [_frame(s, quantities) for s, quantities in _by_snapshot(per_atom, snapshots)]
+    with atomic_file(path, "w") as file:
+        ase.io.write(file, frames, format="extxyz")
+
+
+def _by_snapshot(per_atom, snapshots):
+    """Return pairs of a snapshot and its quantities by name."""
+    if per_atom is None:
+        per_atom = [{}] * len(snapshots)
+    elif hasattr(per_atom, "items"):
+        for name, values in per_atom.items():
+            if len(values) != len(snapshots):
+                raise ValueError(
+                    f"per_atom[{name!r}] must have one array per snapshot, {len(snapshots)}, got "
+                    f"{len(values)}."
+                )
+        names = [*per_atom]
+        per_atom = [{name: per_atom[name][i] for name in names} for i in range(len(snapshots))]
+    if len(per_atom) != len(snapshots):
+        raise ValueError(
+            f"per_atom must have one mapping per snapshot, {len(snapshots)}, got {len(per_atom)}."
+        )
+    return zip(snapshots, per_atom, strict=True)
+
+
+def _frame(snapshot, quantities):
+    """Return the atoms with everything to write."""
+    atoms, known = snapshot.atoms.copy(), snapshot.reference
+    for name, values in quantities.items():
+        values = np.asarray(values)
+        if not isinstance(name, str) or len(name.split()) != 1 or name in TAKEN:
+            raise ValueError(f"per_atom must have names of one word, not in {TAKEN}, got {name!r}.")
+        if values.ndim not in (1, 2) or len(values) != len(atoms):
+            raise ValueError(
+                f"per_atom[{name!r}] must have one value (or row) per atom of {snapshot!r}, got "
+                f"shape {values.shape}."
+            )
+        check_finite(f"per_atom[{name!r}]", values)
+        atoms.set_array(name, values)
+    of_cell = {name: getattr(snapshot, name) for name in ("name", "temperature", "n_electrons")}
+    of_cell |= {name: float(known[name]) for name in NUMBERS if name in known}
+    atoms.info.update({name: value for name, value in of_cell.items() if value is not None})
+    results = {"energy": known.get("total_energy"), "forces": known.get("forces")}
+    if (stress := known.get("stress")) is not None:
+        stress = np.asarray(stress, dtype=float)
+        if stress.shape == (3, 3):  # Voigt's order: xx, yy, zz, yz, xz, xy
+            stress = stress[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
+        results["stress"] = stress
+    results = {name: value for name, value in results.items() if value is not None}
+    if results:
+        atoms.calc = SinglePointCalculator(atoms, **results)
+    return atoms

@@ -1,0 +1,220 @@
+"""Limits for numbers in files of other programs; every reader uses them.
+
+A reader looks for the entries of its format and names the line where one is missing. A damaged file
+can hold anything else instead. The functions here turn every resulting error, and every number that
+no calculation can have, into a :class:`~skldos.exceptions.FileFormatError`.
+"""
+
+import functools
+from contextlib import contextmanager
+
+import numpy as np
+
+from skldos.data.ranges import (
+    FINEST_GRID,
+    HOTTEST,
+    LARGEST,
+    LARGEST_ENERGY,
+    LARGEST_REFERENCE,
+    check_atoms_values,
+    check_n_electrons,
+)
+from skldos.exceptions import FileFormatError, SkldosError
+from skldos.units import BOHR, BOLTZMANN
+
+#: Errors that Python and its libraries raise for unexpected data.
+DAMAGE = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    RuntimeError,  # from HDF5, and for too deep recursion
+    TypeError,
+    ValueError,
+)
+#: Largest kinetic energy of a plane wave in Ry, and smallest that makes a grid.
+LARGEST_CUTOFF = 1e5
+SMALLEST_CUTOFF = 0.1
+#: An FFT grid may be this many times finer than the waves need.
+FINER = 16
+#: How far an occupation may be outside 0 to 1, for example with Methfessel-Paxton smearing.
+BEYOND = 1.0
+#: Relative difference allowed between the electrons in the states and the number of electrons.
+MISSING_ELECTRONS = 1e-2
+#: Difference in eV/Å³ allowed between two components of a stress that have to be equal.
+ASYMMETRIC_STRESS = 1e-4
+#: Deflate compresses a gigabyte of zeros to a megabyte; other filters are not much better.
+COMPRESSION = 1100
+
+
+@contextmanager
+def refusing_damage(path):
+    """Turn errors caused by damaged data into a :class:`FileFormatError` that names the file.
+
+    Errors of this package and of the file system pass unchanged, and so does a ``MemoryError``,
+    which an intact file can cause, too.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+
+    Examples
+    --------
+    >>> with refusing_damage("a.json"):
+    ...     1 / 0
+    Traceback (most recent call last):
+    ...
+    skldos.exceptions.FileFormatError: the file is damaged: division by zero (a.json)
+    """
+    try:
+        # Overflows are detected as out of bounds, so numpy's warning is not needed.
+        with np.errstate(all="ignore"):
+            yield
+    except (SkldosError, OSError):
+        raise
+    except DAMAGE as error:
+        reason = str(error).split("\n")[0] or type(error).__name__
+        raise FileFormatError(f"the file is damaged: {reason.rstrip('.')}", path) from error
+
+
+def reads_file(function):
+    """Decorate a function whose first argument is a file, so that it refuses damaged files."""
+
+    @functools.wraps(function)
+    def wrapper(path, *args, **kwargs):
+        with refusing_damage(path):
+            return function(path, *args, **kwargs)
+
+    return wrapper
+
+
+def check_numbers(what, values, path, *, low=-LARGEST, high=LARGEST, line=None):
+    """Raise a :class:`FileFormatError` unless all `values` are finite and within bounds.
+
+    Parameters
+    ----------
+    what : str
+        Name of the values, for the message.
+    values : array-like
+        Real numbers.
+    path : str or path-like
+        The file.
+    low, high : float
+        Inclusive bounds.
+    line : int, optional
+        The line of the file.
+
+    Examples
+    --------
+    >>> check_numbers("the density", [0.5, 2.0], "n.cube")
+    >>> check_numbers("the density", [0.5, 1e308], "n.cube")
+    Traceback (most recent call last):
+    ...
+    skldos.exceptions.FileFormatError: the density must lie within -1e+30 and 1e+30, got 1e+308 \
+(n.cube)
+    """
+    values = np.asarray(values)
+    if values.dtype.kind not in "fiu":
+        raise FileFormatError(f"{what} must be real numbers, got {values.dtype}", path, line)
+    if values.size == 0:
+        return
+    # NaN, which minimum and maximum propagate, is never within bounds.
+    least, most = float(values.min()), float(values.max())
+    if not (least >= low and most <= high):
+        worst = most if least >= low else least
+        raise FileFormatError(
+            f"{what} must lie within {low:g} and {high:g}, got {worst:g}", path, line
+        )
+
+
+def check_atoms(atoms, path, line=None):
+    """Raise a :class:`FileFormatError` unless atoms and cell of an ``ase.Atoms`` are possible."""
+    if len(atoms) == 0:
+        raise FileFormatError("expected at least one atom, got none", path, line)
+    try:
+        check_atoms_values(atoms)
+    except (TypeError, ValueError) as error:
+        raise FileFormatError(str(error).rstrip("."), path, line) from error
+
+
+def check_stress(stress, path):
+    """Raise a :class:`FileFormatError` unless a stress is possible: finite and symmetric."""
+    check_numbers("the stress", stress, path, low=-LARGEST_ENERGY, high=LARGEST_ENERGY)
+    if np.abs(stress - np.transpose(stress)).max() > ASYMMETRIC_STRESS:
+        raise FileFormatError(f"the stress is not symmetric: {stress.tolist()}", path)
+
+
+def check_run(run):
+    """Raise a :class:`FileFormatError` unless the results of a run of pw.x are possible.
+
+    Parameters
+    ----------
+    run : EspressoRun
+        The results.
+    """
+    path = run.path
+    check_atoms(run.atoms, path)
+    try:
+        check_n_electrons(run.n_electrons, run.atoms)
+    except ValueError as error:
+        raise FileFormatError(str(error).rstrip("."), path) from error
+    for name in ("ecutwfc", "ecutrho"):
+        check_numbers(name, getattr(run, name), path, low=SMALLEST_CUTOFF, high=LARGEST_CUTOFF)
+    check_numbers("the FFT grid", run.grid_shape, path, low=1, high=FINEST_GRID)
+    # The waves up to the cutoff have |m_i| = |G · a_i| / 2π.
+    lengths = np.linalg.norm(run.atoms.cell.array, axis=1) / BOHR
+    needed = 2 * np.sqrt(run.ecutrho) * lengths / (2 * np.pi) + 1
+    if (np.array(run.grid_shape) > FINER * (needed + 4)).any():
+        raise FileFormatError(
+            f"the FFT grid {run.grid_shape} is far finer than ecutrho = {run.ecutrho:g} Ry needs, "
+            f"{tuple(needed.round().astype(int).tolist())}",
+            path,
+        )
+    check_numbers("weights of k points", run.weights, path, low=0, high=2 + 1e-9)
+    check_numbers("eigenvalues", run.eigenvalues, path, low=-LARGEST_ENERGY, high=LARGEST_ENERGY)
+    if run.fermi_energy is not None:
+        bounds = {"low": -LARGEST_ENERGY, "high": LARGEST_ENERGY}
+        check_numbers("the Fermi energy", run.fermi_energy, path, **bounds)
+    if run.smearing is not None:
+        bounds = {"low": 1e-12, "high": HOTTEST * BOLTZMANN}
+        check_numbers("the width of the smearing", run.width, path, **bounds)
+    if run.charge is not None:
+        check_numbers("the charge", run.charge, path, low=-1e9, high=1e9)
+    for name, energy in run.energies.items():
+        check_numbers(name, energy, path, low=-LARGEST_REFERENCE, high=LARGEST_REFERENCE)
+    if run.forces is not None:
+        check_numbers("forces", run.forces, path, low=-LARGEST_ENERGY, high=LARGEST_ENERGY)
+    if run.stress is not None:
+        check_stress(run.stress, path)
+    if run.occupations is not None:
+        check_numbers("occupations", run.occupations, path, low=-BEYOND, high=1 + BEYOND)
+        held = float(run.weights @ run.occupations.sum(axis=1))
+        if abs(held - run.n_electrons) > MISSING_ELECTRONS * (1 + run.n_electrons):
+            raise FileFormatError(
+                f"the states hold {held:.6g} electrons, but the number of electrons is "
+                f"{run.n_electrons:g}",
+                path,
+            )
+
+
+def check_stored(dataset, path):
+    """Raise a :class:`FileFormatError` unless an HDF5 dataset is stored in its own file.
+
+    A dataset may declare terabytes that were never written, or refer to other files.
+
+    Parameters
+    ----------
+    dataset : h5py.Dataset
+        The dataset.
+    path : str or path-like
+        Its file.
+    """
+    if dataset.is_virtual or dataset.external:
+        raise FileFormatError(f"{dataset.name} refers to other files", path)
+    stored, promised = dataset.id.get_storage_size(), dataset.size * dataset.dtype.itemsize
+    filtered = dataset.id.get_create_plist().get_nfilters() > 0
+    if promised > stored * (COMPRESSION if filtered else 1):
+        raise FileFormatError(
+            f"{dataset.name} promises {promised} bytes, but {stored} are in the file", path
+        )

@@ -1,0 +1,52 @@
+"""Header of a model file: format, versions and card."""
+
+import io
+import json
+import zipfile
+from pathlib import Path
+
+import skldos
+from skldos.exceptions import FileFormatError
+
+#: Version of the format. Raise it when older versions cannot read new files.
+FORMAT = 1
+#: Name of the card within the archive.
+CARD = "card.json"
+
+
+def add_header(content, card):
+    """Return the bytes of an archive with the model's card."""
+    whole = io.BytesIO(content)
+    with zipfile.ZipFile(whole, "a") as archive:
+        header = {"format": FORMAT, "card": card}
+        archive.writestr(CARD, json.dumps(header, indent=1, ensure_ascii=False))
+    return whole.getvalue()
+
+
+def read_header(path):
+    """Return the card of a model file as a dictionary, without reading the model.
+
+    Raises
+    ------
+    FileFormatError
+        If the file is damaged, not a skldos file, or of a newer format.
+    """
+    path = Path(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            header = json.loads(archive.read(CARD))
+        version, card = header["format"], dict(header["card"])
+    except (zipfile.BadZipFile, KeyError, ValueError, TypeError, NotImplementedError) as error:
+        raise FileFormatError(
+            "not a file of skldos.save, or damaged; a pickle or a file of joblib can execute code "
+            "and is not read here",
+            path,
+        ) from error
+    if not isinstance(version, int) or version > FORMAT:
+        written = card.get("versions", {}).get("skldos", "a newer version")
+        raise FileFormatError(
+            f"saved by skldos {written} in version {version} of the format, of which skldos "
+            f"{skldos.__version__} knows {FORMAT}: install a newer skldos",
+            path,
+        )
+    return card

@@ -1,0 +1,73 @@
+"""Types that a model file may contain."""
+
+from importlib import import_module
+
+#: Modules of skldos with further classes that can be parts of models. They do not include types
+#: whose creation has side effects, such as file readers.
+OWN = (
+    "skldos.data.energy_grid",
+    "skldos.physics.pseudopotential",
+    "skldos.scoring",
+    "skldos.regressors.target_scaling",
+    "skldos.regressors.mixtures",
+)
+#: Modules of torch whose classes may be parts of a network.
+TORCH = ("torch.nn.modules", "torch.optim")
+#: Plain types that skops does not trust by default.
+PLAIN = ("collections.OrderedDict", "numpy.random.mtrand.RandomState", "builtins.slice")
+
+
+def is_trusted(name):
+    """Return whether a file may contain a type of skldos or torch: estimators, networks, parts.
+
+    skops itself trusts types of scikit-learn, NumPy and SciPy.
+
+    Parameters
+    ----------
+    name : str
+        Full name of a type or function.
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> is_trusted("skldos.regressors.ldos.LDOSRegressor"), is_trusted("os.system")
+    (True, False)
+    >>> is_trusted("skldos.data.files.atomic_file")
+    False
+    """
+    if name in PLAIN:
+        return True
+    module, _, attribute = name.rpartition(".")
+    if module.split(".")[0] not in ("skldos", "torch"):
+        return False
+    try:
+        found = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError):
+        return False
+    # The class must have this name: an alias could refer to anything.
+    if not isinstance(found, type) or f"{found.__module__}.{found.__name__}" != name:
+        return False
+    return (
+        _is_part_of_torch(module, found) if module.startswith("torch") else _is_own(module, found)
+    )
+
+
+def _is_part_of_torch(module, found):
+    from torch.nn import Module
+    from torch.optim import Optimizer
+    from torch.optim.lr_scheduler import LRScheduler
+
+    known = any(module == name or module.startswith(f"{name}.") for name in TORCH)
+    return known and issubclass(found, (Module, Optimizer, LRScheduler))
+
+
+def _is_own(module, found):
+    from sklearn.base import BaseEstimator
+    from torch.nn import Module
+
+    if issubclass(found, (BaseEstimator, Module)):
+        return True
+    return any(module == name or module.startswith(f"{name}.") for name in OWN)

@@ -1,0 +1,116 @@
+"""Common code of the displays: axes, colours, and checks of their input."""
+
+import numpy as np
+
+#: Colours that colour-blind readers can distinguish (Okabe and Ito), blue and vermilion first.
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+#: Colour of reference lines, such as a diagonal.
+GUIDE = "0.55"
+#: Height of a panel for differences, relative to the axes above it.
+PANEL = 0.3
+
+
+def new_axes(ax, *, figsize, layout="constrained"):
+    """Return `ax`, or axes in a new figure, without the upper and right spines."""
+    if ax is None:
+        import matplotlib.pyplot as plt
+
+        _, ax = plt.subplots(figsize=figsize, dpi=120, layout=layout)
+    ax.spines[["top", "right"]].set_visible(False)
+    return ax
+
+
+def divided(ax, n_rows, n_columns, *, gap, **ratios):
+    """Divide `ax` into a grid; `ax` becomes its first cell.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+        The axes.
+    n_rows, n_columns : int
+        Shape of the grid.
+    gap : float
+        Gap between cells, as a fraction of a cell, unless a layout engine sets it.
+    **ratios
+        As for :class:`matplotlib.gridspec.GridSpec`.
+
+    Returns
+    -------
+    matplotlib.gridspec.GridSpecBase
+        The grid.
+    """
+    figure, spec = ax.figure, ax.get_subplotspec()
+    if figure.get_layout_engine() is None:
+        ratios = {"hspace": gap, "wspace": gap} | ratios
+    if spec is not None:
+        grid = spec.subgridspec(n_rows, n_columns, **ratios)
+    else:
+        box = ax.get_position()
+        edges = {"left": box.x0, "right": box.x1, "bottom": box.y0, "top": box.y1}
+        grid = figure.add_gridspec(n_rows, n_columns, **edges, **ratios)
+    ax.set_subplotspec(grid[0])
+    return grid
+
+
+def panel_below(ax, unit):
+    """Add a small panel for differences at the bottom of `ax`, with the same abscissa.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+        The axes. If their scales are equal, they are square.
+    unit : str
+        Unit of the differences.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The panel.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    grid = divided(ax, 2, 1, gap=0.12, height_ratios=[1, PANEL])
+    panel = ax.figure.add_subplot(grid[1], sharex=ax)
+    if ax.get_aspect() != "auto":  # the same width as the axes, and next to them
+        panel.set_box_aspect(PANEL)
+        ax.set_anchor("S")
+        panel.set_anchor("N")
+    ax.tick_params(labelbottom=False)
+    panel.spines[["top", "right"]].set_visible(False)
+    panel.axhline(0, color=GUIDE, lw=0.8, zorder=1)
+    panel.yaxis.set_major_locator(MaxNLocator(3, symmetric=True))
+    # A long unit takes a second line.
+    panel.set_ylabel(f"Δ ({unit})".replace("/(", "/\n("))
+    return panel
+
+
+def bar_beside(ax, drawn, label, width=0.05):
+    """Draw a colour bar next to `ax`, with the same height."""
+    place = ax.inset_axes([1 + 0.8 * width, 0, width, 1])
+    return ax.figure.colorbar(drawn, cax=place, label=label)
+
+
+def legend_above(ax, **options):
+    """Draw the legend above `ax`, where it does not cover the plot."""
+    place = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0.2}
+    ax.legend(**(place | {"frameon": False, "handletextpad": 0.4} | options))
+
+
+def legend_within(ax, handles):
+    """Draw the legend in the best place, semi-transparent."""
+    ax.legend(handles=handles, framealpha=0.7, edgecolor="none")
+
+
+def colors(n):
+    """Return `n` colours: the palette, or a sequential map if the palette is too short."""
+    if n <= len(PALETTE):
+        return list(PALETTE[:n])
+    from matplotlib import colormaps
+
+    return list(colormaps["viridis"](np.linspace(0, 0.9, n)))
+
+
+def check_length(name, values, n):
+    """Raise a ``ValueError`` unless there are `n` values."""
+    if len(values) != n:
+        raise ValueError(f"{name} must hold one value per snapshot, {n}, got {len(values)}.")

@@ -1,0 +1,169 @@
+"""Input of a model of the free energy from blocks of atoms and their snapshots."""
+
+import warnings
+
+import numpy as np
+
+from skldos.data import is_blocks
+from skldos.data.training import check_elements, outside_training
+from skldos.exceptions import SnapshotError
+from skldos.regressors._atomic_sums import Rows, symmetric_rows
+from skldos.scoring.forces import full_stress
+from skldos.validation import check_finite, check_shape
+
+#: Fraction of a composition that may lie outside the range of the training data.
+SAME_COMPOSITION = 1e-6
+
+
+def checked_snapshots(X, name, n_features=None):
+    """Return the snapshots of blocks of atoms, after checking the shapes of the blocks.
+
+    Parameters
+    ----------
+    X : Blocks of shape (n_snapshots,)
+        One block per snapshot.
+    name : str
+        Name of the caller, for the message.
+    n_features : int, optional
+        Required number of features; by default that of the first block.
+
+    Returns
+    -------
+    SnapshotList
+    """
+    snapshots = getattr(X, "snapshots", None) if is_blocks(X) else None
+    if snapshots is None:
+        raise ValueError(
+            f"{name} takes blocks that know their snapshots, got {type(X).__name__}: put a "
+            "transformer of atoms such as AtomSNAPTransformer before it, in a pipeline."
+        )
+    if n_features is None and len(X):
+        n_features = X[0].shape[1]
+    for i, (block, snapshot) in enumerate(zip(X, snapshots, strict=True)):
+        check_shape(f"X[{i}]", block, (len(snapshot.atoms), n_features))
+    return snapshots
+
+
+def checked_energies(y, n_snapshots):
+    """Return the free energies `y` as an array; None for None."""
+    if y is None:
+        return None
+    energies = np.asarray(y, dtype=float)
+    check_shape("y", energies, (n_snapshots,))
+    check_finite("y", energies)
+    return energies
+
+
+def means_and_fractions(X, elements, n_features):
+    """Return the mean features of the atoms of every snapshot, and its composition.
+
+    Parameters
+    ----------
+    X : Blocks of shape (n_snapshots,)
+        Blocks of atoms.
+    elements : list of str
+        Elements of the training data.
+    n_features : int
+        Number of features of a block.
+
+    Returns
+    -------
+    means : ndarray of shape (n_snapshots, n_features)
+    fractions : ndarray of shape (n_snapshots, n_elements)
+    """
+    means = np.empty((len(X), n_features))
+    fractions = np.empty((len(X), len(elements)))
+    for i, (block, snapshot) in enumerate(zip(X, X.snapshots, strict=True)):
+        check_elements(snapshot, elements)
+        means[i] = np.asarray(block, dtype=float).mean(axis=0)
+        fractions[i] = [np.mean(snapshot.atoms.symbols == symbol) for symbol in elements]
+    check_finite("the means of the features", means)
+    return means, fractions
+
+
+def derivative_handles(X):
+    """Return the derivatives of every block as functions; an error if the blocks have none."""
+    if getattr(X, "derivatives", None) is None:
+        raise ValueError(
+            "forces need blocks with derivatives, such as those of AtomSNAPTransformer and of "
+            "affine row-wise steps after it; set forces=False to learn energies only."
+        )
+    return X.derivatives
+
+
+class RowsOf:
+    """The rows of the linear problem of every snapshot, computed on demand.
+
+    Parameters
+    ----------
+    X : Blocks of shape (n_snapshots,)
+        Blocks of atoms, which know their derivatives.
+    has_forces : sequence of bool, or None
+        Whether forces and stress of a snapshot are used; None uses none, and needs no derivatives.
+    """
+
+    def __init__(self, X, has_forces):
+        self._X, self._has_forces = X, has_forces
+        self._handles = None if has_forces is None else derivative_handles(X)
+
+    def __call__(self, s):
+        """Return the Rows of snapshot s."""
+        function, *arguments = self.task(s)
+        return function(*arguments)
+
+    def task(self, s):
+        """Return a function and arguments that compute them, possibly in another process."""
+        n_features = self._X[0].shape[1]
+        if self._has_forces is None or not self._has_forces[s]:
+            return _no_rows, n_features
+        return _rows, self._X.snapshots[s], self._handles[s], n_features
+
+
+def _no_rows(n_features):
+    return Rows(*(np.zeros((0, n_features)), np.zeros(0)) * 2)
+
+
+def _rows(snapshot, derivatives, n_features):
+    """Return the Rows of a snapshot, given the function for its derivatives."""
+    by_positions, by_strain = derivatives()
+    forces = snapshot.reference.get("forces")
+    if forces is None:
+        raise SnapshotError(f"{snapshot!r} has no reference 'forces'; set forces=False.")
+    n_atoms = len(snapshot.atoms)
+    check_shape("reference['forces']", np.asarray(forces), (n_atoms, 3))
+    found = -by_positions.reshape(3 * n_atoms, -1), np.ravel(forces).astype(float)
+    if (stress := snapshot.reference.get("stress")) is None:
+        return _no_rows(n_features)._replace(forces=found[0], force_targets=found[1])
+    # δA = V σ : ε
+    virial = full_stress(stress) * abs(snapshot.atoms.cell.volume)
+    return Rows(*found, *(symmetric_rows(v) / n_atoms for v in (by_strain, virial)))
+
+
+def warn_of_density(snapshots, training):
+    """Warn of snapshots whose density is outside the range of the training data."""
+    if text := outside_training({"density": training["density"]}, snapshots):
+        warnings.warn(text, UserWarning, stacklevel=3)
+
+
+def warn_of_composition(fractions, snapshots, inverse):
+    """Warn of a composition that is not a mixture of training compositions.
+
+    Parameters
+    ----------
+    fractions : ndarray of shape (n_snapshots, n_elements)
+        Compositions.
+    snapshots : SnapshotList
+        The snapshots with these compositions.
+    inverse : ndarray of shape (n_elements, n_elements)
+        The inverse, or pseudoinverse, of the normal matrix of the training compositions.
+    """
+    known = np.linalg.pinv(inverse, hermitian=True) @ inverse
+    outside = np.abs(fractions - fractions @ known).max(axis=1)
+    if outside.max(initial=0) > SAME_COMPOSITION:
+        warnings.warn(
+            f"{snapshots[int(np.argmax(outside))]!r} has a composition that no mixture of the "
+            "training data has, which do not tell the energies of the elements apart: its energy "
+            "may be off by a constant.",
+            UserWarning,
+            stacklevel=3,
+        )

@@ -1,0 +1,145 @@
+"""Choose weights and penalty by leaving out one snapshot at a time, and calibrate the errors."""
+
+from itertools import groupby
+
+import numpy as np
+
+#: Fractions of the variance that follow the posterior, to choose from; the rest is constant. Zero
+#: is not included: far from all training data only the posterior grows.
+PARTS = np.linspace(0.1, 1.0, 19)
+
+
+class LeavingOut:
+    """Left-out errors of all snapshots, for all settings.
+
+    Parameters
+    ----------
+    problem : AtomicSums
+        The linear problem.
+    settings : list of Setting
+        Settings, grouped by equal weights.
+    kinds : list of str
+        The kinds to evaluate, of ``"energy"``, ``"forces"`` and ``"virial"``.
+
+    Attributes
+    ----------
+    squares, numbers : dict of str to ndarray of shape (n_settings, n_snapshots)
+        Sums of squared errors and their numbers, for every kind.
+    """
+
+    def __init__(self, problem, settings, kinds):
+        self.problem, self.settings, self.kinds = problem, settings, kinds
+        shape = (len(settings), problem.n_snapshots)
+        self.squares = {kind: np.zeros(shape) for kind in kinds}
+        self.numbers = {kind: np.zeros(shape) for kind in kinds}
+        for first, group in self._by_weights(range(len(settings))):
+            decomposed = problem.decompose(*settings[first][:2])
+            for s in range(problem.n_snapshots):
+                chosen = [settings[i] for i in group]
+                for i, left in zip(group, problem.left_out(s, decomposed, chosen), strict=True):
+                    for kind in kinds:
+                        errors = getattr(left, kind)
+                        errors = errors[~np.isnan(errors)]
+                        self.squares[kind][i, s] = errors @ errors
+                        self.numbers[kind][i, s] = len(errors)
+
+    def _by_weights(self, indices):
+        """Yield groups of settings with equal weights, and the first setting of each group."""
+        for _, group in groupby(indices, key=lambda i: self.settings[i][:2]):
+            group = list(group)
+            yield group[0], group
+
+    def errors(self, without=None):
+        """Return root mean square errors of every kind, shape (n_settings,)."""
+        counts = self.problem.counts.copy()
+        if without is not None:
+            counts[without] = 0.0
+        return {
+            kind: np.sqrt(_mean(self.squares[kind] @ counts, self.numbers[kind] @ counts))
+            for kind in self.kinds
+        }
+
+    def best(self, without=None):
+        """Return index and value of the smallest geometric mean of errors over the settings."""
+        means = geometric_mean([*self.errors(without).values()])
+        return int(np.argmin(means)), float(np.min(means))
+
+    def nested(self):
+        """Return the errors of every snapshot with the setting chosen by all others.
+
+        Returns
+        -------
+        list of LeftOut
+            In the order of the snapshots.
+        """
+        chosen = np.array([self.best(without=s)[0] for s in range(self.problem.n_snapshots)])
+        found = [None] * len(chosen)
+        for first, group in self._by_weights(np.unique(chosen)):
+            decomposed = self.problem.decompose(*self.settings[first][:2])
+            for s in np.flatnonzero(np.isin(chosen, group)):
+                setting = [self.settings[chosen[s]]]
+                (found[s],) = self.problem.left_out(s, decomposed, setting)
+        return found
+
+
+def geometric_mean(values):
+    """Return the geometric mean over the first axis."""
+    with np.errstate(divide="ignore"):  # zero is the smallest error
+        return np.exp(np.mean(np.log(values), axis=0))
+
+
+def _mean(sums, numbers):
+    return np.divide(sums, numbers, out=np.full_like(sums, np.nan), where=numbers > 0)
+
+
+def per_snapshot(left_out, kind, unit=1.0):
+    """Return the energy error of every snapshot, or root-mean-square errors of other kinds."""
+    errors = [unit * getattr(left, kind) for left in left_out]
+    if kind == "energy":
+        return np.concatenate(errors)
+    return np.array([np.sqrt(np.mean(e**2)) if len(e) else np.nan for e in errors])
+
+
+def calibration(left_out, kind, counts):
+    """Return the result of :func:`calibrated` for the errors of one kind, with snapshot weights."""
+    errors = [getattr(left, kind) for left in left_out]
+    variances = [getattr(left, f"{kind}_variance") for left in left_out]
+    repeated = np.repeat(counts, [len(e) for e in errors])
+    return calibrated(np.concatenate(errors), np.concatenate(variances), repeated)
+
+
+def calibrated(errors, variances, counts):
+    r"""Return the constant part and the slope of the variance of errors.
+
+    The model is :math:`\sigma_i^2 = c\,[(1 - \rho)\,\bar v + \rho\, v_i]` with the variances v of
+    the posterior for unit noise; c and ρ have the largest likelihood of the errors.
+
+    Parameters
+    ----------
+    errors, variances, counts : ndarray of shape (n,)
+        Left-out errors, variances for unit noise, and weights.
+
+    Returns
+    -------
+    tuple of float
+        :math:`c (1 - \rho) \bar v` and :math:`c \rho`.
+
+    Examples
+    --------
+    >>> calibrated(np.array([3.0, -3.0]), np.array([2.0, 2.0]), np.ones(2))
+    (8.1, 0.45)
+    """
+    known = np.isfinite(errors) & (variances > 0)
+    errors, variances, counts = errors[known], variances[known], counts[known]
+    if len(errors) == 0:
+        return np.nan, np.nan
+    mean = np.average(variances, weights=counts)
+    best = None
+    for part in PARTS:
+        shape = (1 - part) * mean + part * variances
+        scale = np.average(errors**2 / shape, weights=counts)
+        # −2 log p, without constants
+        unlikely = np.average(np.log(shape), weights=counts) + np.log(max(scale, 1e-300))
+        if best is None or unlikely < best[0] - 1e-12:
+            best = unlikely, float(scale * (1 - part) * mean), float(scale * part)
+    return best[1:]

@@ -1,0 +1,60 @@
+"""Lazy predictions for sites, and their sums."""
+
+from functools import partial
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from skldos.data import Blocks, ComputedArray
+from skldos.docstrings import documented
+from skldos.regressors._parameters import OF_SITES
+from skldos.scoring.pieces import iter_sums
+
+
+@documented(OF_SITES)
+class SiteSums:
+    """Mixin for regressors with `_input_blocks`, `_predict_slice` and `n_outputs_`."""
+
+    _lazy_dtype = float
+
+    def predict_lazy(self, X):
+        """Return blocks of targets whose rows are predicted when they are read.
+
+        Parameters
+        ----------
+        %(X)s
+
+        Returns
+        -------
+        Blocks of shape (n_snapshots,)
+            One lazy block ``(n_sites, n_outputs)`` per snapshot.
+        """
+        check_is_fitted(self)
+        lazy = [
+            ComputedArray(
+                partial(self._predict_slice, block),
+                (block.shape[0], self.n_outputs_),
+                self._lazy_dtype,
+            )
+            for block in self._input_blocks(X)
+        ]
+        return Blocks(lazy, getattr(X, "snapshots", None))
+
+    def predict_sum(self, X):
+        """Predict the sum of the targets over the sites of every snapshot.
+
+        Predictions are added slice by slice, so no block of predictions is ever in memory. The sum
+        of an LDOS over the grid, times the voxel volume, is the density of states; the sum over
+        atoms is the density of states in 1/eV.
+
+        Parameters
+        ----------
+        %(X)s
+
+        Returns
+        -------
+        ndarray of shape (n_snapshots, n_outputs)
+            Sums in double precision.
+        """
+        sums = list(iter_sums(self.predict_lazy(X)))
+        return np.stack(sums) if sums else np.empty((0, self.n_outputs_))

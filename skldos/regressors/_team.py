@@ -1,0 +1,188 @@
+"""Processes that train one network together, by ``torch.distributed``.
+
+Every process has the same network and the same snapshots, and takes the same decisions. The rows
+are distributed: each batch is the one that a single process would draw, and every process computes
+the rows that it has read. Gradients, losses, scales of targets and normal equations are sums over
+the processes.
+"""
+
+import atexit
+import multiprocessing
+import os
+
+import numpy as np
+import torch
+from torch import distributed
+
+from skldos.validation import check_option
+
+#: Environment variables that torchrun sets.
+LAUNCHED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+
+
+class Team:
+    """The processes of a training; the methods of a single process return their arguments.
+
+    Parameters
+    ----------
+    rank : int, default=0
+        Number of this process.
+    size : int, default=1
+        Number of processes.
+    device : str, default="cpu"
+        Device of tensors for communication: GPUs communicate with GPUs.
+    """
+
+    def __init__(self, rank=0, size=1, device="cpu"):
+        self.rank = rank
+        self.size = size
+        self.device = device
+        #: The checkpoint file, named in errors.
+        self.file = None
+
+    def part(self, n_rows):
+        """Return start and stop of this process's rows out of `n_rows`."""
+        return n_rows * self.rank // self.size, n_rows * (self.rank + 1) // self.size
+
+    def sum(self, *tensors):
+        """Return the sums of tensors of one type over all processes."""
+        return self._reduced(tensors, distributed.ReduceOp.SUM)
+
+    def largest(self, *numbers):
+        """Return the largest of every number over all processes."""
+        tensors = [torch.tensor(float(number), dtype=torch.float64) for number in numbers]
+        return [float(x) for x in self._reduced(tensors, distributed.ReduceOp.MAX)]
+
+    def agree_on_seed(self, random_state):
+        """Return the random state of the first process; None becomes a number."""
+        if self.size > 1 and random_state is None:
+            random_state = int(np.random.default_rng().integers(2**31))
+        return self.agree(random_state)
+
+    def agree(self, value):
+        """Return the value of the first process."""
+        if self.size == 1:
+            return value
+        values = [value]
+        self._talk(distributed.broadcast_object_list, values, src=0, device=self._card)
+        return values[0]
+
+    def check_same(self, value, message):
+        """Raise a ``ValueError`` with `message` unless `value` is the same in all processes."""
+        if self.size > 1:
+            values = [None] * self.size
+            self._talk(distributed.all_gather_object, values, value)
+            if len(set(values)) > 1:
+                raise ValueError(message)
+
+    def permutation(self, n):
+        """Return a random permutation, the same in all processes, from the first one's state."""
+        if self.size > 1:
+            state = torch.get_rng_state().to(self.device)
+            self._talk(distributed.broadcast, state, src=0)
+            torch.set_rng_state(state.cpu())
+        return torch.randperm(n, device="cpu")
+
+    def add_gradients(self, parameters, fraction):
+        """Replace gradients of means over the local rows by those of the mean over all rows.
+
+        Parameters
+        ----------
+        parameters : sequence of torch.nn.Parameter
+            A parameter without a gradient counts as one with zeros.
+        fraction : float
+            Local rows as a fraction of all rows.
+        """
+        parameters = [p for p in parameters if p.requires_grad]
+        for p in parameters:
+            if p.grad is None:
+                p.grad = torch.zeros_like(p)
+        # Without local rows, there is no mean and no gradient.
+        gradients = [p.grad * fraction if fraction else p.grad.zero_() for p in parameters]
+        for p, total in zip(parameters, self.sum(*gradients), strict=True):
+            p.grad = total
+
+    @property
+    def _card(self):
+        return None if self.device == "cpu" else torch.device(self.device)
+
+    def _reduced(self, tensors, operation):
+        if self.size == 1:
+            return tensors
+        # A single message, because waiting for other processes takes most of the time.
+        flat = torch.cat([tensor.detach().reshape(-1) for tensor in tensors]).to(self.device)
+        self._talk(distributed.all_reduce, flat, op=operation)
+        parts = flat.to(tensors[0].device).split([tensor.numel() for tensor in tensors])
+        return [part.view(tensor.shape) for part, tensor in zip(parts, tensors, strict=True)]
+
+    def _talk(self, function, *args, **kwargs):
+        try:
+            function(*args, **kwargs)
+        except RuntimeError as error:
+            stored = ""
+            if self.file is not None:
+                stored = (
+                    f" The training is stored in {str(self.file)!r} up to the last whole epoch: "
+                    "run again with the same parameters and data to go on from there."
+                )
+            raise RuntimeError(
+                f"process {self.rank} of {self.size} lost another one, which was killed or failed "
+                f"with an error of its own ({error}).{stored}"
+            ) from error
+
+
+#: A single process.
+ALONE = Team()
+
+
+def join(name, mode, device):
+    """Return the team of this process.
+
+    Parameters
+    ----------
+    name : str
+        Name of the regressor, for errors.
+    mode : None or "auto"
+        Whether processes started by torchrun, or of a process group, train together.
+    device : str
+        Device of the network.
+
+    Raises
+    ------
+    RuntimeError
+        If there are several processes and `mode` is None: each would scale the targets and fit the
+        output layer with its own data.
+    """
+    check_option("distributed", mode, (None, "auto"))
+    running = distributed.is_available() and distributed.is_initialized()
+    size = distributed.get_world_size() if running else _launched()
+    if size == 1:
+        return ALONE
+    if mode is None:
+        raise RuntimeError(
+            f"{name} trains in one process, but torch.distributed runs {size}, each of which would "
+            "scale the targets and refit the output layer by its own data; set "
+            "distributed='auto' (LDOSRegressor has it) to train one model in all of them, or fit "
+            "in a single process."
+        )
+    on_card = torch.device(device).type == "cuda"
+    if not running:
+        if on_card:
+            torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+        distributed.init_process_group("nccl" if on_card else "gloo")
+        atexit.register(_leave)
+    sends = "cuda" if distributed.get_backend() == "nccl" else "cpu"
+    return Team(distributed.get_rank(), size, sends)
+
+
+def _launched():
+    """Return the number of processes started by torchrun, without workers of this process."""
+    own = multiprocessing.current_process().name == "MainProcess"
+    if not (own and distributed.is_available() and all(name in os.environ for name in LAUNCHED)):
+        return 1
+    return int(os.environ["WORLD_SIZE"])
+
+
+def _leave():
+    if distributed.is_initialized():
+        distributed.destroy_process_group()

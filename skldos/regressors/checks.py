@@ -1,0 +1,179 @@
+"""Checks of blocks and their targets before training."""
+
+import inspect
+
+import numpy as np
+
+from skldos.data import EnergyGrid
+from skldos.regressors._batches import BlockDataset
+
+#: Parameters of skorch, and their prefixes, that nets of this package do not use.
+UNUSED = {
+    *("iterator_train", "iterator_valid", "dataset", "predict_nonlinearity", "use_caching"),
+    "torch_load_kwargs",
+}
+
+
+def checked_dataset(X, y):
+    """Return blocks and targets as a dataset, after checking numbers and shapes.
+
+    Raises
+    ------
+    ValueError
+        If there are no blocks, or blocks and targets do not match in number, rows or columns.
+    """
+    if len(X) == 0:
+        raise ValueError("X must hold at least one block, got none.")
+    if len(y) != len(X):
+        raise ValueError(f"X has {len(X)} blocks, but y has {len(y)}; they must match.")
+    for i, target in enumerate(y):
+        _check_target(f"y[{i}]", target)
+    dataset = BlockDataset(X, y)
+    n_features, n_outputs = dataset.inputs[0].shape[1], dataset.targets[0].shape[1]
+    for i, (block, target) in enumerate(zip(dataset.inputs, dataset.targets, strict=True)):
+        if block.shape[0] == 0:
+            raise ValueError(f"X[{i}] has no rows; every block must have at least one.")
+        if block.shape[0] != target.shape[0]:
+            raise ValueError(
+                f"X[{i}] has {block.shape[0]} sites, but y[{i}] has {target.shape[0]} rows."
+            )
+        if block.shape[1] != n_features or target.shape[1] != n_outputs:
+            raise ValueError(
+                f"all blocks must have {n_features} features and {n_outputs} outputs as the "
+                f"first has, got {block.shape[1]} and {target.shape[1]} in block {i}."
+            )
+    return dataset
+
+
+def common_energies(snapshots, energies=None):
+    """Return the energies that all `snapshots` have, and that `energies` are unless None.
+
+    Raises
+    ------
+    ValueError
+        If two of them differ.
+    """
+    for snapshot in snapshots or ():
+        if snapshot.energies is None:
+            continue
+        if energies is None:
+            energies = snapshot.energies
+        elif not np.array_equal(energies, snapshot.energies):
+            raise ValueError(
+                "all snapshots must have the same energies: "
+                f"{EnergyGrid(energies)!r} and {snapshot.energy_grid!r} differ."
+            )
+    return energies
+
+
+def common_broadening(snapshots, known=(None, None)):
+    """Return width (eV) and kernel with which all LDOS were broadened; None where none says.
+
+    Raises
+    ------
+    ValueError
+        If two of them differ.
+    """
+    for snapshot in snapshots or ():
+        grid = snapshot.energy_grid
+        if grid is None or grid.broadening is None:
+            continue
+        if known[0] is None:
+            known = grid.broadening, grid.kernel
+        elif known != (grid.broadening, grid.kernel):
+            raise ValueError(
+                "all snapshots must have the LDOS broadened alike: "
+                f"{known[1]} {known[0]:g} eV and {grid.kernel} {grid.broadening:g} eV differ."
+            )
+    return known
+
+
+def checked_weights(sample_weight, n_samples):
+    """Return the weights of snapshots (or of plain rows) as an array, None for None.
+
+    Raises
+    ------
+    ValueError
+        If there are not as many as samples, one is negative or not finite, or all are zero.
+
+    Examples
+    --------
+    >>> checked_weights([1, 2], 2)
+    array([1., 2.])
+    """
+    if sample_weight is None:
+        return None
+    weights = np.asarray(sample_weight, dtype=float)
+    if weights.ndim == 0:
+        weights = np.full(n_samples, weights)
+    if weights.shape != (n_samples,):
+        raise ValueError(
+            f"sample_weight must have one weight per sample, shape ({n_samples},), got shape "
+            f"{weights.shape}."
+        )
+    if not np.isfinite(weights).all() or (weights < 0).any() or not weights.any():
+        raise ValueError(
+            "sample_weight must be finite, not negative and not all zero, got values from "
+            f"{weights.min()} to {weights.max()}."
+        )
+    return weights
+
+
+def weights_for(sample_weight):
+    """Return the weights as keyword arguments, none for None: regressors may not accept them."""
+    return {} if sample_weight is None else {"sample_weight": sample_weight}
+
+
+def check_unused(net):
+    """Raise a ``ValueError`` for parameters of skorch that have no effect here.
+
+    Batches are tensors already when a net gets them, and predictions have the units of the targets.
+    """
+    for name in net.get_params(deep=False):
+        if name.partition("__")[0] in UNUSED:
+            raise ValueError(
+                f"{name} is a parameter of skorch that has no effect on {type(net).__name__}: "
+                "batch_size, buffer_size and train_split set the batches."
+            )
+
+
+def check_part(net, part):
+    """Raise an error for parameters that a part of a net does not have.
+
+    Parameters
+    ----------
+    net : SkorchRegressor
+        With its parameters.
+    part : {"module", "criterion", "optimizer"}
+        Which part; an instance, or one with arguments of any name, is left alone.
+
+    Raises
+    ------
+    ValueError
+        Of the kind that ``set_params`` of scikit-learn raises for other parameters.
+    """
+    kind = getattr(net, part)
+    if not isinstance(kind, type):
+        return
+    known = inspect.signature(kind).parameters
+    if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in known.values()):
+        return
+    for name in net.get_params(deep=False):
+        given = name.removeprefix(f"{part}__")
+        # Nested names are parameter groups and nested modules, which skorch checks.
+        if given != name and "__" not in given and given not in (*known, "param_groups"):
+            raise ValueError(
+                f"{part}__{given} must be a parameter of {kind.__name__}, which are "
+                f"{', '.join(known)}."
+            )
+
+
+def _check_target(name, target):
+    """Raise an error unless `target` has rows of numbers."""
+    shape, dtype = getattr(target, "shape", None), getattr(target, "dtype", np.dtype(float))
+    if target is None or (shape is not None and len(shape) < 2) or dtype.kind not in "fiu":
+        got = type(target).__name__ if shape is None else f"shape {tuple(shape)} of {dtype}"
+        raise ValueError(
+            f"{name} must have shape (n_sites, n_outputs) or (n_x, n_y, n_z, n_outputs) and hold "
+            f"numbers, got {got}."
+        )

@@ -1,0 +1,83 @@
+r"""The last layer of a network, fitted in closed form.
+
+A network of the LDOS is mostly used for sums over its predictions: the density of states, and the
+band energy computed from it. Gradient descent on batches leaves errors that are small at every grid
+point, but have the same sign at many points and add up. The last layer is linear, so its best
+weights are known: with the outputs :math:`h_r` of the hidden layers and the residuals
+:math:`\rho_r` of the trained network, the change of weights that minimises
+
+.. math:: \sum_k \Big[ \sum_{r \in k} |\Delta W h_r - \rho_r|^2
+          + \frac{\lambda}{n_k} \Big| \sum_{r \in k} (\Delta W h_r - \rho_r) \Big|^2 \Big]
+
+over all snapshots k of :math:`n_k` points solves a linear system. :math:`\lambda` weighs the mean
+error of a snapshot against the mean square error of its points: 0 is ordinary least squares.
+"""
+
+from itertools import repeat
+
+import torch
+from torch import nn
+
+from skldos.regressors._team import ALONE
+
+#: Ridge penalty on the change of weights, for many more rows than weights.
+RIDGE = 1e-6
+
+
+def output_layer(network):
+    """Return the linear last layer of `network` and the layers before it, or None twice."""
+    network = getattr(network, "_orig_mod", network)  # under torch.compile
+    last = list(network)[-1] if isinstance(network, nn.Sequential) else None
+    if type(last) is nn.Linear and last.bias is not None and last.weight.requires_grad:
+        return last, nn.Sequential(*list(network)[:-1])
+    return None, None
+
+
+@torch.no_grad()
+def fit_output_layer(network, snapshots, weight, ridge=RIDGE, snapshot_weights=None, team=ALONE):
+    """Refit the last layer of a trained `network` in place.
+
+    Parameters
+    ----------
+    network : torch.nn.Sequential
+        Network in evaluation mode that ends in a linear layer.
+    snapshots : iterable of iterable of (inputs, targets)
+        For every snapshot its rows in slices: tensors of shape (n_rows, n_in) and
+        (n_rows, n_out), targets in units of the network's output.
+    weight : float
+        Weight of the error of the sum over a snapshot, >= 0.
+    ridge : float
+        Ridge on the change of weights, in units of the mean eigenvalue of the normal matrix, > 0:
+        where the hidden layer says nothing, the trained weights stay.
+    snapshot_weights : sequence of float, optional
+        How often every snapshot counts; None is once.
+    team : Team
+        Processes that hold parts of the rows of every snapshot.
+    """
+    last, hidden_layers = output_layer(network)
+    n_hidden = last.in_features + 1  # the bias is the weight of a constant
+    double = {"dtype": torch.float64, "device": last.weight.device}
+    normal = torch.zeros((n_hidden, n_hidden), **double)
+    right = torch.zeros((n_hidden, last.out_features), **double)
+    sums = []
+    for slices, w in zip(snapshots, snapshot_weights or repeat(1.0)):  # noqa: B905 (endless)
+        # Sums of the hidden outputs, the constant (the number of rows) and the residuals.
+        total = torch.zeros(n_hidden + last.out_features, **double)
+        for inputs, targets in slices:
+            hidden = hidden_layers(inputs)
+            residual = targets - last(hidden)
+            hidden = torch.cat([hidden, torch.ones_like(hidden[:, :1])], dim=1)
+            normal += w * (hidden.T @ hidden)
+            right += w * (hidden.T @ residual)
+            total += torch.cat([hidden, residual], dim=1).sum(dim=0, dtype=torch.float64)
+        sums.append(total)
+    normal, right, sums = team.sum(normal, right, torch.stack(sums))
+    for total, w in zip(sums, snapshot_weights or repeat(1.0)):  # noqa: B905 (endless)
+        hidden_sum, residual_sum = total[:n_hidden], total[n_hidden:]
+        factor = w * weight / hidden_sum[-1]
+        normal += factor * torch.outer(hidden_sum, hidden_sum)
+        right += factor * torch.outer(hidden_sum, residual_sum)
+    normal.diagonal().add_(ridge * normal.trace() / n_hidden)
+    change = torch.linalg.solve(normal, right).T.to(last.weight.dtype)
+    last.weight += change[:, :-1]
+    last.bias += change[:, -1]

@@ -1,0 +1,125 @@
+"""Check that a density of states holds the electrons of its calculation."""
+
+import math
+import warnings
+
+import numpy as np
+
+from skldos.data import sum_rows
+from skldos.physics import electron_deficit, n_electrons
+
+#: Fraction of the electrons that may be missing or surplus, in addition to the effect of the
+#: broadening on the Fermi level; sums over the grid are exact to 1e-6. In a band of 10 eV, a
+#: thousandth of the electrons corresponds to about 10 meV per electron, an error that is not the
+#: model's.
+TOLERATED = 1e-3
+
+
+def electrons_held(dos, snapshot):
+    """Count the electrons of a DOS below the Fermi level of its calculation.
+
+    Parameters
+    ----------
+    dos : ndarray of shape (n_energies,)
+        In 1/eV.
+    snapshot : Snapshot
+        Where it came from.
+
+    Returns
+    -------
+    held : float or None
+        The electrons; None if the snapshot does not know its Fermi level, electrons, temperature
+        or energies.
+    excess : float
+        Surplus of electrons (negative if too few), beyond the effect of the broadening of the
+        LDOS.
+
+    Examples
+    --------
+    >>> from skldos.datasets import load_aluminium
+    >>> snapshot = load_aluminium(temperature=298)[0]
+    >>> held, excess = electrons_held(snapshot.dos(), snapshot)
+    >>> round(held, 2), excess
+    (12.09, 0.0)
+    """
+    if not _can_be_counted(snapshot):
+        return None, 0.0
+    mu, grid = snapshot.reference["fermi_energy"], snapshot.energy_grid
+    state = {"temperature": snapshot.temperature, "fermi_level": mu}
+    # If the broadening is not known, it is assumed to be about the spacing of the energies.
+    width = 2 * np.diff(grid.values).max() if grid.broadening is None else grid.broadening
+    held = float(n_electrons(dos, grid.values, **state))
+    expected = {"n_electrons": snapshot.n_electrons, "width": width}
+    return held, 0.0 - float(electron_deficit(dos, grid.values, **state, **expected))
+
+
+def _can_be_counted(snapshot):
+    needed = snapshot.reference.get("fermi_energy"), snapshot.n_electrons, snapshot.temperature
+    return None not in needed and snapshot.energy_grid is not None
+
+
+def warn_of_training_data(targets, snapshots):
+    """Warn, as :func:`warn_of_missing_electrons`, before a model is trained.
+
+    Parameters
+    ----------
+    targets : sequence of array-like of shape (..., n_energies)
+        LDOS or DOS of atoms. Other targets are ignored.
+    snapshots : sequence of Snapshot, or None
+        Where they came from.
+    """
+    if snapshots is None:
+        return
+    pairs = [
+        (_dos(target, snapshot), snapshot)
+        for target, snapshot in zip(targets, snapshots, strict=True)
+        if _can_be_counted(snapshot)
+    ]
+    # The regressor reports NaN.
+    known = [(dos, s) for dos, s in pairs if dos is not None and np.isfinite(dos).all()]
+    warn_of_missing_electrons([dos for dos, _ in known], [snapshot for _, snapshot in known])
+
+
+def _dos(target, snapshot):
+    """Return the DOS if a target has the shape of the LDOS or of the DOS of atoms, else None."""
+    n_sites, n_energies = math.prod(np.shape(target)[:-1]), np.shape(target)[-1]
+    on_grid = snapshot.grid_shape is not None and n_sites == snapshot.n_grid_points
+    if n_energies != len(snapshot.energies) or not (on_grid or n_sites == len(snapshot.atoms)):
+        return None
+    return sum_rows(target) * (snapshot.voxel_volume if on_grid else 1)
+
+
+def warn_of_missing_electrons(dos, snapshots):
+    """Warn of the density of states with the worst number of electrons.
+
+    Parameters
+    ----------
+    dos : sequence of ndarray of shape (n_energies,)
+        True densities of states in 1/eV.
+    snapshots : sequence of Snapshot
+        Where they came from.
+
+    Warns
+    -----
+    UserWarning
+        If the number of electrons below the Fermi level of the calculation is wrong: the energies
+        begin above the lowest level, or the LDOS is in other units. Energies integrated from it
+        are then wrong, and errors against them are meaningless.
+    """
+    found = [electrons_held(*pair) for pair in zip(dos, snapshots, strict=True)]
+    errors = [
+        0.0 if held is None else abs(excess) / snapshot.n_electrons
+        for (held, excess), snapshot in zip(found, snapshots, strict=True)
+    ]
+    if not errors or max(errors) <= TOLERATED:
+        return
+    worst = int(np.argmax(errors))
+    snapshot, n_wrong = snapshots[worst], sum(error > TOLERATED for error in errors)
+    warnings.warn(
+        f"the LDOS of {snapshot!r} holds {found[worst][0]:.6g} electrons below the Fermi level of "
+        f"its calculation, {snapshot.reference['fermi_energy']:g} eV, instead of "
+        f"{snapshot.n_electrons:g} ({n_wrong} of {len(errors)} snapshots): do its energies begin "
+        "above the lowest level, or is it in other units than 1/(eV Å³)? Energies of it are wrong.",
+        UserWarning,
+        stacklevel=4,
+    )

@@ -1,0 +1,235 @@
+"""Observables of the LDOS of one snapshot: Fermi level, energies, density."""
+
+import warnings
+from typing import NamedTuple
+
+import numpy as np
+
+from skldos.data import ComputedArray, LazyArray, as_rows, spooled
+from skldos.exceptions import FermiLevelError, ScoringError, as_scoring_error
+from skldos.physics import (
+    band_energy,
+    fermi_level,
+    n_electrons,
+    total_energy,
+)
+from skldos.physics import density as electron_density
+from skldos.physics.total_energy import energy_of_fields
+from skldos.scoring import streaming
+from skldos.scoring.pieces import iter_rows
+from skldos.scoring.prediction import check_dos, dos_of_block, iter_rows_on_grid
+from skldos.validation import check_scalar
+
+#: Order to which a known broadening is undone unless an order is given.
+SHARPENED = 2
+
+
+class Observables(NamedTuple):
+    """Observables of a snapshot from its LDOS, or from a DOS; None if not requested.
+
+    Attributes
+    ----------
+    fermi_level, band_energy, total_energy : float
+        In eV.
+    density : ndarray of shape (n_x, n_y, n_z)
+        Electrons per Å³.
+    dos, broadened_dos : ndarray of shape (n_energies,)
+        Density of states in 1/eV; and as it was before its broadening was undone.
+    """
+
+    fermi_level: float
+    band_energy: float
+    total_energy: float = None
+    density: np.ndarray = None
+    dos: np.ndarray = None
+    broadened_dos: np.ndarray = None
+
+
+def of_dos(dos, snapshot, *, sharpen=0, predicted=False):
+    """Return Fermi level and band energy in eV of a DOS in 1/eV; see :func:`of_ldos`."""
+    broadened, dos = dos, sharpened(dos, snapshot, sharpen)
+    mu = fermi_level_of(dos, snapshot, predicted=predicted)
+    state = {"temperature": snapshot.temperature, "fermi_level": mu}
+    energy = float(band_energy(dos, snapshot.energies, **state))
+    return Observables(mu, energy, dos=dos, broadened_dos=broadened)
+
+
+def of_ldos(ldos, snapshot, *, terms=None, density=False, sharpen=0, predicted=False):
+    """Return the observables of an LDOS on the grid.
+
+    Parameters
+    ----------
+    ldos : ndarray or LazyArray of shape (n_x, n_y, n_z, n_energies)
+        In 1/(eV Å³).
+    snapshot : Snapshot
+        Its atoms, energies, temperature and electrons.
+    terms : dict, optional
+        Keywords of :func:`skldos.physics.total_energy` that the snapshot does not know; None
+        leaves the total energy out.
+    density : bool, default=False
+        Whether to compute the density.
+    sharpen : int or None, default=0
+        Order to which the broadening is undone; None is 2 where it is known.
+    predicted : bool, default=False
+        Whether the end of the energies stands in for a Fermi level beyond it.
+
+    Returns
+    -------
+    Observables
+    """
+    broadened, ldos = dos_of_block(ldos, snapshot), sharpened(ldos, snapshot, sharpen)
+    dos = dos_of_block(ldos, snapshot) if sharpening_order(snapshot, sharpen) else broadened
+    seen = of_dos(dos, snapshot, predicted=predicted)._replace(broadened_dos=broadened)
+    if terms is not None:
+        with warnings.catch_warnings():
+            # A warning has already been given if the end of the energies replaces the Fermi level.
+            warnings.filterwarnings("ignore", message="fermi_level=.* holds")
+            energy = total_energy(
+                ldos,
+                snapshot.energies,
+                atoms=snapshot.atoms,
+                temperature=snapshot.temperature,
+                n_electrons=snapshot.n_electrons,
+                fermi_level=seen.fermi_level,
+                assume_isolated=snapshot.reference.get("assume_isolated"),
+                **terms,
+            )
+        seen = seen._replace(total_energy=energy.total)
+    if density:
+        seen = seen._replace(density=density_at(ldos, snapshot, seen.fermi_level))
+    return seen
+
+
+def iter_observables(estimator, X, n_jobs=None, *, terms, density=False, sharpen=0):
+    """Yield every snapshot with the observables of its predicted LDOS, one after the other.
+
+    An LDOS above :data:`~skldos.scoring.streaming.KEPT_BYTES` is kept nowhere if the estimator is a
+    pipeline that ends in a regressor of skldos.
+
+    Parameters
+    ----------
+    estimator, X, n_jobs
+        See :func:`~skldos.scoring.prediction.iter_ldos`.
+    terms : iterable of (dict or None)
+        See :func:`of_ldos`, one for every snapshot.
+    density, sharpen
+        See :func:`of_ldos`.
+    """
+    found = iter_rows_on_grid(estimator, X, n_jobs)
+    for (snapshot, rows), of_snapshot in zip(found, terms):  # noqa: B905 (may be endless)
+        wanted = {"terms": of_snapshot, "density": density, "sharpen": sharpen}
+        if isinstance(rows, LazyArray) and rows.nbytes > streaming.KEPT_BYTES:
+            yield snapshot, _of_stream(rows, snapshot, n_jobs, **wanted)
+        else:
+            kept = spooled(rows, slices=iter_rows(rows, n_jobs))
+            ldos = kept.reshape(*snapshot.grid_shape, -1)
+            yield snapshot, of_ldos(ldos, snapshot, predicted=True, **wanted)
+
+
+def _of_stream(rows, snapshot, n_jobs, *, terms, density, sharpen):
+    """Return the observables of an LDOS whose rows are computed when read."""
+    snapshot.require("energies", "temperature", "n_electrons")
+    order = sharpening_order(snapshot, sharpen)
+    electrons = streaming.stream_electrons(
+        rows,
+        snapshot.grid_shape,
+        snapshot.energies,
+        temperature=snapshot.temperature,
+        voxel_volume=snapshot.voxel_volume,
+        level_of=lambda dos: fermi_level_of(check_dos(dos, snapshot), snapshot),
+        matrix=sharpening_of(snapshot, order) if order else None,
+        n_jobs=n_jobs,
+    )
+    mu, n = electrons.fermi_level, electrons.density
+    state = {"temperature": snapshot.temperature, "fermi_level": mu}
+    seen = Observables(
+        mu,
+        float(band_energy(electrons.dos, snapshot.energies, **state)),
+        density=n if density else None,
+        dos=electrons.dos,
+        broadened_dos=electrons.broadened_dos,
+    )
+    if terms is None:
+        return seen
+    energy = energy_of_fields(
+        electrons.dos,
+        n,
+        snapshot.energies,
+        atoms=snapshot.atoms,
+        n_electrons=snapshot.n_electrons,
+        assume_isolated=snapshot.reference.get("assume_isolated"),
+        **state,
+        **terms,
+    )
+    return seen._replace(total_energy=energy.total)
+
+
+def check_sharpen(sharpen):
+    """Return the order to which a broadening is undone, after checking it."""
+    return None if sharpen is None else check_scalar("sharpen", sharpen, low=0, integer=True)
+
+
+def sharpened(field, snapshot, order):
+    """Return a DOS or an LDOS with its broadening undone to an order; 0 changes nothing."""
+    order = sharpening_order(snapshot, order)
+    if order == 0:
+        return field
+    matrix = sharpening_of(snapshot, order)
+    if np.ndim(field) == 1:
+        return matrix @ field
+    rows, matrix = as_rows(field), matrix.T.astype(np.float32)
+    lazy = ComputedArray(lambda start, stop: rows[start:stop] @ matrix, rows.shape, np.float32)
+    return spooled(lazy).reshape(field.shape)
+
+
+def sharpening_order(snapshot, order):
+    """Return an order; for None, 2 if the broadening is known and 0 otherwise."""
+    if order is not None:
+        return order
+    grid = snapshot.energy_grid
+    known = grid is not None and None not in (grid.broadening, grid.kernel)
+    return SHARPENED if known else 0
+
+
+def sharpening_of(snapshot, order):
+    """Return the matrix that undoes the broadening of the LDOS of a snapshot."""
+    grid = snapshot.energy_grid
+    if grid is None or grid.broadening is None or grid.kernel is None:
+        raise ScoringError(
+            f"sharpen needs the broadening of the LDOS and its kernel, but {snapshot!r} does not "
+            "know them; give it an EnergyGrid that does."
+        )
+    with as_scoring_error(ValueError):
+        return grid.sharpening_matrix(order)
+
+
+def density_at(ldos, snapshot, mu):
+    """Return the density in 1/Å³ at the Fermi level `mu` in eV."""
+    state = {"temperature": snapshot.temperature, "fermi_level": mu}
+    return electron_density(ldos, snapshot.energies, **state)
+
+
+def fermi_level_of(dos, snapshot, *, predicted=True):
+    """Return the Fermi level in eV of a DOS in 1/eV.
+
+    If a predicted DOS cannot hold the electrons, the end of the energies is returned with a
+    warning, and the error is correspondingly large.
+    """
+    snapshot.require("energies", "temperature", "n_electrons")
+    energies, state = snapshot.energies, {"temperature": snapshot.temperature}
+    if len(dos) != len(energies):
+        raise ScoringError(
+            f"the DOS has {len(dos)} values, but there are {len(energies)} energies in "
+            f"{snapshot!r}."
+        )
+    try:
+        return float(fermi_level(dos, energies, n_electrons=snapshot.n_electrons, **state))
+    except FermiLevelError as error:
+        if not predicted:
+            raise
+        warnings.warn(
+            f"{error} The end of the energy grid is taken instead.", UserWarning, stacklevel=6
+        )
+        ends = energies[[0, -1]]
+        counts = [float(n_electrons(dos, energies, fermi_level=end, **state)) for end in ends]
+        return float(ends[np.argmin(np.abs(np.array(counts) - snapshot.n_electrons))])

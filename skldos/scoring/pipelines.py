@@ -1,0 +1,74 @@
+"""The parts of a fitted pipeline, and the input of its last step."""
+
+import numpy as np
+from sklearn.pipeline import Pipeline
+
+from skldos.data import Blocks, EnergyGrid, as_snapshots
+from skldos.data.calculation import differing_fact
+from skldos.exceptions import ScoringError
+
+
+def snapshots_of(X):
+    """Return the snapshots that `X` consists of, or that its blocks were made of."""
+    if not isinstance(X, Blocks):
+        return as_snapshots(X)
+    if X.snapshots is None:
+        raise ScoringError("X are blocks that are not linked to snapshots; pass the snapshots.")
+    return X.snapshots
+
+
+def targets_of(snapshots, y):
+    """Return the targets `y`, or None for each of the snapshots."""
+    targets = [None] * len(snapshots) if y is None else list(y)
+    if len(targets) != len(snapshots):
+        raise ScoringError(f"X has {len(snapshots)} snapshots, but y has {len(targets)} targets.")
+    return targets
+
+
+def regressor_of(estimator):
+    """Return the last step of a pipeline or best pipeline of a search, or the estimator itself."""
+    estimator = getattr(estimator, "best_estimator_", estimator)
+    return estimator[-1] if isinstance(estimator, Pipeline) else estimator
+
+
+def check_predicts_states(estimator):
+    """Raise an error if a model of free energies is used to predict electronic states."""
+    if hasattr(regressor_of(estimator), "predict_atoms"):
+        raise ScoringError(
+            "a FreeEnergyRegressor predicts free energies without densities of states; use a model "
+            "of these, such as skldos.models.atoms()."
+        )
+
+
+def check_calculations(estimator, snapshots):
+    """Raise an error unless the snapshots were calculated like the training data of a model."""
+    known = getattr(regressor_of(estimator), "calculation_", None) or {}
+    for snapshot in snapshots:
+        name = differing_fact(snapshot, known)
+        if name is not None:
+            raise ScoringError(
+                f"the model was trained on calculations with the {name} {known[name]!r}, but "
+                f"{snapshot!r} was made with {snapshot.reference[name]!r}."
+            )
+
+
+def lazy_inputs(estimator, X, snapshot):
+    """Return the input of the last step of a pipeline for one snapshot, and the snapshot.
+
+    Descriptors are computed when they are read, where the transformers can do that. The
+    transformer may have named the grid; the snapshot that comes back has it.
+    """
+    estimator = getattr(estimator, "best_estimator_", estimator)
+    energies, wanted = getattr(regressor_of(estimator), "energies_", None), snapshot.energies
+    known = energies is not None and wanted is not None
+    if known and not np.array_equal(energies, wanted):
+        raise ScoringError(
+            f"the model predicts the LDOS at {EnergyGrid(energies)!r}, but {snapshot!r} has "
+            f"{snapshot.energy_grid!r}."
+        )
+    if isinstance(estimator, Pipeline):
+        for _, step in estimator.steps[:-1]:
+            if step not in (None, "passthrough"):
+                X = getattr(step, "transform_lazy", step.transform)(X)
+    made_of = getattr(X, "snapshots", None)
+    return X, snapshot if made_of is None else made_of[0]

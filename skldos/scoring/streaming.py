@@ -1,0 +1,147 @@
+"""DOS and density of an LDOS that is predicted once, slice by slice, and not stored."""
+
+import warnings
+from typing import NamedTuple
+
+import numpy as np
+
+from skldos.data import ComputedArray, spooled
+from skldos.exceptions import FermiLevelError
+from skldos.physics.fermi_window import FermiWindow
+from skldos.scoring.pieces import iter_pieces
+from skldos.workers import results_of
+
+#: An LDOS up to this size is stored instead, so no guess of the Fermi level is needed.
+KEPT_BYTES = 2**28
+#: A first guess of the Fermi level comes from every fourth line of points along two axes.
+SAMPLED = 4
+#: Number of points whose densities are computed at once.
+POINTS = 2**18
+
+
+class Electrons(NamedTuple):
+    """Electronic quantities of one snapshot.
+
+    Attributes
+    ----------
+    dos, broadened_dos : ndarray of shape (n_energies,)
+        In 1/eV, with and without the matrix.
+    fermi_level : float
+        In eV.
+    density, density_slope : ndarray of shape (n_x, n_y, n_z)
+        In 1/Å³ at the Fermi level, and its derivative by that level in 1/(eV Å³).
+    """
+
+    dos: np.ndarray
+    broadened_dos: np.ndarray
+    fermi_level: float
+    density: np.ndarray
+    density_slope: np.ndarray
+
+
+def stream_electrons(
+    rows, grid_shape, energies, *, temperature, voxel_volume, level_of, matrix=None, n_jobs=None
+):
+    """Return DOS, Fermi level and density of an LDOS, reading every row about once.
+
+    A second time only if the Fermi level is not where a sixteenth of the points says that it is.
+
+    Parameters
+    ----------
+    rows : LazyArray of shape (n_points, n_energies)
+        The LDOS in 1/(eV Å³), in the order of the grid.
+    grid_shape : tuple of 3 int
+        Points along each cell vector.
+    energies : ndarray of shape (n_energies,)
+        In eV.
+    temperature : float
+        In K.
+    voxel_volume : float
+        In Å³.
+    level_of : callable
+        Returns the Fermi level in eV of a DOS in 1/eV.
+    matrix : ndarray of shape (n_energies, n_energies), optional
+        What every row is multiplied by from the left, such as a sharpening.
+    n_jobs : int, optional
+        Number of workers of joblib; the result does not depend on it.
+
+    Returns
+    -------
+    Electrons
+        DOS, Fermi level, density and its slope.
+    """
+    matrix = np.eye(len(energies)) if matrix is None else matrix
+
+    def dos_of(total, n_points):
+        return total * (voxel_volume * (len(rows) / n_points))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # about electrons that a sample does not hold
+        try:
+            guess = level_of(matrix @ dos_of(*_sampled_sum(rows, grid_shape, n_jobs)))
+        except FermiLevelError:  # that the points together may well have
+            guess = float(energies[-1])
+    while True:
+        window = FermiWindow(energies, temperature, guess)
+        total, kept = _one_pass(rows, window, matrix, n_jobs)
+        dos = dos_of(total, len(rows))
+        level = level_of(matrix @ dos)
+        found = window.at(level)
+        if found is not None:
+            break
+        guess = level
+    density, slope = kept["at_guess"].copy(), np.empty(len(rows))
+    coefficients, slopes = found
+    for start in range(0, len(rows), POINTS):
+        here = slice(start, start + POINTS)
+        near = kept["near"][here].astype(float)
+        density[here] += near @ coefficients
+        slope[here] = near @ slopes
+    fields = density.reshape(grid_shape), slope.reshape(grid_shape)
+    return Electrons(matrix @ dos, dos, level, *fields)
+
+
+def _sampled_sum(rows, grid_shape, n_jobs):
+    """Return the sum over some lines of points, and their number."""
+    n_x, n_y, n_z = grid_shape
+    starts = [[(i * n_y + j) * n_z for j in range(0, n_y, SAMPLED)] for i in range(0, n_x, SAMPLED)]
+    tasks = [(_sum_of_lines, rows, planes, n_z) for planes in starts]
+    return sum(results_of(tasks, n_jobs)), n_z * sum(map(len, starts))
+
+
+def _sum_of_lines(rows, starts, length):
+    return sum(rows[start : start + length].sum(axis=0, dtype=float) for start in starts)
+
+
+def _one_pass(rows, window, matrix, n_jobs):
+    """Return the sum of all rows, and the densities at every point for a window."""
+    # Differences from the density at the guess are a thousandth of it: float32 is enough.
+    n_vectors = window.vectors.shape[1]
+    kept = np.dtype([("at_guess", np.float64), ("near", np.float32, (n_vectors,))])
+    project = _Projection(matrix.T @ window.weights, matrix.T @ window.vectors, kept)
+    total = np.zeros(rows.shape[1])
+
+    def slices():
+        nonlocal total
+        for of_slice, projected in iter_pieces(project, rows, kept.itemsize, n_jobs):
+            total += of_slice
+            yield projected
+
+    densities = spooled(ComputedArray(None, (len(rows),), kept), slices=slices())
+    return total, densities
+
+
+class _Projection:
+    """Sums of slices of rows, and their products with vectors; can be sent to other processes."""
+
+    def __init__(self, first, others, kept):
+        self._first, self._others, self._kept = first, others, kept
+
+    def __call__(self, run):
+        return [self._of_slice(rows) for rows in run]
+
+    def _of_slice(self, rows):
+        exact, kept = rows.astype(float), np.empty(len(rows), self._kept)
+        kept["at_guess"] = exact @ self._first
+        kept["near"] = exact @ self._others
+        return exact.sum(axis=0), kept

@@ -1,0 +1,148 @@
+"""Complete bare atoms with data that a fitted model stored, and check its range of validity."""
+
+import warnings
+
+import numpy as np
+from sklearn.pipeline import Pipeline
+
+from skldos.data import SnapshotList
+from skldos.data.calculation import electrons_of, energy_grid_of
+from skldos.data.training import check_elements, outside_training
+from skldos.scoring.pipelines import regressor_of
+from skldos.validation import check_scalar
+
+
+def filled(estimator, snapshots, temperature=None, valence=None):
+    """Return the snapshots with energies, temperature, electrons and grid from the model.
+
+    What a snapshot has, it keeps.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted on snapshots.
+    snapshots : SnapshotList
+        Atoms, perhaps with more.
+    temperature : float or array-like of shape (n_snapshots,), optional
+        Electronic temperature in K, in place of that of the snapshots. None takes theirs, or where
+        they have none, the one temperature of the training data.
+    valence : mapping of str to float, optional
+        Valence electrons of an atom of each element; None takes the training data's.
+
+    Returns
+    -------
+    SnapshotList
+        New snapshots. What nobody knows is still missing.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from skldos import GridSNAPTransformer, LDOSRegressor
+    >>> from skldos.datasets import make_snapshots
+    >>> model = make_pipeline(GridSNAPTransformer(twojmax=2), LDOSRegressor(max_epochs=1))
+    >>> model = model.fit(make_snapshots(2, random_state=0))
+    >>> filled(model, SnapshotList([bulk("Al", cubic=True).repeat((2, 1, 1))]))[0]
+    Snapshot(Al8, grid 12x6x6, 21 energies -4…12 eV, 298 K)
+    """
+    regressor, known = regressor_of(estimator), calculation_of(estimator)
+    energies = energy_grid_of(regressor)
+    low, high = known.get("training", {}).get("temperature", (None, None))
+    spacing = _grid_spacing(estimator)
+    given = [None] * len(snapshots)
+    if temperature is not None:
+        given = _temperatures(temperature, len(snapshots))
+    complete = []
+    for snapshot, wanted in zip(snapshots, given, strict=True):
+        changes = {"temperature": wanted}
+        if wanted is None and snapshot.temperature is None and low == high:
+            changes["temperature"] = low
+        if snapshot.energies is None:
+            changes["energies"] = energies
+        if snapshot.n_electrons is None:
+            changes["n_electrons"] = _electrons(snapshot.atoms, known, valence)
+        if snapshot.grid_shape is None and spacing is not None:
+            changes["grid_shape"] = tuple(
+                max(1, round(n)) for n in snapshot.atoms.cell.lengths() / spacing
+            )
+        changes = {name: value for name, value in changes.items() if value is not None}
+        complete.append(snapshot.replace(**changes) if changes else snapshot)
+    return SnapshotList(complete)
+
+
+def _temperatures(temperature, n):
+    """Return one temperature for all of n snapshots, or one for each, as a list."""
+    if np.ndim(temperature) == 0:
+        return [float(check_scalar("temperature", temperature, low=0))] * n
+    if len(temperature) != n:
+        raise ValueError(
+            f"temperature must be a number, or one for each of {n} snapshots; got "
+            f"{len(temperature)} of them."
+        )
+    return [float(check_scalar("temperature", value, low=0)) for value in temperature]
+
+
+def calculation_of(estimator):
+    """Return the stored properties of a fitted model's training data, or an empty dict."""
+    return getattr(regressor_of(estimator), "calculation_", None) or {}
+
+
+def check_domain(estimator, snapshots, *, stacklevel=2):
+    """Raise an error for unknown elements, and warn of snapshots far outside the training data.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted.
+    snapshots : SnapshotList
+        What is to be predicted.
+    stacklevel : int, default=2
+        As of :func:`warnings.warn`, from the caller of this function.
+
+    Raises
+    ------
+    SnapshotError
+        If an element is new.
+
+    Warns
+    -----
+    UserWarning
+        Once for all snapshots, if a density is more than 1 % outside those of the training data,
+        or a temperature more than 10 % and 50 K.
+    """
+    training = calculation_of(estimator).get("training")
+    if training is None:
+        return
+    for snapshot in snapshots:
+        check_elements(snapshot, training["elements"])
+    if text := outside_training(training, snapshots):
+        warnings.warn(text, UserWarning, stacklevel=stacklevel + 1)
+
+
+def _electrons(atoms, known, valence):
+    """Return the number of valence electrons, or None if it cannot be determined."""
+    if valence is not None and set(atoms.symbols) <= set(valence):
+        return float(sum(valence[symbol] for symbol in atoms.symbols))
+    # The charge of another cell is not known.
+    return None if known.get("charge") else electrons_of(atoms, known)
+
+
+def predicts_on_grid(estimator):
+    """Return whether a fitted pipeline predicts at the points of a grid, rather than for atoms."""
+    return bool(_grid_transformers(estimator))
+
+
+def _grid_spacing(estimator):
+    """Return the spacing in Å of the grids that a model was trained on, None for atoms."""
+    # A grid set in the transformer takes precedence.
+    spacings = [
+        part.grid_spacing_ for part in _grid_transformers(estimator) if part.grid_shape is None
+    ]
+    return np.min(spacings, axis=0) if spacings else None
+
+
+def _grid_transformers(estimator):
+    estimator = getattr(estimator, "best_estimator_", estimator)
+    first = estimator[0] if isinstance(estimator, Pipeline) else estimator
+    parts = [first, *(part for _, part in getattr(first, "transformer_list", ()))]
+    return [part for part in parts if hasattr(part, "grid_spacing_")]

@@ -1,0 +1,215 @@
+"""A journal of Optuna that survives a process that ends in the middle of a line."""
+
+import json
+import os
+import warnings
+from contextlib import contextmanager
+
+from optuna.storages import JournalStorage
+from optuna.storages.journal import BaseJournalBackend, JournalFileOpenLock
+
+from skldos.exceptions import FileFormatError
+
+#: Time in s after which the lock of a dead process is removed.
+GRACE_PERIOD = 30
+#: Number of bytes at the end to search for the last line first.
+TAIL = 4096
+#: Start of every record.
+RECORD = b'{"op_code":'
+
+
+def open_journal(path):
+    """Open or create a journal.
+
+    Parameters
+    ----------
+    path : str or path
+        The file.
+
+    Returns
+    -------
+    optuna.storages.JournalStorage
+        Storage that uses the journal.
+
+    Raises
+    ------
+    FileFormatError
+        If the file is not a journal, or damaged before its last line.
+    """
+    journal = JournalFile(path)
+    try:
+        return JournalStorage(journal)
+    except FileFormatError:
+        raise
+    except (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError):
+        # Optuna cannot interpret a record, although it is valid JSON.
+        raise FileFormatError(
+            "the journal of the study is damaged: this record contradicts the others",
+            journal.path,
+            journal.n_read,
+        ) from None
+
+
+class JournalFile(BaseJournalBackend):
+    """File with one Optuna record per line, as ``JournalFileBackend`` writes it.
+
+    A process that dies while writing, or a power failure, leaves a partial last line or zeros. The
+    next writer removes it, under the lock, with a warning. ``JournalFileBackend`` would append to
+    it, which makes the whole journal unreadable.
+
+    Parameters
+    ----------
+    path : str or path
+        The file; the lock is next to it.
+    """
+
+    def __init__(self, path):
+        # Absolute, so that the file is found from any working directory.
+        self.path = os.path.abspath(path)
+        # The lock is a file, because the default, a link, needs privileges on Windows.
+        self._lock = JournalFileOpenLock(self.path, GRACE_PERIOD)
+        self._ends = [0]  # of the records read so far
+        open(self.path, "ab").close()  # creates it
+        self._write()
+
+    @property
+    def n_read(self):
+        """Number of records read so far, which is the number of the last line read."""
+        return len(self._ends) - 1
+
+    def read_logs(self, log_number_from):
+        """Yield the records from number `log_number_from` on; called by Optuna.
+
+        Parameters
+        ----------
+        log_number_from : int
+            Number of records that the caller has.
+
+        Yields
+        ------
+        dict
+            A record.
+
+        Raises
+        ------
+        FileFormatError
+            If a line before the last one is not a record.
+        """
+        # Records that were read but not consumed are read again.
+        del self._ends[log_number_from + 1 :]
+        with open(self.path, "rb") as file:
+            file.seek(self._ends[-1])
+            # An incomplete last line is being written, or partial; the next writer repairs it.
+            while (line := file.readline()).endswith(b"\n"):
+                if (record := _parsed(line)) is None:
+                    self._check_next_line()
+                    yield from self.read_logs(self.n_read)
+                    return
+                self._ends.append(self._ends[-1] + len(line))
+                yield record
+
+    def append_logs(self, logs):
+        """Append records; called by Optuna.
+
+        Parameters
+        ----------
+        logs : list of dict
+            The records.
+        """
+        lines = [json.dumps(log, separators=(",", ":")) + "\n" for log in logs]
+        self._write("".join(lines).encode())
+
+    @contextmanager
+    def _locked(self):
+        self._lock.acquire()
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    def _check_next_line(self):
+        """Raise an error if the next line is not a record, while the lock is held."""
+        self._write()
+        with self._locked(), open(self.path, "rb") as file:
+            file.seek(self._ends[-1])
+            line = file.readline()
+        if line and _parsed(line) is None:
+            raise FileFormatError(
+                "the journal of the study is damaged: this line holds no record, though others "
+                "follow; restore the file from a copy, or choose another storage",
+                self.path,
+                self.n_read + 1,
+            )
+
+    def _write(self, text=b""):
+        """Append `text` after the last complete record, and warn if anything else was there."""
+        with self._locked():
+            with open(self.path, "rb") as file:
+                end, torn = _whole_and_torn(file)
+            if torn and _parsed(torn) is not None:
+                end += len(torn)
+                _append(self.path, b"\n", end)
+                end, done = end + 1, "its newline was added"
+            elif torn:
+                # Never remove anything from a file that is not a journal.
+                rest = torn.strip(b"\0")
+                if end == 0 and not (rest.startswith(RECORD) or RECORD.startswith(rest)):
+                    raise FileFormatError("the file is no journal of Optuna", self.path, 1)
+                os.truncate(self.path, end)
+                done = f"{len(torn)} bytes without a complete record were removed"
+            if text:
+                _append(self.path, text, end)
+        if torn:
+            warnings.warn(
+                f"the last line of the journal {self.path} was incomplete, as after a crash: "
+                f"{done}. All records before it are kept.",
+                UserWarning,
+                stacklevel=2,
+            )
+
+
+def _parsed(line):
+    """Return the record in a line, or None."""
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):  # includes bytes that are not text
+        return None
+    return record if isinstance(record, dict) and {"op_code", "worker_id"} <= set(record) else None
+
+
+def _whole_and_torn(file):
+    """Return the end of the last complete record of a journal, and the bytes after it."""
+    size = start = file.seek(0, os.SEEK_END)
+    while start > 0:
+        end = start
+        start, line = _last_line(file, end)
+        if line.endswith(b"\n") and _parsed(line) is not None:
+            start = end
+            break
+    file.seek(start)
+    return start, file.read(size - start)
+
+
+def _last_line(file, end):
+    """Return the line that ends at `end`, and its start."""
+    length = TAIL
+    while True:
+        start = max(0, end - length)
+        file.seek(start)
+        text = file.read(end - start)
+        cut = text.rfind(b"\n", 0, len(text) - 1) + 1
+        if cut > 0 or start == 0:
+            return start + cut, text[cut:]
+        length *= 2
+
+
+def _append(path, text, end):
+    """Append `text` completely or not at all to a file that ends at `end`."""
+    try:
+        with open(path, "ab") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:  # a full disk, or an interrupt
+        os.truncate(path, end)
+        raise

@@ -1,0 +1,62 @@
+"""One or several scores of a candidate, one of which the study follows."""
+
+from sklearn.metrics import check_scoring
+
+#: Name of a single metric.
+SINGLE = "score"
+
+
+class Metrics:
+    """Scorers by name, called as one.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Estimator to evaluate.
+    scoring : str, callable, list, tuple or dict, optional
+        As for :class:`~skldos.search.StudySearchCV`.
+    refit : bool or str
+        Name of the metric to follow, if there are several.
+
+    Raises
+    ------
+    TypeError
+        If `scoring` has another type.
+    ValueError
+        If there are several metrics and `refit` names none of them.
+    """
+
+    def __init__(self, estimator, scoring, refit):
+        if isinstance(scoring, (list, tuple, set, dict)):
+            named = scoring if isinstance(scoring, dict) else {name: name for name in scoring}
+            if refit not in named:
+                raise ValueError(
+                    "refit must name the metric that the study follows, one of "
+                    f"{sorted(map(str, named))}; got {refit!r}."
+                )
+            #: As ``scorer_`` of scikit-learn's searches: a scorer, or a dict of them.
+            self.scorers = {
+                name: check_scoring(estimator, scoring=scorer) for name, scorer in named.items()
+            }
+            self.followed = refit
+            self._score = check_scoring(estimator, scoring=self.scorers)  # one prediction
+        elif scoring is None or isinstance(scoring, str) or callable(scoring):
+            self.scorers = check_scoring(estimator, scoring=scoring)
+            self.followed = SINGLE
+            self._score = self.scorers
+        else:
+            raise TypeError(
+                "scoring must be a scorer's name, a callable, or a list of names or a dict for "
+                f"several scorers; got {scoring!r}."
+            )
+
+    @property
+    def names(self):
+        """Names of the metrics."""
+        return list(self.scorers) if isinstance(self.scorers, dict) else [SINGLE]
+
+    def __call__(self, estimator, *data):
+        """Return the scores of a fitted estimator, a float for each name."""
+        found = self._score(estimator, *data)
+        found = found if isinstance(self.scorers, dict) else {SINGLE: found}
+        return {name: float(score) for name, score in found.items()}

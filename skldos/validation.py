@@ -1,0 +1,196 @@
+"""Checks shared by all modules; messages name the argument, expected and received values."""
+
+import sys
+from numbers import Integral, Real
+
+import numpy as np
+
+
+def check_scalar(name, value, *, low=None, high=None, strict=False, integer=False):
+    """Return `value` if it is a finite number within bounds.
+
+    Parameters
+    ----------
+    name : str
+        Name of the argument, for the message.
+    value : object
+        What was given.
+    low, high : float, optional
+        Bounds, inclusive unless `strict`.
+    strict : bool, default=False
+        Whether the lower bound itself is excluded.
+    integer : bool, default=False
+        Whether only integers are accepted.
+
+    Returns
+    -------
+    int or float
+        The number.
+
+    Raises
+    ------
+    TypeError
+        If `value` is not a number (or not an integer where one is needed).
+    ValueError
+        If it is not finite or out of bounds.
+
+    Examples
+    --------
+    >>> check_scalar("r_cut", 4.7, low=0, strict=True)
+    4.7
+    """
+    kind = Integral if integer else Real
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, kind):
+        wanted = "an integer" if integer else "a number"
+        raise TypeError(f"{name} must be {wanted}, got {value!r} of type {type(value).__name__}.")
+    too_low = low is not None and (value <= low if strict else value < low)
+    too_high = high is not None and value > high
+    # Not with isfinite(): an integer may be too large for a float. NaN fails both comparisons.
+    finite = -sys.float_info.max <= value <= sys.float_info.max
+    if not finite or too_low or too_high:
+        bounds = []
+        if low is not None:
+            bounds.append(f"{'>' if strict else '>='} {low}")
+        if high is not None:
+            bounds.append(f"<= {high}")
+        limits = " and ".join(bounds) or "finite"
+        raise ValueError(f"{name} must be {limits}, got {value!r}.")
+    return int(value) if integer else float(value)
+
+
+def check_option(name, value, options):
+    """Return `value` if it is one of `options`, else raise a ``ValueError`` that lists them.
+
+    Examples
+    --------
+    >>> check_option("unit", "eV", ("eV", "meV/atom"))
+    'eV'
+    """
+    if not any(value is option or value == option for option in options):
+        listed = ", ".join(repr(option) for option in options)
+        raise ValueError(f"{name} must be one of {listed}; got {value!r}.")
+    return value
+
+
+def check_device(name, value):
+    """Return the name of the torch device `value` if this machine has it.
+
+    Parameters
+    ----------
+    name : str
+        Name of the argument, for the message.
+    value : str or torch.device
+        ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
+
+    Returns
+    -------
+    str
+        The device as a string.
+
+    Raises
+    ------
+    ValueError
+        If there is no such device, here or anywhere.
+
+    Examples
+    --------
+    >>> check_device("device", "cpu")
+    'cpu'
+    """
+    if isinstance(value, str) and value == "cpu":
+        return value
+    import torch  # takes a second, not needed for the CPU
+
+    usable = ["cpu"]
+    if torch.cuda.is_available():
+        usable += ["cuda", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
+    if torch.backends.mps.is_available():
+        usable.append("mps")
+    if not isinstance(value, (str, torch.device)) or str(value) not in usable:
+        listed = ", ".join(map(repr, usable))
+        raise ValueError(
+            f"{name} must be a device that torch finds on this machine, one of {listed}; got "
+            f"{value!r}."
+        )
+    return str(value)
+
+
+def check_shape(name, array, shape):
+    """Raise a ``ValueError`` unless `array` has `shape`, in which None fits any length.
+
+    Examples
+    --------
+    >>> check_shape("cell", np.eye(3), (3, 3))
+    >>> check_shape("positions", np.zeros((4, 2)), (None, 3))
+    Traceback (most recent call last):
+    ...
+    ValueError: positions must have shape (any, 3), got (4, 2).
+    """
+    got = tuple(array.shape)
+    if len(got) != len(shape) or any(
+        want not in (None, length) for want, length in zip(shape, got, strict=True)
+    ):
+        wanted = ", ".join("any" if want is None else str(want) for want in shape)
+        raise ValueError(f"{name} must have shape ({wanted}), got {got}.")
+
+
+def check_finite(name, array):
+    """Raise a ``ValueError`` that counts the NaN and infinite values of `array`, if any.
+
+    Examples
+    --------
+    >>> check_finite("ldos", np.array([0.0, np.nan]))
+    Traceback (most recent call last):
+    ...
+    ValueError: ldos must be finite, got 1 NaN and 0 infinite value(s) among 2.
+    """
+    finite = np.isfinite(array)
+    if not finite.all():
+        n_nan = int(np.isnan(array).sum())
+        n_infinite = int(array.size - finite.sum()) - n_nan
+        raise ValueError(
+            f"{name} must be finite, got {n_nan} NaN and {n_infinite} infinite value(s) "
+            f"among {array.size}."
+        )
+
+
+def check_unchanged(estimator, fitted):
+    """Raise a ``ValueError`` that names a parameter that has changed since ``fit``.
+
+    Parameters
+    ----------
+    estimator : estimator
+        With ``get_params``.
+    fitted : dict
+        Copies of the parameters that decide what the estimator returns, made in ``fit``.
+
+    Examples
+    --------
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> scaler = StandardScaler()
+    >>> check_unchanged(scaler.set_params(with_mean=False), {"with_mean": True})
+    Traceback (most recent call last):
+    ...
+    ValueError: the parameters of StandardScaler changed since fit: with_mean was True and is
+    False; call fit again.
+    """
+    present = estimator.get_params(deep=False)
+    for name, value in fitted.items():
+        if not _same(value, present[name]):
+            raise ValueError(
+                f"the parameters of {type(estimator).__name__} changed since fit: {name} was "
+                f"{value!r} and is {present[name]!r}; call fit again."
+            )
+
+
+def _same(one, two):
+    if one is two:
+        return True
+    try:
+        if one == two:
+            return True
+    except ValueError:  # from arrays, whose comparison is not a single bool
+        pass
+    import joblib
+
+    return joblib.hash(one) == joblib.hash(two)

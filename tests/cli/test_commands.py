@@ -1,0 +1,381 @@
+"""Commands: examples in help texts and the page run, and numbers equal those of the library."""
+
+import json
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from ase.io import read
+
+import skldos
+from skldos import SnapshotList, cli
+from skldos.cli.main import COMMANDS, one_line
+from skldos.io import read_cube
+from skldos.units import BOHR
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "cli.md"
+#: What the tests run in another way, and what they make smaller.
+ELSEWHERE = ("skldos demo",)
+SMALLER = {
+    " --sharpen 2": "",  # synthetic snapshots know no broadening
+    "--steps 1000": "--steps 2",
+    "aluminium": "snapshots",
+    "twojmax=8": "twojmax=2",
+    "--energies -5 0.1 200": "--energies -5 1.5 11",
+    "--energies -6 0.2 81 --broadening 0.4": "--energies -20 1 45 --broadening 2",
+}
+
+
+def run(line):
+    """Run one shell command line."""
+    words = shlex.split(line, comments=True)
+    assert words[0] == "skldos"
+    return cli.main(words[1:])
+
+
+def smaller(line):
+    for text, other in SMALLER.items():
+        line = line.replace(text, other)
+    return line
+
+
+def commands_of_page(page=PAGE):
+    text = page.read_text(encoding="utf-8")
+    blocks = re.findall(r"^```bash\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    return [line for line in lines if line[:6] == "skldos" and not line.startswith(ELSEWHERE)]
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_the_page_runs_in_order(place, capsys):
+    (toml,) = re.findall(r"^```toml\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    Path("pipeline.toml").write_text(toml)
+    for name in ("atoms", "potential"):
+        Path(f"{name}.skldos").unlink()
+    lines = commands_of_page()
+    assert len(lines) >= 12
+    for line in lines:
+        # The recommended descriptors, smaller.
+        line = line.replace("uncertainty=True", "uncertainty=True n_max=3 l_max=2")
+        line = line.replace(
+            "potential.skldos --cv 2", "potential.skldos --cv 2 --set n_max=3 l_max=2"
+        )
+        assert run(line) == 0, (line, capsys.readouterr().err)
+    card = skldos.model_card("atoms.skldos")
+    assert card["errors"]["mean absolute band_energy_error (meV/atom)"] > 0
+    assert len(read("run.traj", ":")) == 3
+    assert np.isfinite(pd.read_csv("mean-dos.csv")["dos"]).all()
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("page", ["get_started.md", "tutorials/first_model.md"])
+def test_three_commands_lead_from_runs_to_predictions(page, place, capsys):
+    shutil.rmtree("snapshots")
+    Path("model.skldos").unlink()
+    shutil.copytree("runs", "runs/again")
+    lines = commands_of_page(ROOT / "docs" / page)
+    assert len(lines) == 3
+    for line in lines:
+        assert run(smaller(line)) == 0, (line, capsys.readouterr().err)
+    assert len(SnapshotList.load("snapshots")) == 2
+    assert Path("dos.png").read_bytes().startswith(b"\x89PNG")
+
+
+EXAMPLES = [
+    (name, line)
+    for name, module in COMMANDS.items()
+    for line in module.EXAMPLES
+    if not line.startswith(ELSEWHERE)
+]
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize(("name", "line"), EXAMPLES, ids=[line[7:30] for _, line in EXAMPLES])
+def test_examples_of_help_texts_run(name, line, place, capsys):
+    if name in ("convert", "fit"):
+        line += " --overwrite"
+    if name == "fit":
+        line += " --cv 2" + ("" if "--set" in line or "toml" in line else " --set n_max=2 l_max=1")
+    assert run(smaller(line)) == 0, capsys.readouterr().err
+    assert capsys.readouterr().out
+
+
+def test_every_command_has_help_with_an_example(capsys):
+    for name, module in COMMANDS.items():
+        with pytest.raises(SystemExit) as stop:
+            cli.main([name, "--help"])
+        assert stop.value.code == 0
+        assert module.EXAMPLES[0] in capsys.readouterr().out
+    assert cli.main([]) == 0
+    assert "COMMAND" in capsys.readouterr().out
+
+
+def test_python_m_skldos_names_the_commands_and_loads_nothing_heavy():
+    code = "import skldos.cli, sys, json; print(json.dumps(sorted(sys.modules)))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = {name.split(".")[0] for name in json.loads(found.stdout)}
+    assert not loaded & {
+        "torch",
+        "sklearn",
+        "ase",
+        "pandas",
+        "scipy",
+        "numba",
+        "matplotlib",
+        "tqdm",
+    }
+    command = [sys.executable, "-m", "skldos", "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    for name in COMMANDS:
+        assert name in done.stdout
+
+
+# ------------------------------------------------------------------ numbers
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_predict_prints_and_writes_what_the_library_says(place, capsys):
+    line = "skldos predict model.skldos start.xyz snapshots --pseudo Al.upf -o t.csv --sharpen 0"
+    assert run(f"{line} --dos dos.csv --cube cubes") == 0
+    model = skldos.load("model.skldos")
+    structures = [*skldos.io.read_snapshots("start.xyz"), *SnapshotList.load("snapshots")]
+    expected = skldos.predict(
+        model, structures, pseudopotentials=["Al.upf"], sharpen=0, density=True, dos=True
+    )
+    found = pd.read_csv("t.csv")
+    for name in ("fermi_level", "band_energy", "minus_ts", "total_energy", "temperature"):
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-12)
+    dos = pd.read_csv("dos.csv")
+    np.testing.assert_allclose(dos["start"], expected["dos"][0], rtol=1e-9)
+    assert len(dos.columns) == 1 + len(structures)
+    density, atoms = read_cube("cubes/start.cube")
+    np.testing.assert_allclose(density / BOHR**3, expected["density"][0], atol=1e-7)
+    assert str(atoms.symbols) == "Al4"
+    printed = capsys.readouterr().out
+    assert f"{expected['total_energy'][0]:.4f}" in printed
+    assert "total_energy (eV)" in printed
+    assert len(list(Path("cubes").iterdir())) == len(structures)
+
+
+def test_evaluate_prints_and_writes_what_the_library_says(place, capsys):
+    assert run("skldos evaluate atoms.skldos test -o errors.csv") == 0
+    snapshots = SnapshotList.load("test")
+    expected = skldos.evaluate(skldos.load("atoms.skldos"), snapshots)
+    found = pd.read_csv("errors.csv")
+    np.testing.assert_allclose(found["band_energy_error"], expected["band_energy_error"], rtol=1e-9)
+    mean = expected["band_energy_error"].abs().mean()
+    assert f"band energy {mean:.3g} meV/atom" in capsys.readouterr().out
+    assert mean > 0
+
+
+def test_fit_leaves_each_snapshot_out_once(place, capsys):
+    assert run("skldos fit pipeline.toml snapshots -o mine.skldos --cv 6") == 0
+    snapshots = SnapshotList.load("snapshots")
+    model = skldos.load("mine.skldos")
+    left_out = skldos.load("mine.skldos").fit(snapshots[1:])
+    expected = skldos.evaluate(left_out, snapshots[:1])["band_energy_error"][0]
+    first = next(l for l in capsys.readouterr().out.splitlines() if l.startswith("0"))
+    assert first.split()[-1] == f"{expected:.2f}"
+    assert skldos.model_card(model)["trained_on"]["n_snapshots"] == 6
+
+
+def test_convert_keeps_numbers_names_and_sources(place):
+    assert run("skldos convert dynamics.extxyz snapshots -o both") == 0
+    both = SnapshotList.load("both")
+    assert len(both) == 5 + 6
+    image = read("dynamics.extxyz", 2)
+    assert both[2].name == "dynamics_2"
+    assert both[2].source == "dynamics.extxyz"
+    assert both[2].reference["total_energy"] == image.get_potential_energy()
+    np.testing.assert_array_equal(both[2].reference["forces"], image.get_forces())
+    np.testing.assert_array_equal(both[5].ldos[:], SnapshotList.load("snapshots")[0].ldos[:])
+    assert sorted(p.suffix for p in Path("both").iterdir()) == [".json"] + [".npy"] * 12
+
+
+def test_dynamics_repeat_themselves_and_need_what_they_need(place, capsys):
+    line = "skldos md potential.skldos start.xyz --temperature 300 --steps 2 --interval 1"
+    assert run(f"{line} -o a.traj") == 0
+    assert run(f"{line} -o b.traj") == 0
+    first, second = read("a.traj", ":"), read("b.traj", ":")
+    assert len(first) == 3
+    np.testing.assert_array_equal(first[2].positions, second[2].positions)
+    assert np.abs(first[2].positions - first[0].positions).max() > 1e-4
+    assert np.isfinite(first[2].get_potential_energy())
+    capsys.readouterr()
+    assert run(f"{line} -o c.traj --dos d.csv") == 1
+    assert "--dos needs --dos-model" in capsys.readouterr().err
+    assert run("skldos md model.skldos start.xyz --temperature 300 -o c.traj") == 1
+    assert "needs --pseudo" in capsys.readouterr().err
+    assert run("skldos md atoms.skldos start.xyz --temperature 300 -o c.traj") == 1
+    assert "atoms.skldos predicts densities of states of atoms, not" in capsys.readouterr().err
+
+
+def test_dynamics_with_a_model_of_the_ldos(place, capsys):
+    line = "skldos md model.skldos start.xyz --pseudo Al.upf --temperature 300 --steps 1"
+    assert run(f"{line} --electronic-temperature 298 --interval 1 --dos d.csv") == 0
+    assert capsys.readouterr().out.startswith("electrons at 298 K\n")
+    table = pd.read_csv("d.csv")
+    assert len(table) == 21
+    assert list(table) == ["energy", "dos"]
+    assert run(f"{line} --interval 1 --dos d.png --overwrite") == 0
+    assert Path("d.png").read_bytes().startswith(b"\x89PNG")
+
+
+# ------------------------------------------------------------------ failures
+
+
+def fails(line, message, capsys):
+    assert run(line) == 1
+    (printed,) = capsys.readouterr().err.splitlines()
+    assert printed.startswith("skldos: error: ")
+    assert re.search(message, printed), printed
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (
+            "evaluate model.skldos runs",
+            r"holds no snapshots, but 1 × runs of pw\.x: run 'skldos conv",
+        ),
+        ("evaluate model.skldos mala", "holds no snapshots, but 2 × files of MALA"),
+        ("evaluate model.skldos absent", "absent holds no snapshots: there is no file or folder"),
+        ("evaluate absent.skldos test", "No such file.*absent.skldos"),
+        ("evaluate POSCAR test", r"not a file of skldos\.save"),
+        ("predict model.skldos POSCAR -o Al.upf", r"Al\.upf exists; name another file"),
+        ("predict model.skldos POSCAR --dos Al.upf", r"Al\.upf exists"),
+        ("predict atoms.skldos POSCAR --cube cubes", "every grid point"),
+        ("predict model.skldos Al.upf", r"ASE cannot read it.*Al\.upf"),
+        ("convert mala -o new", "energies must be given"),
+        ("convert runs -o new --ldos wavefunctions", "--ldos needs --energies"),
+        ("convert mala -o new --energies 0 1 2.5", "whole number of energies, got 2.5"),
+        ("convert mala", r"snapshots\.json exists; name another file"),
+        ("fit nothing snapshots -o x", r"MODEL must be one of atoms, grid, potential, or a file"),
+        ("fit absent.py snapshots -o x", r"there is no file absent\.py"),
+        ("fit atoms snapshots -o x --set n_max", "takes NAME=VALUE, got 'n_max'"),
+        (
+            "fit atoms snapshots -o x --set n_maxx=3",
+            r"models\.atoms takes .*n_max, .*; Invalid parameter 'n_maxx'",
+        ),
+        ("fit atoms snapshots -o absent/x", "there is no folder absent to write x to"),
+        ("predict atoms.skldos POSCAR -o absent/x.csv", "there is no folder absent to write x"),
+        ("evaluate atoms.skldos test -o absent/x.csv", "there is no folder absent to write x"),
+        ("md potential.skldos start.xyz --temperature 9 -o absent/x", "there is no folder absent"),
+        ("fit atoms snapshots", r"model\.skldos exists"),
+        ("fit potential snapshots -o x --cv 0", "has no reference 'total_energy'"),
+        ("info absent", "there is no file or folder absent"),
+        (
+            "md potential.skldos start.xyz --temperature 9 --electronic-temperature 9 -o x",
+            "temperature 9 K needs --dos-model: potential was trained at 300 K",
+        ),
+        ("predict potential.skldos POSCAR --temperature 9", "error: --temperature must be that of"),
+        (
+            "evaluate atoms.skldos bare",
+            "lacks ldos, which 'skldos convert' reads with --ldos",
+        ),
+    ],
+)
+def test_what_is_wrong_is_one_line(line, message, place, capsys):
+    before = {path.name for path in Path().iterdir()}
+    fails(f"skldos {line}", message, capsys)
+    left = {path.name for path in Path().iterdir()} - before
+    # A folder that was made for results may stay, empty.
+    assert not any(any(Path(name).rglob("*")) for name in left if Path(name).is_dir())
+    assert not any(Path(name).is_file() for name in left)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("steps = 3", "expected tables"),
+        ("[[steps]", "not TOML"),
+        ('[[steps]]\ntype = "os.system"', "must be an estimator of skldos"),
+        ('[[steps]]\ntype = "sklearn.utils.deprecated"', "must be an estimator"),
+        ('[[steps]]\ntype = "EspressoRecipe"', "must be an estimator"),
+        ('[[steps]]\ntype = "sklearn.nothing.X"', "must be an estimator"),
+        ("[[steps]]\nr_cut = 3", "every step needs a type"),
+        ('[[steps]]\ntype = "AtomSNAPTransformer"\nrcut = 3', "AtomSNAPTransformer: .*rcut"),
+    ],
+)
+def test_a_pipeline_file_that_is_wrong_is_named(text, message, place, capsys):
+    Path("wrong.toml").write_text(text)
+    fails("skldos fit wrong.toml snapshots -o x", rf"{message}.*wrong\.toml", capsys)
+
+
+def test_a_python_file_defines_the_model(place, capsys):
+    code = "import skldos\nmodel = skldos.models.atoms(n_max=2, l_max=1)\n"
+    Path("mine.py").write_text(code)
+    assert run("skldos fit mine.py snapshots -o x.skldos --cv 0") == 0
+    assert skldos.load("x.skldos")[0].n_max == 2
+    Path("mine.py").write_text("a = 3\n")
+    capsys.readouterr()
+    fails("skldos fit mine.py snapshots -o y.skldos", r"must define 'model'.*mine\.py", capsys)
+
+
+def test_wrong_arguments_end_with_two(capsys):
+    for words in (["fit"], ["nothing"], ["md", "a", "b"], ["md", "a", "b", "--temperature", "-3"]):
+        with pytest.raises(SystemExit) as stop:
+            cli.main(words)
+        assert stop.value.code == 2
+    assert "value must be > 0" in capsys.readouterr().err
+
+
+def test_what_is_missing_is_named_as_an_option(place, capsys):
+    skldos.save(skldos.models.atoms(n_max=2, l_max=1).fit(SnapshotList.load("training")), "two")
+    fails("skldos predict two POSCAR", "lacks temperature: pass --temperature, since", capsys)
+    assert run("skldos predict two POSCAR --temperature 500") == 0
+
+
+def test_interrupted_is_said(place, monkeypatch, capsys):
+    def interrupt(options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(COMMANDS["info"], "run", interrupt)
+    assert run("skldos info snapshots") == 130
+    assert capsys.readouterr().err == "skldos: interrupted\n"
+
+
+def test_traceback_on_request(place, capsys):
+    assert run("skldos info absent --traceback") == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings("default::UserWarning")
+def test_warnings_are_one_line(place, capsys):
+    assert run("skldos predict atoms.skldos start.xyz --temperature 5000") == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("skldos: warning: outside of the training data: temperature 5000 K")
+
+
+def test_an_empty_message_is_the_kind_of_error():
+    assert one_line(NotImplementedError()) == "NotImplementedError"
+    assert one_line(ValueError("a\n b")) == "a b"
+
+
+# ------------------------------------------------------------------ info
+
+
+def test_info_says_what_there_is_and_what_is_missing(place, capsys):
+    run("skldos info snapshots")
+    printed = capsys.readouterr().out
+    for text in ("6 × Al4", "298 to 933 K", "4×4×4", "lacks total_energy (6 of 6)", "complete"):
+        assert text in printed
+    run("skldos info runs")
+    printed = capsys.readouterr().out
+    assert "runs of pw.x, 1 in all" in printed
+    assert "Al2" in printed
+    run("skldos info mala")
+    assert "Al_1.info.json" in capsys.readouterr().out
+    run("skldos info potential.skldos")
+    printed = capsys.readouterr().out
+    assert "free energies" in printed
+    assert "left-out RMSE of energy (meV/atom)" in printed
+    run("skldos info dynamics.extxyz")
+    assert "structures that ASE reads" in capsys.readouterr().out

@@ -1,0 +1,206 @@
+"""The demo: files, output and errors."""
+
+import contextlib
+import io
+import re
+
+import numpy as np
+import pytest
+from ase.build import bulk
+
+import skldos
+from skldos import Snapshot, SnapshotList, cli, evaluate
+from skldos.cli.demo import baseline_errors
+from skldos.cli.validation import folds_by_temperature, splits
+from skldos.datasets import load_aluminium, make_snapshots
+
+
+def main(arguments):
+    return cli.main(["demo", *arguments])
+
+
+@pytest.fixture(scope="module")
+def synthetic(tmp_path_factory, tiny):
+    """Return a folder of six snapshots at two temperatures."""
+    return tiny.save(tmp_path_factory.mktemp("synthetic") / "snapshots")
+
+
+@pytest.fixture(scope="module")
+def quick(synthetic, tmp_path_factory):
+    """Run the demo, and return its arguments, its folder, and what it printed to both streams."""
+    output = tmp_path_factory.mktemp("demo") / "out"
+    arguments = ["--quick", "--data", str(synthetic), "--output", str(output)]
+    printed, shown = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(shown):
+        assert main(arguments) == 0
+    return arguments, output, printed.getvalue(), shown.getvalue()
+
+
+def numbers(text):
+    """Return the lines of the table, without other output."""
+    return [line for line in text.splitlines() if line[:8].strip().isdigit()]
+
+
+def test_writes_pictures_and_a_model_that_predicts(quick, synthetic):
+    _, output, printed, shown = quick
+    assert len(shown) < 500  # nothing but the results, where there is no terminal
+    assert len(numbers(printed)) == 6
+    assert "mean 933 K" in printed
+    assert str(output) in printed
+    assert "total energy" not in printed  # nobody knows the pseudopotential
+    for name in ("dos.png", "parity.png", "density.png"):
+        assert name in printed
+        assert (output / name).read_bytes().startswith(b"\x89PNG")
+    model = skldos.load(output / "model.skldos")
+    assert model[0].memory is None
+    assert np.isfinite(evaluate(model, SnapshotList.load(synthetic))["band_energy"]).all()
+
+
+@pytest.fixture
+def upf(tmp_path, upf_text):
+    """Return a pseudopotential file with three valence electrons of aluminium."""
+    path = tmp_path / "Al.upf"
+    path.write_text(upf_text.format(element="Al"))
+    return path
+
+
+def test_a_pseudopotential_gives_total_energies_and_epochs_can_be_set(
+    synthetic, upf, tmp_path, capsys
+):
+    output = tmp_path / "out"
+    arguments = ["--quick", "--data", str(synthetic), "--output", str(output), "--epochs", "3"]
+    assert main([*arguments, "--pseudo", str(upf)]) == 0
+    printed = capsys.readouterr().out
+    header = next(line for line in printed.splitlines() if line.startswith("snapshot"))
+    assert re.split(r"\s{2,}", header)[-2:] == ["total energy", "density"]
+    errors = [float(line.split()[-2]) for line in numbers(printed)]
+    assert len(errors) == 6
+    assert np.isfinite(errors).all()
+    assert max(np.abs(errors)) > 0
+    assert len(skldos.load(output / "model.skldos")[-1].history_) == 3
+
+
+def test_bundled_data_know_their_pseudopotential(tmp_path, capsys):
+    assert main(["--quick", "--output", str(tmp_path / "out")]) == 0
+    assert "total energy" in capsys.readouterr().out
+
+
+def test_what_is_not_a_pseudopotential_is_one_line(synthetic, tmp_path, capsys):
+    path = tmp_path / "notes.txt"
+    path.write_text("buy milk")
+    for name, message in ((path, "not a UPF file"), (tmp_path / "absent.upf", "No such file")):
+        arguments = ["--data", str(synthetic), "--output", str(tmp_path / "out")]
+        assert main([*arguments, "--pseudo", str(name)]) == 1
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith("skldos: error: ")
+        assert message in line
+        assert name.name in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_pseudopotential_of_another_element_is_noticed_before_training(
+    synthetic, upf_text, tmp_path, capsys
+):
+    path = tmp_path / "Be.upf"
+    path.write_text(upf_text.format(element="Be"))
+    arguments = ["--data", str(synthetic), "--output", str(tmp_path / "out")]
+    assert main([*arguments, "--pseudo", str(path)]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "got none for Al but for ['Be']" in line
+
+
+def test_a_seed_makes_it_repeatable(quick, tmp_path, capsys):
+    arguments = [*quick[0][:-1], str(tmp_path / "out")]
+
+    def table(seed):
+        assert main([*arguments, "--random-state", seed, "--overwrite"]) == 0
+        return numbers(capsys.readouterr().out)
+
+    first = numbers(quick[2])
+    assert table("0") == first
+    assert table("2") != first
+
+
+def test_folder_without_snapshots_is_an_error_message(tmp_path, capsys):
+    assert main(["--data", str(tmp_path), "--output", str(tmp_path / "out")]) == 1
+    assert "holds no snapshots" in capsys.readouterr().err
+
+
+def test_results_are_not_replaced_unless_asked(quick, capsys):
+    arguments, output, *_ = quick
+    before = (output / "model.skldos").stat().st_mtime_ns
+    assert main(arguments) == 1
+    assert "model.skldos exists; name another file, or pass --overwrite" in capsys.readouterr().err
+    assert (output / "model.skldos").stat().st_mtime_ns == before
+
+
+def test_one_snapshot_is_an_error_message(tmp_path, capsys):
+    folder = make_snapshots(1, random_state=0).save(tmp_path / "one")
+    assert main(["--data", str(folder), "--output", str(tmp_path / "out")]) == 1
+    assert "cross-validation needs two snapshots, got 1" in capsys.readouterr().err
+
+
+def test_snapshot_without_ldos_is_an_error_message(tmp_path, capsys):
+    bare = [snapshot.atoms for snapshot in make_snapshots(2, random_state=0)]
+    folder = SnapshotList(bare).save(tmp_path / "bare")
+    assert main(["--data", str(folder), "--output", str(tmp_path / "out")]) == 1
+    assert "lacks ldos and temperature and n_electrons" in capsys.readouterr().err
+
+
+def test_values_that_do_not_fit_together_are_one_line(tmp_path, capsys):
+    different = make_snapshots(2, random_state=0) + make_snapshots(
+        2, n_energies=20, temperature=933.0, random_state=1
+    )
+    arguments = ["--data", str(different.save(tmp_path / "set")), "--output", str(tmp_path / "out")]
+    assert main(["--quick", *arguments]) == 1
+    printed = capsys.readouterr().err
+    assert "Traceback" not in printed
+    assert "21 outputs" in printed.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--epochs", "-1", "value must be >= 1, got -1."),
+        ("--epochs", "many", "invalid literal"),
+        ("--random-state", "-3", "value must be >= 0 and <= 4294967295, got -3."),
+        ("--random-state", str(2**32), "value must be >= 0 and <= 4294967295"),
+    ],
+)
+def test_options_out_of_range_are_usage_errors(option, value, message, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([option, value])
+    assert stop.value.code == 2
+    assert f"argument {option}: {message}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["demo", "fit", "md"])
+def test_seeds_have_32_bits(command, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for seed, refused in ((2**32 - 1, False), (2**32, True)):
+        with pytest.raises(SystemExit):
+            cli.main([command, "--random-state", str(seed), "--no-such-option"])
+        assert ("argument --random-state" in capsys.readouterr().err) == refused
+
+
+@pytest.mark.parametrize("n", [2, 3, 5, 8])
+def test_folds_are_even_and_none_is_empty(n):
+    counts = np.bincount(folds_by_temperature(np.arange(n), 4))
+    assert len(counts) == min(4, n)
+    assert np.ptp(counts) <= 1
+
+
+def test_snapshots_without_a_temperature_are_split_as_those_at_none():
+    temperatures = [933.0, None, 300.0, None, 933.0, 300.0]
+    snapshots = [Snapshot(bulk("Al"), temperature=t) for t in temperatures]
+    # In the order 1 3 2 5 0 4 every third one is in a fold.
+    assert [test.tolist() for _, test in splits(snapshots, 3)] == [[1, 5], [0, 3], [2, 4]]
+
+
+def test_baseline_is_the_mean_dos_at_the_nearest_temperature():
+    snapshots = load_aluminium()
+    errors = baseline_errors(snapshots[[0, 1, 4, 5]], snapshots[[2]])
+    assert errors == baseline_errors(snapshots[[0, 1]], snapshots[[2]])
+    assert baseline_errors(snapshots[[3]], snapshots[[3]]) == [0.0]
+    # Band energies at 298 K scatter by 17 meV/atom.
+    assert 1 < abs(errors[0]) < 60

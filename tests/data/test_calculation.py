@@ -1,0 +1,47 @@
+"""Common and different properties of calculations."""
+
+import pytest
+from ase import Atoms
+from ase.build import bulk
+
+from skldos import Snapshot
+from skldos.data.calculation import common_calculation, differing_fact, electrons_of
+from skldos.exceptions import SnapshotError
+
+
+def snapshot(symbol, **reference):
+    return Snapshot(bulk(symbol), reference=reference)
+
+
+def test_pseudopotentials_are_compared_element_by_element():
+    al, mg = {"Al": "Al.upf"}, {"Mg": "Mg.upf"}
+    parts = [snapshot("Al", pseudopotentials=al), snapshot("Mg", pseudopotentials=mg)]
+    known = common_calculation(parts)
+    assert known["pseudopotentials"] == al | mg
+    assert parts[0].reference["pseudopotentials"] == al
+    assert differing_fact(parts[1], known) is None
+    other = snapshot("Mg", pseudopotentials={"Mg": "another.upf"})
+    assert differing_fact(other, known) == "pseudopotentials"
+    with pytest.raises(SnapshotError, match="same pseudopotentials"):
+        common_calculation([*parts, other])
+
+
+@pytest.mark.parametrize(("fact", "value"), [("functional", "pbe"), ("charge", 1e-3)])
+def test_other_facts_are_compared_as_they_are(fact, value):
+    first = snapshot("Al", functional="lda-pz", charge=0.0)
+    known = common_calculation([first, snapshot("Al", charge=3e-7)])
+    assert differing_fact(first, known) is None
+    assert differing_fact(snapshot("Al", **{fact: value}), known) == fact
+    with pytest.raises(SnapshotError, match=f"same {fact}"):
+        common_calculation([first, snapshot("Al", **{fact: value})])
+
+
+def test_electrons_follow_from_the_cells_of_the_training():
+    known = {"valence_electrons": {"Al4": 12.0, "AlMg3": 9.0}}
+    for formula, electrons in (("Al", 3), ("Mg", 2), ("Al2Mg2", 10), ("Mg5Al", 13)):
+        assert electrons_of(Atoms(formula), known) == electrons
+    assert electrons_of(Atoms("AlSi"), known) is None
+    assert electrons_of(Atoms("Al"), {}) is None
+    alloy = {"valence_electrons": {"Al2Mg2": 10.0}}
+    assert electrons_of(Atoms("AlMg"), alloy) == 5
+    assert electrons_of(Atoms("Al3Mg"), alloy) is None

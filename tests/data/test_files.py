@@ -1,0 +1,219 @@
+"""Files appear complete or not at all; a full disk is an error, not the end of the process."""
+
+import errno
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from skldos.data import files
+
+
+@pytest.fixture
+def small_limit():
+    """Let no file of this process grow beyond 64 KiB; CPython turns the signal into an error."""
+    resource = pytest.importorskip("resource")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**16, limits[1]))
+    yield 2**16
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+@pytest.mark.parametrize("mode", ["w", "wb"])
+def test_a_file_appears_when_it_is_complete(tmp_path, mode):
+    path = tmp_path / "notes"
+    for text in ("first", "é"):
+        before = path.read_text(encoding="utf-8") if path.exists() else None
+        with files.atomic_file(path, mode) as file:
+            file.write(text if mode == "w" else text.encode())
+            file.flush()
+            assert (path.read_text(encoding="utf-8") if path.exists() else None) == before
+        assert path.read_text(encoding="utf-8") == text
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, OSError])
+def test_what_fails_leaves_the_old_file_alone(tmp_path, error):
+    path = tmp_path / "notes"
+    path.write_text("old")
+    for half_written in (files.atomic_file(path), files.atomic_array(path, (3,), float)):
+        with pytest.raises(error), half_written:
+            raise error
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_data_and_names_are_synchronised_in_that_order(tmp_path, monkeypatch):
+    calls = []
+    for name in ("fsync", "replace"):
+        real = getattr(os, name)
+
+        def recorded(*arguments, name=name, real=real):
+            calls.append(name)
+            return real(*arguments)
+
+        monkeypatch.setattr(os, name, recorded)
+    with files.atomic_file(tmp_path / "notes") as file:
+        file.write(b"x")
+    assert calls == ["fsync", "replace", "fsync"]
+
+
+def test_links_are_followed_and_devices_written(tmp_path):
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "there" / "notes")
+    with files.atomic_file(tmp_path / "link", "w") as file:
+        file.write("x")
+    assert (tmp_path / "there" / "notes").read_text() == "x"
+    assert (tmp_path / "link").is_symlink()
+    if Path("/dev/full").exists():
+        with pytest.raises(OSError, match="No space left"), files.atomic_file("/dev/full") as file:
+            file.write(b"x")
+        assert not Path("/dev/full").is_file()
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path):
+    missing = tmp_path / "no_such"
+    message = r"there is no folder .*no_such to write notes"
+    with (
+        pytest.raises(FileNotFoundError, match=message),
+        files.atomic_file(missing / "notes", "w"),
+    ):
+        pass
+    assert not missing.exists()
+
+
+def test_a_folder_is_not_replaced(tmp_path):
+    with pytest.raises(IsADirectoryError), files.atomic_file(tmp_path):
+        pass
+
+
+def test_long_names_leave_room(tmp_path):
+    path = tmp_path / ("é" * 120)
+    with files.atomic_file(path, "w") as file:
+        file.write("x")
+    assert path.read_text() == "x"
+
+
+@pytest.mark.parametrize("shape", [(4, 3), (7,), (), (0, 3), (2, 0)])
+@pytest.mark.parametrize("dtype", ["<f4", ">f8", "|u1"])
+def test_an_array_is_an_ordinary_npy_file(tmp_path, shape, dtype, rng):
+    expected = np.asarray(100 * rng.random(shape), dtype)
+    with files.atomic_array(tmp_path / "a.npy", shape, dtype) as array:
+        assert not np.asarray(array).any()
+        array[...] = expected
+        assert not (tmp_path / "a.npy").exists()
+    np.testing.assert_array_equal(np.load(tmp_path / "a.npy"), expected, strict=True)
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def without_fallocate(monkeypatch):
+    monkeypatch.delattr(os, "posix_fallocate")
+
+
+def with_a_file_system_that_cannot(monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.EOPNOTSUPP, "not supported")
+
+    monkeypatch.setattr(os, "posix_fallocate", refuse)
+
+
+@pytest.mark.parametrize(
+    "prepare", [lambda _: None, without_fallocate, with_a_file_system_that_cannot]
+)
+@pytest.mark.parametrize("size", [1, 5000, 10001])
+def test_space_is_really_reserved(tmp_path, monkeypatch, prepare, size):
+    prepare(monkeypatch)
+    monkeypatch.setattr(files, "ZEROS", 4096)
+    with open(tmp_path / "scratch", "w+b") as file:
+        file.write(b"abc")
+        files.allocate(file, size)
+        stat = os.fstat(file.fileno())
+        assert stat.st_size == max(size, 3)
+        assert 512 * stat.st_blocks >= size
+        file.seek(0)
+        content = file.read()
+    assert content == b"abc" + bytes(max(size - 3, 0))
+
+
+@pytest.mark.parametrize("prepare", [lambda _: None, without_fallocate])
+def test_no_room_for_an_array_is_an_error_that_leaves_nothing(
+    tmp_path, monkeypatch, prepare, small_limit
+):
+    prepare(monkeypatch)
+    with files.atomic_array(tmp_path / "a.npy", (small_limit // 3 // 8,), float) as array:
+        array[:] = 1
+    for factor in (3, 10**6, 10**30):
+        shape = (factor, small_limit // 8)
+        with (
+            pytest.raises(OSError, match="large"),
+            files.atomic_array(tmp_path / "b.npy", shape, float),
+        ):
+            pytest.fail("the body must not run")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.npy"]
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 1 MiB."""
+    mount = shutil.which("mount")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    options = ["-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
+    if mount is None or subprocess.run([mount, *options], capture_output=True).returncode:
+        pytest.skip("a file system of its own needs the rights to mount one")
+    yield disk
+    subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+def test_a_full_disk_is_an_error(small_disk):
+    with files.atomic_array(small_disk / "a.npy", (2**19,), np.uint8) as array:
+        array[:] = 1
+    for _ in range(2):  # the first failure must have given back all that it took
+        with (
+            pytest.raises(OSError, match="No space left"),
+            files.atomic_array(small_disk / "b.npy", (2**20,), np.uint8),
+        ):
+            pytest.fail("the body must not run")
+        with (
+            pytest.raises(OSError, match="No space left"),
+            files.atomic_file(small_disk / "c") as file,
+        ):
+            file.write(bytes(2**20))
+        assert [path.name for path in small_disk.iterdir()] == ["a.npy"]
+        assert shutil.disk_usage(small_disk).free >= 2**19 - 2**14
+
+
+WRITER = """
+import sys
+from skldos.data.files import atomic_file
+for n in range(10**9):
+    with atomic_file(sys.argv[1], "w") as file:
+        for _ in range(50):
+            file.write(sys.argv[2] * 100)
+            file.flush()
+"""
+
+
+def test_writers_that_are_killed_leave_whole_files(tmp_path):
+    path = tmp_path / "notes"
+    command = [sys.executable, "-c", WRITER, str(path)]
+    writers = [subprocess.Popen([*command, letter]) for letter in "ab"]
+    try:
+        while not path.exists():
+            time.sleep(0.01)
+        for _ in range(100):
+            text = path.read_text()
+            assert text in ("a" * 5000, "b" * 5000)
+            time.sleep(0.002)
+    finally:
+        for writer in writers:
+            writer.send_signal(signal.SIGKILL)
+            writer.wait()
+    assert path.read_text() in ("a" * 5000, "b" * 5000)
+    assert {p.suffix for p in tmp_path.iterdir() if p != path} <= {".partial"}

@@ -1,0 +1,157 @@
+"""Fields and atoms written for programs that draw them, read back by ASE and by ourselves."""
+
+import ase.io
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.io.cube import read_cube_data
+from ase.io.xsf import read_xsf
+
+from skldos import ADOSDecomposer, Snapshot
+from skldos.datasets import make_snapshots
+from skldos.decomposition import atom_quantities
+from skldos.exceptions import SnapshotError
+from skldos.io import read_cube, write_cube, write_extxyz, write_xsf
+from skldos.physics import Pseudopotential
+
+
+@pytest.fixture
+def atoms():
+    cell = [[4.0, 0.3, 0.0], [-1.0, 3.5, 0.2], [0.5, 0.0, 5.0]]
+    return Atoms("AlMg", [[0.1, 0.2, 0.3], [5.0, -1.0, 2.0]], cell=cell, pbc=True)
+
+
+@pytest.fixture
+def values(rng):
+    # Of either sign, over many orders of magnitude, and no multiple of six along z.
+    return rng.normal(size=(3, 4, 7)) * 10.0 ** rng.integers(-120, 100, size=(3, 4, 7))
+
+
+@pytest.mark.parametrize("left_handed", [False, True])
+def test_a_cube_is_read_again(tmp_path, atoms, values, left_handed):
+    if left_handed:
+        atoms.cell[2] *= -1
+    path = tmp_path / "x.cube"
+    write_cube(path, values, atoms, title="potential in eV")
+    for read in (read_cube, read_cube_data):
+        again, same = read(path) if read is read_cube else read(str(path))
+        np.testing.assert_allclose(again, values, rtol=1e-8)
+        np.testing.assert_array_equal(same.numbers, atoms.numbers)
+        np.testing.assert_allclose(same.positions, atoms.positions, atol=1e-8)
+        np.testing.assert_allclose(same.cell.array, atoms.cell.array, atol=1e-7)
+    assert path.read_text().splitlines()[0] == "potential in eV"
+
+
+def test_an_xsf_is_read_again(tmp_path, atoms, values):
+    path = tmp_path / "x.xsf"
+    write_xsf(path, values, atoms)
+    with open(path) as file:
+        data, origin, vectors, images = read_xsf(file, read_data=True)
+    # ASE leaves out nothing of the general grid: its ends are the beginnings of the next cell.
+    np.testing.assert_allclose(np.asarray(data)[:-1, :-1, :-1], values, rtol=1e-8)
+    np.testing.assert_allclose(np.asarray(data)[-1], np.asarray(data)[0])
+    np.testing.assert_allclose(vectors, atoms.cell.array, atol=1e-10)
+    np.testing.assert_allclose(images.positions, atoms.positions, atol=1e-10)
+    assert not np.any(origin)
+
+
+def test_an_xsf_holds_several_fields_and_forces(tmp_path, atoms, values, rng):
+    snapshot = Snapshot(atoms, reference={"forces": rng.normal(size=(2, 3))})
+    write_xsf(tmp_path / "x.xsf", {"one": values, "two": -values}, snapshot)
+    text = (tmp_path / "x.xsf").read_text()
+    assert [text.count(f"BEGIN_DATAGRID_3D_{name}") for name in ("one", "two")] == [1, 1]
+    read = ase.io.read(tmp_path / "x.xsf")
+    np.testing.assert_allclose(read.get_forces(), snapshot.reference["forces"], rtol=1e-6)
+
+
+@pytest.mark.parametrize("write", [write_cube, write_xsf])
+def test_what_is_no_field_is_refused(tmp_path, atoms, values, write):
+    path = tmp_path / "x"
+    with pytest.raises(ValueError, match="must have shape"):
+        write(path, values[0], atoms)
+    with pytest.raises(ValueError, match="must be finite"):
+        write(path, np.where(values > 0, np.nan, values), atoms)
+    with pytest.raises(ValueError, match="real numbers"):
+        write(path, values + 1j, atoms)
+    with pytest.raises(ValueError, match="at least one point"):
+        write(path, values[:0], atoms)
+    with pytest.raises(TypeError, match="atoms must be"):
+        write(path, values, "Al")
+    assert not path.exists()
+
+
+def test_names_and_titles_are_of_one_line(tmp_path, atoms, values):
+    with pytest.raises(ValueError, match="one line"):
+        write_cube(tmp_path / "x", values, atoms, title="two\nlines")
+    with pytest.raises(ValueError, match="one word"):
+        write_xsf(tmp_path / "x", {"two words": values}, atoms)
+    with pytest.raises(ValueError, match="at least one field"):
+        write_xsf(tmp_path / "x", {}, atoms)
+
+
+# -------------------------------------------------------------------- atoms
+
+
+@pytest.fixture(scope="module")
+def snapshots():
+    return make_snapshots(2, grid_shape=(4, 4, 4), n_energies=11, random_state=0)
+
+
+def test_quantities_of_atoms_add_up(snapshots):
+    blocks = ADOSDecomposer().fit_transform(snapshots)
+    al = Pseudopotential("Al", 3, functional="lda-pz")
+    found = [
+        atom_quantities(block, s, pseudopotentials=[al])
+        for block, s in zip(blocks, snapshots, strict=True)
+    ]
+    for quantities, snapshot in zip(found, snapshots, strict=True):
+        assert quantities["electrons"].sum() == pytest.approx(12, abs=1e-9)
+        assert quantities["charge"].sum() == pytest.approx(0, abs=1e-9)
+        for name in ("band_energy", "minus_ts"):
+            total = quantities[name].sum()
+            assert total == pytest.approx(snapshot.reference[name], abs=1e-4)
+        assert np.ptp(quantities["electrons"]) > 1e-3
+    with pytest.raises(ValueError, match="ados must have shape"):
+        atom_quantities(blocks[0][:3], snapshots[0])
+    with pytest.raises(ValueError, match="none for Al"):
+        atom_quantities(blocks[0], snapshots[0], pseudopotentials={"Mg": Pseudopotential("Mg", 2)})
+    with pytest.raises(SnapshotError, match="temperature"):
+        atom_quantities(blocks[0], snapshots[0].replace(temperature=None))
+
+
+def test_frames_hold_atoms_quantities_and_results(tmp_path, snapshots, rng):
+    forces, stress = rng.normal(size=(4, 3)), rng.normal(size=(3, 3))
+    known = {"total_energy": -3.5, "forces": forces, "stress": stress + stress.T}
+    frames = [snapshots[0].replace(reference=known, name="first"), snapshots[1]]
+    vectors = [rng.normal(size=(4, 3)) for _ in frames]
+    charges = [rng.normal(size=4) for _ in frames]
+    path = tmp_path / "x.xyz"
+    write_extxyz(path, frames, {"charge": charges, "moment": vectors})
+    first, second = ase.io.read(path, ":")
+    np.testing.assert_allclose(first.get_forces(), forces, atol=1e-7)
+    np.testing.assert_allclose(first.get_stress(voigt=False), stress + stress.T, atol=1e-7)
+    assert first.get_potential_energy() == -3.5
+    assert first.info["name"] == "first"
+    assert first.info["temperature"] == second.info["temperature"] == 298
+    for i, frame in enumerate((first, second)):
+        np.testing.assert_allclose(frame.arrays["moment"], vectors[i], atol=1e-7)
+        # OVITO knows this name, and ASE takes it for a result.
+        np.testing.assert_allclose(frame.calc.results["charges"], charges[i], atol=1e-7)
+        np.testing.assert_allclose(frame.positions, frames[i].atoms.positions, atol=1e-7)
+    assert second.info["fermi_energy"] == pytest.approx(snapshots[1].reference["fermi_energy"])
+
+
+def test_quantities_must_fit(tmp_path, snapshots):
+    for per_atom, message in (
+        ({"charge": [np.ones(4)]}, "one array per snapshot, 2, got 1"),
+        ([{}], "one mapping per snapshot, 2, got 1"),
+        ({"charge": [np.ones(4), np.ones(3)]}, r"one value \(or row\) per atom"),
+        ({"charge": [np.ones(4), np.full(4, np.nan)]}, "must be finite"),
+        ({"forces": [np.ones(4)] * 2}, "not in"),
+        ({"two words": [np.ones(4)] * 2}, "one word"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            write_extxyz(tmp_path / "x.xyz", snapshots, per_atom)
+    assert not (tmp_path / "x.xyz").exists()
+    write_extxyz(tmp_path / "bare.xyz", [s.atoms for s in snapshots])
+    assert len(ase.io.read(tmp_path / "bare.xyz", ":")) == 2

@@ -1,0 +1,144 @@
+"""Common properties of training-free scorers."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from optuna.distributions import CategoricalDistribution
+from optuna.exceptions import ExperimentalWarning
+from sklearn.base import clone
+from sklearn.model_selection import LearningCurveDisplay, ValidationCurveDisplay
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skldos import GridSNAPTransformer, LDOSRegressor, RowWise
+from skldos.data import ArrayFile
+from skldos.datasets import make_snapshots
+from skldos.exceptions import ScoringError
+from skldos.search import (
+    ACSDScorer,
+    MutualInformationScorer,
+    NASWOTScorer,
+    ReadoutScorer,
+    acsd,
+    mutual_information,
+)
+
+SCORERS = [
+    ACSDScorer(n_pairs=20, sided="two", random_state=0),
+    MutualInformationScorer(n_points=20, random_state=0),
+    NASWOTScorer(n_initializations=1, batch_size=5, random_state=0),
+    ReadoutScorer(n_initializations=1, batch_size=20, random_state=0),
+]
+OF_NETWORKS = [scorer for scorer in SCORERS if isinstance(scorer, (NASWOTScorer, ReadoutScorer))]
+OF_TARGETS = [scorer for scorer in SCORERS if not isinstance(scorer, NASWOTScorer)]
+# Of the points that are drawn there are few: most of those of a snapshot are never looked at.
+N_POINTS = 216
+
+
+@pytest.fixture(scope="module")
+def snapshots():
+    return make_snapshots(4, random_state=0)
+
+
+@pytest.fixture(scope="module")
+def model(snapshots):
+    steps = GridSNAPTransformer(twojmax=4), RowWise(StandardScaler()), LDOSRegressor(max_epochs=0)
+    return make_pipeline(*steps).fit(snapshots)
+
+
+@pytest.mark.parametrize("scorer", SCORERS, ids=repr)
+def test_it_has_a_name_like_a_function(scorer):
+    assert scorer.__name__ == type(scorer).__name__
+    assert repr(scorer).startswith(f"{scorer.__name__}(")
+
+
+@pytest.mark.parametrize("scorer", SCORERS, ids=repr)
+def test_displays_of_scikit_learn_take_it(scorer, model, snapshots):
+    options = {"scoring": scorer, "cv": 2, "error_score": "raise"}
+    display = LearningCurveDisplay.from_estimator(
+        model, snapshots, None, train_sizes=[1, 2], **options
+    )
+    assert display.ax_.get_ylabel().lower() == scorer.__name__.lower()
+    assert np.isfinite(display.test_scores).all()
+    name = "gridsnaptransformer__twojmax"
+    display = ValidationCurveDisplay.from_estimator(
+        model, snapshots, None, param_name=name, param_range=[4, 6], **options
+    )
+    assert np.ptp(display.test_scores) > 0
+
+
+@pytest.mark.parametrize("scorer", OF_NETWORKS, ids=repr)
+def test_training_does_not_matter_and_weights_stay(scorer, model, snapshots):
+    trained = clone(model).set_params(ldosregressor__max_epochs=1).fit(snapshots)
+    before = copy.deepcopy(trained[-1].module_.state_dict())
+    assert scorer(trained, snapshots) == scorer(model, snapshots)
+    for name, value in trained[-1].module_.state_dict().items():
+        assert torch.equal(value, before[name])
+
+
+@pytest.mark.parametrize("scorer", OF_NETWORKS, ids=repr)
+def test_the_random_state_of_torch_stays(scorer, model, snapshots):
+    before = torch.get_rng_state()
+    scorer(model, snapshots)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("scorer", OF_NETWORKS, ids=repr)
+@pytest.mark.filterwarnings("ignore:.optuna.terminator.:FutureWarning")  # its own business
+def test_optuna_search(scorer, model, snapshots):
+    from optuna_integration import OptunaSearchCV
+
+    with pytest.warns(ExperimentalWarning):
+        search = OptunaSearchCV(
+            model,
+            {"ldosregressor__module__activation": CategoricalDistribution(["tanh", "relu"])},
+            n_trials=3,
+            cv=2,
+            scoring=scorer,
+            random_state=0,
+            error_score="raise",
+        )
+    search.fit(snapshots)
+    assert search.best_score_ == pytest.approx(max(t.value for t in search.trials_))
+
+
+@pytest.mark.parametrize("scorer", OF_TARGETS, ids=repr)
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_one_bad_number_anywhere_is_an_error(scorer, model, snapshots, value):
+    assert np.isfinite(scorer(model, snapshots))
+    for point in (0, 100, N_POINTS - 1):
+        targets = [np.array(s.ldos, dtype=float).reshape(N_POINTS, -1) for s in snapshots]
+        targets[2][point, 3] = value
+        with pytest.raises(ScoringError, match="targets must be finite, got"):
+            scorer(model, snapshots, targets)
+
+
+@pytest.mark.parametrize("score", [acsd, mutual_information])
+def test_one_bad_number_in_either_array(score, rng):
+    pair = rng.random((20_000, 3)), rng.random((20_000, 4))
+    options = {"n_pairs": 20} if score is acsd else {"n_points": 20}
+    assert np.isfinite(score(*pair, random_state=0, **options))
+    for i, name in enumerate(("descriptors", "targets")):
+        bad = [array.copy() for array in pair]
+        bad[i][-1, 1] = np.nan  # in the last of several pieces
+        with pytest.raises(ValueError, match=f"{name} must be finite, got 1 NaN"):
+            score(*bad, random_state=0, **options)
+
+
+def test_of_a_file_the_rows_that_are_drawn_are_looked_at(rng, tmp_path):
+    descriptors, targets = rng.random((200, 3)), rng.random((200, 4))
+    targets[::2] = np.nan
+    np.save(tmp_path / "targets.npy", targets)
+    with pytest.raises(ValueError, match="targets must be finite"):
+        acsd(descriptors, ArrayFile(tmp_path / "targets.npy"), n_pairs=100, random_state=0)
+
+
+def test_rows_of_a_network(model, snapshots):
+    rows = np.array(model[:-1].transform(snapshots)[0])
+    scorer = NASWOTScorer(n_initializations=1, batch_size=5, random_state=0)
+    assert np.isfinite(scorer(model[-1], rows))
+    rows[7, 1] = np.nan
+    with pytest.raises(ScoringError, match="X must be finite, got 1 NaN"):
+        scorer(model[-1], rows)
