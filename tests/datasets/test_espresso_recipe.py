@@ -174,7 +174,7 @@ EspressoRecipe(
 """
     program = start_python(code, output=tmp_path / "printed")
     hanging = stand_in.with_name("hanging")
-    deadline = time.monotonic() + 100
+    deadline = time.monotonic() + 600
     while not (hanging.exists() and hanging.read_text()):
         assert time.monotonic() < deadline
         assert program.is_alive()

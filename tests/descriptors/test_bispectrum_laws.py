@@ -229,8 +229,8 @@ def test_forked_after_use(crystal):
     queue = context.Queue()
     child = context.Process(target=_in_child, args=(queue, *args))
     child.start()
-    assert np.array_equal(queue.get(timeout=60), expected)
-    child.join(timeout=60)
+    assert np.array_equal(queue.get(timeout=600), expected)
+    child.join(timeout=600)
     assert child.exitcode == 0
 
 

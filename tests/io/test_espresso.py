@@ -538,7 +538,7 @@ K_POINTS {k_points}
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
         with open(tmp_path / "x.out", "w") as file:
             command = ["pw.x", "-in", "x.in"]
-            subprocess.run(command, stdout=file, cwd=tmp_path, env=environment, timeout=100)
+            subprocess.run(command, stdout=file, cwd=tmp_path, env=environment, timeout=600)
         results = []
         for read, name in ((read_xml, "x.save/data-file-schema.xml"), (read_output, "x.out")):
             try:

@@ -185,7 +185,7 @@ def run_pw(folder, cell, k_points, startingpot):
         )
     )
     command = ["pw.x", "-in", "pw.in"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=100)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout[-2000:]
     return done.stdout
 

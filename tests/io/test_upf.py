@@ -297,12 +297,12 @@ def test_values_out_of_range_are_refused(write, text, message):
     ],
 )
 def test_what_is_long_takes_no_time_of_its_square(write, old, new):
-    start = time.perf_counter()
+    start = time.process_time()
     path = write(NEW.replace(old, new, 1))
     with contextlib.suppress(FileFormatError):
         read_upf(path)
     # By the square it would be minutes.
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 10
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)

@@ -187,7 +187,7 @@ def run_pw(folder, kpoints="automatic\n3 3 2 0 0 1", system=""):
 
 
 def execute(command, folder):
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=100)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout[-2000:]
 
 

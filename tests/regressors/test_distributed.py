@@ -47,7 +47,7 @@ def together(folder, function, *args, size=2):
         for process in processes:
             process.start()
     for process in processes:
-        process.join(timeout=60)
+        process.join(timeout=600)
     results = [folder / f"{rank}.joblib" for rank in range(size)]
     return [joblib.load(path) if path.exists() else None for path in results]
 

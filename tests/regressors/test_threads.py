@@ -79,7 +79,7 @@ class Loading(torch.nn.Linear):
         if self.training:
             thread = threading.Thread(target=pickle.loads, args=[self.stored], daemon=True)
             thread.start()
-            thread.join(timeout=20)
+            thread.join(timeout=200)
             assert not thread.is_alive()
         return super().forward(rows)
 

@@ -3,15 +3,17 @@
 import json
 import os
 import warnings
-from contextlib import contextmanager
 
+from filelock import FileLock
 from optuna.storages import JournalStorage
-from optuna.storages.journal import BaseJournalBackend, JournalFileOpenLock
+from optuna.storages.journal import BaseJournalBackend
 
 from skldos.exceptions import FileFormatError
 
-#: Time in s after which the lock of a dead process is removed.
-GRACE_PERIOD = 30
+#: Time in s to wait for other processes; they hold the lock for milliseconds, unless stopped.
+LOCK_TIMEOUT = 300
+#: Time in s between attempts to take the lock.
+POLL_INTERVAL = 0.005
 #: Number of bytes at the end to search for the last line first.
 TAIL = 4096
 #: Start of every record.
@@ -55,19 +57,19 @@ class JournalFile(BaseJournalBackend):
 
     A process that dies while writing, or a power failure, leaves a partial last line or zeros. The
     next writer removes it, under the lock, with a warning. ``JournalFileBackend`` would append to
-    it, which makes the whole journal unreadable.
+    it, which makes the whole journal unreadable. Its lock is a file, which processes that have
+    waited long enough remove: two of them may do so at once, and then both hold the lock. Here the
+    operating system releases the lock when its holder ends.
 
     Parameters
     ----------
     path : str or path
-        The file; the lock is next to it.
+        The file. Next to it is a file to lock, ``path.lock``, which stays there.
     """
 
     def __init__(self, path):
         # Absolute, so that the file is found from any working directory.
         self.path = os.path.abspath(path)
-        # The lock is a file, because the default, a link, needs privileges on Windows.
-        self._lock = JournalFileOpenLock(self.path, GRACE_PERIOD)
         self._ends = [0]  # of the records read so far
         open(self.path, "ab").close()  # creates it
         self._write()
@@ -119,13 +121,9 @@ class JournalFile(BaseJournalBackend):
         lines = [json.dumps(log, separators=(",", ":")) + "\n" for log in logs]
         self._write("".join(lines).encode())
 
-    @contextmanager
     def _locked(self):
-        self._lock.acquire()
-        try:
-            yield
-        finally:
-            self._lock.release()
+        lock = FileLock(f"{self.path}.lock", timeout=LOCK_TIMEOUT)
+        return lock.acquire(poll_interval=POLL_INTERVAL)
 
     def _check_next_line(self):
         """Raise an error if the next line is not a record, while the lock is held."""

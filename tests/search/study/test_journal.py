@@ -11,6 +11,7 @@ from multiprocessing import get_all_start_methods, get_context
 import numpy as np
 import optuna
 import pytest
+from filelock import FileLock, Timeout
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
@@ -21,6 +22,8 @@ from skldos.search import StudySearchCV
 from skldos.search.study import _journal
 
 X = np.zeros((4, 1))
+#: How long to wait in s for what takes moments, however busy the machine is.
+PATIENCE = 600
 SPACE = {"a": optuna.distributions.FloatDistribution(0, 1), "b": [(1,), (2, 3)]}
 # A fresh interpreter would spend seconds on imports. No thread of this one runs meanwhile.
 forks = pytest.mark.skipif("fork" not in get_all_start_methods(), reason="needs fork and kill -9")
@@ -51,6 +54,15 @@ def search(path, n_trials, **options):
 
 def load(path):
     return optuna.load_study(study_name="skldos", storage=_journal.open_journal(path))
+
+
+def is_free(path):
+    """Whether no process holds the lock of a journal."""
+    try:
+        with FileLock(f"{path}.lock", timeout=0):
+            return True
+    except Timeout:
+        return False
 
 
 def scores_of(path):
@@ -202,7 +214,7 @@ def test_damage_in_the_middle_is_an_error_that_names_the_line(journal, tmp_path,
     assert (caught.value.path, caught.value.line) == (str(path), line)
     assert f"{path}:{line}" in str(caught.value)
     assert path.read_bytes() == damaged
-    assert not os.path.exists(f"{path}.lock")
+    assert is_free(path)
 
 
 @pytest.mark.parametrize("text", [b"a,b\n1,2\n", b'{\n  "a": 1\n}\n', b"\0\x93NUMPY\0\0", b"\n"])
@@ -228,7 +240,7 @@ def test_a_full_disk_leaves_no_half_of_a_record(journal, tmp_path, monkeypatch):
         with pytest.raises(OSError, match="No space left"):
             study.ask()
     assert path.read_bytes() == journal
-    assert not os.path.exists(f"{path}.lock")
+    assert is_free(path)
     assert study.ask().number == 3
 
 
@@ -262,8 +274,7 @@ def share(path, n_trials, pipe):
 
 @forks
 @quiet_fork
-def test_a_process_dies_in_the_middle_of_a_line_while_others_write(tmp_path, monkeypatch):
-    monkeypatch.setattr(_journal, "GRACE_PERIOD", 3)  # the dead one holds the lock
+def test_a_process_dies_in_the_middle_of_a_line_while_others_write(tmp_path):
     path, context, n_trials = tmp_path / "study.log", get_context("fork"), 40
     dying = context.Process(target=write_forever, args=(path, 25), daemon=True)
     pipes = [context.Pipe() for _ in range(2)]
@@ -274,10 +285,10 @@ def test_a_process_dies_in_the_middle_of_a_line_while_others_write(tmp_path, mon
     for process in processes:
         process.start()
     try:
-        dying.join(60)
-        found = [pipe.recv() for pipe, _ in pipes if pipe.poll(60)]
+        dying.join(PATIENCE)
+        found = [pipe.recv() for pipe, _ in pipes if pipe.poll(PATIENCE)]
         for process in others:
-            process.join(60)
+            process.join(PATIENCE)
     finally:
         for process in processes:
             process.kill()
@@ -294,8 +305,7 @@ def test_a_process_dies_in_the_middle_of_a_line_while_others_write(tmp_path, mon
 
 @forks
 @quiet_fork
-def test_kill_at_any_time_loses_no_trial_that_has_ended(tmp_path, monkeypatch):
-    monkeypatch.setattr(_journal, "GRACE_PERIOD", 3)
+def test_kill_at_any_time_loses_no_trial_that_has_ended(tmp_path):
     path, context = tmp_path / "study.log", get_context("fork")
     known = {}
     for delay in (0.1, 0.23, 0.37):
@@ -310,8 +320,63 @@ def test_kill_at_any_time_loses_no_trial_that_has_ended(tmp_path, monkeypatch):
         process.join()
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "the last line of the journal", UserWarning)
-            warnings.filterwarnings("ignore", "The existing lock file", UserWarning)  # optuna 4
             now = scores_of(path)
         assert known.items() <= now.items()
         known = now
     assert len(known) > 3
+
+
+def append_many(path, worker, n_records, pipe):
+    """Append records one by one."""
+    journal = _journal.JournalFile(path)
+    for number in range(n_records):
+        journal.append_logs([{"op_code": 9, "worker_id": worker, "number": number}])
+    pipe.send("done")
+
+
+def hold(path, pipe):
+    """Hold the lock until killed."""
+    with _journal.JournalFile(path)._locked():
+        pipe.send("held")
+        time.sleep(600)
+
+
+@forks
+@quiet_fork
+def test_a_holder_of_the_lock_dies_while_many_wait(tmp_path):
+    path, context, n_workers, n_records = tmp_path / "study.log", get_context("fork"), 6, 20
+    ours, theirs = context.Pipe()
+    holder = context.Process(target=hold, args=(path, theirs), daemon=True)
+    holder.start()
+    assert ours.poll(PATIENCE)
+    assert ours.recv() == "held"
+    pipes = [context.Pipe() for _ in range(n_workers)]
+    writers = [
+        context.Process(target=append_many, args=(path, f"w{i}", n_records, pipe), daemon=True)
+        for i, (_, pipe) in enumerate(pipes)
+    ]
+    for process in writers:
+        process.start()
+    try:
+        assert not pipes[0][0].poll(0.2)
+        assert path.read_bytes() == b""  # nobody writes while another holds the lock
+        holder.kill()
+        assert all(pipe.poll(PATIENCE) and pipe.recv() == "done" for pipe, _ in pipes)
+    finally:
+        for process in [holder, *writers]:
+            process.kill()
+    records = list(_journal.JournalFile(path).read_logs(0))
+    assert len(records) == n_workers * n_records
+    for i in range(n_workers):
+        numbers = [r["number"] for r in records if r["worker_id"] == f"w{i}"]
+        assert numbers == list(range(n_records))
+
+
+def test_a_lock_that_is_never_released_is_an_error(journal, tmp_path, monkeypatch):
+    monkeypatch.setattr(_journal, "LOCK_TIMEOUT", 0.05)
+    path = tmp_path / "study.log"
+    path.write_bytes(journal)
+    with FileLock(f"{path}.lock"), pytest.raises(OSError, match=r"study\.log\.lock"):
+        _journal.open_journal(path)
+    assert path.read_bytes() == journal
+    assert load(path).ask().number == 3
