@@ -267,7 +267,7 @@ def grid(
     Notes
     -----
     It is what ``skldos demo`` cross-validates: on eight snapshots of four atoms of aluminium, the
-    band energy is off by 2.8, 3.5 and 4.6 meV/atom in the mean with three seeds, the total energy
+    band energy is off by 2.9, 3.5 and 4.6 meV/atom in the mean with three seeds, the total energy
     by 5.9, 5.8 and 5.5. Cutoff, number of components and training were chosen by these errors.
 
     Examples

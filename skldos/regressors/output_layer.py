@@ -66,10 +66,12 @@ def fit_output_layer(network, snapshots, weight, ridge=RIDGE, snapshot_weights=N
         for inputs, targets in slices:
             hidden = hidden_layers(inputs)
             residual = targets - last(hidden)
+            # Rounding of float32 exceeds the small eigenvalues of the normal matrix.
+            hidden, residual = hidden.double(), residual.double()
             hidden = torch.cat([hidden, torch.ones_like(hidden[:, :1])], dim=1)
             normal += w * (hidden.T @ hidden)
             right += w * (hidden.T @ residual)
-            total += torch.cat([hidden, residual], dim=1).sum(dim=0, dtype=torch.float64)
+            total += torch.cat([hidden, residual], dim=1).sum(dim=0)
         sums.append(total)
     normal, right, sums = team.sum(normal, right, torch.stack(sums))
     for total, w in zip(sums, snapshot_weights or repeat(1.0)):  # noqa: B905 (endless)

@@ -70,7 +70,7 @@ def test_counts_of_blocks(make, blocks, targets):
     twice = make().fit(*repeated(blocks, targets)).predict(blocks)
     once = make().fit(blocks, targets).predict(blocks)
     for found, expected, other in zip(weighted, twice, once, strict=True):
-        np.testing.assert_allclose(found, expected, rtol=2e-4, atol=5e-5)
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
         assert not np.allclose(other, expected, rtol=2e-4, atol=2e-4)
 
 
