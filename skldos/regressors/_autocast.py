@@ -57,26 +57,17 @@ class MixedPrecisionRegressor(SkorchRegressor):
             return super().train_step_single(batch, **fit_params)
         X, _ = batch
         self.optimizer_.zero_grad()
-        y_pred = self._in_lower_precision(X)
+        y_pred = self._network_outputs(X)
         loss = self._loss(y_pred, batch, training=True)
         self._scaler_.scale(loss).backward()
         # Callbacks that use gradients, for example to clip them, get them without scaling.
         self._scaler_.unscale_(self.optimizer_)
         return {"loss": loss, "y_pred": y_pred}
 
-    def validation_step(self, batch, **fit_params):
-        """Compute predictions and loss for `batch` without gradients, as training does.
-
-        The statistics of batch normalisations have the same precision.
-        """
+    def _network_outputs(self, X):
+        # In validation as well: statistics of batch normalisations have this precision.
         if self.autocast is None:
-            return super().validation_step(batch, **fit_params)
-        X, _ = batch
-        with torch.no_grad():
-            y_pred = self._in_lower_precision(X)
-            return {"loss": self._loss(y_pred, batch, training=False), "y_pred": y_pred}
-
-    def _in_lower_precision(self, X):
+            return super()._network_outputs(X)
         with torch.autocast(torch.device(self.device).type, dtype=DTYPES[self.autocast]):
             y_pred = self.module_(X)
         return y_pred.float()

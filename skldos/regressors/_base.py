@@ -32,7 +32,7 @@ from skldos.regressors.checks import (
     common_energies,
 )
 from skldos.regressors.feature_range import feature_range
-from skldos.regressors.output_layer import fit_output_layer, output_layer
+from skldos.regressors.output_layer import RIDGE, fit_output_layer, output_layer
 from skldos.regressors.target_scaling import TargetScaling
 from skldos.regressors.torch_state import seeded, torch_threads
 from skldos.scoring.completeness import warn_of_training_data
@@ -59,6 +59,7 @@ class BlockRegressor(NetworkPrediction, MixedPrecisionRegressor):
     # Defaults for regressors without these parameters; number of epochs of the current fit, and the
     # processes that share it.
     dos_weight = distributed = None
+    dos_ridge = RIDGE
     _epochs_ = 0
     _team_ = ALONE
     # The explicit gradient and the bare kernel of the optimizer, if possible; set when an epoch
@@ -319,13 +320,8 @@ class BlockRegressor(NetworkPrediction, MixedPrecisionRegressor):
         one_by_one = (
             self.get_iterator(dataset.take([i]), training=False) for i in range(len(dataset))
         )
-        fit_output_layer(
-            self.module_,
-            one_by_one,
-            weight,
-            snapshot_weights=snapshot_weights(dataset),
-            team=self._team_,
-        )
+        counts = None if dataset.weights is None else [float(w[0]) for w in dataset.weights]
+        fit_output_layer(self.module_, one_by_one, weight, self.dos_ridge, counts, self._team_)
 
     def _keep_trained(self):
         """Store the trained output layer, for continued training."""
@@ -391,11 +387,6 @@ class BlockRegressor(NetworkPrediction, MixedPrecisionRegressor):
             super().optimizer_step()
         else:
             self._fused_adam_.step()
-
-
-def snapshot_weights(dataset):
-    """Return how often every snapshot of a dataset counts; None if all count once."""
-    return None if dataset.weights is None else [float(w[0]) for w in dataset.weights]
 
 
 class _Split:

@@ -199,7 +199,7 @@ class SkorchTraining:
         """Compute predictions, loss and gradients for `batch`."""
         X, _ = batch
         self.optimizer_.zero_grad()
-        y_pred = self.module_(X)
+        y_pred = self._network_outputs(X)
         loss = self._loss(y_pred, batch, training=True)
         loss.backward()
         return {"loss": loss, "y_pred": y_pred}
@@ -208,8 +208,11 @@ class SkorchTraining:
         """Compute predictions and loss for `batch` without gradients."""
         X, _ = batch
         with torch.no_grad():
-            y_pred = self.module_(X)
+            y_pred = self._network_outputs(X)
             return {"loss": self._loss(y_pred, batch, training=False), "y_pred": y_pred}
+
+    def _network_outputs(self, X):
+        return self.module_(X)
 
     def _loss(self, y_pred, batch, *, training):
         """Return the loss of a batch, weighted if the batch has weights."""

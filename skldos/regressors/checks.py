@@ -6,6 +6,7 @@ import numpy as np
 
 from skldos.data import EnergyGrid
 from skldos.regressors._batches import BlockDataset
+from skldos.validation import check_scalar
 
 #: Parameters of skorch, and their prefixes, that nets of this package do not use.
 UNUSED = {
@@ -117,6 +118,13 @@ def checked_weights(sample_weight, n_samples):
             f"{weights.min()} to {weights.max()}."
         )
     return weights
+
+
+def checked_candidates(name, values, *, strict=True):
+    """Return numbers to choose from as floats; all must be above zero, or at least not below."""
+    if np.ndim(values) != 1 or len(values) == 0:
+        raise ValueError(f"{name} must be a sequence of at least one number, got {values!r}.")
+    return [check_scalar(name, value, low=0, strict=strict) for value in values]
 
 
 def weights_for(sample_weight):

@@ -5,11 +5,10 @@ import torch
 
 from skldos.docstrings import documented
 from skldos.networks.csnn import ConcentricSpherical, subdivisions_of
-from skldos.regressors._base import BlockRegressor, snapshot_weights
+from skldos.regressors._base import BlockRegressor
 from skldos.regressors._batches import RowBatches
 from skldos.regressors._environments import Frames, TurnedBatches, flatten, frame_rotations
 from skldos.regressors._parameters import OF_NETS
-from skldos.regressors.output_layer import fit_output_layer
 from skldos.validation import check_option, check_scalar
 
 
@@ -246,16 +245,6 @@ class CSNNRegressor(BlockRegressor):
         if not (training and self.augment):
             return RowBatches(dataset, self.batch_size, **options)
         return TurnedBatches(dataset, self.batch_size, **options)
-
-    def _refit_output_layer(self, dataset, weight):
-        """Refit the output layer so that the sums over the training snapshots are right."""
-        self._keep_trained()
-        one_by_one = (
-            self.get_iterator(dataset.take([i]), training=False) for i in range(len(dataset))
-        )
-        fit_output_layer(
-            self.module_, one_by_one, weight, self.dos_ridge, snapshot_weights(dataset)
-        )
 
     # ---------------------------------------------------------------- prediction
 

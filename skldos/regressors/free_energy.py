@@ -17,7 +17,7 @@ from skldos.regressors._atomic_sums import AtomicSums, Setting
 from skldos.regressors._free_energy_prediction import FreeEnergyPrediction
 from skldos.regressors._leaving_out import LeavingOut, calibration, per_snapshot
 from skldos.regressors._units import warn_of_units
-from skldos.regressors.checks import checked_weights
+from skldos.regressors.checks import checked_candidates, checked_weights
 from skldos.regressors.feature_range import feature_range
 from skldos.scoring.free_energies import common_temperature, free_energies_at
 from skldos.validation import check_option, check_scalar
@@ -264,9 +264,9 @@ class FreeEnergyRegressor(FreeEnergyPrediction, RegressorMixin, BaseEstimator):
 
     def _settings(self):
         """Return all settings to choose from, those of the same weights together."""
-        alphas = _candidates("alphas", self.alphas)
-        energy_weights = _candidates("energy_weights", self.energy_weights)
-        virial_weights = _candidates("virial_weights", self.virial_weights)
+        alphas = checked_candidates("alphas", self.alphas)
+        energy_weights = checked_candidates("energy_weights", self.energy_weights)
+        virial_weights = checked_candidates("virial_weights", self.virial_weights)
         check_option("forces", self.forces, (True, False))
         if isinstance(self.temperature, str):
             check_option("temperature", self.temperature, ("ignore",))
@@ -305,9 +305,3 @@ class FreeEnergyRegressor(FreeEnergyPrediction, RegressorMixin, BaseEstimator):
         self._feature_baseline = problem.feature_baseline
         self._composition_inverse = problem.composition_inverse
         self._n_stressed = problem.n_stressed
-
-
-def _candidates(name, values):
-    if np.ndim(values) != 1 or len(values) == 0:
-        raise ValueError(f"{name} must be a sequence of at least one number, got {values!r}.")
-    return [check_scalar(name, value, low=0, strict=True) for value in values]

@@ -7,15 +7,17 @@ from sklearn.utils.validation import check_is_fitted, has_fit_parameter, validat
 
 from skldos.data import Blocks, as_lazy, is_blocks
 from skldos.data.calculation import common_calculation
-from skldos.docstrings import documented
+from skldos.docstrings import documented, like
 from skldos.physics import fermi_level, integration_weights
 from skldos.regressors._parameters import OF_SITES
+from skldos.regressors._prediction import NetworkPrediction
 from skldos.regressors._site_sums import SiteSums
 from skldos.regressors.checks import (
     checked_dataset,
     checked_weights,
     common_broadening,
     common_energies,
+    weights_for,
 )
 from skldos.regressors.feature_range import feature_range, warn_outside
 from skldos.regressors.ridge_sums import RidgeSums, fits_by_sums
@@ -165,19 +167,20 @@ class SiteRegressor(SiteSums, MetaEstimatorMixin, RegressorMixin, BaseEstimator)
         else:
             rows, targets, weights = self._plain_rows(X, y, sample_weight)
             sizes = direction = None
+        by_row = weights if weights is None or sizes is None else np.repeat(weights, sizes)
         self.target_mean_ = np.zeros(targets.shape[1:])
         if self.center:
-            by_row = weights if weights is None or sizes is None else np.repeat(weights, sizes)
             self.target_mean_ = np.average(targets, axis=0, weights=by_row)
         targets = targets - self.target_mean_
-        self.components_ = self._principal_components(targets, weights, sizes)
+        self.components_ = self._principal_components(targets, by_row)
         self.direction_, self.band_regressor_ = direction, None
         scores = targets if self.components_ is None else targets @ self.components_.T
         weight = self.dos_weight or 0.0
-        self.regressor_ = self._fit_rows(rows, scores, sizes, weight, weights)
+        same = sizes, weights, by_row
+        self.regressor_ = self._fit_rows(rows, scores, weight, *same)
         if direction is not None:
             weight += self.band_weight
-            self.band_regressor_ = self._fit_rows(rows, targets @ direction, sizes, weight, weights)
+            self.band_regressor_ = self._fit_rows(rows, targets @ direction, weight, *same)
         return self
 
     def _check_parameters(self):
@@ -273,7 +276,7 @@ class SiteRegressor(SiteSums, MetaEstimatorMixin, RegressorMixin, BaseEstimator)
         )
         return total / np.linalg.norm(total)
 
-    def _principal_components(self, targets, weights, sizes):
+    def _principal_components(self, targets, by_row):
         if self.n_components is None or targets.ndim == 1:
             return None
         if self.n_components > min(targets.shape):
@@ -281,21 +284,15 @@ class SiteRegressor(SiteSums, MetaEstimatorMixin, RegressorMixin, BaseEstimator)
                 f"n_components must be at most the numbers of rows and outputs, "
                 f"{targets.shape}, got {self.n_components}."
             )
-        if weights is not None:
-            by_row = weights if sizes is None else np.repeat(weights, sizes)
+        if by_row is not None:
             targets = np.sqrt(by_row)[:, None] * targets
         return np.linalg.svd(targets, full_matrices=False)[2][: self.n_components]
 
-    def _fit_rows(self, rows, targets, sizes, weight, snapshot_weights):
+    def _fit_rows(self, rows, targets, weight, sizes, snapshot_weights, by_row):
         """Return the regressor, fitted to the rows and, with a weight, to their means."""
         regressor = clone(self.regressor)
-        by_row = snapshot_weights
-        if by_row is not None and sizes is not None:
-            by_row = np.repeat(snapshot_weights, sizes)
         if not weight:
-            if by_row is None:
-                return regressor.fit(rows, targets)
-            return regressor.fit(rows, targets, sample_weight=by_row)
+            return regressor.fit(rows, targets, **weights_for(by_row))
         first = np.cumsum([0, *sizes[:-1]])
         means = [np.add.reduceat(a, first) / _column(sizes, a.ndim) for a in (rows, targets)]
         of_means = weight * np.asarray(sizes, dtype=float)
@@ -338,24 +335,8 @@ class SiteRegressor(SiteSums, MetaEstimatorMixin, RegressorMixin, BaseEstimator)
             return Blocks(blocks, getattr(X, "snapshots", None))
         return self._predict_rows(validate_data(self, X, reset=False))
 
+    @like(NetworkPrediction.score)
     def score(self, X, y=None, sample_weight=None):
-        r"""Return the coefficient of determination of the predictions.
-
-        Parameters
-        ----------
-        X : Blocks of shape (n_snapshots,) or array-like of shape (n_rows, n_features)
-            Blocks or plain rows.
-        y : sequence of array-like, optional
-            True targets, as in :meth:`fit`; needed for plain rows.
-        sample_weight : array-like of shape (n_rows,), optional
-            Weights of plain rows.
-
-        Returns
-        -------
-        float
-            For plain rows as :func:`sklearn.metrics.r2_score`; for blocks
-            :math:`1 - \sum (y - \hat y)^2 / \sum (y - \bar y)^2` over all rows and outputs.
-        """
         if not is_blocks(X):
             return super().score(X, y, sample_weight)
         snapshots = getattr(X, "snapshots", None)

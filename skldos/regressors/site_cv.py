@@ -9,11 +9,10 @@ from sklearn.utils.validation import check_is_fitted
 from skldos.data import is_blocks
 from skldos.docstrings import documented, like
 from skldos.regressors._parameters import OF_SITES
-from skldos.regressors.checks import checked_dataset, checked_weights
+from skldos.regressors.checks import checked_candidates, checked_dataset, checked_weights
 from skldos.regressors.ridge_left_out import LeftOut
 from skldos.regressors.site import SiteRegressor, energy_weights
 from skldos.scoring import dos_of_block
-from skldos.validation import check_scalar
 
 
 @documented(OF_SITES)
@@ -113,8 +112,8 @@ class SiteRidgeCV(RegressorMixin, BaseEstimator):
         SnapshotError
             If a snapshot lacks energies, a temperature or a number of electrons.
         """
-        alphas = _candidates("alphas", self.alphas, strict=True)
-        weights = _candidates("dos_weights", self.dos_weights, strict=False)
+        alphas = checked_candidates("alphas", self.alphas)
+        weights = checked_candidates("dos_weights", self.dos_weights, strict=False)
         snapshots = getattr(X, "snapshots", None) if is_blocks(X) else None
         if snapshots is None or len(X) < 2:
             raise ValueError(
@@ -183,12 +182,6 @@ class SiteRidgeCV(RegressorMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array = False
         return tags
-
-
-def _candidates(name, values, *, strict):
-    if np.ndim(values) != 1 or len(values) == 0:
-        raise ValueError(f"{name} must be a sequence of at least one number, got {values!r}.")
-    return [float(check_scalar(name, value, low=0, strict=strict)) for value in values]
 
 
 def _band_energy_slope(target, snapshot):
