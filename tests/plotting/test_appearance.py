@@ -1,0 +1,635 @@
+"""How displays look: sizes, order of drawing, limits of axes, legends that show what is drawn."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.colors import LogNorm, to_rgb, to_rgba
+from sklearn.model_selection import GridSearchCV
+
+from skldos import ADOSDecomposer
+from skldos.datasets import make_snapshots
+from skldos.plotting import (
+    ADOSDisplay,
+    CalibrationDisplay,
+    DensityDisplay,
+    DOSDisplay,
+    EnvironmentDisplay,
+    OnTheFlyDisplay,
+    ParityDisplay,
+    SearchDisplay,
+)
+from skldos.plotting.axes import GUIDE, bar_beside, divided, legend_above, new_axes, panel_below
+from skldos.plotting.density import BINS
+from tests.plotting.test_search import Sum, X
+
+ENERGIES = np.linspace(-2.0, 3.0, 11)
+DOS = np.array([np.sin(0.3 * (i + np.arange(11))) ** 2 + 0.5 for i in range(2)])
+
+
+def dos(n=1, factor=1.01, **options):
+    """Return a display of `n` densities of states of two atoms."""
+    options = {"temperature": 3000.0, "n_electrons": 2.0} | options
+    return DOSDisplay.from_predictions(
+        2 * DOS[:n], 2 * factor * DOS[:n], energies=ENERGIES, n_atoms=2, **options
+    )
+
+
+def ados(n=1, factor=1.01, **options):
+    """Return a display of the densities of states of two atoms in `n` snapshots."""
+    blocks = [np.array([0.5 * row, 1.5 * row]) for row in DOS[:n]]
+    return ADOSDisplay.from_predictions(
+        2 * factor * DOS[:n], blocks, energies=ENERGIES, symbols=[["Al", "Mg"]] * n, **options
+    )
+
+
+def calibration(kind="errors"):
+    return CalibrationDisplay.from_predictions([1.0, -3.0, 0.5], [2.0, 2.0, 1.0], kind=kind)
+
+
+def density(**options):
+    true = np.random.default_rng(0).uniform(0.1, 0.3, (4, 5, 6))
+    cell = np.diag([3.0, 6.0, 2.0])
+    display = DensityDisplay.from_predictions(true, true + 1e-3 * (true - 0.2), cell=cell)
+    return display.plot(**options) if options else display
+
+
+def parity(true, predicted=None, **options):
+    predicted = true if predicted is None else predicted
+    return ParityDisplay.from_predictions(np.asarray(true), np.asarray(predicted), **options)
+
+
+def environment(n=5, **options):
+    block = np.random.default_rng(0).uniform(size=(1, n, 12))
+    return EnvironmentDisplay.from_block(block, **options)
+
+
+def search(kind, **options):
+    search = GridSearchCV(Sum(), {"a": [1, 2], "b": [0.0, 4.0]}, cv=2).fit(X)
+    return SearchDisplay.from_search(search, kind=kind, **options)
+
+
+def on_the_fly():
+    bars = pd.DataFrame({"step": [0, 1, 2], "expected": [0.2, 0.05, 0.07], "asked": [True] * 3})
+    rows = {"why": ["threshold", "check"], "step": [0, 2], "force_error": [0.15, 0.03]}
+    return OnTheFlyDisplay(error_bars=bars, asked=pd.DataFrame(rows), threshold=0.1).plot()
+
+
+# -------------------------------------------------------------------- sizes
+
+#: Width and height in inches.
+SIZES = {
+    "DOS": (dos, (6.4, 4.6)),
+    "ADOS": (ados, (6.4, 4.6)),
+    "errors": (calibration, (5.0, 4.2)),
+    "coverage": (lambda: calibration("coverage"), (5.0, 4.2)),
+    "parity": (lambda: parity([1.0, 2.0]), (5.4, 5.4)),
+    "density": (density, (4.8, 5.4)),
+    # A map is at most 2.4 inches wide, and 4.5 high; beside it 2.4 and 0.9 are left.
+    "wide slice": (lambda: density(kind="slice", normal=1), (9.6, 2.4 * 2 / 3 + 0.9)),
+    "high slice": (lambda: density(kind="slice", normal=2), (3 * 2.25 + 2.4, 5.4)),
+    "one globe": (lambda: environment(1), (2.5, 1.2)),
+    "five globes": (environment, (4 * 1.9 + 0.6, 2.4)),
+    "matrix": (lambda: environment(kind="matrix"), (6.4, 3.2)),
+    "progress": (lambda: search("progress"), (5.6, 4.2)),
+    "effects": (lambda: search("effects"), (5.6, 4.2)),
+    "on the fly": (on_the_fly, (6.4, 3.4)),
+}
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_a_new_figure(name):
+    make, size = SIZES[name]
+    display = make()
+    assert tuple(display.figure_.get_size_inches()) == pytest.approx(size)
+    assert display.figure_.dpi == 120
+    # A layout engine makes room for labels; the two that an axes does not need are left out.
+    engine = display.figure_.get_layout_engine()
+    assert engine.get_info()["compress"] if hasattr(engine, "get_info") else engine is not None
+    shown = {side for side in ("top", "right") if display.ax_.spines[side].get_visible()}
+    assert not shown or name.endswith("globes") or name == "one globe"
+
+
+def test_parts_of_axes_have_their_shares():
+    display = dos()
+    display.figure_.canvas.draw()
+    above, below = (ax.get_position() for ax in (display.ax_, display.residual_ax_))
+    assert below.height == pytest.approx(0.3 * above.height, rel=1e-6)
+    assert not display.ax_.xaxis.get_tick_params()["labelbottom"]
+    assert display.residual_ax_.get_xlim() == display.ax_.get_xlim()
+    for side in ("top", "right"):
+        assert not display.residual_ax_.spines[side].get_visible()
+    zero = display.residual_ax_.lines[0]
+    assert set(zero.get_ydata()) == {0}
+    assert zero.get_zorder() < display.residual_ax_.lines[1].get_zorder()
+    assert len(display.residual_ax_.get_yticks()) <= 5
+
+
+def test_a_panel_without_a_layout_engine_keeps_a_gap():
+    figure, ax = plt.subplots()
+    before = ax.get_position()
+    panel = panel_below(ax, "eV")
+    # Of 1 + 0.3 shares with a gap of 0.12 of their mean.
+    unit = before.height / (1.3 + 0.12 * 1.3 / 2)
+    assert panel.get_position().height == pytest.approx(0.3 * unit)
+    assert ax.get_position().y0 - panel.get_position().y1 == pytest.approx(0.12 * 0.65 * unit)
+    assert panel.get_ylabel() == "Δ (eV)"
+    figure, ax = plt.subplots()
+    box = ax.get_position()
+    grid = divided(ax, 1, 3, gap=0.5)
+    middle = figure.add_subplot(grid[1]).get_position()
+    assert middle.width == pytest.approx(box.width / 4)
+    assert middle.x0 - ax.get_position().x1 == pytest.approx(box.width / 8)
+
+
+@pytest.mark.parametrize("width", [0.05, 0.2])
+def test_a_bar_stands_beside_its_axes(width):
+    figure, ax = plt.subplots()
+    image = ax.imshow([[0.0, 1.0]], aspect="auto")
+    options = {} if width == 0.05 else {"width": width}
+    bar = bar_beside(ax, image, "here", **options)
+    figure.canvas.draw()
+    box, own = ax.get_window_extent(), bar.ax.get_window_extent()
+    assert own.x0 - box.x1 == pytest.approx(0.8 * width * box.width)
+    assert own.width == pytest.approx(width * box.width)
+    assert (own.y0, own.y1) == pytest.approx((box.y0, box.y1))
+    assert bar.ax.get_ylabel() == "here"
+
+
+def test_a_legend_above_touches_the_axes_at_the_left():
+    _, ax = plt.subplots()
+    ax.plot([0, 1], label="one")
+    legend_above(ax, ncols=2)
+    ax.figure.canvas.draw()
+    legend, box = ax.get_legend(), ax.get_window_extent()
+    extent = legend.get_window_extent()
+    size = legend._fontsize * ax.figure.dpi / 72
+    assert extent.x0 - box.x0 == pytest.approx(0.2 * size, abs=0.5)
+    assert extent.y0 - box.y1 == pytest.approx(0.2 * size, abs=0.5)
+    assert legend.handletextpad == 0.4
+    assert not legend.get_frame_on()
+
+
+def test_axes_stay_in_their_figure():
+    _, ax = plt.subplots()
+    assert new_axes(ax, figsize=(1, 1)) is ax
+    assert not ax.spines["top"].get_visible()
+    assert new_axes(None, figsize=(1, 1)).figure is not ax.figure
+
+
+# -------------------------------------------------------------------- legends and order
+
+
+def style(line):
+    return line.get_lw(), line.get_alpha(), line.get_ls(), to_rgba(line.get_color())
+
+
+@pytest.mark.parametrize("display", [dos, ados])
+def test_the_legend_shows_the_lines_as_they_are_drawn(display):
+    drawn = display()
+    lines = [line for line in drawn.ax_.lines if len(line.get_xdata()) == 11]
+    true, predicted = lines[-2:]
+    legend = drawn.ax_.get_legend()
+    handles = legend.legend_handles
+    assert style(handles[0]) == style(true)
+    assert style(handles[1]) == style(predicted)
+    assert true.get_lw() > 2 * predicted.get_lw()
+    assert true.get_alpha() < 0.5
+    assert (true.get_solid_capstyle(), true.get_zorder() <= predicted.get_zorder()) == (
+        "butt",
+        True,
+    )
+    assert legend.get_frame().get_alpha() == 0.7
+    assert to_rgba(legend.get_frame().get_edgecolor())[3] in (0, 0.7)
+
+
+def test_atoms_are_thin_and_behind_their_sum():
+    for n in (1, 2):
+        display = ados(n, residual=False)
+        atoms = display.ax_.lines[: 2 * n]
+        true, total = display.ax_.lines[2 * n : 2 * n + 2]
+        handle = display.ax_.get_legend().legend_handles[2]
+        for line in atoms:
+            assert line.get_lw() == handle.get_lw() < total.get_lw()
+            assert line.get_zorder() < true.get_zorder() < total.get_zorder()
+            assert line.get_alpha() == (0.6 if n == 1 else 0.3)
+        assert to_rgb(atoms[0].get_color()) == to_rgb("0.55" if n == 1 else total.get_color())
+
+
+def test_neighbours_in_a_stack_differ_and_the_legend_is_between():
+    display = ados(atoms="stack")
+    shades = [to_rgb(area.get_facecolor()[0])[0] for area in display.ax_.collections]
+    assert shades == pytest.approx([0.8, 0.9])
+    patch = display.ax_.get_legend().legend_handles[2]
+    assert to_rgb(patch.get_facecolor())[0] == pytest.approx(np.mean(shades))
+    for area, weight in zip(display.ax_.collections, (0.25, 1.0), strict=True):
+        top = area.get_paths()[0].vertices[:, 1].max()
+        assert top == pytest.approx(weight * DOS[0].max())
+        assert area.get_zorder() < display.ax_.lines[0].get_zorder()
+
+
+def test_elements_are_dashed_in_colours_of_their_own():
+    display = ados(atoms="elements")
+    lines = display.ax_.lines[:2]
+    handles = display.ax_.get_legend().legend_handles[2:]
+    for line, handle in zip(lines, handles, strict=True):
+        assert (handle.get_color(), handle.get_ls()) == (line.get_color(), line.get_ls())
+        assert line.get_zorder() < display.ax_.lines[2].get_zorder()
+    assert len({line.get_color() for line in display.ax_.lines}) == 3
+
+
+@pytest.mark.parametrize("display", [dos, ados])
+def test_several_snapshots_are_named_by_squares_of_their_colours(display):
+    drawn = display(2, labels=["a", "b"], residual=False)
+    handles = drawn.ax_.get_legend().legend_handles[-2:]
+    totals = [line for line in drawn.ax_.lines if line.get_lw() == 1.4]
+    assert [h.get_marker() for h in handles] == ["s", "s"]
+    assert [h.get_linestyle() for h in handles] == ["None", "None"]
+    assert [h.get_color() for h in handles] == [line.get_color() for line in totals]
+    # Kinds of lines have no colour then.
+    assert to_rgb(drawn.ax_.get_legend().legend_handles[0].get_color()) == to_rgb("0.25")
+    assert drawn.ax_.get_title(loc="left") == ""
+
+
+def test_fermi_levels_are_thin_and_the_predicted_one_is_dashed():
+    display = dos(factor=1.2)
+    true, predicted = display.ax_.lines[2:]
+    assert true.get_linestyle() == "-"
+    assert predicted.get_linestyle() == "--"
+    for line in (true, predicted):
+        assert line.get_zorder() < display.ax_.lines[0].get_zorder()
+        assert line.get_lw() < display.ax_.lines[1].get_lw()
+    (area,) = display.ax_.collections
+    assert area.get_alpha() < display.ax_.lines[0].get_alpha()
+    (text,) = display.ax_.texts
+    assert text.get_text() == "μ"
+    assert text.xy == (display.fermi_level_true[0], 1)
+    assert (text.xycoords, text.get_ha()) == (("data", "axes fraction"), "center")
+    assert (text.get_position(), text.anncoords) == ((0, 3), "offset points")
+
+
+def test_points_are_in_front_of_bars_and_those_of_the_diagonal():
+    true = np.linspace(0.0, 1.0, 5)
+    display = parity(true, true + 1e-3, std=np.ones(5))
+    diagonal, points, bars = display.ax_.lines[0], *display.ax_.collections
+    assert diagonal.get_zorder() < bars.get_zorder() < points.get_zorder()
+    assert to_rgb(diagonal.get_color()) == to_rgb(GUIDE)
+    # In the panel they are half as large.
+    assert display.residual_ax_.collections[0].get_sizes() == points.get_sizes() / 2
+    assert to_rgba(points.get_edgecolors()[0]) == to_rgba("white")
+    errors = calibration()
+    *guides, points = errors.ax_.lines
+    assert max(line.get_zorder() for line in guides) < points.get_zorder()
+    assert [line.get_ls() for line in guides] == ["-", "-", "--", "--"]
+    assert (points.get_marker(), points.get_ls()) == ("o", "None")
+    coverage = calibration("coverage")
+    diagonal, curve = coverage.ax_.lines
+    assert diagonal.get_zorder() < curve.get_zorder()
+    np.testing.assert_array_equal(diagonal.get_xydata(), [[0, 0], [1, 1]])
+
+
+# -------------------------------------------------------------------- limits of axes
+
+
+def test_limits_of_densities_of_states():
+    display = dos(factor=1.1)
+    assert display.ax_.get_xlim() == (-2, 3)
+    assert display.ax_.get_ylim()[0] == 0
+    largest = 100 * DOS[0].max()
+    assert display.residual_ax_.get_ylim() == pytest.approx((-1.3 * largest, 1.3 * largest))
+    display = dos(2, align_fermi=True)
+    levels = display.fermi_level_true
+    assert abs(np.diff(levels)) > 0.01
+    assert display.ax_.get_xlim() == pytest.approx((-2 - levels.max(), 3 - levels.min()))
+    assert dos(factor=1).residual_ax_.get_ylim() == (-1.3, 1.3)
+    display = ados(factor=1 / 1.1)
+    assert display.ax_.get_xlim() == (-2, 3)
+    top = np.abs(display.residual_ax_.lines[1].get_ydata()).max()
+    assert display.residual_ax_.get_ylim() == pytest.approx((-1.3 * top, 1.3 * top))
+    assert display.residual_ax_.get_xlabel() == "E (eV)"
+    assert ados(residual=False).ax_.get_xlabel() == "E (eV)"
+
+
+@pytest.mark.parametrize(("lowest", "cut"), [(-0.0199, True), (-0.0201, False)])
+def test_values_that_hardly_go_below_zero_are_cut(lowest, cut):
+    row = DOS[0] / DOS[0].max()
+    row[np.argmin(row)] = lowest
+    display = DOSDisplay.from_predictions(None, row, energies=ENERGIES)
+    assert (display.ax_.get_ylim()[0] == 0) == cut
+    display = ADOSDisplay.from_predictions(None, [row[None]], energies=ENERGIES)
+    assert (display.ax_.get_ylim()[0] == 0) == cut
+
+
+def test_limits_of_calibration():
+    display = calibration()
+    assert display.ax_.get_xlim() == pytest.approx((0, 2.16))
+    for line in display.ax_.lines[:4]:
+        np.testing.assert_allclose(line.get_xdata(), [0, 2.16])
+    assert display.ax_.get_xlabel() == "standard deviation (meV/atom)"
+    display = CalibrationDisplay.from_predictions([1.0, -2.0], [1.0, 1.0], kind="coverage")
+    assert display.ax_.get_xlim() == (0, 1)
+    assert display.ax_.get_ylim() == (0, 1.02)
+    assert display.ax_.get_aspect() == 1
+    # Half of the errors are within one standard deviation, 68 % of a normal distribution.
+    held = [0.682689492137, 0.954499736104]
+    expected = [[0, held[0], held[0], held[1], held[1], 1], [0, 0, 0.5, 0.5, 1, 1]]
+    np.testing.assert_allclose(display.ax_.lines[1].get_data(), expected)
+    assert display.ax_.get_xlabel() == "expected fraction within"
+    assert display.ax_.get_ylabel() == "observed fraction within"
+    text = display.ax_.get_legend().get_texts()[0].get_text()
+    # ln(2π)/2 + 5/4 and sqrt(5/2)
+    assert text == "NLL 2.17, rms of error/σ 1.58"
+
+
+def test_an_error_of_just_one_deviation_is_within():
+    display = CalibrationDisplay.from_predictions([1.0, 2.0, -2.0], [1.0, 1.0, 1.0])
+    assert display.ax_.get_legend().get_texts()[-1].get_text() == "33 % within σ, 100 % within 2σ"
+
+
+def test_limits_of_parity_plots():
+    display = parity([0.0, 1.0], [0.5, 0.5], std=[1000.0, 0.0])
+    # From -0.5, where a bar ends, to 1.5.
+    assert display.ax_.get_xlim() == pytest.approx((-0.64, 1.64))
+    low, high = parity([0.0, 1.0]).ax_.get_xlim()
+    assert (low, high) == pytest.approx((-0.07, 1.07))
+    low, high = parity([2.0]).ax_.get_xlim()
+    assert (low, high) == pytest.approx((1.999, 2.001))
+    ax = parity(np.linspace(1000.0, 1001.0, 4)).ax_
+    for axis in (ax.xaxis, ax.yaxis):
+        assert 3 <= len(axis.get_majorticklocs()) <= 6 + 2
+        assert not axis.get_major_formatter().get_useOffset()
+    assert ax.get_aspect() == 1
+
+
+@pytest.mark.parametrize(("error", "panel"), [(0.0201, False), (0.0199, True)])
+def test_errors_below_two_per_cent_of_the_axis_have_a_panel(error, panel):
+    true = np.array([0.0, 0.5, 1.0])
+    display = parity(true, true + error * 1.14 * np.array([0, 1, 0]))
+    assert (display.residual_ax_ is not None) == panel
+
+
+@pytest.mark.parametrize(("n", "bar"), [(6, False), (7, True)])
+def test_up_to_six_numbers_have_a_colour_each(n, bar):
+    true = np.arange(float(n))
+    display = parity(true, hue=np.arange(n), hue_label="T (K)", residual=False)
+    assert len(display.ax_.collections) == (1 if bar else n)
+    assert len(display.ax_.child_axes) == bar
+    # Names always do.
+    named = parity(true, hue=[f"n{i}" for i in range(n)], residual=False)
+    assert len(named.ax_.collections) == n
+    if bar:
+        assert display.ax_.collections[0].get_cmap().name == "cividis"
+
+
+@pytest.mark.parametrize(
+    ("label", "text"),
+    [("T (K)", "300 K"), ("step", "step 300"), (None, "300"), ("volume (Å³)", "300 Å³")],
+)
+def test_names_of_numbers(label, text):
+    display = parity([0.0, 1.0], hue=[300.0, 300.0], hue_label=label)
+    assert display.ax_.get_legend().get_texts()[0].get_text().startswith(f"{text}: MAE ")
+
+
+def test_histograms_of_densities():
+    display = density()
+    true, pred = display.density_true[0].ravel(), display.density_pred[0].ravel()
+    ends = np.array([min(true.min(), pred.min()), max(true.max(), pred.max())])
+    ends += 0.04 * np.ptp(ends) * np.array([-1, 1])
+    assert display.ax_.get_xlim() == pytest.approx(tuple(ends))
+    assert display.ax_.get_aspect() == 1
+    reach = 1.1e3 * np.abs(pred - true).max()
+    assert display.residual_ax_.get_ylim() == pytest.approx((-reach, reach))
+    edges = np.linspace(*ends, BINS + 1)
+    panel = display.residual_ax_, 1e3 * (pred - true), np.linspace(-reach, reach, 42)
+    for ax, y, bins in ((display.ax_, pred, edges), panel):
+        counts, _, _ = np.histogram2d(true, y, (edges, bins))
+        (image,) = ax.collections
+        shown = np.ma.filled(np.ma.masked_invalid(image.get_array()), 0)
+        np.testing.assert_array_equal(shown.reshape(counts.T.shape), counts.T)
+        assert isinstance(image.norm, LogNorm)
+        assert image.norm.vmin == 1
+        assert image.get_cmap().name == "cividis"
+    assert BINS == 120
+    diagonal = display.ax_.lines[0]
+    np.testing.assert_allclose(diagonal.get_xydata(), [[ends[0]] * 2, [ends[1]] * 2])
+    assert diagonal.get_zorder() < display.ax_.collections[0].get_zorder()
+    (bar,) = [ax for ax in display.ax_.child_axes if ax.get_xlabel() == "grid points"]
+    assert sorted({1, int(display.ax_.collections[0].norm.vmax)}) == list(bar.get_xticks())
+    assert len(bar.xaxis.get_minorticklocs()) == 0
+    assert bar.get_xticklabels()[0].get_text() == "1"
+    legend = display.ax_.get_legend()
+    assert (legend._loc, legend.get_frame_on(), legend.handlelength) == (2, False, 0)
+    assert legend.handletextpad == 0
+
+
+def test_equal_densities_have_room_around_them():
+    display = DensityDisplay.from_predictions(np.ones((2, 2, 2)), np.ones((2, 2, 2)))
+    assert display.ax_.get_xlim() == pytest.approx((0.999, 1.001))
+    assert display.residual_ax_.get_ylim() == pytest.approx((-1.1, 1.1))
+
+
+def test_maps_share_their_colours():
+    display = density(kind="slice", normal=2, index=0)
+    true, pred = display.density_true[0][..., 0], display.density_pred[0][..., 0]
+    limits = min(true.min(), pred.min()), max(true.max(), pred.max())
+    meshes = [ax.collections[0] for ax in display.slice_axes_]
+    for mesh in meshes[:2]:
+        assert mesh.get_clim() == limits
+        assert mesh.get_cmap().name == "viridis"
+    reach = 1e3 * np.abs(pred - true).max()
+    assert meshes[2].get_clim() == pytest.approx((-reach, reach))
+    assert meshes[2].get_cmap().name == "RdBu_r"
+    for ax, title in zip(
+        display.slice_axes_, ("true", "predicted", "predicted − true"), strict=True
+    ):
+        assert ax.get_title(loc="left") == title
+        assert not any(spine.get_visible() for spine in ax.spines.values())
+        assert ax.get_aspect() == 1
+        np.testing.assert_allclose(
+            ax.lines[0].get_xydata(), [[0, 0], [3, 0], [3, 6], [0, 6], [0, 0]]
+        )
+        assert ax.get_xlim() == display.ax_.get_xlim()
+    assert [len(ax.child_axes) for ax in display.slice_axes_] == [0, 1, 1]
+    shown = [ax.yaxis.get_tick_params().get("labelleft", True) for ax in display.slice_axes_]
+    assert shown == [True, False, False]
+    assert display.ax_.get_ylabel() == "across (Å)"
+    assert display.slice_axes_[1].get_xlabel() == "along a₁ (Å), at 0.00 a₃"
+    assert len(display.ax_.get_xticks()) <= 5
+    assert display.slice_axes_[0].get_xticks()[-1] < display.ax_.get_xlim()[1]
+
+
+# -------------------------------------------------------------------- globes
+
+
+def test_globes_stand_in_rows_of_four_and_do_not_touch():
+    display = environment(5)
+    boxes = np.array([image.get_extent() for image in display.ax_.images])
+    width, height = 4 * np.sqrt(2), 2 * np.sqrt(2)
+    np.testing.assert_allclose(boxes[:, 1] - boxes[:, 0], width)
+    np.testing.assert_allclose(boxes[:, 3] - boxes[:, 2], height)
+    centres = (boxes[:, ::2] + boxes[:, 1::2]) / 2
+    steps = np.array([[i % 4 * 2.15 / 2 * width, -(i // 4) * 1.3 * height] for i in range(5)])
+    np.testing.assert_allclose(centres, steps, atol=1e-12)
+    for patch, text, centre in zip(display.ax_.patches, display.ax_.texts, centres, strict=True):
+        np.testing.assert_allclose(patch.get_center(), centre, atol=1e-12)
+        assert (patch.get_width(), patch.get_height()) == pytest.approx((width, height))
+        assert not patch.get_fill()
+        assert to_rgb(patch.get_edgecolor()) == to_rgb(GUIDE)
+        x, y = text.get_position()
+        assert x == pytest.approx(centre[0])
+        assert centre[1] + height / 2 < y < centre[1] + 0.6 * height
+        assert text.get_ha() == "center"
+    left, right = display.ax_.get_xlim()
+    assert left == pytest.approx(boxes[:, 0].min() - 0.025 * width)
+    assert right == pytest.approx(boxes[:, 1].max() + 0.025 * width)
+    bottom, top = display.ax_.get_ylim()
+    assert bottom == pytest.approx(boxes[:, 2].min() - 0.05 * height)
+    assert top == pytest.approx(boxes[:, 3].max() + 0.25 * height)
+    assert not display.ax_.axison
+    assert display.ax_.get_aspect() == 1
+    assert {image.origin for image in display.ax_.images} == {"lower"}
+    assert {image.get_cmap().name for image in display.ax_.images} == {"Blues"}
+    bar = display.colorbar_.ax
+    display.figure_.canvas.draw()
+    share = bar.get_window_extent().width / display.ax_.get_window_extent().width
+    assert share == pytest.approx(0.025)
+
+
+def test_rows_of_the_matrix_are_labelled_in_their_middle():
+    display = environment(3, kind="matrix", radii=[1.0, 2.0, 3.0])
+    assert list(display.ax_.get_yticks()) == [0.5, 1.5, 2.5]
+    assert [t.get_text() for t in display.ax_.get_yticklabels()] == ["1.00 Å", "2.00 Å", "3.00 Å"]
+    assert display.ax_.get_xlabel() == "vertices, by falling z"
+    assert display.ax_.collections[0].get_rasterized()
+    assert {tick.tick1line.get_markersize() for tick in display.ax_.yaxis.get_major_ticks()} == {0}
+
+
+# -------------------------------------------------------------------- searches
+
+
+def table(scores, seconds, **columns):
+    made = pd.DataFrame({"score": scores, "seconds": seconds, "search": "", "round": 0})
+    made["elapsed"], made["best"] = made["seconds"].cumsum(), made["score"].cummax()
+    return made.assign(**columns)
+
+
+@pytest.mark.parametrize(("ratio", "scale"), [(10.0, "linear"), (10.1, "log")])
+def test_seconds_that_differ_by_more_than_ten_times(ratio, scale):
+    made = table([1.0, 2.0], [1.0, ratio], front=True)
+    display = SearchDisplay(table=made, kind="cost").plot()
+    assert display.ax_.get_xscale() == scale
+    if scale == "linear":
+        assert display.ax_.get_xlim()[0] == 0
+    both = pd.concat([made.assign(search="a", elapsed=1.0), made.assign(search="b", elapsed=ratio)])
+    assert SearchDisplay(table=both).plot().ax_.get_xscale() == scale
+
+
+@pytest.mark.parametrize(("ratio", "steps"), [(1e3, [1, 2, 5]), (1.01e3, [1])])
+def test_ticks_of_a_logarithmic_axis(ratio, steps):
+    display = SearchDisplay(table=table([1.0, 2.0], [1.0, ratio], front=True), kind="cost").plot()
+    locations = display.ax_.get_xticks()
+    leading = {round(t / 10 ** np.floor(np.log10(t) + 1e-9)) for t in locations}
+    assert leading == set(steps)
+    display.figure_.canvas.draw()
+    assert "10" in [t.get_text() for t in display.ax_.get_xticklabels()]
+    assert not any(t.get_text() for t in display.ax_.get_xticklabels(minor=True))
+
+
+def test_zero_seconds_have_no_logarithm():
+    made = table([1.0, 2.0], [0.0, 100.0], front=True)
+    assert SearchDisplay(table=made, kind="cost").plot().ax_.get_xscale() == "linear"
+
+
+@pytest.mark.parametrize(("lowest", "shown"), [(-12.0, True), (-12.1, False)])
+def test_candidates_four_times_farther_than_the_median_are_shown(lowest, shown):
+    # Median 0, best 3.
+    made = table([3.0, 0.0, lowest, 1.0, -1.0], [1.0] * 5, front=False)
+    for kind in ("progress", "cost"):
+        display = SearchDisplay(table=made, kind=kind).plot()
+        points = display.ax_.collections[0].get_offsets()
+        assert len(points) == 4 + shown
+        text = display.ax_.get_legend().get_texts()[0].get_text()
+        assert text == "candidates" + ("" if shown else " (1 off the scale)")
+
+
+def test_progress_is_made_of_steps_with_a_mark_at_the_end():
+    display = search("progress")
+    (line,), (points,) = display.ax_.lines, display.ax_.collections
+    assert line.get_drawstyle() == "steps-post"
+    assert line.get_markevery() == [-1]
+    assert (line.get_marker(), line.get_zorder() < points.get_zorder()) == ("o", True)
+    assert to_rgb(points.get_facecolor()[0]) == to_rgb(GUIDE)
+    assert display.ax_.get_ylabel() == "score"
+    assert search("progress", negative=True).ax_.get_ylabel() == "error"
+    assert display.ax_.get_legend()._ncols == 2
+
+
+def test_cost_shows_the_front_in_steps():
+    display = search("cost", negative=True)
+    (line,), (points,) = display.ax_.lines, display.ax_.collections
+    assert line.get_drawstyle() == "steps-post"
+    assert line.get_marker() == "o"
+    assert points.get_alpha() < 1
+    assert points.get_facecolor()[0][:3] == pytest.approx(to_rgb(line.get_color()))
+    front = display.table[display.table["front"]].sort_values("seconds")
+    np.testing.assert_allclose(line.get_ydata(), -front["score"])
+    np.testing.assert_allclose(points.get_offsets(), display.table[["seconds", "score"]] * [1, -1])
+    assert display.ax_.get_xlabel() == "time of a candidate (s)"
+
+
+def test_effects_leave_a_place_between_parameters():
+    display = search("effects", negative=True)
+    first, second = display.ax_.lines
+    np.testing.assert_array_equal(first.get_xdata(), [0, 1])
+    np.testing.assert_array_equal(second.get_xdata(), [3, 4])
+    assert list(display.ax_.get_xticks()) == [0, 1, 3, 4]
+    assert {t.get_rotation() for t in display.ax_.get_xticklabels()} == {90}
+    assert (first.get_ydata() <= 0).all()
+    assert display.ax_.get_ylabel() == "mean error"
+    assert [line.get_marker() for line in (first, second)] == ["o", "o"]
+
+
+def test_importances_are_bars():
+    display = search("importance")
+    assert display.ax_.get_xlabel() == "range of the effects on the score"
+    assert [bar.get_height() for bar in display.ax_.patches] == pytest.approx([0.6, 0.6])
+    assert {tick.tick1line.get_markersize() for tick in display.ax_.yaxis.get_major_ticks()} == {0}
+
+
+def test_options_of_the_correlation_are_passed_on(rng):
+    scores, errors = rng.normal(size=(2, 12))
+    plain = SearchDisplay.from_scores(scores, errors).correlation
+    assert (
+        plain
+        == SearchDisplay.from_scores(
+            scores, errors, confidence=0.95, n_resamples=2000, random_state=0
+        ).correlation
+    )
+    for other in ({"confidence": 0.5}, {"n_resamples": 200}, {"random_state": 1}):
+        assert SearchDisplay.from_scores(scores, errors, **other).correlation[:3] != plain[:3]
+    display = SearchDisplay.from_scores(scores, errors)
+    rest, front = display.ax_.collections
+    assert to_rgb(rest.get_facecolor()[0]) == to_rgb(GUIDE)
+    assert to_rgb(front.get_facecolor()[0]) != to_rgb(GUIDE)
+
+
+# -------------------------------------------------------------------- learning on the fly
+
+
+def test_learning_on_the_fly():
+    display = on_the_fly()
+    expected, threshold, check, limit = display.ax_.lines
+    assert [line.get_marker() for line in (threshold, check)] == ["o", "^"]
+    assert len({line.get_color() for line in (expected, threshold, check)}) == 3
+    assert {line.get_ls() for line in (threshold, check)} == {"None"}
+    assert limit.get_ls() == "--"
+    assert limit.get_lw() < expected.get_lw()
+    assert display.ax_.get_yscale() == "log"
+    assert display.ax_.get_xlabel() == "step"
+    assert display.ax_.get_legend()._ncols == 2
+
+
+def test_atoms_from_a_decomposer_may_be_left_out():
+    snapshots = make_snapshots(1, random_state=0)
+    display = ADOSDisplay.from_decomposer(ADOSDecomposer(), snapshots, atoms=None)
+    assert len(display.ax_.lines) == 2
