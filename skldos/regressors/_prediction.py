@@ -164,11 +164,16 @@ class NetworkPrediction(SiteSums):
 
     def _outputs(self, rows, *, training=False):
         """Return the outputs of the network for a slice of rows."""
+        inputs = self._tensor(rows)
+        with own_defaults(), torch.inference_mode(not training):
+            return self.module_(inputs)
+
+    def _tensor(self, rows):
+        """Return a slice of rows as input of the network, checked."""
         inputs = torch.tensor(np.asarray(rows), dtype=torch.float32, device=self._device)
         if not torch.isfinite(inputs).all():
             raise ValueError("X holds NaN, infinite values, or values beyond the range of float32.")
-        with own_defaults(), torch.inference_mode(not training):
-            return self.module_(inputs)
+        return inputs
 
 
 def _moved(outputs, device):

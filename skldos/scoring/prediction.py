@@ -199,11 +199,15 @@ def _checked(total, n_sites, snapshot):
 
     The number of sites shows their kind: a grid has many more points than there are atoms.
     """
-    check_dos(total, snapshot)
+    return check_dos(total, snapshot) * site_volume(n_sites, snapshot)
+
+
+def site_volume(n_sites, snapshot):
+    """Return the factor that turns a sum over the sites into a DOS in 1/eV, 1 for atoms."""
     if snapshot.grid_shape is not None and n_sites == snapshot.n_grid_points:
-        return total * snapshot.voxel_volume
+        return snapshot.voxel_volume
     if n_sites == len(snapshot.atoms):
-        return total
+        return 1.0
     raise ScoringError(
         f"expected a block with one row per grid point or per atom of {snapshot!r}, got "
         f"{n_sites} rows."

@@ -73,13 +73,13 @@ def filled(estimator, snapshots, temperature=None, valence=None):
 def _temperatures(temperature, n):
     """Return one temperature for all of n snapshots, or one for each, as a list."""
     if np.ndim(temperature) == 0:
-        return [float(check_scalar("temperature", temperature, low=0))] * n
+        return [check_scalar("temperature", temperature, low=0)] * n
     if len(temperature) != n:
         raise ValueError(
             f"temperature must be a number, or one for each of {n} snapshots; got "
             f"{len(temperature)} of them."
         )
-    return [float(check_scalar("temperature", value, low=0)) for value in temperature]
+    return [check_scalar("temperature", value, low=0) for value in temperature]
 
 
 def calculation_of(estimator):

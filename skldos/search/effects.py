@@ -56,7 +56,7 @@ def main_effects(search, metric=None):
         }
     else:
         effects = _additive(candidates(search, metric))
-    spans = {name: _span(values) for name, (_, values) in effects.items()}
+    spans = {name: span(values) for name, (_, values) in effects.items()}
     rows = [
         (name, value, effect)
         for name in sorted(spans, key=lambda name: -spans[name])
@@ -67,7 +67,7 @@ def main_effects(search, metric=None):
 
 def importances(effects):
     """Return ``parameter`` and ``importance``, the range of its effects, from a table of them."""
-    spans = effects.groupby("parameter", sort=False)["effect"].agg(_span)
+    spans = effects.groupby("parameter", sort=False)["effect"].agg(span)
     return spans.rename("importance").reset_index()
 
 
@@ -137,6 +137,7 @@ def _name(value):
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _span(effects):
+def span(effects):
+    """Return the range of the effects that are known, 0 if none is."""
     finite = np.asarray(effects)[np.isfinite(effects)]
     return float(np.ptp(finite)) if len(finite) else 0.0

@@ -13,7 +13,6 @@ from torch import nn
 from skldos.docstrings import documented
 from skldos.networks import ConcentricSpherical
 from skldos.regressors import BlockRegressor, MDNRegressor
-from skldos.regressors.target_scaling import TargetScaling
 from skldos.regressors.torch_state import own_defaults
 from skldos.uncertainty._base import OF_UNCERTAIN, UncertainRegressor, as_blocks
 from skldos.validation import check_option, check_scalar
@@ -188,7 +187,6 @@ class MCDropout(UncertainRegressor):
         """Yield block number, slice of rows, slice of passes, and outputs (passes, rows, …)."""
         model, independent = self.regressor_, self.masks_ == "independent"
         seed = check_random_state(self.random_state_).randint(np.iinfo(np.int32).max)
-        scaling = TargetScaling(model.target_center_, model.target_scale_)
         trunk, head, layers = _parted(model.module_, independent)
         for i, rows, features in self._features(trunk, X):
             n_rows = rows.stop - rows.start
@@ -203,7 +201,8 @@ class MCDropout(UncertainRegressor):
                     layer.generators = generators
                 with own_defaults(), torch.inference_mode():
                     outputs = head(_repeated(features, len(numbers))).cpu().numpy()
-                yield i, rows, passes, scaling.restore(outputs).reshape(len(numbers), n_rows, -1)
+                outputs = model._scaling.restore(outputs)
+                yield i, rows, passes, outputs.reshape(len(numbers), n_rows, -1)
 
     def _features(self, trunk, X):
         """Yield block number, slice of rows, and their features common to all passes."""
@@ -212,16 +211,10 @@ class MCDropout(UncertainRegressor):
         for i, block in enumerate(model._input_blocks(as_blocks(X))):
             for start in range(0, block.shape[0], at_once):
                 rows = slice(start, min(start + at_once, block.shape[0]))
-                inputs = self._tensor(block[rows])
+                inputs = model._tensor(block[rows])
                 with own_defaults(), torch.inference_mode():
                     features = trunk(inputs)
                 yield i, rows, features
-
-    def _tensor(self, rows):
-        inputs = torch.tensor(np.asarray(rows), dtype=torch.float32, device=self.regressor_.device)
-        if not torch.isfinite(inputs).all():
-            raise ValueError("X holds NaN, infinite values, or values beyond the range of float32.")
-        return inputs
 
     def _rows_at_once(self, on_spheres):
         if self.batch_rows_ is not None:

@@ -6,6 +6,7 @@ from skldos.data import Blocks
 from skldos.exceptions import ScoringError, as_scoring_error
 from skldos.physics import band_energy, fermi_level, integration_weights
 from skldos.scoring.pipelines import lazy_inputs, regressor_of, snapshots_of
+from skldos.scoring.prediction import site_volume
 from skldos.scoring.unlabelled import filled
 
 
@@ -166,19 +167,7 @@ def inputs_of(estimator, X):
 
 
 def _volumes(blocks, snapshots):
-    """Return the factors that turn sums over the sites of each block into a DOS in 1/eV."""
-    return [_volume(len(block), s) for block, s in zip(blocks, snapshots, strict=True)]
-
-
-def _volume(n_sites, snapshot):
-    if snapshot.grid_shape is not None and n_sites == snapshot.n_grid_points:
-        return snapshot.voxel_volume
-    if n_sites == len(snapshot.atoms):
-        return 1.0
-    raise ScoringError(
-        f"expected a block with one row per grid point or per atom of {snapshot!r}, got "
-        f"{n_sites} rows."
-    )
+    return [site_volume(len(block), s) for block, s in zip(blocks, snapshots, strict=True)]
 
 
 def _fermi_level(dos, snapshot):

@@ -3,6 +3,7 @@
 import numpy as np
 
 from skldos.docstrings import documented
+from skldos.search.effects import span
 from skldos.search.fractional._grid import OF_SEARCHES, Evaluations, PartialGridSearchCV
 from skldos.search.fractional.orthogonal_arrays import orthogonal_array
 
@@ -87,7 +88,7 @@ class OrthogonalArraySearchCV(PartialGridSearchCV):
             name: _means(scores, filled, column)
             for name, column in zip(values, self.array_.T, strict=True)
         }
-        ranges = {name: _range(effects) for name, effects in self.main_effects_.items()}
+        ranges = {name: span(effects) for name, effects in self.main_effects_.items()}
         self.importances_ = dict(sorted(ranges.items(), key=lambda item: -item[1]))
         best = [_first_best(effects) for effects in self.main_effects_.values()]
         self.predicted_params_ = evaluate.params(best)
@@ -118,11 +119,6 @@ def _means(scores, filled, column):
     chosen = column == np.arange(column.max() + 1)[:, None]
     means = np.array([filled[rows].mean() for rows in chosen])
     return np.where([np.isfinite(scores[rows]).any() for rows in chosen], means, np.nan)
-
-
-def _range(effects):
-    finite = effects[np.isfinite(effects)]
-    return float(np.ptp(finite)) if len(finite) else 0.0
 
 
 def _first_best(effects):

@@ -6,6 +6,7 @@ from sklearn.utils import check_random_state, gen_batches
 from skldos.data import ArrayFile, as_rows, is_blocks
 from skldos.docstrings import documented, entries_of
 from skldos.exceptions import ScoringError, as_scoring_error
+from skldos.scoring.pipelines import targets_of
 from skldos.search.scores._rows import AT_ONCE, rows_at, transformed
 from skldos.validation import check_finite
 
@@ -85,18 +86,17 @@ def over_snapshots(score, estimator, X, y):
         blocks = transformed(estimator, X)
         if not is_blocks(blocks):
             blocks, y = [blocks], None if y is None else [y]
-        if y is None:
-            y = _targets(blocks)
-        if len(y) != len(blocks):
-            raise ScoringError(f"X has {len(blocks)} snapshots, but y has {len(y)} targets.")
+        y = block_targets(blocks, y, lambda snapshots: snapshots.targets)
         return np.array([score(*pair) for pair in zip(blocks, y, strict=True)])
 
 
-def _targets(blocks):
-    snapshots = getattr(blocks, "snapshots", None)
-    if snapshots is None:
-        raise ScoringError("pass y: the blocks are not linked to snapshots.")
-    return snapshots.targets
+def block_targets(blocks, y, of_snapshots):
+    """Return one target per block: `y`, or if that is None a function of the snapshots."""
+    if y is None:
+        if getattr(blocks, "snapshots", None) is None:
+            raise ScoringError("pass y: the blocks are not linked to snapshots.")
+        y = of_snapshots(blocks.snapshots)
+    return targets_of(blocks, y)
 
 
 def _as_rows(array):

@@ -14,7 +14,7 @@ from skldos.exceptions import ScoringError, as_scoring_error
 from skldos.regressors import ADOSRegressor
 from skldos.regressors.output_layer import output_layer
 from skldos.scoring.scorer import Scorer
-from skldos.search.scores._descriptors import checked_rows, drawn_rows
+from skldos.search.scores._descriptors import block_targets, checked_rows, drawn_rows
 from skldos.search.scores._rows import transformed
 from skldos.search.scores._untrained import OF_SCORERS, network_of, over_initializations
 from skldos.validation import check_finite, check_option, check_scalar
@@ -245,13 +245,7 @@ def _pairs(regressor, X, y):
         return [np.asarray(X)], [y.reshape(len(y), -1)]
     if isinstance(regressor, ADOSRegressor):
         return X, regressor.decomposer_.transform(regressor._snapshots(X, y))
-    if y is None:
-        if getattr(X, "snapshots", None) is None:
-            raise ScoringError("pass y: the blocks are not linked to snapshots.")
-        y = regressor.block_targets(X.snapshots)
-    if len(y) != len(X):
-        raise ScoringError(f"X has {len(X)} snapshots, but y has {len(y)} targets.")
-    return X, y
+    return X, block_targets(X, y, regressor.block_targets)
 
 
 def _checked(inputs, targets):

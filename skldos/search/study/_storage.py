@@ -8,7 +8,7 @@ from contextlib import contextmanager, nullcontext
 import numpy as np
 import optuna
 from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
-from optuna.samplers import BaseSampler, TPESampler
+from optuna.samplers import TPESampler
 from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
@@ -26,7 +26,7 @@ ATTEMPTS = 3
 STUDY_NAME = "skldos"
 
 
-class NumberedTPESampler(BaseSampler):
+class NumberedTPESampler(TPESampler):
     """TPE whose draws depend only on the seed and the number of the trial.
 
     A single process is therefore reproducible, and several processes never repeat draws.
@@ -38,30 +38,14 @@ class NumberedTPESampler(BaseSampler):
     """
 
     def __init__(self, seed):
-        self._seed = seed
-        self._sampler = TPESampler(seed=seed)
+        super().__init__(seed=seed)
+        self._first_seed = seed
 
     def before_trial(self, study, trial):
-        """Start a trial."""
-        seed = np.random.SeedSequence([self._seed, trial.number]).generate_state(1)[0]
-        self._sampler = TPESampler(seed=int(seed))
-        self._sampler.before_trial(study, trial)
-
-    def infer_relative_search_space(self, study, trial):
-        """Return the jointly sampled parameters."""
-        return self._sampler.infer_relative_search_space(study, trial)
-
-    def sample_relative(self, study, trial, search_space):
-        """Sample parameters jointly."""
-        return self._sampler.sample_relative(study, trial, search_space)
-
-    def sample_independent(self, study, trial, param_name, param_distribution):
-        """Sample a single parameter."""
-        return self._sampler.sample_independent(study, trial, param_name, param_distribution)
-
-    def after_trial(self, study, trial, state, values):
-        """End a trial."""
-        self._sampler.after_trial(study, trial, state, values)
+        """Start a trial, with the random numbers of its own seed."""
+        seed = np.random.SeedSequence([self._first_seed, trial.number]).generate_state(1)[0]
+        super().__init__(seed=int(seed))
+        super().before_trial(study, trial)
 
 
 def open_study(study=None, storage=None, study_name=None):
