@@ -51,7 +51,7 @@ shutil.copytree({str(SILICON)!r}, "skldos.save")
 if (here / "hang").exists() and (here / "hang").read_text() == str(calls):
     (pathlib.Path("skldos.save") / "wfc2.dat").write_bytes(b"half")
     (here / "hanging").write_text(str(os.getpid()))
-    time.sleep(100)
+    time.sleep(1000)
 if (here / "fail").exists():
     sys.exit((here / "fail").read_text())
 print("JOB DONE.")
