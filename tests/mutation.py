@@ -2,9 +2,9 @@
 
 ``python tests/mutation.py --number 100 --seed 0 --output mutants.json`` draws lines of the package
 at random, over all folders, changes one thing in each (an operator, a comparison, a constant, a
-sign, a keyword, a whole statement), and runs the tests of its folder on a copy of the repository. A
-run with the same output file continues where it stopped. Survivors are printed as they are found:
-each is a missing test, or a change that changes nothing.
+sign, a keyword, a whole statement), and runs the tests of its folder, and those of all signatures
+and limits, on a copy of the repository. A run with the same output file continues where it stopped.
+Survivors are printed as they are found: each is a missing test, or a change that changes nothing.
 """
 
 import argparse
@@ -35,6 +35,8 @@ ALSO = {
     "io": ["datasets"],
     "regressors": ["uncertainty"],
 }
+#: Tests of the whole package, which look at every folder.
+WHOLE = ("test_signatures.py", "test_limits.py")
 #: What takes long to import, and is not tested.
 LIBRARIES = (
     "ase.io",
@@ -175,7 +177,7 @@ def tests_of(path, copy):
         }
         mention = re.compile(rf"\b({'|'.join(known)})\b")
         named = [file for file in files if mention.search(file.read_text())] or files
-    folders = [copy / "tests" / f for f in [path.parts[1], *ALSO.get(path.parts[1], [])]]
+    folders = [copy / "tests" / f for f in [path.parts[1], *ALSO.get(path.parts[1], []), *WHOLE]]
     named.sort(key=lambda file: (file.stem != f"test_{path.stem.strip('_')}", file.stat().st_size))
     return [path, *named], [folder for folder in folders if folder.exists()]
 
