@@ -11,6 +11,22 @@ from skldos.data.training import outside_training
 from skldos.validation import check_option
 
 
+class ModelPoint:
+    """A model at one `snapshot`, with forces and stress from its `gradient`."""
+
+    @property
+    def forces(self):
+        """Forces on the atoms in eV/Å, shape (n_atoms, 3)."""
+        return -self.gradient[0]
+
+    @property
+    def stress(self):
+        """Stress in eV/Å³, the derivative with respect to strain per volume, shape (3, 3)."""
+        # The antisymmetric part is a rotation, with zero derivative up to rounding.
+        by_strain = self.gradient[1]
+        return (by_strain + by_strain.T) / 2 / abs(self.snapshot.atoms.cell.volume)
+
+
 class ModelCalculator(Calculator):
     """A calculator that evaluates a fitted model, and keeps the result until the atoms change.
 

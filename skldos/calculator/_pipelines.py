@@ -2,7 +2,9 @@
 
 import copy
 
+from skldos.data.calculation import energy_grid_of
 from skldos.descriptors import BlockUnion, RowWise
+from skldos.validation import check_scalar
 
 
 def steps_of(pipeline):
@@ -44,3 +46,20 @@ def with_parameters(transformer, parameters):
         return transformer
     known = transformer.get_params(deep=False)
     return transformer.set_params(**{k: v for k, v in parameters.items() if k in known})
+
+
+def sharpening_of(regressor, order, trained):
+    """Return the matrix that undoes the broadening of the training data, None for order 0.
+
+    Without an order, it is 2 if the broadening is known. `trained` begins the reason of an error.
+    """
+    known = None not in (getattr(regressor, name, None) for name in ("broadening_", "kernel_"))
+    order = (2 if known else 0) if order is None else order
+    if check_scalar("sharpen", order, low=0, integer=True) == 0:
+        return None
+    if not known:
+        raise ValueError(
+            f"sharpen must be 0 or None, because {trained} whose broadening is not known; got "
+            f"{order}."
+        )
+    return energy_grid_of(regressor).sharpening_matrix(order)

@@ -3,9 +3,9 @@
 import numpy as np
 
 from skldos.calculator._base import ModelCalculator
+from skldos.calculator._pipelines import sharpening_of
 from skldos.calculator.surface import EnergySurface
 from skldos.data import Snapshot
-from skldos.data.calculation import energy_grid_of
 from skldos.data.training import has_one_density
 from skldos.geometry import check_grid_shape, plane_spacings
 from skldos.io.pseudopotentials import as_pseudopotentials
@@ -150,7 +150,8 @@ class LDOSCalculator(ModelCalculator):
             density_cutoff=check_density_cutoff(density_cutoff),
             n_jobs=n_jobs,
         )
-        self.surface.sharpening = self._sharpening(sharpen)
+        trained = "model was trained on an LDOS"
+        self.surface.sharpening = sharpening_of(self.surface.regressor, sharpen, trained)
         self.temperature = check_scalar("temperature", temperature, low=0)
         self.grid_shape = None if grid_shape is None else check_grid_shape(grid_shape)
         self.grid_spacing = self._spacing(grid_spacing)
@@ -183,21 +184,6 @@ class LDOSCalculator(ModelCalculator):
         for axis, value in enumerate(spacing):
             check_scalar(f"grid_spacing[{axis}]", float(value), low=0, strict=True)
         return spacing
-
-    def _sharpening(self, order):
-        """Return the matrix that undoes the broadening of the training data, or None."""
-        regressor = self.surface.regressor
-        known = regressor.broadening_ is not None and regressor.kernel_ is not None
-        if order is None:
-            order = 2 if known else 0
-        if check_scalar("sharpen", order, low=0, integer=True) == 0:
-            return None
-        if not known:
-            raise ValueError(
-                f"sharpen must be 0 or None, because model was trained on an LDOS whose "
-                f"broadening is not known; got {order}."
-            )
-        return energy_grid_of(regressor).sharpening_matrix(order)
 
     def grid_for(self, atoms):
         """Return the grid of a cell, with the spacing closest to the requested one.

@@ -22,7 +22,9 @@ import numpy as np
 from ase import Atoms
 
 from skldos.calculator._atom_models import DOSModel, PotentialModel
-from skldos.data.calculation import electrons_of, energy_grid_of
+from skldos.calculator._base import ModelPoint
+from skldos.calculator._pipelines import sharpening_of
+from skldos.data.calculation import electrons_of
 from skldos.physics import (
     band_energy,
     electronic_heat_capacity,
@@ -61,7 +63,10 @@ class FreeEnergySurface:
         for symbol, number in self.valence.items():
             check_scalar(f"valence[{symbol!r}]", number, low=0)
         self.reference_temperature = self._trained_at(reference_temperature)
-        self.sharpening = None if dos_model is None else self._sharpening(sharpen)
+        self.sharpening = None
+        if dos_model is not None:
+            spectra = "dos_model was trained on densities of states"
+            self.sharpening = sharpening_of(self.dos_model.regressor, sharpen, spectra)
         self._same_features = None
 
     def __repr__(self):
@@ -109,21 +114,6 @@ class FreeEnergySurface:
             return check_scalar("reference_temperature", temperature, low=0)
         return self.potential.regressor.temperature_
 
-    def _sharpening(self, order):
-        regressor = self.dos_model.regressor
-        broadening = getattr(regressor, "broadening_", None)
-        kernel = getattr(regressor, "kernel_", None)
-        known = broadening is not None and kernel is not None
-        order = (2 if known else 0) if order is None else order
-        if check_scalar("sharpen", order, low=0, integer=True) == 0:
-            return None
-        if not known:
-            raise ValueError(
-                f"sharpen must be 0 or None, because dos_model was trained on densities of states "
-                f"whose broadening is not known; got {order}."
-            )
-        return energy_grid_of(regressor).sharpening_matrix(order)
-
     def same_features(self, snapshot):
         """Return whether both models have the same features."""
         if self._same_features is None:  # the answer is the same for all snapshots
@@ -152,7 +142,7 @@ class Electrons(NamedTuple):
     minus_ts: float
 
 
-class FreeEnergyPoint:
+class FreeEnergyPoint(ModelPoint):
     """Free energy, forces and stress of one snapshot, as returned by :meth:`FreeEnergySurface.at`.
 
     Parameters
@@ -285,15 +275,3 @@ class FreeEnergyPoint:
         n_atoms = len(self.snapshot.atoms)
         full = np.broadcast_to(by_features, (n_atoms, by_features.shape[-1]))
         return model.transformer.pullback(self.snapshot, np.ascontiguousarray(full))
-
-    @property
-    def forces(self):
-        """Forces on the atoms in eV/Å, shape (n_atoms, 3)."""
-        return -self.gradient[0]
-
-    @property
-    def stress(self):
-        """Stress in eV/Å³, the derivative with respect to strain per volume, shape (3, 3)."""
-        by_strain = self.gradient[1]
-        # The antisymmetric part is a rotation, with zero derivative up to rounding.
-        return (by_strain + by_strain.T) / 2 / abs(self.snapshot.atoms.cell.volume)

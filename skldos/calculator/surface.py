@@ -24,6 +24,7 @@ from joblib import effective_n_jobs
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
+from skldos.calculator._base import ModelPoint
 from skldos.calculator._pipelines import check_row_wise, steps_of, with_parameters
 from skldos.data import Blocks, ComputedArray, SnapshotList, spooled
 from skldos.descriptors.affine import matrix_of
@@ -199,7 +200,7 @@ def _checked_steps(model):
     return first, row_steps, regressor
 
 
-class SurfacePoint:
+class SurfacePoint(ModelPoint):
     """Energy, forces and stress of one snapshot; use :meth:`EnergySurface.at` to make one.
 
     Parameters
@@ -256,8 +257,8 @@ class SurfacePoint:
         return self.response.energy
 
     @cached_property
-    def _gradient(self):
-        """Derivatives with respect to positions and strain, in eV/Å and eV."""
+    def gradient(self):
+        """Derivatives with respect to positions, (n_atoms, 3) in eV/Å, and strain, (3, 3) in eV."""
         surface, n_points = self._surface, len(self._descriptors)
         by_positions = self.response.by_positions.copy()
         by_strain = self.response.by_strain.copy()
@@ -273,18 +274,6 @@ class SurfacePoint:
             by_positions += positions
             by_strain += strain
         return by_positions, by_strain
-
-    @property
-    def forces(self):
-        """Forces on the atoms in eV/Å, shape (n_atoms, 3)."""
-        return -self._gradient[0]
-
-    @property
-    def stress(self):
-        """Stress in eV/Å³, the derivative with respect to strain per volume, shape (3, 3)."""
-        # The antisymmetric part is a rotation, with zero derivative up to rounding.
-        by_strain = self._gradient[1]
-        return (by_strain + by_strain.T) / 2 / abs(self.snapshot.atoms.cell.volume)
 
 
 @torch.no_grad()
