@@ -21,7 +21,7 @@ PARAMETERS = entries_of("""
     target_scaling : {"max", "minmax", "standard"} or None, default="max"
         Normalisation of the targets: divide by the largest absolute value in the training data,
         scale to [0, 1], scale every output to zero mean and unit variance, or none.
-    buffer_size : float, default=512
+    buffer_size : float, default=256
         Memory in MiB for the rows from which batches are drawn.
     callbacks : list, optional
         skorch callbacks.

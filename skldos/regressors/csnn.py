@@ -141,7 +141,7 @@ class CSNNRegressor(BlockRegressor):
         target_scaling="max",
         dos_weight=None,
         dos_ridge=1e-2,
-        buffer_size=512,
+        buffer_size=256,
         callbacks=None,
         checkpoint=None,
         warm_start=False,

@@ -113,7 +113,7 @@ class LDOSRegressor(BlockRegressor):
         lr_schedule=None,
         target_scaling="max",
         dos_weight="auto",
-        buffer_size=512,
+        buffer_size=256,
         callbacks=None,
         checkpoint=None,
         warm_start=False,

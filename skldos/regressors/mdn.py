@@ -115,7 +115,7 @@ class MDNRegressor(BlockRegressor):
         early_stopping=None,
         lr_schedule="cosine",
         target_scaling="whiten",
-        buffer_size=512,
+        buffer_size=256,
         callbacks=None,
         checkpoint=None,
         warm_start=False,
