@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.base import clone
 
 from skldos.plotting._snapshots import check_dos, common_energies, default_labels
-from skldos.plotting.axes import check_length, colors, legend_within, new_axes, panel_below
+from skldos.plotting.axes import check_length, colors, legend_of_snapshots, new_axes, panel_below
 from skldos.scoring.pipelines import snapshots_of
 from skldos.validation import check_finite, check_option, check_shape
 
@@ -275,8 +275,7 @@ class ADOSDisplay:
         from matplotlib.lines import Line2D
         from matplotlib.patches import Patch
 
-        single = len(self.ados) == 1
-        color = palette[0] if single else "0.25"
+        color = palette[0] if len(self.ados) == 1 else "0.25"
         handles = [Line2D([], [], color=color, lw=1.4, label="sum of the atoms")]
         if self.dos_true is not None:
             handles.insert(0, Line2D([], [], color=color, lw=4, alpha=0.35, label="from the LDOS"))
@@ -290,11 +289,4 @@ class ADOSDisplay:
                 Line2D([], [], color=line.get_color(), ls="--", label=f"each {line.get_label()}")
                 for line in named
             ]
-        if self.labels is not None and single:
-            self.ax_.set_title(self.labels[0], loc="left", fontsize="medium")
-        elif self.labels is not None:
-            handles += [
-                Line2D([], [], color=c, marker="s", ls="", label=label)
-                for c, label in zip(palette, self.labels, strict=True)
-            ]
-        legend_within(self.ax_, handles)
+        legend_of_snapshots(self.ax_, handles, self.labels)

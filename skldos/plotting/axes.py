@@ -96,8 +96,17 @@ def legend_above(ax, **options):
     ax.legend(**(place | {"frameon": False, "handletextpad": 0.4} | options))
 
 
-def legend_within(ax, handles):
-    """Draw the legend in the best place, semi-transparent."""
+def legend_of_snapshots(ax, handles, labels):
+    """Draw the legend in the best place, semi-transparent; a single label is the title."""
+    from matplotlib.lines import Line2D
+
+    if labels is not None and len(labels) == 1:
+        ax.set_title(labels[0], loc="left", fontsize="medium")
+    elif labels is not None:
+        handles = handles + [
+            Line2D([], [], color=color, marker="s", ls="", label=label)
+            for color, label in zip(colors(len(labels)), labels, strict=True)
+        ]
     ax.legend(handles=handles, framealpha=0.7, edgecolor="none")
 
 

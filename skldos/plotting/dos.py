@@ -14,7 +14,7 @@ from skldos.plotting._snapshots import (
     default_labels,
     per_snapshot,
 )
-from skldos.plotting.axes import check_length, colors, legend_within, new_axes, panel_below
+from skldos.plotting.axes import check_length, colors, legend_of_snapshots, new_axes, panel_below
 from skldos.scoring import dos_of_block, predict_dos
 from skldos.scoring.observables import sharpened
 from skldos.scoring.pipelines import snapshots_of
@@ -318,21 +318,11 @@ class DOSDisplay:
     def _draw_legend(self):
         from matplotlib.lines import Line2D
 
-        single = len(self.dos_pred) == 1
-        kinds = colors(1)[0] if single else "0.25"
+        kinds = colors(1)[0] if len(self.dos_pred) == 1 else "0.25"
         handles = [Line2D([], [], color=kinds, lw=1.4, label="predicted")]
         if self.dos_true is not None:
             handles.insert(0, Line2D([], [], color=kinds, lw=4, alpha=0.35, label="true"))
-        if self.labels is not None:
-            if single:
-                self.ax_.set_title(self.labels[0], loc="left", fontsize="medium")
-            else:
-                palette = colors(len(self.labels))
-                handles += [
-                    Line2D([], [], color=color, marker="s", ls="", label=label)
-                    for color, label in zip(palette, self.labels, strict=True)
-                ]
-        legend_within(self.ax_, handles)
+        legend_of_snapshots(self.ax_, handles, self.labels)
 
 
 def _sharpened(dos, snapshots, order):
