@@ -1,0 +1,581 @@
+"""Every single requirement of the checks is violated by somebody, and is then named."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+
+from skldos import BandEnergyScorer
+from skldos.data import Blocks
+from skldos.datasets import make_snapshots
+from skldos.networks import FeedForward
+from skldos.physics import hartree
+from skldos.testing import (
+    System,
+    changes,
+    check_network,
+    check_scorer,
+    check_term,
+    check_transformer,
+    decomposer_checks,
+    network_checks,
+    scorer_checks,
+    term_checks,
+    transformer_checks,
+)
+from skldos.testing import scorers as of_scorers
+from skldos.testing import terms as of_terms
+from skldos.testing import transformers as of_transformers
+from skldos.testing._checks import close, named, raises, require, run
+from skldos.testing.scorers import TrueLDOS
+from tests.testing.test_broken import Guesses, Sums
+
+
+def said(checks, name):
+    """Return what a check finds."""
+    with pytest.raises(AssertionError) as caught:
+        dict(checks)[name]()
+    return str(caught.value)
+
+
+# -------------------------------------------------------------------- the tools
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-9), ("float32", 1e-4)])
+def test_close_is_relative_to_the_largest(dtype, tolerance):
+    expected = np.array([0.0, -100.0, 1.0], dtype=dtype)
+    for factor, fits in ((0.99, True), (1.01, False)):
+        found = expected.astype(float)
+        found[0] = factor * 100 * tolerance
+        other = found.astype(dtype)
+        if fits:
+            close(other, expected, "x")
+        else:
+            with pytest.raises(AssertionError, match=r"x: largest difference .* up to 100"):
+                close(other, expected, "x")
+    close([1.0, 2.0], [1.0, 2.1], "x", rtol=0.05)
+    with pytest.raises(AssertionError):
+        close([1.0, 2.0], [1.0, 2.1], "x", rtol=0.04)
+    with pytest.raises(AssertionError):
+        close([1.0 + 1e-15], [1.0], "x", rtol=0)
+    close([], [], "x")
+    close([2.0], [2.0], "x", rtol=0)
+
+
+def test_close_needs_equal_shapes_and_numbers():
+    with pytest.raises(AssertionError, match=r"x: shape \(1, 2\), not \(2,\)"):
+        close([[1.0, 2.0]], [1.0, 2.0], "x")
+    for wrong in (np.nan, np.inf):
+        with pytest.raises(AssertionError, match="x: largest difference"):
+            close([1.0, wrong], [1.0, 2.0], "x")
+
+
+def test_raises_names_what_did_not_happen():
+    def fail(message):
+        raise ValueError(message)
+
+    raises(ValueError, fail, "of width")
+    raises((KeyError, ValueError), fail, "of width", match="width")
+    with pytest.raises(AssertionError, match="'of width' does not name 'height'"):
+        raises(ValueError, fail, "of width", match="height")
+    with pytest.raises(AssertionError, match=r"no ValueError was raised"):
+        raises(ValueError, str, "of width")
+    with pytest.raises(AssertionError, match=r"no KeyError/ValueError was raised"):
+        raises((KeyError, ValueError), str, "of width")
+    with pytest.raises(ValueError, match="of width"):
+        raises(KeyError, fail, "of width")
+
+
+def test_checks_have_names_and_their_failures_too():
+    def check_sum(a, b):
+        """Check: they add up."""
+        require(a + b == 3, f"{a} and {b}")
+
+    ((name, check),) = named([check_sum], 1, 2)
+    assert name == "sum"
+    check()
+    with pytest.raises(AssertionError, match="Thing fails sum: 1 and 1"):
+        run(named([check_sum], 1, 1), "Thing")
+    with pytest.raises(ZeroDivisionError):
+        run([("x", lambda: 1 / 0)], "Thing")
+
+
+class Empty(Sums):
+    def transform(self, X):
+        return []
+
+
+class Zero(BandEnergyScorer):
+    def __call__(self, estimator, X, y=None):
+        return 0
+
+
+class Halves(FeedForward):
+    def forward(self, x):
+        return super().forward(x)[: len(x) // 2]
+
+
+def first_position(system):
+    return 1.0 + system.positions[0, 0]
+
+
+@pytest.mark.parametrize(
+    ("check", "broken", "message"),
+    [
+        (check_transformer, Empty(), "Empty fails"),
+        (check_scorer, Zero(), "Zero fails returns_a_float: the score is a int"),
+        (check_network, Halves, "Halves fails outputs: 2 rows"),
+        (check_term, first_position, "first_position fails translations"),
+    ],
+)
+def test_whole_checks_name_who_fails(check, broken, message):
+    with pytest.raises(AssertionError, match=message):
+        check(broken)
+
+
+# -------------------------------------------------------------------- transformers
+
+
+class Renamed(Sums):
+    def __repr__(self, N_CHAR_MAX=700):
+        return "a transformer"
+
+
+class Fewer(Sums):
+    def transform(self, X):
+        blocks = super().transform(X)
+        return blocks[:-1] if len(blocks) > 2 else blocks
+
+
+class Longer(Sums):
+    def block(self, atoms):
+        return np.repeat(super().block(atoms), 3, axis=0)
+
+
+class Doubles(Sums):
+    def fit_transform(self, X, y=None):
+        return super().fit(X).transform(X) * 2
+
+
+class OnlyLists(Sums):
+    def factor(self, snapshot, X):
+        return 1.0
+
+    def transform(self, X):
+        blocks = super().transform(X)
+        return Blocks([2 * block for block in blocks], X) if type(X) is list and X else blocks
+
+
+class TakesOne(Sums):
+    def fit(self, X, y=None):
+        return super().fit([X] if hasattr(X, "atoms") else X)
+
+
+class KeepsFit(Sums):
+    def __sklearn_clone__(self):
+        made = type(self)(self.width, self.n_jobs, self.memory)
+        if hasattr(self, "width_"):
+            made.width_ = self.width_
+        return made
+
+
+class Resets(Sums):
+    def __sklearn_clone__(self):
+        return type(self)(2 * self.width, self.n_jobs, self.memory)
+
+
+class Refuses(Sums):
+    def transform(self, X):
+        if self.width != self.width_:
+            raise ValueError("something is wrong")
+        return super().transform(X)
+
+
+class Frames(Sums):
+    def set_output(self, *, transform=None):
+        self.frames = transform == "pandas"
+        return self
+
+    def transform(self, X):
+        import pandas as pd
+
+        blocks = super().transform(X)
+        if not getattr(self, "frames", False):
+            return blocks
+        return [pd.DataFrame(2 * b, columns=self.get_feature_names_out()) for b in blocks]
+
+
+REQUIRED = {
+    Renamed: ("parameters", "repr() lacks the name of the class"),
+    Resets: ("clones_are_unfitted", "width is 2.0, not 1.0"),
+    KeepsFit: ("clones_are_unfitted", "no NotFittedError was raised"),
+    Fewer: ("blocks", "2 blocks of 3 snapshots"),
+    Longer: ("blocks", "12 rows of"),
+    Doubles: ("fitting_again", "fit_transform(): largest difference"),
+    OnlyLists: ("lengths", "a plain list: largest difference"),
+    TakesOne: ("lengths", "no TypeError was raised"),
+    Refuses: ("parameters_changed_after_fit", "something is wrong does not name it"),
+    Sums: ("set_output", "a block is ndarray, no DataFrame"),
+    Frames: ("set_output", "values in a DataFrame: largest difference"),
+}
+
+
+@pytest.mark.parametrize("kind", REQUIRED, ids=lambda kind: kind.__name__)
+def test_requirements_of_transformers(kind):
+    name, message = REQUIRED[kind]
+    assert message in said(transformer_checks(kind()), name)
+
+
+class Cached(Sums):
+    """Remembers blocks in a dictionary by something that is not enough."""
+
+    kept: dict = {}  # noqa: RUF012
+
+    def key(self, snapshot):
+        return "the same for all"
+
+    def transform(self, X):
+        if self.memory is None:
+            return super().transform(X)
+        found = []
+        for snapshot in X:
+            key = self.memory, self.key(snapshot)
+            if key not in self.kept:
+                (self.kept[key],) = super().transform([snapshot])
+            found.append(self.kept[key])
+        return Blocks(found, X)
+
+
+class OfAtoms(Cached):
+    def key(self, snapshot):
+        return snapshot.atoms.positions.tobytes()
+
+
+class OfAtomsAndWidth(OfAtoms):
+    def key(self, snapshot):
+        return super().key(snapshot), self.width_
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"), [(Cached, "from memory, with {}"), (OfAtoms, "with {'width'")]
+)
+def test_keys_of_caches(kind, message):
+    assert message in said(transformer_checks(kind()), "memory")
+    dict(transformer_checks(OfAtomsAndWidth()))["memory"]()
+
+
+class Lazy(Sums):
+    def transform_lazy(self, X):
+        return list(self.transform(X))
+
+
+def test_lazy_blocks_are_lazy():
+    assert "ndarray is not lazy" in said(transformer_checks(Lazy()), "pieces")
+
+
+def test_other_parameters_are_those_that_act():
+    class Many(Sums):
+        def __init__(self, a=True, b=3, c=2.0, d="x", e=None, f=None, n_jobs=1, verbose=False):
+            self.a, self.b, self.c, self.d, self.e, self.f = a, b, c, d, e, f
+            self.n_jobs, self.verbose = n_jobs, verbose
+
+    found = dict(of_transformers._other_parameters(Many(f={"Al": 1.0, "Mg": 0.5})))
+    assert found == {
+        "a": False,
+        "b": 4,
+        "c": pytest.approx(1.81),
+        "d": "another x",
+        "f": {"Al": 0.9, "Mg": 0.45},
+    }
+
+
+def test_snapshots_that_are_changed_for_caches():
+    snapshots = make_snapshots(2, grid_shape=(2, 2, 2), n_energies=3, random_state=0)
+    moved, scaled = (
+        change(snapshots)
+        for change in (of_transformers._displaced, of_transformers._with_scaled_fields)
+    )
+    for one, other, third in zip(snapshots, moved, scaled, strict=True):
+        apart = other.atoms.positions - one.atoms.positions
+        np.testing.assert_allclose(apart[0], [0.05, 0, 0], atol=1e-12)
+        assert not apart[1:].any()
+        np.testing.assert_allclose(third.ldos, 0.9 * np.asarray(one.ldos))
+        np.testing.assert_allclose(third.density, 0.9 * np.asarray(one.density))
+    bare = of_transformers._with_scaled_fields([snapshots[0].replace(ldos=None, density=None)])
+    assert bare[0].ldos is None
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("lattice_shifts", "another_cell", "left_handed", "reversed_axis", "supercell"),
+        *("reordered", "rotated"),
+    ],
+)
+def test_changes_describe_the_same_crystal(name):
+    snapshot = make_snapshots(1, grid_shape=(3, 3, 3), n_energies=3, random_state=0)[0]
+    snapshot = snapshot.replace(reference={"ecutrho": 3.5, "functional": "pbe", "band_energy": 1.0})
+    change = getattr(changes, name)(snapshot)
+    other = change.snapshot
+    assert other.reference == {"ecutrho": 3.5, "functional": "pbe"}
+    times = len(other.atoms) / 4
+    assert times == (2 if name == "supercell" else 1)
+    assert other.n_electrons == 12 * times
+    assert abs(other.atoms.cell.volume) == pytest.approx(times * snapshot.atoms.cell.volume)
+    one, two = np.linalg.det(snapshot.atoms.cell), np.linalg.det(other.atoms.cell)
+    assert (one * two < 0) == (name in ("left_handed", "reversed_axis"))
+    # Points and atoms of the other are where those of the original are, but for the lattice.
+    lattice = snapshot.atoms.cell.array
+    if name == "rotated":
+        lattice = other.atoms.cell.array
+    for found, expected in (
+        (other.atoms.positions, _turned(name, snapshot, snapshot.atoms.positions)[change.atoms]),
+        (_points(other), _turned(name, snapshot, _points(snapshot))[change.points]),
+    ):
+        apart = (found - expected) @ np.linalg.inv(lattice)
+        np.testing.assert_allclose(apart, apart.round(), atol=1e-9)
+    field = np.asarray(snapshot.density).ravel()
+    np.testing.assert_array_equal(np.asarray(other.density).ravel(), field[change.points])
+    np.testing.assert_array_equal(change.rows(field), np.asarray(other.density).ravel())
+    np.testing.assert_array_equal(change.rows(np.arange(4)), change.atoms)
+    moved = other.atoms.positions[:4] - snapshot.atoms.positions
+    assert np.abs(moved).max() > 0.1 or np.abs(other.atoms.cell - snapshot.atoms.cell).max() > 0.1
+
+
+def _points(snapshot):
+    index = np.stack(np.meshgrid(*map(np.arange, snapshot.grid_shape), indexing="ij"), axis=-1)
+    return (index / snapshot.grid_shape).reshape(-1, 3) @ snapshot.atoms.cell.array
+
+
+def _turned(name, snapshot, positions):
+    if name != "rotated":
+        return positions
+    rotation = np.linalg.solve(snapshot.atoms.cell, changes.rotated(snapshot).snapshot.atoms.cell)
+    np.testing.assert_allclose(rotation @ rotation.T, np.eye(3), atol=1e-12)
+    assert np.linalg.det(rotation) == pytest.approx(1)
+    return positions @ rotation
+
+
+def test_changes_need_equal_grids():
+    snapshot = make_snapshots(1, grid_shape=(2, 2, 3), n_energies=3, random_state=0)[0]
+    with pytest.raises(ValueError, match="as many points along each vector"):
+        changes.another_cell(snapshot)
+    with pytest.raises(ValueError, match="as many points"):
+        changes._by_integers(changes.lattice_shifts(snapshot).snapshot, 2 * np.eye(3, dtype=int))
+
+
+# -------------------------------------------------------------------- scorers
+
+
+class Infinite(BandEnergyScorer):
+    def __call__(self, estimator, X, y=None):
+        return float("inf") * super().__call__(estimator, X, y)
+
+
+class TakesNothing(BandEnergyScorer):
+    def __call__(self, estimator, X, y=None):
+        return super().__call__(estimator, X, y) if len(X) else 0.0
+
+
+class Worst(BandEnergyScorer):
+    def __call__(self, estimator, X, y=None):
+        score = super().__call__(estimator, X, y)
+        return score if score < -1e-6 else -1e6
+
+
+class Counts(BandEnergyScorer):
+    calls = 0
+
+    def __call__(self, estimator, X, y=None):
+        Counts.calls += 1
+        return super().__call__(estimator, X, y) * (1 + 1e-12 * Counts.calls)
+
+
+class Alone(BandEnergyScorer):
+    def __getstate__(self):
+        return {**vars(self), "unit": "eV/atom"}
+
+
+SCORERS = {
+    Infinite: ("returns_a_float", "the score is -inf"),
+    TakesNothing: ("returns_a_float", "no Exception was raised"),
+    Worst: ("greater_is_better", "errors that grow have scores"),
+    Counts: ("inputs_are_left_alone", "two calls give"),
+    Alone: ("in_cross_validation", "in cross-validation, alone"),
+}
+
+
+@pytest.mark.parametrize("kind", SCORERS, ids=lambda kind: kind.__name__)
+def test_requirements_of_scorers(kind):
+    name, message = SCORERS[kind]
+    assert re.search(re.escape(message), said(scorer_checks(kind()), name))
+
+
+def test_the_model_of_scorers_is_wrong_linearly_in_the_energy():
+    snapshots = make_snapshots(2, grid_shape=(2, 2, 2), n_energies=5, random_state=0)
+    blocks = TrueLDOS(0.1).fit(None).predict(snapshots)
+    for block, snapshot in zip(blocks, snapshots, strict=True):
+        expected = np.asarray(snapshot.ldos, dtype=float).reshape(8, 5)
+        np.testing.assert_allclose(block, expected * [0.9, 0.95, 1.0, 1.05, 1.1])
+    exact = TrueLDOS().fit(None).predict(snapshots)[0]
+    np.testing.assert_array_equal(exact, np.asarray(snapshots[0].ldos).reshape(8, 5))
+    assert clone(TrueLDOS(0.3)).error == 0.3
+    assert of_scorers._model(0.2).error == 0.2
+
+
+# -------------------------------------------------------------------- networks
+
+
+class Short(FeedForward):
+    def forward(self, x):
+        return super().forward(x)[:-1]
+
+
+class Unbounded(FeedForward):
+    def forward(self, x):
+        return super().forward(x) / 0
+
+
+class Writes(FeedForward):
+    def forward(self, x):
+        out = super().forward(x)
+        x += 1
+        return out
+
+
+class Sees(FeedForward):
+    """The first row sees the last."""
+
+    def forward(self, x):
+        out = super().forward(x)
+        return out + torch.where(torch.arange(len(x))[:, None] == 0, x[-1:].sum(), 0.0)
+
+
+class Draws(FeedForward):
+    def __init__(self, n_in, n_out):
+        super().__init__(n_in, n_out)
+        with torch.random.fork_rng():
+            torch.seed()
+            self.more = torch.nn.Parameter(torch.rand(1))
+
+    def forward(self, x):
+        return super().forward(x) + self.more
+
+
+NETWORKS = {
+    Short: ("outputs", "4 rows of outputs for 5 of inputs"),
+    Unbounded: ("outputs", "outputs are not finite"),
+    Writes: ("outputs", "the inputs were changed"),
+    Sees: ("rows_are_independent", "rows in another order|row by row"),
+    Draws: ("seed", "the same seed"),
+}
+
+
+@pytest.mark.parametrize("kind", NETWORKS, ids=lambda kind: kind.__name__)
+def test_requirements_of_networks(kind):
+    name, message = NETWORKS[kind]
+    assert re.search(message, said(network_checks(kind), name))
+
+
+def test_networks_are_made_with_the_sizes_that_are_asked_for():
+    made = []
+
+    class Noted(FeedForward):
+        def __init__(self, n_in, n_out, **options):
+            made.append((n_in, n_out, options))
+            super().__init__(n_in, n_out, **options)
+
+    dict(network_checks(Noted))["outputs"]()
+    assert made[0] == (6, 3, {})
+    dict(network_checks(Noted, 4, 2, hidden_layer_sizes=(5,)))["outputs"]()
+    assert made[-1] == (4, 2, {"hidden_layer_sizes": (5,)})
+    state = torch.random.get_rng_state()
+    dict(network_checks(Noted))["seed"]()
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
+# -------------------------------------------------------------------- decomposers
+
+
+class Fits(Guesses):
+    def fit(self, X, y=None):
+        return super(Guesses, self).fit(X)
+
+    def transform(self, X):
+        first = X[0]
+        if getattr(first, "ldos", None) is None:
+            return Blocks([np.zeros((4, 5))] * len(X))
+        return super().transform(X)
+
+
+class Less(Fits):
+    def inverse_transform(self, X):
+        return super().inverse_transform(X)[:-1]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "message"),
+    [
+        (Fits, "fields_are_needed", "no SnapshotError was raised"),
+        (Less, "inverse_is_affine", "2 fields of 3 snapshots"),
+    ],
+)
+def test_requirements_of_decomposers(kind, name, message):
+    assert message in said(decomposer_checks(kind()), name)
+
+
+# -------------------------------------------------------------------- terms
+
+
+def test_systems_of_terms():
+    for noise in (False, True):
+        for system, grid in zip(of_terms._systems(noise), of_terms.GRIDS, strict=True):
+            assert system.density.shape == system.core_density.shape == grid
+            assert system.positions.shape == (4, 3)
+            low, high = (0.1, 0.5 + 0.4 * 0.05 * noise)
+            assert low - 1e-12 <= system.density.min() < 0.15
+            assert 0.4 < system.density.max() <= high + 1e-12
+            assert system.core_density.max() <= high / 4 + 1e-12
+            assert ((system.charges >= 0.5) & (system.charges < 1.5)).all()
+            waves = np.fft.fftn(system.density)
+            edge = np.abs(waves[grid[0] // 2]).max() / np.abs(waves).max()
+            assert (edge > 1e-9) == noise
+    one, same = (of_terms.make_system((8, 9, 10)) for _ in range(2))
+    np.testing.assert_array_equal(one.density, same.density)
+    assert isinstance(one.replace(cell=2 * one.cell), System)
+    with pytest.raises(AttributeError):
+        one.cell = None
+    assert one.to_torch().density.dtype == torch.float64
+
+
+def test_energies_of_terms_are_compared():
+    system = of_terms.make_system((8, 9, 10))
+    energy = hartree(system.density, system.cell)[0]
+
+    def term(s):
+        return hartree(s.density, s.cell)[0] * (1 + (s.charges[0] < 0) * 2e-12)
+
+    of_terms._same_energy(term, system, system)
+    with pytest.raises(AssertionError, match="expected"):
+        of_terms._same_energy(term, system, system.replace(charges=-system.charges))
+    of_terms._same_energy(term, system, system.replace(charges=-system.charges), rtol=3e-12)
+    with pytest.raises(AssertionError, match=f"expected {2 * energy} eV"):
+        of_terms._same_energy(term, system, system, times=2)
+    for value, tells in ((0.0101, True), (0.0099, False), (-0.0101, True)):
+        if tells:
+            of_terms._same_energy(lambda s, v=value: v, system, system)
+        else:
+            with pytest.raises(AssertionError, match="tells nothing"):
+                of_terms._same_energy(lambda s, v=value: v, system, system)
+
+
+def test_terms_may_not_change_any_argument():
+    for name in ("cell", "density", "core_density", "positions", "charges"):
+
+        def term(system, name=name):
+            getattr(system, name)[...] *= 1.5
+            return 1.0
+
+        assert f"{name} was changed" in said(term_checks(term), "arguments_are_left_alone")
