@@ -1,10 +1,8 @@
 """Bundled data: cells of aluminium with 4 and 32 atoms."""
 
-import numpy as np
-from ase import Atoms
-
-from skldos.data import EnergyGrid, Snapshot, SnapshotList
-from skldos.datasets.bundles import ENERGIES, checked_arrays, read_bundle
+from skldos.data import EnergyGrid, SnapshotList
+from skldos.datasets.bundles import ENERGIES, checked_file, read_bundle
+from skldos.io.npz import read_npz
 from skldos.physics import Pseudopotential
 from skldos.validation import check_option
 
@@ -123,19 +121,7 @@ def aluminium_recipe(**options):
 
 
 def _read(name):
-    with checked_arrays(name) as data:
-        # Stored in half precision, scaled to its range.
-        ldos = data["ldos"].astype(np.float32) / np.float32(data["ldos_scale"])
-        energies = EnergyGrid(
-            data["energies"], broadening=float(data["broadening"]), kernel="gaussian"
-        )
-        atoms = Atoms(data["numbers"], positions=data["positions"], cell=data["cell"], pbc=True)
-        return Snapshot(
-            atoms,
-            energies=energies,
-            temperature=float(data["temperature"]),
-            n_electrons=float(data["n_electrons"]),
-            ldos=ldos,
-            density=data["density"],
-            reference={key: data[key].item() for key in ENERGIES} | {"forces": data["forces"]},
-        )
+    snapshot = read_npz(checked_file(name))
+    reference = {key: snapshot.reference[key] for key in (*ENERGIES, "forces")}
+    # Unnamed: plots tell them apart by temperature.
+    return snapshot.replace(reference=reference, name=None, source=None)

@@ -1,7 +1,6 @@
 """Bundled snapshots without a grid: atoms, atom-decomposed DOS, energies and forces."""
 
 import hashlib
-from contextlib import contextmanager
 from importlib.resources import files
 
 import numpy as np
@@ -17,18 +16,18 @@ ENERGIES = (
 )
 
 
-@contextmanager
-def checked_arrays(name):
-    """Open a bundled ``.npz`` file after checking its checksum.
+def checked_file(name):
+    """Return the path of a bundled file after checking its checksum.
 
     Parameters
     ----------
     name : str
         Name of the file in ``skldos/datasets/data``.
 
-    Yields
-    ------
-    mapping of str to ndarray
+    Returns
+    -------
+    pathlib.Path
+        The file.
 
     Raises
     ------
@@ -42,8 +41,7 @@ def checked_arrays(name):
     found = hashlib.sha256(path.read_bytes()).hexdigest()
     if found != sums[name]:
         raise FileFormatError(f"expected the checksum {sums[name]}, got {found}", path)
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as data:
-        yield data
+    return path
 
 
 def read_bundle(name, pseudopotentials):
@@ -63,7 +61,7 @@ def read_bundle(name, pseudopotentials):
         (``"dos"``, 1/eV), the atom-decomposed DOS (``"ados"``, with the width ``"ados_sigma"`` of
         the partition in Å), ``"kind"`` and ``"split"``.
     """
-    with checked_arrays(name) as file:
+    with np.load(checked_file(name), allow_pickle=False) as file:
         data = dict(file)
     ados = data["ados_low"] + data["ados_step"] * data["ados"].astype(float)
     grid = EnergyGrid(

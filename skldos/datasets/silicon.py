@@ -6,7 +6,7 @@ import numpy as np
 from ase import Atoms
 
 from skldos.data import Snapshot, SnapshotList
-from skldos.datasets.bundles import checked_arrays
+from skldos.datasets.bundles import checked_file
 from skldos.physics import Pseudopotential
 from skldos.units import BOHR
 from skldos.validation import check_option
@@ -60,7 +60,7 @@ def load_silicon(*, kind=None):
     Snapshot(Si8, grid 24x24x24, 600 K, density)
     """
     check_option("kind", kind, (None, *KINDS))
-    with checked_arrays(FILE) as data:
+    with np.load(checked_file(FILE), allow_pickle=False) as data:
         records = json.loads(str(data["records"]))
         snapshots = [_snapshot(record, data, i) for i, record in enumerate(records)]
     wanted = KINDS if kind is None else (kind,)

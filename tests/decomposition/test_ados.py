@@ -12,6 +12,7 @@ from skldos import ArrayFile, EnergyGrid, Snapshot, SnapshotList
 from skldos.data import Blocks
 from skldos.decomposition import ADOSDecomposer
 from skldos.exceptions import FileFormatError, SnapshotError
+from skldos.io import read_npz
 from skldos.physics import band_energy, fermi_level
 
 
@@ -162,14 +163,7 @@ def test_no_blocks_have_no_sums(snapshots):
 @pytest.fixture(scope="module")
 def liquid(shared_data):
     """One snapshot of 32 atoms of liquid aluminium."""
-    with np.load(shared_data / "al32" / "Al32_933K_liquid_0.npz") as data:
-        return Snapshot(
-            Atoms(data["numbers"], positions=data["positions"], cell=data["cell"], pbc=True),
-            energies=EnergyGrid(data["energies"]),
-            temperature=float(data["temperature"]),
-            n_electrons=float(data["n_electrons"]),
-            ldos=data["ldos"].astype(np.float32) / np.float32(data["ldos_scale"]),
-        )
+    return read_npz(shared_data / "al32" / "Al32_933K_liquid_0.npz")
 
 
 def test_liquid_aluminium_keeps_dos_and_band_energy(liquid):

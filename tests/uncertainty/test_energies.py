@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from ase import Atoms
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Normalizer, StandardScaler
@@ -11,17 +10,16 @@ from skldos import (
     ADOSRegressor,
     AtomSNAPTransformer,
     AtomSOAPTransformer,
-    EnergyGrid,
     GridSNAPTransformer,
     LDOSRegressor,
     RowWise,
     SiteRegressor,
-    Snapshot,
     SnapshotList,
     evaluate,
 )
 from skldos.data import Blocks
 from skldos.exceptions import ScoringError
+from skldos.io import read_npz
 from skldos.physics import band_energy, fermi_level
 from skldos.uncertainty import (
     DeepEnsemble,
@@ -132,21 +130,9 @@ def test_who_knows_nothing_is_refused(snapshots, posterior):
 # -------------------------------------------------------------------- real data
 
 
-def aluminium(path):
-    """Return a snapshot of 32 atoms of aluminium."""
-    with np.load(path) as data:
-        return Snapshot(
-            Atoms(data["numbers"], positions=data["positions"], cell=data["cell"], pbc=True),
-            energies=EnergyGrid(data["energies"]),
-            temperature=float(data["temperature"]),
-            n_electrons=float(data["n_electrons"]),
-            ldos=data["ldos"].astype(np.float32) / np.float32(data["ldos_scale"]),
-        )
-
-
 def test_liquids_are_uncertain_for_a_model_of_solids(shared_data):
     names = [*(f"solid_{i}" for i in range(6)), "liquid_0", "liquid_1"]
-    data = [aluminium(shared_data / "al32" / f"Al32_933K_{name}.npz") for name in names]
+    data = [read_npz(shared_data / "al32" / f"Al32_933K_{name}.npz") for name in names]
     regressor = RidgePosterior(SiteRegressor(Ridge(1e-5), dos_weight=100), random_state=0)
     model = make_pipeline(
         AtomSOAPTransformer(r_cut=6.0, n_max=6, l_max=4, sigma=0.6),
