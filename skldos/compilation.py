@@ -1,8 +1,11 @@
-"""Compilation of functions for the CPU, the same for all of skldos."""
+"""Compiled functions for the CPU: how they are compiled, and run in threads."""
 
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numba
+
+from skldos.validation import check_scalar
 
 # Sums may be reordered and contracted, as vectorisation requires; NaN and inf are respected.
 FASTMATH = {"reassoc", "contract", "nsz"}
@@ -33,3 +36,31 @@ def compiled(function):
             stacklevel=1,  # so that it is shown once
         )
         return numba.njit(**options)(function)
+
+
+def check_threads(n_threads):
+    """Return a checked number of threads; None stands for as many as Numba would use."""
+    if n_threads is None:
+        # Read from the environment, which joblib sets in its workers. Asking Numba would start its
+        # thread pool, after which processes can no longer be forked safely.
+        return numba.config.NUMBA_NUM_THREADS
+    return check_scalar("n_threads", n_threads, low=1, integer=True)
+
+
+def in_threads(function, items, n_threads):
+    """Yield the results of a function for a sequence of items in order, computed in threads.
+
+    These are Python threads rather than Numba's: compiled functions release the lock, and Python
+    threads also work in forked workers and in threads of the caller.
+
+    Examples
+    --------
+    >>> list(in_threads(abs, [-1, -2], 2))
+    [1, 2]
+    """
+    n_threads = check_threads(n_threads)
+    if n_threads == 1 or len(items) <= 1:
+        yield from map(function, items)
+        return
+    with ThreadPoolExecutor(min(n_threads, len(items))) as pool:
+        yield from pool.map(function, items)

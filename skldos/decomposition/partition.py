@@ -16,10 +16,9 @@ the same partition with squared distances multiplied by :math:`s_i = (\sigma/\si
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
-from skldos.compilation import compiled
+from skldos.compilation import check_threads, compiled
 from skldos.data import as_rows, iter_slices
 from skldos.geometry import bin_neighbors, grid_points, volume
 from skldos.geometry.neighbors import search_range
@@ -122,8 +121,7 @@ def decompose(field, positions, cell, partition, n_threads=None, scales=None):
     def add(part, first, piece):
         search.add(grid_points(cell, grid_shape, first, first + len(piece)), piece, sums[part])
 
-    n_threads = numba.config.NUMBA_NUM_THREADS if n_threads is None else n_threads
-    with ThreadPoolExecutor(min(n_threads, PARTS)) as pool:
+    with ThreadPoolExecutor(min(check_threads(n_threads), PARTS)) as pool:
         first = 0
         for values in iter_slices(rows):
             values = _as_floats(values)

@@ -1,12 +1,11 @@
 """Concentric spheres: how the neighbours of an atom are assigned and weighted."""
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 
-import numba
 import numpy as np
 
+from skldos.compilation import check_threads, in_threads
 from skldos.geometry.sphere import MAX_SUBDIVISIONS, icosphere
 from skldos.validation import check_option, check_scalar
 
@@ -91,7 +90,7 @@ class ConcentricSpheres:
         def compute(atoms):
             kernel(*neighbors[atoms].arrays, *parameters, out[atoms])
 
-        _in_threads(compute, neighbors.n_atoms, n_threads)
+        _by_slices(compute, neighbors.n_atoms, n_threads)
         return out
 
     def pullback(self, neighbors, sensitivity, n_threads=None):
@@ -124,7 +123,7 @@ class ConcentricSpheres:
             arrays = neighbors[atoms].arrays
             pull_back(*arrays, *self._parameters(), sensitivity[atoms], gradient[part])
 
-        _in_threads(compute, neighbors.n_atoms, n_threads)
+        _by_slices(compute, neighbors.n_atoms, n_threads)
         return gradient
 
     def _parameters(self):
@@ -135,16 +134,9 @@ class ConcentricSpheres:
         return (*of_both, float(self.fade), self.mesh.edge_cosine(self.reach))
 
 
-def _in_threads(compute, n_atoms, n_threads):
+def _by_slices(compute, n_atoms, n_threads):
     """Call ``compute(slice)`` for slices of atoms, each in its own thread."""
-    if n_threads is None:
-        # From the environment, because joblib sets it in its workers.
-        n_threads = numba.config.NUMBA_NUM_THREADS
+    n_threads = check_threads(n_threads)
     bounds = np.linspace(0, n_atoms, max(1, min(n_threads, n_atoms)) + 1).astype(int).tolist()
-    slices = [slice(*ends) for ends in pairwise(bounds)]
-    if len(slices) == 1:
-        compute(slices[0])
-        return
-    with ThreadPoolExecutor(len(slices)) as pool:
-        for _ in pool.map(compute, slices):
-            pass
+    for _ in in_threads(compute, [slice(*ends) for ends in pairwise(bounds)], n_threads):
+        pass

@@ -5,16 +5,14 @@ converts it to forces and stress. The components themselves are recomputed point
 the memory does not grow with the number of points.
 """
 
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 
+from skldos.compilation import check_threads, in_threads
 from skldos.descriptors.bispectrum.api import BLOCK
 from skldos.descriptors.bispectrum.arguments import (
     check_atoms,
     check_elements,
     check_settings,
-    check_threads,
     grid_reach,
     n_components,
     point_reach,
@@ -281,9 +279,4 @@ def _blocks(
             chem_adjoint_kernel(*places, chem.n, chem.atoms, chem.points[first:last], *rest)
         return first, by_atom, by_strain, by_point
 
-    blocks = range(0, len(sensitivity), BLOCK)
-    if n_threads == 1 or len(blocks) <= 1:
-        yield from map(compute, blocks)
-        return
-    with ThreadPoolExecutor(min(n_threads, len(blocks))) as pool:
-        yield from pool.map(compute, blocks)
+    yield from in_threads(compute, range(0, len(sensitivity), BLOCK), n_threads)

@@ -1,15 +1,13 @@
 """The two public functions: bispectrum at grid points and at arbitrary points."""
 
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 
+from skldos.compilation import check_threads, in_threads
 from skldos.descriptors.bispectrum.arguments import (
     check_atoms,
     check_elements,
     check_out,
     check_settings,
-    check_threads,
     grid_reach,
     n_components,
     point_reach,
@@ -260,14 +258,6 @@ def _compute(points_of, positions, weights, cell, reach, chem, settings, device,
             elements = chem.n, chem.atoms, chem.points[first:last]
             chem_kernel(*places, *elements, *parameters, tables, out[first:last])
 
-    blocks = range(0, n_points, BLOCK)
-    if n_threads == 1 or len(blocks) <= 1:
-        for first in blocks:
-            compute(first)
-        return out
-    # Python threads rather than Numba's: the kernel releases the lock, and Python threads also work
-    # in forked workers and in threads of the caller.
-    with ThreadPoolExecutor(min(n_threads, len(blocks))) as pool:
-        for _ in pool.map(compute, blocks):
-            pass
+    for _ in in_threads(compute, range(0, n_points, BLOCK), n_threads):
+        pass
     return out

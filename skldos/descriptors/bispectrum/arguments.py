@@ -2,7 +2,6 @@
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
 from skldos.descriptors.bispectrum.components import bispectrum_components
@@ -138,15 +137,6 @@ def check_elements(elements, point_elements, n_elements, n_atoms, n_points, devi
 def n_components(twojmax, chem):
     """Return the number of components of a point."""
     return len(bispectrum_components(twojmax)) * (1 if chem is None else chem.n**3)
-
-
-def check_threads(n_threads):
-    """Return the number of threads to use."""
-    if n_threads is None:
-        # Read from the environment, which joblib sets in its workers. Asking Numba would start its
-        # thread pool, after which processes can no longer be forked safely.
-        return numba.config.NUMBA_NUM_THREADS
-    return check_scalar("n_threads", n_threads, low=1, integer=True)
 
 
 def check_out(out, shape, dtype):

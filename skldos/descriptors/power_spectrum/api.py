@@ -1,12 +1,11 @@
 """Functions of arrays for power spectra of atoms (SOAP) and their derivatives."""
 
-from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
+from skldos.compilation import in_threads
 from skldos.descriptors.power_spectrum.harmonics import prefactors
 from skldos.descriptors.power_spectrum.radial import BASES, radial_table
 from skldos.docstrings import documented, entries_of
@@ -115,7 +114,7 @@ def power_spectrum(
     def rows(begin, end):
         _run(_kernel().spectra, work, begin, end, lambda at: (out[at - start :],))
 
-    for _ in _in_threads(rows, start, stop, n_threads):
+    for _ in _by_pieces(rows, start, stop, n_threads):
         pass
     return out
 
@@ -176,7 +175,7 @@ def power_spectrum_adjoint(
         _run(_kernel().pullback, work, begin, end, lambda at: (some[at - begin :], *targets))
         return targets
 
-    return _summed(_in_threads(gradient, start, stop, n_threads))
+    return _summed(_by_pieces(gradient, start, stop, n_threads))
 
 
 @documented(ENTRIES)
@@ -224,7 +223,7 @@ def power_spectrum_derivatives(
         _run(_kernel().sum_derivatives, work, begin, end, lambda at: (groups, *targets))
         return targets
 
-    return _summed(_in_threads(derivatives, 0, n_atoms, n_threads))
+    return _summed(_by_pieces(derivatives, 0, n_atoms, n_threads))
 
 
 class _Work(NamedTuple):
@@ -313,17 +312,11 @@ def _run(kernel, work, begin, end, further):
         room *= 2
 
 
-def _in_threads(function, start, stop, n_threads):
+def _by_pieces(function, start, stop, n_threads):
     """Yield the result of `function` for every piece of atoms, in order."""
-    if n_threads is None:
-        n_threads = numba.config.NUMBA_NUM_THREADS
     size = max(ATOMS_AT_ONCE, -(-(stop - start) // MOST_PIECES))
     pieces = list(pairwise([*range(start, stop, size), stop]))
-    if n_threads == 1 or len(pieces) <= 1:
-        yield from (function(*piece) for piece in pieces)
-        return
-    with ThreadPoolExecutor(n_threads) as pool:
-        yield from pool.map(lambda piece: function(*piece), pieces)
+    return in_threads(lambda piece: function(*piece), pieces, n_threads)
 
 
 def _summed(parts):
