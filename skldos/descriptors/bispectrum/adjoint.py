@@ -10,19 +10,23 @@ import numpy as np
 from skldos.compilation import check_threads, in_threads
 from skldos.descriptors.bispectrum.api import BLOCK
 from skldos.descriptors.bispectrum.arguments import (
+    ARGUMENTS,
     check_atoms,
     check_elements,
+    check_positions,
     check_settings,
     grid_reach,
     n_components,
     point_reach,
 )
+from skldos.docstrings import documented
 from skldos.geometry.cell import check_cell
 from skldos.geometry.grid import check_block, check_grid_shape, grid_points
 from skldos.geometry.neighbors import bin_neighbors
 from skldos.validation import check_finite, check_shape
 
 
+@documented(ARGUMENTS)
 def grid_bispectrum_adjoint(
     positions,
     weights,
@@ -62,19 +66,25 @@ def grid_bispectrum_adjoint(
 
     Parameters
     ----------
-    positions, weights, cell, grid_shape
-        See :func:`~skldos.descriptors.bispectrum.grid_bispectrum`.
+    %(positions)s
+    %(weights)s
+    %(cell)s
+    %(grid_shape)s
     sensitivity : array-like of shape (stop - start, n_components)
         :math:`\partial A/\partial B`, in any unit.
-    twojmax, r_cut, rfac0, rmin0, switch, radii, elements, n_elements
-        See :func:`~skldos.descriptors.bispectrum.grid_bispectrum`.
+    %(twojmax)s
+    %(r_cut)s
+    %(rfac0)s
+    %(rmin0)s
+    %(switch)s
+    %(radii)s
+    %(elements)s
+        The self term of a grid point belongs to the first element.
+    %(n_elements)s
     dtype : {"float64", "float32"}, default="float64"
         Precision of the computation at a point; the sums over points are always float64.
-    device : str or torch.device, default="cpu"
-        "cpu" runs a compiled kernel; anything else, say "cuda", is where torch computes.
-    n_threads : int, optional
-        Number of threads on the CPU; by default as many as Numba would use. The result does not
-        depend on it.
+    %(device)s
+    %(n_threads)s
     start, stop : int, optional
         The block of grid points, counted in C order, that `sensitivity` belongs to. The results
         of the blocks of a grid add up to that of the grid.
@@ -134,6 +144,7 @@ def grid_bispectrum_adjoint(
     return by_atom, by_strain
 
 
+@documented(ARGUMENTS)
 def point_bispectrum_adjoint(
     points,
     positions,
@@ -158,20 +169,30 @@ def point_bispectrum_adjoint(
     r"""Turn derivatives by the components at any points into those by points, atoms and strain.
 
     With the atoms themselves as points, the derivative by an atom is the sum of the first two
-    results. See :func:`grid_bispectrum_adjoint` for all else.
+    results. Otherwise as :func:`grid_bispectrum_adjoint`, which has the formulas.
 
     Parameters
     ----------
-    points : array-like of shape (n_points, 3)
-        Cartesian positions of the points in Å, inside the cell or not.
-    positions, weights, cell
-        See :func:`~skldos.descriptors.bispectrum.grid_bispectrum`.
+    %(points)s
+    %(positions)s
+    %(weights)s
+    %(cell)s
     sensitivity : array-like of shape (n_points, n_components)
         :math:`\partial A/\partial B`, in any unit.
-    twojmax, r_cut, rfac0, rmin0, switch, radii, point_radii, elements, point_elements, n_elements
-        See :func:`~skldos.descriptors.bispectrum.point_bispectrum`.
-    dtype, device, n_threads
-        See :func:`grid_bispectrum_adjoint`.
+    %(twojmax)s
+    %(r_cut)s
+    %(rfac0)s
+    %(rmin0)s
+    %(switch)s
+    %(radii)s
+    %(point_radii)s
+    %(elements)s
+    %(point_elements)s
+    %(n_elements)s
+    dtype : {"float64", "float32"}, default="float64"
+        Precision of the computation at a point; the sums over points are always float64.
+    %(device)s
+    %(n_threads)s
 
     Returns
     -------
@@ -197,9 +218,7 @@ def point_bispectrum_adjoint(
     >>> bool(np.allclose((by_point + by_atom).sum(axis=0), 0))  # the forces cancel
     True
     """
-    points = np.asarray(points, dtype=np.float64)
-    check_shape("points", points, (None, 3))
-    check_finite("points", points)
+    points = check_positions("points", points)
     cell = check_cell(cell)
     settings = check_settings(twojmax, r_cut, rfac0, rmin0, switch, dtype)
     positions, weights = check_atoms(positions, weights)

@@ -1,26 +1,27 @@
 """The two public functions: bispectrum at grid points and at arbitrary points."""
 
-import numpy as np
-
 from skldos.compilation import check_threads, in_threads
 from skldos.descriptors.bispectrum.arguments import (
+    ARGUMENTS,
     check_atoms,
     check_elements,
     check_out,
+    check_positions,
     check_settings,
     grid_reach,
     n_components,
     point_reach,
 )
+from skldos.docstrings import documented
 from skldos.geometry.cell import check_cell
 from skldos.geometry.grid import check_block, check_grid_shape, grid_points
 from skldos.geometry.neighbors import bin_neighbors
-from skldos.validation import check_finite, check_shape
 
 #: Number of points that a thread processes at a time: some milliseconds of work.
 BLOCK = 256
 
 
+@documented(ARGUMENTS)
 def grid_bispectrum(
     positions,
     weights,
@@ -59,41 +60,22 @@ def grid_bispectrum(
 
     Parameters
     ----------
-    positions : array-like of shape (n_atoms, 3)
-        Cartesian positions in Å, inside the cell or not.
-    weights : array-like of shape (n_atoms,)
-        Weight of each atom, usually one number per chemical element.
-    cell : array-like of shape (3, 3)
-        Lattice vectors as rows, in Å.
-    grid_shape : tuple of three int
-        Number of points along each cell vector; the first one is the corner of the cell.
-    twojmax : int, default=10
-        Twice the largest angular momentum. 10 gives 91 components.
-    r_cut : float, default=4.67637
-        Cutoff radius in Å.
-    rfac0 : float, default=0.99363
-        Fraction of the sphere onto which distances up to the cutoff are mapped.
-    rmin0 : float, default=0.0
-        Distance in Å that is mapped onto the pole, less than `r_cut`.
-    switch : bool, default=True
-        Whether the weights of neighbours fade out towards the cutoff.
-    radii : array-like of shape (n_atoms,), optional
-        Cutoff of each atom in units of `r_cut`, usually one number per element; 1 for all by
-        default. Twice LAMMPS's radius of an element. Needs ``rmin0=0``.
-    elements : array-like of shape (n_atoms,), optional
-        Index of the element of each atom, from 0. Each element then has its own density, and
-        there are components for all triples of elements, as with ``chem`` in LAMMPS. The self term
-        of a grid point belongs to the first element.
-    n_elements : int, optional
-        Number of elements; one more than the largest index by default.
-    dtype : {"float64", "float32"}, default="float64"
-        Precision of the computation and of the result. The rounding of float32 is about 1e-6
-        of a component's largest value.
-    device : str or torch.device, default="cpu"
-        "cpu" runs a compiled kernel; anything else, say "cuda", is where torch computes.
-    n_threads : int, optional
-        Number of threads on the CPU; by default as many as Numba would use (all cores, or
-        the environment variable ``NUMBA_NUM_THREADS``). The result does not depend on it.
+    %(positions)s
+    %(weights)s
+    %(cell)s
+    %(grid_shape)s
+    %(twojmax)s
+    %(r_cut)s
+    %(rfac0)s
+    %(rmin0)s
+    %(switch)s
+    %(radii)s
+    %(elements)s
+        The self term of a grid point belongs to the first element.
+    %(n_elements)s
+    %(dtype)s
+    %(device)s
+    %(n_threads)s
     start, stop : int, optional
         Compute only this block of grid points, counted in C order (z fastest). Use it to compute a
         grid that is too large for memory block by block.
@@ -144,6 +126,7 @@ def grid_bispectrum(
     return _compute(points_of, *atoms, reach, chem, settings, device, n_threads, out)
 
 
+@documented(ARGUMENTS)
 def point_bispectrum(
     points,
     positions,
@@ -172,19 +155,23 @@ def point_bispectrum(
 
     Parameters
     ----------
-    points : array-like of shape (n_points, 3)
-        Cartesian positions of the points in Å, inside the cell or not.
-    positions, weights, cell
-        See :func:`grid_bispectrum`.
-    twojmax, r_cut, rfac0, rmin0, switch, dtype, device, n_threads
-        See :func:`grid_bispectrum`.
-    radii, point_radii : array-like of shape (n_atoms,) and (n_points,), optional
-        A point p sees atom k up to a distance of `r_cut` times the mean of ``point_radii[p]`` and
-        ``radii[k]``. Give both or neither; the default is 1.
-    elements, n_elements
-        See :func:`grid_bispectrum`.
-    point_elements : array-like of shape (n_points,), optional
-        The element that the self term of each point belongs to; needed with `elements`.
+    %(points)s
+    %(positions)s
+    %(weights)s
+    %(cell)s
+    %(twojmax)s
+    %(r_cut)s
+    %(rfac0)s
+    %(rmin0)s
+    %(switch)s
+    %(radii)s
+    %(point_radii)s
+    %(elements)s
+    %(point_elements)s
+    %(n_elements)s
+    %(dtype)s
+    %(device)s
+    %(n_threads)s
     out : ndarray of shape (n_points, n_components), optional
         Array to write the result to, of type `dtype`.
 
@@ -207,9 +194,7 @@ def point_bispectrum(
     >>> bool(np.allclose(B[0], B[1]))
     True
     """
-    points = np.asarray(points, dtype=np.float64)
-    check_shape("points", points, (None, 3))
-    check_finite("points", points)
+    points = check_positions("points", points)
     cell = check_cell(cell)
     settings = check_settings(twojmax, r_cut, rfac0, rmin0, switch, dtype)
     positions, weights = check_atoms(positions, weights)

@@ -1,4 +1,4 @@
-"""Argument checks of all bispectrum functions."""
+"""Arguments of all bispectrum functions: their descriptions and checks."""
 
 from typing import NamedTuple
 
@@ -6,21 +6,72 @@ import numpy as np
 
 from skldos.descriptors.bispectrum.components import bispectrum_components
 from skldos.descriptors.bispectrum.cubature import LEBEDEV_DEGREES
+from skldos.docstrings import entries_of
 from skldos.validation import check_finite, check_option, check_scalar, check_shape
 
 #: Limit of the Lebedev rules.
 MAX_TWOJMAX = (2 * LEBEDEV_DEGREES[-1] + 1) // 3
 
+ARGUMENTS = entries_of("""
+    points : array-like of shape (n_points, 3)
+        Cartesian positions of the points in Å, inside the cell or not.
+    positions : array-like of shape (n_atoms, 3)
+        Cartesian positions in Å, inside the cell or not.
+    weights : array-like of shape (n_atoms,)
+        Weight of each atom, usually one number per chemical element.
+    cell : array-like of shape (3, 3)
+        Lattice vectors as rows, in Å.
+    grid_shape : tuple of three int
+        Number of points along each cell vector; the first one is the corner of the cell.
+    twojmax : int, default=10
+        Twice the largest angular momentum. 10 gives 91 components.
+    r_cut : float, default=4.67637
+        Cutoff radius in Å.
+    rfac0 : float, default=0.99363
+        Fraction of the sphere onto which distances up to the cutoff are mapped.
+    rmin0 : float, default=0.0
+        Distance in Å that is mapped onto the pole, less than `r_cut`.
+    switch : bool, default=True
+        Whether the weights of neighbours fade out towards the cutoff.
+    radii : array-like of shape (n_atoms,), optional
+        Cutoff of each atom in units of `r_cut`, usually one number per element; 1 for all by
+        default. Twice LAMMPS's radius of an element. Needs ``rmin0=0``.
+    elements : array-like of shape (n_atoms,), optional
+        Index of the element of each atom, from 0. Each element then has its own density, and
+        there are components for all triples of elements, as with ``chem`` in LAMMPS.
+    n_elements : int, optional
+        Number of elements; one more than the largest index by default.
+    point_radii : array-like of shape (n_points,), optional
+        The same for each point; needed with `radii`. A point p sees atom k up to a distance of
+        `r_cut` times the mean of ``point_radii[p]`` and ``radii[k]``.
+    point_elements : array-like of shape (n_points,), optional
+        The element that the self term of each point belongs to; needed with `elements`.
+    dtype : {"float64", "float32"}, default="float64"
+        Precision of the computation and of the result. The rounding of float32 is about 1e-6
+        of a component's largest value.
+    device : str or torch.device, default="cpu"
+        "cpu" runs a compiled kernel; anything else, say "cuda", is where torch computes.
+    n_threads : int, optional
+        Number of threads on the CPU; by default as many as Numba would use (all cores, or
+        the environment variable ``NUMBA_NUM_THREADS``). The result does not depend on it.
+""")
+
 
 def check_atoms(positions, weights):
     """Return positions and weights as float64 after checking them."""
-    positions = np.asarray(positions, dtype=np.float64)
-    check_shape("positions", positions, (None, 3))
-    check_finite("positions", positions)
+    positions = check_positions("positions", positions)
     weights = np.asarray(weights, dtype=np.float64)
     check_shape("weights", weights, (len(positions),))
     check_finite("weights", weights)
     return positions, weights
+
+
+def check_positions(name, positions):
+    """Return Cartesian positions as float64 after checking them."""
+    positions = np.asarray(positions, dtype=np.float64)
+    check_shape(name, positions, (None, 3))
+    check_finite(name, positions)
+    return positions
 
 
 def check_settings(twojmax, r_cut, rfac0, rmin0, switch, dtype):
