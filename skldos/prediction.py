@@ -10,7 +10,12 @@ from skldos.physics import entropy
 from skldos.physics.total_energy import check_electrons, common_functional
 from skldos.scoring import predict_dos
 from skldos.scoring.observables import check_sharpen, iter_observables, of_dos
-from skldos.scoring.pipelines import check_calculations, check_predicts_states, regressor_of
+from skldos.scoring.pipelines import (
+    check_calculations,
+    check_predicts,
+    check_predicts_states,
+    regressor_of,
+)
 from skldos.scoring.unlabelled import calculation_of, check_domain, filled
 from skldos.uncertainty import energy_uncertainty
 from skldos.uncertainty.energies import knows_uncertainty
@@ -108,6 +113,7 @@ def predict(
     >>> table["dos"][0].shape
     (21,)
     """
+    check_predicts(model)
     check_sharpen(sharpen)
     snapshots = as_snapshots([X] if isinstance(X, (Atoms, Snapshot)) else X)
     valence = None
@@ -181,7 +187,7 @@ def _terms(model, snapshot, pseudopotentials, functional):
 def _needed(snapshots):
     """Return the snapshots, or raise an error that explains how to pass missing data."""
     ways = {
-        "energies": "the model was not fitted to snapshots with the energies of their LDOS",
+        "energies": "the model was not fitted, or not to snapshots with the energies of their LDOS",
         "temperature": "pass temperature, since the model was trained at several, or at none",
         "n_electrons": "pass pseudopotentials, or snapshots with n_electrons: the training data "
         "do not determine the number of valence electrons of these atoms",

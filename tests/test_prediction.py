@@ -168,7 +168,7 @@ def test_potentials_predict_free_energies(potential):
 
 def test_a_search_predicts_as_its_best_model(training):
     model = skldos.models.atoms(n_max=2, l_max=1)
-    grid = {"adosregressor__regressor__dos_weight": [1.0]}
+    grid = {"adosregressor__regressor__dos_weights": [[1.0]]}
     search = GridSearchCV(model, grid, cv=2, scoring=skldos.BandEnergyScorer()).fit(training)
     expected = predict(search.best_estimator_, training)
     assert predict(search, training).equals(expected)
@@ -209,10 +209,16 @@ def test_temperatures_outside_of_the_training_data_warn_once(atoms, recwarn):
     predict(atoms, cells, temperature=[298, 298 + 3 * SAME_TEMPERATURE])
     (warned,) = recwarn.list
     assert "temperature 448 K of snapshot 1 (trained: 298 K)" in str(warned.message)
+    with pytest.warns(UserWarning, match=r"temperature 0\.025 K \(trained: 298 K\)"):
+        predict(atoms, cells[0], temperature=0.025)
 
 
 def test_what_cannot_be_predicted_is_said(atoms, training):
-    with pytest.raises(ScoringError, match="at every grid point"):
+    with pytest.raises(TypeError, match=r"'a\.skldos': load it by skldos\.load"):
+        predict("a.skldos", training)
+    with pytest.raises(TypeError, match=r"ends in a regressor, .* ends in AtomSOAPTransformer"):
+        predict(atoms[:1], training)
+    with pytest.raises(ScoringError, match=r"at every grid point.*skldos\.models\.grid\(\)"):
         predict(atoms, training[0].atoms, pseudopotentials=PSEUDOPOTENTIALS)
     with pytest.raises(SnapshotError, match="at least one snapshot"):
         predict(atoms, [])

@@ -100,7 +100,8 @@ class PotentialModel(AtomModel):
         super().__init__(name, model)
         if not isinstance(self.regressor, FreeEnergyRegressor):
             raise TypeError(
-                f"{name} must end in a FreeEnergyRegressor, got {type(self.regressor).__name__}."
+                f"{name} must end in a FreeEnergyRegressor, as skldos.models.potential() does, got "
+                f"{type(self.regressor).__name__}."
             )
 
     def energies(self, rows, snapshot):

@@ -1,5 +1,6 @@
 """``skldos convert``: convert results of other programs to a folder of snapshots."""
 
+import warnings
 from pathlib import Path
 
 from skldos.cli.arguments import add_output, check_free, number
@@ -63,6 +64,12 @@ def run(options):
         "temperature": options.temperature,
     }
     sources = [source for path in options.sources for source in find_sources(path)]
+    if options.energies and not options.ldos and any(s.kind == "espresso" for s in sources):
+        warnings.warn(
+            "--energies acts on runs of pw.x only with --ldos; without it, no LDOS is read",
+            UserWarning,
+            stacklevel=2,
+        )
     options.output.mkdir(parents=True, exist_ok=True)
     with staging_folder(options.output) as stage:
         kept = []
@@ -83,6 +90,8 @@ def _energies(options):
         if options.ldos is not None:
             raise ValueError("--ldos needs --energies START STEP N, in eV.")
         return None
+    if options.ldos is not None and options.broadening is None:
+        raise ValueError("--ldos needs --broadening, the width of a level in eV.")
     start, step, n = options.energies
     if n != int(n):
         raise ValueError(f"--energies takes a whole number of energies, got {n:g}.")

@@ -54,6 +54,8 @@ def load_model(path):
 
     if Path(path).is_dir() and (Path(path) / "model.skldos").exists():
         path = Path(path) / "model.skldos"
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"there is no model {path}; 'skldos fit' writes one.")
     return skldos.load(path)
 
 

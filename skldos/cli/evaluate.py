@@ -51,3 +51,4 @@ def run(options):
     print(f"{as_text(table)}\n\n{mean_errors(table)}")
     if options.output is not None:
         write(table, options.output, options.overwrite)
+        print(f"written: {options.output}")

@@ -35,6 +35,7 @@ OPTIONS = {
     "pass pseudopotentials": "pass --pseudo",
     "needs a dos_model": "needs --dos-model",
     "lacks ldos, needed here": "lacks ldos, which 'skldos convert' reads with --ldos",
+    "; skldos.predict needs only": "; 'skldos predict' needs only",
 }
 
 

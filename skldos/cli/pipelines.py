@@ -1,6 +1,7 @@
 """Create unfitted models named on the command line: recommended ones, TOML and Python files."""
 
 import inspect
+import re
 from pathlib import Path
 
 from skldos.cli.arguments import assignments
@@ -37,7 +38,16 @@ def make_model(name, settings=None, **defaults):
     try:
         return model.set_params(**values)
     except ValueError as error:
-        raise ValueError(f"--set: {arguments}{error}") from None
+        raise ValueError(f"--set: {arguments}{_without_repr(error, model)}") from None
+
+
+def _without_repr(error, model):
+    """Return the error of ``set_params``, with the names of the steps instead of the pipeline."""
+    unknown = re.match(r"Invalid parameter '\w+'(?= for estimator Pipeline)", str(error))
+    if unknown is None or not hasattr(model, "steps"):
+        return str(error)
+    names = ", ".join(name for name, _ in model.steps)
+    return f"{unknown[0]}; parameters of a step are STEP__NAME, the steps are {names}."
 
 
 def read_pipeline(path):

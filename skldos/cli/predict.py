@@ -83,6 +83,9 @@ def run(options):
         )
     if options.cube is not None:
         write_cubes(table, structures, options.cube)
+    written = [str(path) for path in (options.output, options.dos, options.cube) if path]
+    if written:
+        print(f"written: {', '.join(written)}")
 
 
 def write_cubes(table, structures, folder):

@@ -23,6 +23,13 @@ from skldos.exceptions import FileFormatError, SnapshotError
 from skldos.geometry import check_grid_shape
 from skldos.validation import check_shape
 
+#: Axes of the fields, for messages.
+AXES = ("n_x", "n_y", "n_z", "n_energies")
+WITHOUT_LDOS = (
+    ": training and scoring need snapshots with the results of a calculation; skldos.predict "
+    "needs only atoms"
+)
+
 
 class Snapshot:
     """Atoms in a periodic cell, with their electronic structure on a grid, if known.
@@ -171,7 +178,8 @@ class Snapshot:
         """Raise a :class:`SnapshotError` that names missing attributes."""
         missing = [name for name in names if getattr(self, name) is None]
         if missing:
-            raise SnapshotError(f"{self!r} lacks {' and '.join(missing)}, needed here.")
+            hint = WITHOUT_LDOS if "ldos" in missing else ""
+            raise SnapshotError(f"{self!r} lacks {' and '.join(missing)}, needed here{hint}.")
 
     def replace(self, **changes):
         """Return a copy with some of the constructor's arguments changed.
@@ -294,7 +302,10 @@ def _check_field(name, field, ndim):
         raise SnapshotError(f"{name} must hold real numbers, got dtype {field.dtype}.")
     try:
         check_unmasked(name, field)
-        check_shape(name, field, (None,) * ndim)
+        if field.ndim != ndim:
+            raise ValueError(
+                f"{name} must have shape ({', '.join(AXES[:ndim])}), got {tuple(field.shape)}."
+            )
         if not isinstance(field, (LazyArray, np.memmap)):
             check_within(name, field, LARGEST)
     except ValueError as error:

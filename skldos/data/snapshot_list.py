@@ -12,6 +12,24 @@ from skldos.data.snapshot import Snapshot
 from skldos.data.training import mass_density
 from skldos.exceptions import SnapshotError
 
+#: What scikit-learn's tools for tables are told.
+NOT_A_TABLE = (
+    "snapshots are not a table of numbers: begin a pipeline with a transformer of snapshots such "
+    "as GridSNAPTransformer, and use BlockUnion instead of FeatureUnion or ColumnTransformer, "
+    "RowWise around scalers, and SiteRegressor around regressors of scikit-learn."
+)
+
+
+class _Shape(tuple):
+    """A shape of one dimension; who asks for a number of columns is told that there are none."""
+
+    __slots__ = ()
+
+    def __getitem__(self, axis):
+        if axis == 1:
+            raise TypeError(NOT_A_TABLE)
+        return super().__getitem__(axis)
+
 
 class SnapshotList(Sequence):
     """A list of snapshots that scikit-learn can split, as it splits an array of samples.
@@ -40,7 +58,7 @@ class SnapshotList(Sequence):
     @property
     def shape(self):
         """Number of snapshots, as a tuple."""
-        return (len(self._snapshots),)
+        return _Shape((len(self._snapshots),))
 
     @property
     def targets(self):
@@ -207,12 +225,7 @@ class SnapshotList(Sequence):
     def __array__(self, dtype=None, copy=None):
         if dtype is None or np.dtype(dtype) != object:
             # scikit-learn would reject a one-dimensional array, or reshape it.
-            raise TypeError(
-                "snapshots are not a table of numbers: begin a pipeline with a transformer of "
-                "snapshots such as GridSNAPTransformer, and use BlockUnion instead of "
-                "FeatureUnion, RowWise around scalers, and SiteRegressor around regressors of "
-                "scikit-learn."
-            )
+            raise TypeError(NOT_A_TABLE)
         array = np.empty(len(self), dtype=object)
         array[:] = self._snapshots
         return array

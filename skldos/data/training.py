@@ -105,7 +105,9 @@ def _outside_temperature(training, snapshots):
     temperatures = np.array(known, dtype=float)
     below = temperatures < low - max(SAME_TEMPERATURE, TEMPERATURE_MARGIN * low)
     above = temperatures > high + max(SAME_TEMPERATURE, TEMPERATURE_MARGIN * high)
-    return _said("temperature", temperatures, below | above, (low, high), "K", ".0f")
+    # A temperature below 1 K may be one in other units.
+    digits = ".3g" if (temperatures[below] < 1).any() else ".0f"
+    return _said("temperature", temperatures, below | above, (low, high), "K", digits)
 
 
 def _said(name, values, outside, ends, unit, digits):

@@ -196,14 +196,23 @@ def _searches(folder):
 
 
 def _names(paths):
-    """Return a name for each path; equal names are prefixed with those of their folders."""
-    names = [_name(path) for path in paths]
-    again = {name for name, count in Counter(names).items() if count > 1}
-    folders = (path.parent.parent if path.name == XML else path.parent for path in paths)
-    return [
-        f"{folder.name}_{name}" if name in again else name
-        for name, folder in zip(names, folders, strict=True)
+    """Return a name for each path; equal names are prefixed with the folders that differ."""
+    folders = [path.parent.parent if path.name == XML else path.parent for path in paths]
+    parts = [
+        (*folder.resolve().parts[1:], _name(path))
+        for path, folder in zip(paths, folders, strict=True)
     ]
+    used = [1] * len(parts)  # from the end
+    while True:
+        names = ["_".join(part[-n:]) for part, n in zip(parts, used, strict=True)]
+        again = Counter(names)
+        longer = [
+            n + (again[name] > 1 and n < len(part))
+            for part, n, name in zip(parts, used, names, strict=True)
+        ]
+        if longer == used:
+            return names
+        used = longer
 
 
 def _name(path):

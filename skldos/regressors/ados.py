@@ -278,7 +278,8 @@ class ADOSRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         for i, (block, snapshot) in enumerate(zip(X, snapshots, strict=True)):
             if len(block) != len(snapshot.atoms):
                 raise ValueError(
-                    f"X[{i}] must have one row per atom of {snapshot!r}, got {len(block)}."
+                    f"X[{i}] must have one row per atom of {snapshot!r}, got {len(block)}: begin "
+                    "the pipeline with a transformer of atoms such as AtomSOAPTransformer."
                 )
         if y is None:
             return snapshots

@@ -36,7 +36,9 @@ def checked_dataset(X, y):
             raise ValueError(f"X[{i}] has no rows; every block must have at least one.")
         if block.shape[0] != target.shape[0]:
             raise ValueError(
-                f"X[{i}] has {block.shape[0]} sites, but y[{i}] has {target.shape[0]} rows."
+                f"X[{i}] has {block.shape[0]} sites, but y[{i}] has {target.shape[0]} rows: the "
+                "LDOS needs a row per grid point (GridSNAPTransformer), the DOS of atoms a row "
+                "per atom (AtomSOAPTransformer, and ADOSRegressor around the regressor)."
             )
         if block.shape[1] != n_features or target.shape[1] != n_outputs:
             raise ValueError(

@@ -115,11 +115,14 @@ def warn_of_missing_electrons(dos, snapshots):
         return
     worst = int(np.argmax(errors))
     snapshot, n_wrong = snapshots[worst], sum(error > TOLERATED for error in errors)
+    cause = "begin above the lowest level"
+    if snapshot.energies[-1] < snapshot.reference["fermi_energy"]:
+        cause = f"end too low, at {snapshot.energies[-1]:g} eV"
     warnings.warn(
         f"the LDOS of {snapshot!r} holds {found[worst][0]:.6g} electrons below the Fermi level of "
         f"its calculation, {snapshot.reference['fermi_energy']:g} eV, instead of "
-        f"{snapshot.n_electrons:g} ({n_wrong} of {len(errors)} snapshots): do its energies begin "
-        "above the lowest level, or is it in other units than 1/(eV Å³)? Energies of it are wrong.",
+        f"{snapshot.n_electrons:g} ({n_wrong} of {len(errors)} snapshots): do its energies "
+        f"{cause}, or is it in other units than 1/(eV Å³)? Energies of it are wrong.",
         UserWarning,
         stacklevel=4,
     )

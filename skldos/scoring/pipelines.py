@@ -1,5 +1,7 @@
 """The parts of a fitted pipeline, and the input of its last step."""
 
+from os import PathLike
+
 import numpy as np
 from sklearn.pipeline import Pipeline
 
@@ -31,8 +33,27 @@ def regressor_of(estimator):
     return estimator[-1] if isinstance(estimator, Pipeline) else estimator
 
 
+def check_predicts(estimator):
+    """Raise an error unless `estimator` can predict.
+
+    Raises
+    ------
+    TypeError
+        If it is no estimator, or a pipeline without a regressor.
+    """
+    if isinstance(estimator, (str, PathLike)):
+        raise TypeError(f"expected a fitted model, got {str(estimator)!r}: load it by skldos.load.")
+    # A transformer with an inverse decomposes fields of the snapshots.
+    if not any(hasattr(estimator, name) for name in ("predict", "inverse_transform")):
+        raise TypeError(
+            "expected a model that ends in a regressor, such as ADOSRegressor or LDOSRegressor, "
+            f"got one that ends in {type(regressor_of(estimator)).__name__}."
+        )
+
+
 def check_predicts_states(estimator):
     """Raise an error if a model of free energies is used to predict electronic states."""
+    check_predicts(estimator)
     if hasattr(regressor_of(estimator), "predict_atoms"):
         raise ScoringError(
             "a FreeEnergyRegressor predicts free energies without densities of states; use a model "

@@ -185,7 +185,8 @@ def check_on_grid(rows, snapshot):
     if snapshot.grid_shape is None or rows.shape[0] != snapshot.n_grid_points:
         raise ScoringError(
             f"densities and total energies need the LDOS at every grid point of {snapshot!r}, "
-            f"got a block of {rows.shape[0]} rows."
+            f"got a block of {rows.shape[0]} rows; use a model of grid points, such as "
+            "skldos.models.grid()."
         )
 
 

@@ -319,7 +319,9 @@ def test_uncertainty_is_that_of_the_regressor(atoms, potential):
 
 
 def test_refused(atoms, potential, dos_model, training):
-    with pytest.raises(TypeError, match="potential must end in a FreeEnergyRegressor"):
+    with pytest.raises(
+        TypeError, match=r"end in a FreeEnergyRegressor, as skldos\.models\.potential\(\)"
+    ):
         FreeEnergyCalculator(dos_model)
     with pytest.raises(TypeError, match="dos_model must end in a regressor of the dens"):
         FreeEnergyCalculator(potential, potential)

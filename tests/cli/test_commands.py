@@ -247,7 +247,7 @@ def fails(line, message, capsys):
         ),
         ("evaluate model.skldos mala", "holds no snapshots, but 2 × files of MALA"),
         ("evaluate model.skldos absent", "absent holds no snapshots: there is no file or folder"),
-        ("evaluate absent.skldos test", "No such file.*absent.skldos"),
+        ("evaluate absent.skldos test", r"no model absent\.skldos; .skldos fit. writes one"),
         ("evaluate POSCAR test", r"not a file of skldos\.save"),
         ("predict model.skldos POSCAR -o Al.upf", r"Al\.upf exists; name another file"),
         ("predict model.skldos POSCAR --dos Al.upf", r"Al\.upf exists"),
@@ -271,6 +271,12 @@ def fails(line, message, capsys):
         ("fit atoms snapshots", r"model\.skldos exists"),
         ("fit potential snapshots -o x --cv 0", "has no reference 'total_energy'"),
         ("info absent", "there is no file or folder absent"),
+        ("predict absent.skldos POSCAR", r"no model absent\.skldos; 'skldos fit' writes one"),
+        ("fit atoms snapshots -o x --set r_cutt=5", r"'r_cutt'; .* STEP__NAME, .* rowwise, ado"),
+        (
+            "convert runs -o x --ldos wavefunctions --energies -6 0.2 81",
+            "--ldos needs --broadening",
+        ),
         (
             "md potential.skldos start.xyz --temperature 9 --electronic-temperature 9 -o x",
             "temperature 9 K needs --dos-model: potential was trained at 300 K",
@@ -278,7 +284,7 @@ def fails(line, message, capsys):
         ("predict potential.skldos POSCAR --temperature 9", "error: --temperature must be that of"),
         (
             "evaluate atoms.skldos bare",
-            "lacks ldos, which 'skldos convert' reads with --ldos",
+            "lacks ldos, which 'skldos convert' reads with --ldos: .*; 'skldos predict' needs only",
         ),
     ],
 )
@@ -379,3 +385,10 @@ def test_info_says_what_there_is_and_what_is_missing(place, capsys):
     assert "left-out RMSE of energy (meV/atom)" in printed
     run("skldos info dynamics.extxyz")
     assert "structures that ASE reads" in capsys.readouterr().out
+
+
+@pytest.mark.filterwarnings("always::UserWarning")
+def test_energies_without_an_ldos_are_noticed(place, capsys):
+    assert run("skldos convert runs -o new --energies -20 0.5 90 --broadening 1") == 0
+    assert "only with --ldos; without it, no LDOS is read" in capsys.readouterr().err
+    assert SnapshotList.load("new")[0].ldos is None

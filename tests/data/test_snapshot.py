@@ -48,13 +48,13 @@ def test_dos_of_a_file_is_the_dos_of_the_array(tmp_path):
     ("changes", "error", "message"),
     [
         ({"ldos": LDOS[..., :4]}, SnapshotError, r"of 5 energies, .* shape \(2, 3, 4, 4\)"),
-        ({"ldos": LDOS[0]}, SnapshotError, r"ldos must have shape .* got \(3, 4, 5\)"),
+        ({"ldos": LDOS[0]}, SnapshotError, r"shape \(n_x, n_y, n_z, n_energies\), got \(3, 4, 5\)"),
         ({"energies": None}, SnapshotError, r"energies are needed .* \(2, 3, 4, 5\), got none"),
         ({"ldos": np.where(LDOS < 0.1, np.nan, LDOS)}, SnapshotError, r"ldos must be finite.*NaN"),
         ({"ldos": LDOS.astype(complex)}, SnapshotError, "real numbers, got dtype complex128"),
         ({"ldos": LDOS.astype(object)}, SnapshotError, "real numbers, got dtype object"),
         ({"density": np.ones((4, 4, 4))}, SnapshotError, "the same grid, got 2x3x4 and 4x4x4"),
-        ({"density": np.ones((2, 3))}, SnapshotError, r"density must have shape"),
+        ({"density": np.ones((2, 3))}, SnapshotError, r"density must have shape \(n_x, n_y, n_z\)"),
         ({"grid_shape": (2, 3, 5)}, SnapshotError, "the same grid, got 2x3x4 and 2x3x5"),
         ({"grid_shape": (2, 3)}, ValueError, r"grid_shape must be three .* got \(2, 3\)"),
         (
@@ -144,8 +144,10 @@ def test_replace_checks_again():
 
 
 def test_require_names_what_is_missing():
-    with pytest.raises(SnapshotError, match=r"Al4.* lacks ldos and temperature"):
+    with pytest.raises(SnapshotError, match=r"Al4.* lacks ldos and temperature.* only atoms\.$"):
         Snapshot(ALUMINIUM).require("atoms", "ldos", "temperature")
+    with pytest.raises(SnapshotError, match=r"Al4.* lacks temperature, needed here\.$"):
+        Snapshot(ALUMINIUM).require("temperature")
 
 
 def test_repr_shows_what_there_is(tmp_path):

@@ -5,6 +5,7 @@ import pytest
 from ase.build import bulk
 from joblib import Parallel, delayed
 from sklearn.base import BaseEstimator
+from sklearn.compose import ColumnTransformer
 from sklearn.feature_selection import SelectKBest
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import (
@@ -182,6 +183,7 @@ def test_a_table_of_no_snapshots():
         lambda snapshots: Ridge().fit(snapshots, range(len(snapshots))),
         lambda snapshots: SelectKBest(k=1).fit(snapshots, range(len(snapshots))),
         lambda snapshots: FunctionTransformer(np.log).fit_transform(snapshots),
+        lambda snapshots: ColumnTransformer([("all", "passthrough", [0])]).fit_transform(snapshots),
     ],
 )
 def test_what_needs_a_table_says_what_to_use_instead(snapshots, use):

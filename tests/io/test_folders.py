@@ -134,6 +134,12 @@ def test_runs_of_pw_are_found(tmp_path):
     # Many runs have the same prefix.
     copytree(tmp_path / "run", tmp_path / "again")
     assert [s.name for s in read_snapshots(tmp_path)] == ["again_al2", "run_al2"]
+    # Many runs have their results in the same subfolder.
+    for run in ("run", "again"):
+        copytree(tmp_path / run, tmp_path / "set" / run / "out")
+    found = [s.name for s in read_snapshots(tmp_path / "set")]
+    assert found == ["again_out_al2", "run_out_al2"]
+    rmtree(tmp_path / "set")
     rmtree(tmp_path / "again")
     assert snapshot.reference["functional"] == "lda-pz"
     (tmp_path / "run" / "al2.save" / "data-file-schema.xml").unlink()

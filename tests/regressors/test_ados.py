@@ -137,7 +137,9 @@ def test_blocks_must_be_of_atoms_and_know_them(snapshots):
     with pytest.raises(ValueError, match="put a transformer such as AtomSNAPTransformer before"):
         regressor.fit(snapshots)
     grid = GridSNAPTransformer(twojmax=2).fit_transform(snapshots)
-    with pytest.raises(ValueError, match=r"X\[0\] must have one row per atom of .*, got 64"):
+    with pytest.raises(
+        ValueError, match=r"X\[0\] must have one row per atom of .*, got 64: .* AtomSOAPTransformer"
+    ):
         regressor.fit(grid)
 
 

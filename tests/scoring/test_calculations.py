@@ -5,6 +5,7 @@ import pytest
 from sklearn.base import BaseEstimator
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from skldos import (
     ADOSRegressor,
@@ -12,6 +13,7 @@ from skldos import (
     BandEnergyScorer,
     DensityScorer,
     GridSNAPTransformer,
+    RowWise,
     SiteRegressor,
     SnapshotList,
     TotalEnergyScorer,
@@ -21,7 +23,7 @@ from skldos.datasets import load_aluminium, load_aluminium_pseudopotentials
 from skldos.exceptions import ScoringError
 from skldos.physics import Pseudopotential, electron_deficit
 from skldos.scoring import DOSScorer
-from skldos.scoring.completeness import TOLERATED, electrons_held
+from skldos.scoring.completeness import TOLERATED, electrons_held, warn_of_missing_electrons
 
 AL = [Pseudopotential("Al", 3, functional="lda-pz")]
 EVERY_SCORER = {
@@ -139,6 +141,21 @@ def test_energies_that_begin_above_the_lowest_level_are_noticed(scorer):
     assert -3 < excess < -0.5
     with pytest.warns(UserWarning, match=rf"holds {held:.6g} electrons .* instead of 12 \(1 of 3"):
         scorer(Truth(), part)
+
+
+def test_energies_that_end_below_the_fermi_level_are_noticed():
+    (snapshot,) = load_aluminium(temperature=298)[:1]
+    keep = snapshot.energies <= snapshot.reference["fermi_energy"] - 0.5
+    low = snapshot.replace(energies=snapshot.energies[keep], ldos=snapshot.ldos[..., keep])
+    with pytest.warns(UserWarning, match=rf"energies end too low, at {low.energies[-1]:g} eV"):
+        warn_of_missing_electrons([low.dos()], [low])
+
+
+def test_models_without_a_regressor_are_named():
+    snapshots = load_aluminium(temperature=298)[:1]
+    model = make_pipeline(AtomSNAPTransformer(twojmax=2), RowWise(StandardScaler()))
+    with pytest.raises(TypeError, match=r"ends in a regressor, .* got one that ends in RowWise"):
+        BandEnergyScorer()(model.fit(snapshots), snapshots)
 
 
 def test_other_units_are_noticed():
