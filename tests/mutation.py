@@ -5,6 +5,8 @@ at random, over all folders, changes one thing in each (an operator, a compariso
 sign, a keyword, a whole statement), and runs the tests of its folder, and those of all signatures
 and limits, on a copy of the repository. A run with the same output file continues where it stopped.
 Survivors are printed as they are found: each is a missing test, or a change that changes nothing.
+At the end the tests that noticed a mistake run without any: one that fails then noticed nothing.
+Run it on committed files alone, since the copy is made once.
 """
 
 import argparse
@@ -157,12 +159,13 @@ def run(path, index, copy, tests, limits):
     times = target.stat()
     target.write_text(ast.unparse(ast.fix_missing_locations(tree)))
     try:
-        noticed = _fails(tests, copy, *limits, _kernels_of(path))
+        by = _failed(tests, copy, *limits, _kernels_of(path))
     finally:
         target.write_text(source)
         os.utime(target, ns=(times.st_atime_ns, times.st_mtime_ns))  # as Numba's cache knows it
     text = source.splitlines()[line - 1].strip()
-    return {"path": str(path), "line": line, "what": what, "code": text, "noticed": noticed}
+    found = {"path": str(path), "line": line, "what": what, "code": text}
+    return found | {"noticed": by is not None, "by": by}
 
 
 def tests_of(path, copy):
@@ -208,21 +211,33 @@ def _kernels_of(path):
 
 
 class Limit:
-    """Plugin of pytest: a test that takes more than `cpu_time` s ends the process."""
+    """Plugin of pytest: a test that takes more than `cpu_time` s ends the process.
 
-    def __init__(self, cpu_time):
-        self.cpu_time = cpu_time
+    The name of the last test, or of what cannot be collected, is in the file `report`.
+    """
 
-    def pytest_runtest_logstart(self):
+    def __init__(self, cpu_time, report):
+        self.cpu_time, self.report = cpu_time, report
+
+    def pytest_runtest_logstart(self, nodeid):
         """Start the clock again."""
+        self.report.write_text(nodeid, encoding="utf-8")
         signal.setitimer(signal.ITIMER_PROF, self.cpu_time)
 
+    def pytest_collectreport(self, report):
+        """Note what cannot be collected."""
+        if report.failed:
+            self.report.write_text(report.nodeid, encoding="utf-8")
 
-def _fails(tests, copy, cpu_time, patience, kernels):
-    """Run `tests` in a fork; a test that takes more than `cpu_time` s of CPU hangs: noticed.
 
-    If all of them take more than `patience`, they have noticed nothing so far.
+def _failed(tests, copy, cpu_time, patience, kernels=()):
+    """Run `tests` in a fork, and return the name of the first that fails, or None.
+
+    A test that takes more than `cpu_time` s of CPU hangs, which is a failure. If all of them take
+    more than `patience`, they have noticed nothing so far.
     """
+    report = copy.parent / "last"
+    report.write_text("")
     cache = Path(numba.config.CACHE_DIR)
     if kernels:  # what is compiled with the mistake is not kept
         cache = shutil.copytree(cache, cache.with_name("mistaken"))
@@ -242,14 +257,15 @@ def _fails(tests, copy, cpu_time, patience, kernels):
         os.dup2(silent, 1)
         os.dup2(silent, 2)
         options = ["-x", "-q", "-p", "no:cacheprovider", "-n0"]
-        os._exit(int(pytest.main([*options, *map(str, tests)], [Limit(cpu_time)])))
+        os._exit(int(pytest.main([*options, *map(str, tests)], [Limit(cpu_time, report)])))
     _, status = os.waitpid(child, 0)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child, signal.SIGKILL)  # workers that it has left behind
     if kernels:
         shutil.rmtree(cache)
     # 5: there are no tests
-    return os.waitstatus_to_exitcode(status) not in (0, 5, -signal.SIGVTALRM)
+    fine = os.waitstatus_to_exitcode(status) in (0, 5, -signal.SIGVTALRM)
+    return None if fine else report.read_text(encoding="utf-8")
 
 
 def main():
@@ -285,8 +301,15 @@ def main():
                 if not found[i]["noticed"]:
                     text = "" if all_of_them else " (so far)"
                     print("{path}:{line}: {what}: {code}".format(**found[i]) + text, flush=True)
-    noticed = sum(one["noticed"] for one in found)
-    print(f"{noticed} of {len(found)} noticed")
+        # They must pass without a mistake.
+        alarms = sorted({one["by"] for one in found if one["noticed"]})
+        false = {test for test in alarms if _failed([test], copy, 600, 600) is not None}
+    for one in found:
+        one["noticed"] &= one["by"] not in false
+    options.output.write_text(json.dumps(found, indent=1))
+    for test in sorted(false):
+        print(f"fails without a mistake: {test or 'the start of pytest'}")
+    print(f"{sum(one['noticed'] for one in found)} of {len(found)} noticed")
 
 
 if __name__ == "__main__":
