@@ -274,6 +274,22 @@ def iter_slices(array, max_bytes=None, start=0, stop=None):
         yield array[first : min(first + step, stop)]
 
 
+def fill(array, slices):
+    """Write consecutive slices to the first axis of `array`.
+
+    Examples
+    --------
+    >>> array = np.zeros(3)
+    >>> fill(array, [[1, 2], [3]])
+    >>> array
+    array([1., 2., 3.])
+    """
+    start = 0
+    for rows in slices:
+        array[start : start + len(rows)] = rows
+        start += len(rows)
+
+
 def sum_rows(array):
     """Return the sum over all axes but the last, in double precision and slice by slice.
 

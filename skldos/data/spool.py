@@ -5,7 +5,7 @@ import tempfile
 import numpy as np
 
 from skldos.data.files import mapped
-from skldos.data.lazy import LazyArray, iter_slices
+from skldos.data.lazy import LazyArray, fill, iter_slices
 
 #: Arrays up to this many bytes are kept in memory.
 SPOOL_BYTES = 2**30
@@ -48,8 +48,5 @@ def spooled(array, max_bytes=None, slices=None):
     else:
         with tempfile.TemporaryFile() as file:
             kept = mapped(file, array.shape, array.dtype)
-    start = 0
-    for rows in iter_slices(array) if slices is None else slices:
-        kept[start : start + len(rows)] = rows
-        start += len(rows)
+    fill(kept, iter_slices(array) if slices is None else slices)
     return kept

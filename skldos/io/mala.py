@@ -8,6 +8,7 @@ from ase import Atoms
 
 from skldos.data import ArrayFile, EnergyGrid, Snapshot, as_rows, iter_slices
 from skldos.data.files import atomic_array, atomic_file
+from skldos.data.lazy import fill
 from skldos.exceptions import FileFormatError, SnapshotError
 from skldos.geometry import grid_points
 from skldos.io.limits import DAMAGE
@@ -144,23 +145,16 @@ def write_mala(snapshot, prefix, *, descriptors=None):
         with atomic_array(files["descriptors"], shape, np.float32) as array:
             rows = array.reshape(-1, shape[-1])
             rows[:, :3] = grid_points(cell, grid)
-            _fill(rows[:, 3:], descriptors)
+            fill(rows[:, 3:], iter_slices(descriptors))
     for name, (ending, values, dtype) in fields.items():
         files[name] = Path(f"{prefix}{ending}")
         shape = values.shape if name == "dos" else (*grid, values.shape[-1])
         with atomic_array(files[name], shape, dtype) as array:
-            _fill(array if name == "dos" else array.reshape(-1, shape[-1]), values)
+            rows = array if name == "dos" else array.reshape(-1, shape[-1])
+            fill(rows, iter_slices(values))
     with atomic_file(files["info"], "w") as file:
         file.write(info)
     return files
-
-
-def _fill(array, values):
-    """Copy rows slice by slice."""
-    start = 0
-    for rows in iter_slices(values):
-        array[start : start + len(rows)] = rows
-        start += len(rows)
 
 
 def _info(snapshot):

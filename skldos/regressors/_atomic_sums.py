@@ -130,7 +130,7 @@ class AtomicSums:
         self._targets = energies - self._fractions @ self.energy_baseline
         weighted = self.counts[:, None] * self._means
         self._energies, self._by_energies = weighted.T @ self._means, weighted.T @ self._targets
-        self._leverages = self.counts * self.baseline_variance(self._fractions)
+        self._leverages = self.counts * baseline_variance(self._fractions, self.composition_inverse)
 
     def _eliminate_pulay(self, traces, trace_targets, n_stressed):
         if self.pulay is None and n_stressed < 2:
@@ -157,10 +157,6 @@ class AtomicSums:
         if size <= self._room:
             self._room -= size
             self._kept[s] = rows
-
-    def baseline_variance(self, fractions):
-        """Return the baseline's part of the variance of energies per atom, for unit noise."""
-        return np.einsum("se,ef,sf->s", fractions, self.composition_inverse, fractions)
 
     def decompose(self, energy_weight, virial_weight):
         """Return eigenvalues and eigenvectors of the normal matrix, and its right side in them."""
@@ -234,6 +230,11 @@ def _without(hat, residuals):
     except np.linalg.LinAlgError:  # no other data determine these rows
         return np.full((2, len(hat)), np.inf)
     return inverse @ residuals, np.diag(inverse) - 1
+
+
+def baseline_variance(fractions, composition_inverse):
+    """Return the baseline's part of the variance of energies per atom, for unit noise."""
+    return np.einsum("se,ef,sf->s", fractions, composition_inverse, fractions)
 
 
 def symmetric_rows(tensors):

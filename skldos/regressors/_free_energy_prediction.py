@@ -15,6 +15,7 @@ from skldos.regressors._atomic_data import (
     warn_of_composition,
     warn_of_density,
 )
+from skldos.regressors._atomic_sums import baseline_variance
 from skldos.regressors.checks import checked_weights
 from skldos.regressors.feature_range import warn_outside
 from skldos.scoring.free_energies import free_energies_at
@@ -62,7 +63,8 @@ class FreeEnergyPrediction:
             return energies
         # The baseline absorbs the mean features of a composition.
         spread = self._spread(means - fractions @ self._feature_baseline)
-        spread = spread + self._baseline_variance(fractions) / self.energy_weight_**2
+        baseline = baseline_variance(fractions, self._composition_inverse)
+        spread = spread + baseline / self.energy_weight_**2
         return energies, n_atoms * self._std("energy", spread)
 
     def predict_atoms(self, X):
@@ -201,9 +203,6 @@ class FreeEnergyPrediction:
     def _std(self, kind, spread):
         constant, slope = self._calibration[kind]
         return np.sqrt(constant + slope * spread)
-
-    def _baseline_variance(self, fractions):
-        return np.einsum("se,ef,sf->s", fractions, self._composition_inverse, fractions)
 
     def _snapshots_of(self, X):
         snapshots = checked_snapshots(X, type(self).__name__, self.n_features_in_)

@@ -7,6 +7,7 @@ import numpy as np
 
 from skldos.data import ArrayFile
 from skldos.data.array_file import write_array_file
+from skldos.data.lazy import fill
 from skldos.docstrings import documented
 from skldos.exceptions import ScoringError
 from skldos.scoring.pieces import iter_rows
@@ -101,10 +102,7 @@ def _write(name, out, shape, rows, n_jobs):
         write_array_file(out, shape, rows.dtype, slabs)
         return ArrayFile(out)
     array = _new_zarr(out, shape, rows.dtype) if is_path else out
-    first = 0
-    for slab in slabs:
-        array[first : first + len(slab)] = slab
-        first += len(slab)
+    fill(array, slabs)
     return array
 
 

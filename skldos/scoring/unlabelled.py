@@ -87,7 +87,7 @@ def calculation_of(estimator):
     return getattr(regressor_of(estimator), "calculation_", None) or {}
 
 
-def check_domain(estimator, snapshots, *, stacklevel=2):
+def check_domain(estimator, snapshots):
     """Raise an error for unknown elements, and warn of snapshots far outside the training data.
 
     Parameters
@@ -96,8 +96,6 @@ def check_domain(estimator, snapshots, *, stacklevel=2):
         Fitted.
     snapshots : SnapshotList
         What is to be predicted.
-    stacklevel : int, default=2
-        As of :func:`warnings.warn`, from the caller of this function.
 
     Raises
     ------
@@ -116,7 +114,7 @@ def check_domain(estimator, snapshots, *, stacklevel=2):
     for snapshot in snapshots:
         check_elements(snapshot, training["elements"])
     if text := outside_training(training, snapshots):
-        warnings.warn(text, UserWarning, stacklevel=stacklevel + 1)
+        warnings.warn(text, UserWarning, stacklevel=3)
 
 
 def _electrons(atoms, known, valence):

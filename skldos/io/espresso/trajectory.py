@@ -14,6 +14,7 @@ from skldos.io.espresso.geometry import geometry_table, initial_geometry
 from skldos.io.espresso.lines import Lines
 from skldos.io.espresso.locate import find_run
 from skldos.io.espresso.reader import temperature_of
+from skldos.io.espresso.run import EspressoRun
 from skldos.io.espresso.settings import check_xml_results, check_xml_settings
 from skldos.io.espresso.tree import Tree
 from skldos.io.limits import (
@@ -25,7 +26,7 @@ from skldos.io.limits import (
     check_stress,
     reads_file,
 )
-from skldos.units import BOHR, BOLTZMANN, RYDBERG
+from skldos.units import BOHR, RYDBERG
 
 MARK = re.compile(r"!\s+total energy")
 #: Tolerance in Ry for total energies that occur twice in the XML file.
@@ -118,11 +119,7 @@ class _Facts(NamedTuple):
     fixed_occupations: bool
     reference: dict
 
-    @property
-    def temperature(self):
-        if self.fixed_occupations:
-            return 0.0
-        return self.width / BOLTZMANN if self.smearing == "fermi-dirac" else None
+    temperature = EspressoRun.temperature
 
 
 class _Step(NamedTuple):

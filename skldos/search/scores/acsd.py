@@ -1,6 +1,7 @@
 """ACSD: a training-free score of descriptors."""
 
 import math
+from functools import partial
 
 import numpy as np
 from sklearn.utils import check_random_state, gen_batches
@@ -157,11 +158,7 @@ class ACSDScorer(Scorer):
             Differences between 0 and 2.
         """
         rng = check_random_state(self.random_state)
-        options = {"n_pairs": self.n_pairs, "sided": self.sided, "random_state": rng}
-
-        def score(block, target):
-            return acsd(block, target, **options)
-
+        score = partial(acsd, n_pairs=self.n_pairs, sided=self.sided, random_state=rng)
         return over_snapshots(score, estimator, X, y)
 
     def __call__(self, estimator, X, y=None):

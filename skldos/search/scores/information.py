@@ -1,5 +1,7 @@
 """Mutual information of descriptors and LDOS: a training-free score of descriptors."""
 
+from functools import partial
+
 import numpy as np
 from scipy.spatial.distance import cdist
 from scipy.special import digamma
@@ -167,11 +169,7 @@ class MutualInformationScorer(Scorer):
         """
         rng = check_random_state(self.random_state)
         options = {"n_points": self.n_points, "n_neighbors": self.n_neighbors, "random_state": rng}
-
-        def score(block, target):
-            return mutual_information(block, target, **options)
-
-        return over_snapshots(score, estimator, X, y)
+        return over_snapshots(partial(mutual_information, **options), estimator, X, y)
 
     def __call__(self, estimator, X, y=None):
         """Return the mean mutual information."""
