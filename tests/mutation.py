@@ -38,7 +38,7 @@ ALSO = {
     "regressors": ["uncertainty"],
 }
 #: Tests of the whole package, which look at every folder.
-WHOLE = ("test_signatures.py", "test_limits.py")
+WHOLE = ("test_signatures.py", "test_limits.py", "test_parameters.py")
 #: What takes long to import, and is not tested.
 LIBRARIES = (
     "ase.io",
