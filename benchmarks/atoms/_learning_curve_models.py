@@ -1,6 +1,7 @@
 """Data and models of `learning_curve.py`: fitted to some snapshots, they predict others."""
 
 import itertools
+from functools import partial
 
 import numpy as np
 
@@ -71,12 +72,13 @@ def mean(data, train, test, _seed):
     return [np.tile(row, (len(data.y[i]), 1)) for i in test], None
 
 
-def ridge(data, train, test, _seed):
+def ridge(data, train, test, _seed, **options):
     import skldos
 
-    model = skldos.models.atoms()[-1].regressor
+    model = skldos.models.atoms(**options)[-1].regressor
     model.fit(data.soap()[train], [data.y[i] for i in train])
-    return list(model.predict(data.soap()[test])), None
+    chosen = None if options else f"{model.alpha_:g}, {model.dos_weight_:g}"
+    return list(model.predict(data.soap()[test])), chosen
 
 
 def ridge_anew(data, train, test, _seed):
@@ -214,6 +216,7 @@ DROPOUT = [{"module__dropout": 0.1}]
 MODELS = {
     "mean": mean,
     "ridge": ridge,
+    "ridge, fixed": partial(ridge, alpha=1e-5, dos_weight=1e5),
     "ridge, anew": ridge_anew,
     "network": Network(small_network, standardised_soap, DECAYS),
     "ridge + network": Network(small_network, standardised_soap, DECAYS, correction=True),

@@ -118,14 +118,15 @@ def by_snapshot(runs, kind):
 def later(rows):
     """Return errors on snapshots that the settings of ridge did not see."""
     lines = []
-    for (kind, n_train), some in tables.group(rows, "kind", "n_train").items():
+    for (model, kind, n_train), some in tables.group(rows, "model", "kind", "n_train").items():
         errors = np.array([row["error"] for row in some])
         low, high = interval(errors)
         mean = f"{abs(errors).mean():.1f} ({low:.1f} to {high:.1f})"
-        lines.append([kind, n_train, len(errors), mean, f"{abs(errors).max():.1f}"])
-    header = ["kind", "training snapshots", "tested", "mean absolute error", "largest"]
+        largest = f"{abs(errors).max():.1f}"
+        lines.append([model, kind, n_train, len(errors), mean, largest])
+    header = ["model", "kind", "training snapshots", "tested", "mean absolute error", "largest"]
     return (
-        "Ridge on snapshots that were calculated after its settings were chosen, from the 21 older "
+        "Snapshots that were calculated after the settings of ridge were chosen, from the 21 older "
         "snapshots and from all others, in meV/atom:\n\n" + tables.format_table(header, lines)
     )
 

@@ -6,8 +6,10 @@ snapshots of the other folds, drawn in turn from liquids at 933 K, solids at 933
 solids. Errors are those of the band energy against that of the true density of states.
 
   mean              every atom has the mean density of states of the training atoms
-  ridge             `skldos.models.atoms()`, whose settings were chosen on 21 of these snapshots
-  ridge, anew       Gaussians, cutoff, penalty and weight chosen in every training set
+  ridge             `skldos.models.atoms()`: penalty and weight chosen in every training set, its
+                    descriptor on 21 of these snapshots
+  ridge, fixed      the same with the penalty and the weight that were best on those 21
+  ridge, anew       Gaussians and cutoff, penalty and weight chosen in every training set
                     (`SiteRidgeCV` on six SOAP descriptors)
   network           one hidden layer of 100 units on the same SOAP vectors as ridge
   CSNN, paper's     the network of Fox et al. on spheres, with nearest assignment, targets divided
@@ -110,18 +112,18 @@ def kept(data, model, fold, size, *, is_late):
 
 
 def later(data):
-    """Return errors of ridge, whose settings it did not see, on snapshots that were made later."""
+    """Return errors on snapshots that were made after the settings of ridge had been chosen."""
     older = [i for i, name in enumerate(data.names) if name.startswith("Al32_")]
     rows = []
     for i, name in enumerate(data.names):
         if i in older:
             continue
         rest = [j for j in range(len(data.names)) if j != i]
-        for train in (older, rest):
-            predicted, _ = MODELS["ridge"](data, train, [i], 0)
+        for train, model in itertools.product((older, rest), ("ridge", "ridge, fixed")):
+            predicted, _ = MODELS[model](data, train, [i], 0)
             (error,) = data.band_energies(predicted, [i]) - data.true[[i]]
             row = {"snapshot": name, "kind": data.kinds[i], "n_train": len(train)}
-            rows.append(row | {"error": float(error)})
+            rows.append(row | {"model": model, "error": float(error)})
     return rows
 
 

@@ -115,11 +115,18 @@ class SiteRidgeCV(RegressorMixin, BaseEstimator):
         alphas = checked_candidates("alphas", self.alphas)
         weights = checked_candidates("dos_weights", self.dos_weights, strict=False)
         snapshots = getattr(X, "snapshots", None) if is_blocks(X) else None
-        if snapshots is None or len(X) < 2:
+        if snapshots is None:
             raise ValueError(
-                f"{type(self).__name__} takes blocks of at least two snapshots that it knows, got "
-                f"{f'{len(X)} block(s)' if is_blocks(X) else type(X).__name__}: put a transformer "
-                "such as AtomSOAPTransformer before it, in a pipeline."
+                f"{type(self).__name__} takes blocks that know their snapshots, got "
+                f"{type(X).__name__}: put a transformer such as AtomSOAPTransformer before it, in "
+                "a pipeline."
+            )
+        if len(X) < 2:
+            raise ValueError(
+                f"{type(self).__name__} chooses by leaving out snapshots, which needs at least two "
+                f"of them, got {len(X)}. With one, set what it would choose: "
+                "SiteRegressor(Ridge(alpha), dos_weight=...), or alpha and dos_weight of "
+                "skldos.models.atoms()."
             )
         y = snapshots.targets if y is None else y
         counts = checked_weights(sample_weight, len(X))

@@ -25,7 +25,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skldos.data import is_blocks
 from skldos.docstrings import documented, like
-from skldos.regressors import SiteRegressor
+from skldos.regressors import SiteRegressor, SiteRidgeCV
 from skldos.regressors.checks import checked_dataset, checked_weights
 from skldos.uncertainty._base import OF_UNCERTAIN, UncertainRegressor
 from skldos.validation import check_scalar
@@ -51,9 +51,9 @@ class RidgePosterior(UncertainRegressor):
 
     Parameters
     ----------
-    regressor : SiteRegressor
+    regressor : SiteRegressor or SiteRidgeCV
         Wraps a ``Ridge`` with one penalty and an intercept (or none, with ``center=False``); must
-        have neither `band_weight` nor `n_components`.
+        have neither `band_weight` nor `n_components`. ``SiteRidgeCV`` chooses its settings first.
     n_samples : int, default=512
         Number of samples that :meth:`sample_sums` draws.
     random_state : int, RandomState or None, default=None
@@ -140,7 +140,8 @@ class RidgePosterior(UncertainRegressor):
             )
         dataset = checked_dataset(X, X.snapshots.targets if y is None else y)
         weights = checked_weights(sample_weight, len(X))
-        self.regressor_ = clone(self.regressor).fit(X, y, weights)
+        fitted = clone(self.regressor).fit(X, y, weights)
+        self.regressor_ = fitted.regressor_ if isinstance(fitted, SiteRidgeCV) else fitted
         self._take_over(self.regressor_)
         self._remember("n_samples", "random_state")
         if weights is not None:
@@ -169,6 +170,8 @@ class RidgePosterior(UncertainRegressor):
 
     def _check_regressor(self):
         outer = self.regressor
+        if isinstance(outer, SiteRidgeCV):
+            return
         inner = getattr(outer, "regressor", None)
         plain = (
             isinstance(outer, SiteRegressor)
@@ -180,8 +183,8 @@ class RidgePosterior(UncertainRegressor):
         )
         if not plain:
             raise ValueError(
-                "regressor must be a SiteRegressor around a Ridge with one penalty, without "
-                "band_weight and n_components, and center=False if it has no intercept; got "
+                "regressor must be a SiteRidgeCV, or a SiteRegressor around a Ridge with one penalty, "
+                "without band_weight and n_components, and center=False if it has no intercept; got "
                 f"{outer!r}."
             )
         if inner.alpha <= 0:

@@ -16,6 +16,7 @@ from ase.io import read
 import skldos
 from skldos import SnapshotList, cli
 from skldos.cli.main import COMMANDS, one_line
+from skldos.datasets import make_snapshots
 from skldos.io import read_cube
 from skldos.units import BOHR
 
@@ -79,12 +80,15 @@ def test_the_page_runs_in_order(place, capsys):
 def test_three_commands_lead_from_runs_to_predictions(page, place, capsys):
     shutil.rmtree("snapshots")
     Path("model.skldos").unlink()
-    shutil.copytree("runs", "runs/again")
+    runs = [shutil.copytree("runs", f"{folder}") for folder in ("again", "once more")]
+    for folder in runs:
+        shutil.move(folder, "runs")
     lines = commands_of_page(ROOT / "docs" / page)
     assert len(lines) == 3
     for line in lines:
         assert run(smaller(line)) == 0, (line, capsys.readouterr().err)
-    assert len(SnapshotList.load("snapshots")) == 2
+    assert len(SnapshotList.load("snapshots")) == 3
+    assert skldos.model_card("model.skldos")["errors"]
     assert Path("dos.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -105,6 +109,21 @@ def test_examples_of_help_texts_run(name, line, place, capsys):
         line += " --cv 2" + ("" if "--set" in line or "toml" in line else " --set n_max=2 l_max=1")
     assert run(smaller(line)) == 0, capsys.readouterr().err
     assert capsys.readouterr().out
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_too_few_snapshots_to_cross_validate(tmp_path, capsys):
+    snapshots = make_snapshots(2, random_state=0)
+    for n, fits in ((2, True), (1, False)):
+        folder = snapshots[:n].save(tmp_path / f"{n}")
+        target = tmp_path / f"{n}.skldos"
+        line = f"fit atoms {folder} -o {target} --set n_max=2 l_max=1"
+        assert run(f"skldos {line}") == (0 if fits else 1)
+        said = capsys.readouterr()
+        assert f"no cross-validation: it takes 3 snapshots, got {n}" in said.out
+        assert target.exists() == fits
+    assert "needs at least two of them, got 1. With one, set" in said.err
+    assert run(f"skldos {line} alpha=1e-3 dos_weight=10") == 0
 
 
 def test_every_command_has_help_with_an_example(capsys):

@@ -70,7 +70,10 @@ def test_errors_and_notes_come_back(model, training, tmp_path):
     assert "notes" not in skldos.model_card(again)
     assert "notes" not in skldos.model_card(clone(loaded).fit(training))
     skldos.save(model, tmp_path / "b.skldos", errors={"MAE (meV/atom)": 1.5})
-    assert skldos.model_card(tmp_path / "b.skldos")["errors"] == {"MAE (meV/atom)": 1.5}
+    assert skldos.model_card(tmp_path / "b.skldos")["errors"] == {
+        "MAE (meV/atom)": 1.5,
+        "left-out RMSE of the band energy (meV/atom)": -model[-1].regressor_.best_score_,
+    }
 
 
 def test_what_is_no_model_or_no_error_is_refused(model, tmp_path):

@@ -140,16 +140,15 @@ def test_what_cannot_be_kept_leaves_no_file(model, tmp_path):
 def test_of_a_search_the_best_model_and_its_score_are_kept(snapshots, tmp_path):
     search = GridSearchCV(
         skldos.models.atoms(n_max=2, l_max=1),
-        {"adosregressor__regressor__dos_weight": [1.0, 10.0]},
+        {"adosregressor__regressor__dos_weights": [(1.0,), (10.0,)]},
         scoring=skldos.BandEnergyScorer(),
         cv=2,
     ).fit(snapshots[:4])
     path = skldos.save(search, tmp_path / "model.skldos")
     loaded = skldos.load(path)
-    assert loaded.get_params()["adosregressor__regressor__dos_weight"] in (1.0, 10.0)
-    assert skldos.model_card(path)["errors"] == {
-        "cross-validated BandEnergyScorer": search.best_score_
-    }
+    assert loaded.get_params()["adosregressor__regressor__dos_weights"] in ((1.0,), (10.0,))
+    errors = skldos.model_card(path)["errors"]
+    assert errors["cross-validated BandEnergyScorer"] == search.best_score_
 
 
 def test_cache_folders_stay_behind(snapshots, tmp_path):
@@ -274,13 +273,13 @@ def test_damage_is_an_error_that_names_the_file(model, tmp_path):
         path.write_bytes(content)
         with pytest.raises(FileFormatError, match=r"model\.skldos"):
             skldos.load(path)
-    expected = skldos.load(tmp_path / "whole.skldos")[-1].regressor_.regressor_.coef_
+    expected = skldos.load(tmp_path / "whole.skldos")[-1].regressor_.regressor_.regressor_.coef_
     for position in rng.integers(0, len(whole), 20):
         damaged = bytearray(whole)
         damaged[position] ^= 0xFF
         path.write_bytes(damaged)
         try:
-            found = skldos.load(path)[-1].regressor_.regressor_.coef_
+            found = skldos.load(path)[-1].regressor_.regressor_.regressor_.coef_
         except FileFormatError:
             continue
         np.testing.assert_array_equal(found, expected)  # in what nobody reads
