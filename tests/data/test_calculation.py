@@ -1,11 +1,18 @@
 """Common and different properties of calculations."""
 
+from types import SimpleNamespace
+
 import pytest
 from ase import Atoms
 from ase.build import bulk
 
-from skldos import Snapshot
-from skldos.data.calculation import common_calculation, differing_fact, electrons_of
+from skldos import EnergyGrid, Snapshot
+from skldos.data.calculation import (
+    common_calculation,
+    differing_fact,
+    electrons_of,
+    energy_grid_of,
+)
 from skldos.exceptions import SnapshotError
 
 
@@ -45,3 +52,24 @@ def test_electrons_follow_from_the_cells_of_the_training():
     alloy = {"valence_electrons": {"Al2Mg2": 10.0}}
     assert electrons_of(Atoms("AlMg"), alloy) == 5
     assert electrons_of(Atoms("Al3Mg"), alloy) is None
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_energies_of_a_model_keep_their_windows(n):
+    windows = [
+        EnergyGrid.regular(start, 0.5, 4 + i, broadening=0.3 + i, kernel="gaussian")
+        for i, start in enumerate((-60.0, -20.0, 0.0)[:n])
+    ]
+    grid = EnergyGrid.joined(*windows) if n > 1 else windows[0]
+    known = common_calculation([Snapshot(bulk("Al"), energies=grid)])
+    regressor = SimpleNamespace(energies_=grid.values, calculation_=known)
+    regressor.broadening_, regressor.kernel_ = grid.broadening, grid.kernel
+    assert energy_grid_of(regressor) == grid
+    assert energy_grid_of(SimpleNamespace(energies_=None)) is None
+    assert energy_grid_of(SimpleNamespace(energies_=[0.0, 1.0])) == EnergyGrid([0.0, 1.0])
+
+
+@pytest.mark.parametrize(("charge", "same"), [(0.99e-6, True), (1.01e-6, False)])
+def test_numbers_are_equal_to_a_millionth(charge, same):
+    known = common_calculation([snapshot("Al", charge=0.0)])
+    assert (differing_fact(snapshot("Al", charge=charge), known) is None) == same

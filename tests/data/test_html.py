@@ -98,6 +98,22 @@ def test_a_long_curve_keeps_its_ends_and_a_mark_outside_is_not_drawn():
     assert "<line" not in sparkline(x, x, mark=-1.0)
 
 
+@pytest.mark.parametrize(("mark", "at"), [(2.0, 0), (3.0, WIDTH / 4), (6.0, WIDTH)])
+def test_a_mark_is_where_it_belongs(mark, at):
+    html = sparkline([2.0, 4.0, 6.0], [-1.0, 3.0, 1.0], mark=mark)
+    (line,) = (e for e in ET.fromstring(html).iter() if e.tag == "line")
+    assert float(line.get("x1")) == float(line.get("x2")) == pytest.approx(at)
+    assert (line.get("y1"), line.get("y2")) == ("0", str(HEIGHT))
+    # From below zero to above it, downwards.
+    np.testing.assert_allclose(polyline(html), [[0, HEIGHT], [WIDTH / 2, 0], [WIDTH, HEIGHT / 2]])
+
+
+def test_a_curve_above_zero_stands_on_it():
+    down = polyline(sparkline([0, 1], [1.0, 2.0]))[:, 1]
+    np.testing.assert_allclose(down, [HEIGHT / 2, 0])
+    assert len(polyline(sparkline(np.arange(200), np.arange(200)))) == 200
+
+
 def test_indents_are_kept():
     html = table("Card", [("units", ""), ("  energy", "eV")])
     assert [e.text for e in ET.fromstring(html).iter("th")] == ["units", "\N{EM SPACE}energy"]
