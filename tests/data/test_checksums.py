@@ -44,6 +44,14 @@ def test_pieces_do_not_show(lengths, monkeypatch, rng):
     assert label == "x"
 
 
+@pytest.mark.parametrize("n", [0, 1, 10, 2 * checksums.CHUNK // 8])
+def test_a_label_may_be_empty(n):
+    sums = Checksums()
+    sums.update(np.arange(float(n)))
+    found, label, _ = parse_trailer(sums.trailer(b"header", ""), b"header", 8 * n)
+    assert (len(found), label) == (-(-8 * n // checksums.CHUNK), "")
+
+
 def test_any_change_of_a_trailer_is_noticed():
     sums = Checksums()
     sums.update(np.arange(10.0))
