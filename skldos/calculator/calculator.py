@@ -11,6 +11,7 @@ from skldos.geometry import check_grid_shape, plane_spacings
 from skldos.io.pseudopotentials import as_pseudopotentials
 from skldos.physics.terms import FUNCTIONALS
 from skldos.physics.terms.checks import check_density_cutoff
+from skldos.physics.total_energy import check_every_element
 from skldos.validation import check_option, check_scalar
 
 #: Largest grid spacing, relative to that of the training data. With twice the spacing, a grid holds
@@ -232,11 +233,7 @@ class LDOSCalculator(ModelCalculator):
     def _snapshot(self):
         valences = self.surface.pseudopotentials
         symbols = self.atoms.symbols
-        missing = sorted(set(symbols) - set(valences))
-        if missing:
-            raise ValueError(
-                f"pseudopotentials must have one for every element, got none for {missing[0]}."
-            )
+        check_every_element(symbols, valences)
         snapshot = Snapshot(
             self.atoms,
             grid_shape=self.grid_for(self.atoms),

@@ -5,6 +5,7 @@ import numpy as np
 from skldos.data import as_rows
 from skldos.io.pseudopotentials import as_pseudopotentials
 from skldos.physics import band_energy, entropy, fermi_level, ldos_at, n_electrons
+from skldos.physics.total_energy import check_every_element
 from skldos.validation import check_finite, check_shape
 
 
@@ -124,10 +125,6 @@ def atom_quantities(ados, snapshot, *, pseudopotentials=None):
     }
     if pseudopotentials is not None:
         known = as_pseudopotentials(pseudopotentials)
-        missing = sorted(set(symbols) - set(known))
-        if missing:
-            raise ValueError(
-                f"pseudopotentials must have one for every element, got none for {missing[0]}."
-            )
+        check_every_element(symbols, known)
         found["charge"] = np.array([known[s].valence for s in symbols]) - found["electrons"]
     return found

@@ -402,12 +402,7 @@ def check_ldos(ldos):
 
 def check_electrons(symbols, pseudopotentials, n_electrons):
     """Raise a ``ValueError`` unless the pseudopotentials fit the atoms and number of electrons."""
-    missing = sorted(set(symbols) - set(pseudopotentials))
-    if missing:
-        raise ValueError(
-            f"pseudopotentials must have one for every element, got none for {missing[0]} but "
-            f"for {sorted(pseudopotentials)}."
-        )
+    check_every_element(symbols, pseudopotentials)
     paw = sorted({symbol for symbol in symbols if pseudopotentials[symbol].kind == "paw"})
     if paw:
         raise ValueError(
@@ -420,6 +415,16 @@ def check_electrons(symbols, pseudopotentials, n_electrons):
         raise ValueError(
             f"n_electrons must be the sum of the valences of the pseudopotentials, {valence:g}, "
             f"got {float(n_electrons):g}."
+        )
+
+
+def check_every_element(symbols, pseudopotentials):
+    """Raise a ``ValueError`` unless every element has a pseudopotential."""
+    missing = sorted(set(symbols) - set(pseudopotentials))
+    if missing:
+        raise ValueError(
+            f"pseudopotentials must have one for every element, got none for {missing[0]} but "
+            f"for {sorted(pseudopotentials)}."
         )
 
 

@@ -51,18 +51,12 @@ class MixedPrecisionRegressor(SkorchRegressor):
         device = torch.device(self.device).type
         self._scaler_ = torch.amp.GradScaler(device, enabled=self.autocast == "float16")
 
-    def train_step_single(self, batch, **fit_params):
-        """Compute predictions, loss and gradients for `batch`."""
+    def _backward(self, loss):
         if self.autocast is None:
-            return super().train_step_single(batch, **fit_params)
-        X, _ = batch
-        self.optimizer_.zero_grad()
-        y_pred = self._network_outputs(X)
-        loss = self._loss(y_pred, batch, training=True)
+            return super()._backward(loss)
         self._scaler_.scale(loss).backward()
         # Callbacks that use gradients, for example to clip them, get them without scaling.
         self._scaler_.unscale_(self.optimizer_)
-        return {"loss": loss, "y_pred": y_pred}
 
     def _network_outputs(self, X):
         # In validation as well: statistics of batch normalisations have this precision.

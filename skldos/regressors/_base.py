@@ -24,6 +24,7 @@ from skldos.regressors._prediction import NetworkPrediction, is_container
 from skldos.regressors._split import split_units
 from skldos.regressors._team import ALONE, join
 from skldos.regressors.checks import (
+    check_carried,
     check_part,
     check_unused,
     checked_dataset,
@@ -269,11 +270,7 @@ class BlockRegressor(NetworkPrediction, MixedPrecisionRegressor):
     def _check_blocks(self, X, y, *, reset):
         snapshots, carried = getattr(X, "snapshots", None), y is None
         if carried:
-            if snapshots is None:
-                raise ValueError(
-                    f"{type(self).__name__}.fit needs targets: pass y, or blocks that a "
-                    "transformer made of snapshots that carry them."
-                )
+            check_carried(self, snapshots)
             y = self.block_targets(snapshots)
         dataset = checked_dataset(X, y)
         dataset.snapshots = snapshots

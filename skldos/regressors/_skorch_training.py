@@ -201,8 +201,11 @@ class SkorchTraining:
         self.optimizer_.zero_grad()
         y_pred = self._network_outputs(X)
         loss = self._loss(y_pred, batch, training=True)
-        loss.backward()
+        self._backward(loss)
         return {"loss": loss, "y_pred": y_pred}
+
+    def _backward(self, loss):
+        loss.backward()
 
     def validation_step(self, batch, **fit_params):
         """Compute predictions and loss for `batch` without gradients."""

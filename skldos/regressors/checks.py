@@ -1,11 +1,13 @@
-"""Checks of blocks and their targets before training."""
+"""Checks of blocks and their targets, before training and for scores."""
 
 import inspect
 
 import numpy as np
 
 from skldos.data import EnergyGrid
+from skldos.data.calculation import common_calculation
 from skldos.regressors._batches import BlockDataset
+from skldos.scoring.r2 import coefficient_of_determination
 from skldos.validation import check_scalar
 
 #: Parameters of skorch, and their prefixes, that nets of this package do not use.
@@ -46,6 +48,25 @@ def checked_dataset(X, y):
                 f"first has, got {block.shape[1]} and {target.shape[1]} in block {i}."
             )
     return dataset
+
+
+def check_carried(regressor, snapshots):
+    """Raise a ``ValueError`` unless blocks have snapshots, which carry targets where y is None."""
+    if snapshots is None:
+        raise ValueError(
+            f"{type(regressor).__name__}.fit needs targets: pass y, or blocks that a transformer "
+            "made of snapshots that carry them."
+        )
+
+
+def score_of_blocks(regressor, X, y):
+    """Return the coefficient of determination of blocks, whose snapshots may carry the targets."""
+    snapshots = getattr(X, "snapshots", None)
+    common_calculation(snapshots, regressor.calculation_)
+    if y is None and snapshots is None:
+        raise ValueError(f"{type(regressor).__name__}.score needs targets y, got None.")
+    true = checked_dataset(X, snapshots.targets if y is None else y).targets
+    return coefficient_of_determination(zip(true, regressor.predict(X), strict=True))
 
 
 def common_energies(snapshots, energies=None):

@@ -13,17 +13,18 @@ from skldos.regressors._parameters import OF_SITES
 from skldos.regressors._prediction import NetworkPrediction
 from skldos.regressors._site_sums import SiteSums
 from skldos.regressors.checks import (
+    check_carried,
     checked_dataset,
     checked_weights,
     common_broadening,
     common_energies,
+    score_of_blocks,
     weights_for,
 )
 from skldos.regressors.feature_range import feature_range, warn_outside
 from skldos.regressors.ridge_sums import RidgeSums, fits_by_sums
 from skldos.scoring import dos_of_block
 from skldos.scoring.completeness import warn_of_training_data
-from skldos.scoring.r2 import coefficient_of_determination
 from skldos.validation import check_option, check_scalar
 
 
@@ -236,11 +237,7 @@ class SiteRegressor(SiteSums, MetaEstimatorMixin, RegressorMixin, BaseEstimator)
         """Return blocks with targets, direction and weights, without blocks of zero weight."""
         snapshots, carried = getattr(X, "snapshots", None), y is None
         if carried:
-            if snapshots is None:
-                raise ValueError(
-                    f"{type(self).__name__}.fit needs targets: pass y, or blocks that a "
-                    "transformer made of snapshots that carry them."
-                )
+            check_carried(self, snapshots)
             y = snapshots.targets
         dataset = checked_dataset(X, y)
         weights = checked_weights(sample_weight, len(dataset))
@@ -339,11 +336,7 @@ class SiteRegressor(SiteSums, MetaEstimatorMixin, RegressorMixin, BaseEstimator)
     def score(self, X, y=None, sample_weight=None):
         if not is_blocks(X):
             return super().score(X, y, sample_weight)
-        snapshots = getattr(X, "snapshots", None)
-        common_calculation(snapshots, self.calculation_)
-        y = snapshots.targets if y is None and snapshots is not None else y
-        true = checked_dataset(X, y).targets
-        return coefficient_of_determination(zip(true, self.predict(X), strict=True))
+        return score_of_blocks(self, X, y)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -4,10 +4,9 @@ import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
-from skldos.data import Blocks, as_rows, is_blocks
-from skldos.data.calculation import common_calculation
+from skldos.data import Blocks, is_blocks
 from skldos.docstrings import entries_of
-from skldos.scoring.r2 import coefficient_of_determination
+from skldos.regressors.checks import score_of_blocks
 
 #: Parameter texts that they share; see :func:`skldos.docstrings.documented`.
 OF_UNCERTAIN = entries_of("""
@@ -92,12 +91,7 @@ class UncertainRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         check_is_fitted(self)
         if not is_blocks(X):
             return super().score(X, y, sample_weight)
-        snapshots = getattr(X, "snapshots", None)
-        common_calculation(snapshots, self.calculation_)
-        if y is None and snapshots is None:
-            raise ValueError(f"{type(self).__name__}.score needs targets y, got None.")
-        true = [as_rows(target) for target in (snapshots.targets if y is None else y)]
-        return coefficient_of_determination(zip(true, self.predict(X), strict=True))
+        return score_of_blocks(self, X, y)
 
     def _remember(self, *names):
         """Store the parameters used in prediction with their values in ``fit``."""
