@@ -76,6 +76,8 @@ class BlockStore:
     def write(self, key, shape, dtype, chunks):
         """Write a block, replacing a damaged one, and return it.
 
+        If another process has written the same block in the meantime, that one is returned.
+
         Parameters
         ----------
         key : str
@@ -97,8 +99,19 @@ class BlockStore:
                 return None
             block = stage / "block.npy"
             write_array_file(block, shape, dtype, (rows for _, _, rows in chunks), label=key)
-            os.replace(block, self._path(key))
-        return ArrayFile(self._path(key))
+            return self._publish(block, key, shape, dtype)
+
+    def _publish(self, block, key, shape, dtype):
+        """Name a complete file; keep that of a faster process, to which handles already lead."""
+        path = self._path(key)
+        try:
+            os.link(block, path)
+        except OSError:  # the name is taken, or the file system has no links
+            found = self.find(key, shape, dtype)
+            if found is not None:
+                return found
+            os.replace(block, path)
+        return ArrayFile(path)
 
     def _path(self, key):
         return self.folder / f"{key}.npy"

@@ -181,6 +181,37 @@ def test_writers_of_one_block_do_not_mix(tmp_path, monkeypatch):
     assert [path.name for path in store.folder.iterdir()] == ["killed.npy"]
 
 
+@pytest.mark.parametrize("links", [True, False])
+def test_handles_stay_valid_while_others_write_the_same_block(tmp_path, block, monkeypatch, links):
+    if not links:
+        monkeypatch.setattr(os, "link", refuse)
+    ours = []
+
+    def slow():
+        yield from chunks_of(block)
+        ours.append(BlockStore(tmp_path).write("key", SHAPE, DTYPE, chunks_of(block)))
+        os.utime(ours[0].path, ns=(1, 1))  # the files differ in age even on a coarse clock
+        ours[0] = BlockStore(tmp_path).find("key", SHAPE, DTYPE)
+
+    late = BlockStore(tmp_path).write("key", SHAPE, DTYPE, slow())
+    for handle in (*ours, late):
+        np.testing.assert_array_equal(handle[:], block, strict=True)
+    assert [path.name for path in late.path.parent.iterdir()] == ["key.npy"]
+
+
+def refuse(*paths):
+    raise PermissionError("no links here")
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_damaged_block_is_replaced(store, block, monkeypatch, links):
+    if not links:
+        monkeypatch.setattr(os, "link", refuse)
+    damaged(store.folder / "key.npy", flip)
+    written = store.write("key", SHAPE, DTYPE, chunks_of(block))
+    np.testing.assert_array_equal(written[:], block, strict=True)
+
+
 def test_a_folder_that_vanished_is_made_again(store, block):
     shutil.rmtree(store.folder)
     assert store.find("key", SHAPE, DTYPE) is None
