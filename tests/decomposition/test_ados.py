@@ -10,6 +10,7 @@ from ase import Atoms
 
 from skldos import ArrayFile, EnergyGrid, Snapshot, SnapshotList
 from skldos.data import Blocks
+from skldos.datasets import make_snapshots
 from skldos.decomposition import ADOSDecomposer
 from skldos.exceptions import FileFormatError, SnapshotError
 from skldos.io import read_npz
@@ -191,3 +192,10 @@ def test_decomposing_is_quick_and_small(liquid):
     tracemalloc.stop()
     # On top of the LDOS itself: the whole is below twice its size.
     assert peak < liquid.ldos.nbytes
+
+
+@pytest.mark.parametrize("shown", [True, False])
+def test_progress_is_shown_if_asked(shown, capsys):
+    snapshots = make_snapshots(1, grid_shape=(4, 4, 4), n_energies=5, random_state=0)
+    ADOSDecomposer(verbose=shown).fit_transform(snapshots)
+    assert ("ADOSDecomposer" in capsys.readouterr().err) == shown

@@ -1,0 +1,83 @@
+"""Weights of samples: those of zero are left out, whole ones are repetitions."""
+
+import numpy as np
+import pytest
+from sklearn.linear_model import Ridge
+from sklearn.metrics import r2_score
+
+from skldos import LDOSRegressor, SiteRegressor
+from skldos.data import Blocks
+from skldos.uncertainty import DeepEnsemble, MCDropout, RidgePosterior
+
+NETWORK = {"module__hidden_layer_sizes": (6,), "max_epochs": 3, "lr": 1e-2, "batch_size": 50}
+ONCE = np.array([1, 0, 2, 1, 0, 1, 3, 1])
+
+
+def repeated(items):
+    return [item for item, n in zip(items, ONCE, strict=True) for _ in range(n)]
+
+
+def models():
+    site = SiteRegressor(Ridge(0.1))
+    return {
+        "posterior": RidgePosterior(site, random_state=0),
+        "ensemble": DeepEnsemble(site, 2, bootstrap=True, random_state=0),
+        "dropout": MCDropout(
+            LDOSRegressor(module__dropout=0.1, random_state=0, **NETWORK), 3, random_state=0
+        ),
+    }
+
+
+@pytest.mark.parametrize("name", ["posterior", "ensemble", "dropout"])
+def test_blocks_of_no_weight_are_not_seen(name, blocks, targets):
+    other = [100.0 + y if w == 0 else y for y, w in zip(targets, ONCE, strict=True)]
+    weights = ONCE.astype(float)
+    one = models()[name].fit(blocks, targets, sample_weight=weights)
+    two = models()[name].fit(blocks, other, sample_weight=weights)
+    plain = models()[name].fit(blocks, other)
+    for a, b in zip(one.predict(blocks), two.predict(blocks), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-9)
+    assert np.abs(plain.predict(blocks)[0] - one.predict(blocks)[0]).max() > 0.1
+
+
+def test_whole_weights_are_repetitions(blocks, targets):
+    fit = RidgePosterior(SiteRegressor(Ridge(0.1)), random_state=0).fit
+    weighted = fit(blocks, targets, sample_weight=ONCE.astype(float))
+    means = [np.asarray(b) for b in weighted.predict(blocks)]
+    drawn = weighted.sample_sums(blocks)
+    again = RidgePosterior(SiteRegressor(Ridge(0.1)), random_state=0).fit(
+        Blocks(repeated(blocks)), repeated(targets)
+    )
+    for a, b in zip(means, again.predict(blocks), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-7)
+    np.testing.assert_allclose(drawn.mean(axis=0), again.sample_sums(blocks).mean(axis=0), rtol=0.1)
+
+
+def test_members_of_an_ensemble_take_their_weights_along(blocks, targets):
+    """With a bootstrap, a drawn block has its own weight."""
+    X = [np.full((2, 1), float(i)) for i in range(8)]
+    seen = []
+
+    class Noting(SiteRegressor):
+        def fit(self, X, y=None, sample_weight=None):
+            seen.append([(b[0, 0], w) for b, w in zip(X, sample_weight, strict=True)])
+            return super().fit(X, y, sample_weight)
+
+    y = [np.full((2, 1), float(i)) for i in range(8)]
+    weights = 1.0 + np.arange(8)
+    DeepEnsemble(Noting(Ridge()), 3, bootstrap=True, random_state=0).fit(Blocks(X), y, weights)
+    assert len(seen) == 3
+    for pairs in seen:
+        assert len(pairs) == 8
+        assert all(w == 1 + b for b, w in pairs)
+        assert len(set(pairs)) < 8
+
+
+def test_scores_of_rows_have_weights(blocks, targets):
+    X, y = np.concatenate(blocks), np.concatenate(targets)
+    model = DeepEnsemble(SiteRegressor(Ridge(0.1)), 2, bootstrap=True, random_state=0).fit(X, y)
+    weights = np.linspace(0.1, 3, len(X))
+    expected = r2_score(y, model.predict(X), sample_weight=weights)
+    assert model.score(X, y, sample_weight=weights) == pytest.approx(expected, rel=1e-9)
+    assert model.score(X, y) == pytest.approx(r2_score(y, model.predict(X)), rel=1e-9)
+    assert abs(expected - model.score(X, y)) > 1e-6
