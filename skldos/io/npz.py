@@ -73,9 +73,10 @@ def _snapshot(data, path):
     for name, kinds in {"numbers": "iu", "positions": "fiu", "cell": "fiu"}.items():
         _check_kind(data, name, kinds)
     atoms = Atoms(data["numbers"], positions=data["positions"], cell=data["cell"], pbc=True)
+    of_no_field = "grid_shape" in data and not {"ldos", "density"} & data.keys()
     return Snapshot(
         atoms,
-        grid_shape=tuple(data["grid_shape"].tolist()) if _fieldless(data) else None,
+        grid_shape=tuple(data["grid_shape"].tolist()) if of_no_field else None,
         energies=_energies(data),
         temperature=_number(data, "temperature"),
         n_electrons=_number(data, "n_electrons"),
@@ -90,10 +91,6 @@ def _snapshot(data, path):
 def _reference(data):
     names = {name: name for name in REFERENCE} | RENAMED
     return {ours: _entry(data[theirs]) for theirs, ours in names.items() if theirs in data}
-
-
-def _fieldless(data):
-    return "grid_shape" in data and "ldos" not in data and "density" not in data
 
 
 def _energies(data):

@@ -112,7 +112,7 @@ def model_card(model):
     best = getattr(model, "best_estimator_", model)
     check_is_fitted(best)
     card = ModelCard(
-        model=[_step(step) for step in _steps(best)],
+        model=[" ".join(repr(step).split()) for step in _steps(best)],  # one line each
         predicts=_predicts(best),
         trained_on=_trained_on(best),
         energies=_energies(best),
@@ -162,11 +162,6 @@ def _as_errors(errors):
 def _steps(model):
     steps = [step for _, step in model.steps] if isinstance(model, Pipeline) else [model]
     return [step for step in steps if step not in (None, "passthrough")]
-
-
-def _step(step):
-    """Return a step as one line of code."""
-    return " ".join(repr(step).split())
 
 
 def _predicts(model):

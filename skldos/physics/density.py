@@ -1,5 +1,7 @@
 """The electron density of a local density of states, and states at an energy or in a window."""
 
+from functools import partial
+
 import torch
 from torch.utils.checkpoint import checkpoint
 
@@ -166,9 +168,6 @@ def _contract(ldos, w):
     if ldos.ndim == 1:
         return _contract(ldos[None], w)[0]
     # The gradient of w would keep every float64 piece; they are converted again instead.
-    contract = _recomputed_matmul if w.requires_grad else torch.matmul
+    recomputed = partial(checkpoint, torch.matmul, use_reentrant=False)
+    contract = recomputed if w.requires_grad else torch.matmul
     return torch.cat([contract(piece, w) for piece in slabs("ldos", ldos, device=w.device)])
-
-
-def _recomputed_matmul(piece, w):
-    return checkpoint(torch.matmul, piece, w, use_reentrant=False)

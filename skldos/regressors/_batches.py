@@ -180,7 +180,9 @@ class RowBatches:
             n_rows = len(parts[0])
             order = torch.randperm(n_rows, device=self.device) if self.shuffle else None
             end = n_rows - n_rows % self.batch_size
-            step = self._batches_per_gather() * self.batch_size
+            # Several batches at once: for small ones the call dominates.
+            n_batches = max(1, GATHER_BYTES // (self.batch_size * self.dataset.row_bytes))
+            step = n_batches * self.batch_size
             for start in range(0, end, step):
                 rows = slice(start, min(start + step, end))
                 chosen = [_select(part, rows if order is None else order[rows]) for part in parts]
@@ -231,10 +233,6 @@ class RowBatches:
         batch = Batch(*(_select(part, rows) for part in parts))
         batch.n_shared = len(places)
         return batch
-
-    def _batches_per_gather(self):
-        """Return the number of batches to collect at once: the call dominates for small batches."""
-        return max(1, GATHER_BYTES // (self.batch_size * self.dataset.row_bytes))
 
     def _fillings(self):
         """Yield the lists of pieces that fill the buffer, one after the other."""

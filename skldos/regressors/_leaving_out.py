@@ -3,6 +3,7 @@
 from itertools import groupby
 
 import numpy as np
+from scipy.stats import gmean
 
 #: Fractions of the variance that follow the posterior, to choose from; the rest is constant. Zero
 #: is not included: far from all training data only the posterior grows.
@@ -61,7 +62,7 @@ class LeavingOut:
 
     def best(self, without=None):
         """Return index and value of the smallest geometric mean of errors over the settings."""
-        means = geometric_mean([*self.errors(without).values()])
+        means = gmean([*self.errors(without).values()])
         return int(np.argmin(means)), float(np.min(means))
 
     def nested(self):
@@ -80,12 +81,6 @@ class LeavingOut:
                 setting = [self.settings[chosen[s]]]
                 (found[s],) = self.problem.left_out(s, decomposed, setting)
         return found
-
-
-def geometric_mean(values):
-    """Return the geometric mean over the first axis."""
-    with np.errstate(divide="ignore"):  # zero is the smallest error
-        return np.exp(np.mean(np.log(values), axis=0))
 
 
 def _mean(sums, numbers):

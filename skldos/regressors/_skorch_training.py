@@ -66,7 +66,8 @@ class SkorchTraining:
         # A learning rate that was set since, or annealed by a schedule, is reset.
         anew = state is None or self.lr != state["lr"] or self.lr_schedule == "cosine"
         if anew and goes_on and not hasattr(self, "optimizer__param_groups"):
-            _state.set_rates(self, [{"lr": self.lr, "initial_lr": self.lr}] * self._n_groups)
+            rate = {"lr": self.lr, "initial_lr": self.lr}
+            _state.set_rates(self, [rate] * len(self.optimizer_.param_groups))
         rates = _state.rates(self)
         self.notify("on_train_begin", X=data, y=None)
         if state is not None:
@@ -91,10 +92,6 @@ class SkorchTraining:
             self._file_ = None
             self._training_state = _state.training_state(self)
             self.notify("on_train_end", X=data, y=None)
-
-    @property
-    def _n_groups(self):
-        return len(self.optimizer_.param_groups)
 
     def notify(self, method_name, **cb_kwargs):
         """Call a method of all callbacks; early stopping, which interrupts, ends training.

@@ -63,8 +63,8 @@ class Team:
         """Return the value of the first process."""
         if self.size == 1:
             return value
-        values = [value]
-        self._talk(distributed.broadcast_object_list, values, src=0, device=self._card)
+        values, card = [value], None if self.device == "cpu" else torch.device(self.device)
+        self._talk(distributed.broadcast_object_list, values, src=0, device=card)
         return values[0]
 
     def check_same(self, value, message):
@@ -101,10 +101,6 @@ class Team:
         gradients = [p.grad * fraction if fraction else p.grad.zero_() for p in parameters]
         for p, total in zip(parameters, self.sum(*gradients), strict=True):
             p.grad = total
-
-    @property
-    def _card(self):
-        return None if self.device == "cpu" else torch.device(self.device)
 
     def _reduced(self, tensors, operation):
         if self.size == 1:

@@ -93,7 +93,8 @@ class DeepEnsemble(UncertainRegressor):
         """
         check_scalar("n_estimators", self.n_estimators, low=2, integer=True)
         check_option("bootstrap", self.bootstrap, (True, False))
-        names = [name for name in self.regressor.get_params() if _is_random_state(name)]
+        params = self.regressor.get_params()
+        names = [name for name in params if name.split("__")[-1] == "random_state"]
         if not names and not self.bootstrap:
             raise ValueError(
                 "regressor must have a parameter random_state, or bootstrap must be True, so that "
@@ -142,10 +143,6 @@ class DeepEnsemble(UncertainRegressor):
             # deviation.
             apart = predicted.astype(float) - predicted[0]
             yield predicted[0] + apart.mean(axis=0), apart.std(axis=0, ddof=1)
-
-
-def _is_random_state(name):
-    return name == "random_state" or name.endswith("__random_state")
 
 
 def _fit(member, X, y, weights):

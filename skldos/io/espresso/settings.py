@@ -118,7 +118,7 @@ def check_xml_results(tree):
 
 
 def _check_parts(tree, harmless):
-    for child in tree.children():
+    for child in tree.all("*"):
         # An entry says whether there are two chemical potentials.
         is_off = child.find("twochem") is not None and not child.flag("twochem")
         if child.tag not in harmless and not is_off:

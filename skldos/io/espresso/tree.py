@@ -64,10 +64,6 @@ class Tree:
         """Return all parts under the path of tags `name`."""
         return [Tree(self.path, found, self._lines) for found in self.element.findall(name)]
 
-    def children(self):
-        """Return all elements directly below this one."""
-        return self.all("*")
-
     @property
     def tag(self):
         """Name of the element."""
