@@ -9,10 +9,11 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import Normalizer
 from sklearn.utils.validation import check_is_fitted
 
-from skldos.calculator._pipelines import check_row_wise, parts_of, steps_of, with_parameters
+from skldos.calculator._pipelines import check_row_wise, parts_of, with_parameters
 from skldos.data import Blocks, SnapshotList
 from skldos.descriptors.affine import matrix_of
 from skldos.regressors import FreeEnergyRegressor
+from skldos.scoring.pipelines import steps_of
 
 #: Overridden parameters of the transformer: double precision, and no caching of single steps.
 OVERRIDES = {"dtype": "float64", "memory": None}
@@ -40,7 +41,7 @@ class AtomModel:
 
     def __init__(self, name, model):
         model = getattr(model, "best_estimator_", model)
-        if not isinstance(model, Pipeline) or len(steps_of(model)) < 2:
+        if len(steps_of(model)) < 2:
             raise TypeError(
                 f"{name} must be a pipeline that begins with a transformer of atoms, such as "
                 f"AtomSNAPTransformer, got {type(model).__name__}."

@@ -7,11 +7,6 @@ from skldos.descriptors import BlockUnion, RowWise
 from skldos.validation import check_scalar
 
 
-def steps_of(pipeline):
-    """Return the steps of a pipeline that are not passthrough."""
-    return [step for _, step in pipeline.steps if step not in (None, "passthrough")]
-
-
 def check_row_wise(name, steps):
     """Raise a ``TypeError`` unless all steps between the ends of a pipeline are RowWise."""
     for step in steps:

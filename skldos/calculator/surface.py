@@ -25,7 +25,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from skldos.calculator._base import ModelPoint
-from skldos.calculator._pipelines import check_row_wise, steps_of, with_parameters
+from skldos.calculator._pipelines import check_row_wise, with_parameters
 from skldos.data import Blocks, ComputedArray, SnapshotList, spooled
 from skldos.descriptors.affine import matrix_of
 from skldos.physics import fermi_level, total_energy_response
@@ -35,6 +35,7 @@ from skldos.physics.total_energy import common_functional
 from skldos.regressors import BlockRegressor
 from skldos.scoring import streaming
 from skldos.scoring.pieces import iter_rows
+from skldos.scoring.pipelines import steps_of
 from skldos.workers import n_workers, results_of
 
 #: Number of grid points that pass through the network at once.

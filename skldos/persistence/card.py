@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 from ase import Atoms
-from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 import skldos
@@ -16,7 +15,7 @@ from skldos.data.calculation import electrons_of
 from skldos.data.html import table
 from skldos.persistence.header import read_header
 from skldos.scoring.evaluation import ERROR_UNITS
-from skldos.scoring.pipelines import regressor_of
+from skldos.scoring.pipelines import regressor_of, steps_of
 from skldos.scoring.unlabelled import calculation_of, predicts_on_grid
 
 #: Packages whose versions a card lists.
@@ -112,11 +111,11 @@ def model_card(model):
     best = getattr(model, "best_estimator_", model)
     check_is_fitted(best)
     card = ModelCard(
-        model=[" ".join(repr(step).split()) for step in _steps(best)],  # one line each
+        model=[" ".join(repr(step).split()) for step in steps_of(best)],  # one line each
         predicts=_predicts(best),
         trained_on=_trained_on(best),
         energies=_energies(best),
-        grid_spacing=_plain(getattr(_steps(best)[0], "grid_spacing_", None)),
+        grid_spacing=_plain(getattr(steps_of(best)[0], "grid_spacing_", None)),
         errors=_own_errors(model),
         units=UNITS,
         versions=_versions(),
@@ -157,11 +156,6 @@ def _as_errors(errors):
             f"{type(errors).__name__}."
         )
     return {str(name): _plain(value) for name, value in errors.items()}
-
-
-def _steps(model):
-    steps = [step for _, step in model.steps] if isinstance(model, Pipeline) else [model]
-    return [step for step in steps if step not in (None, "passthrough")]
 
 
 def _predicts(model):

@@ -33,6 +33,23 @@ def regressor_of(estimator):
     return estimator[-1] if isinstance(estimator, Pipeline) else estimator
 
 
+def steps_of(estimator):
+    """Return the steps of a pipeline, or of the best one of a search, that are not passthrough.
+
+    Any other estimator is the only step.
+    """
+    estimator = getattr(estimator, "best_estimator_", estimator)
+    steps = [s for _, s in estimator.steps] if isinstance(estimator, Pipeline) else [estimator]
+    return [step for step in steps if step not in (None, "passthrough")]
+
+
+def transform_lazily(steps, X):
+    """Return `X` transformed by some steps, lazily where they can do that."""
+    for step in steps:
+        X = getattr(step, "transform_lazy", step.transform)(X)
+    return X
+
+
 def check_predicts(estimator):
     """Raise an error unless `estimator` can predict.
 
@@ -79,7 +96,6 @@ def lazy_inputs(estimator, X, snapshot):
     Descriptors are computed when they are read, where the transformers can do that. The
     transformer may have named the grid; the snapshot that comes back has it.
     """
-    estimator = getattr(estimator, "best_estimator_", estimator)
     energies, wanted = getattr(regressor_of(estimator), "energies_", None), snapshot.energies
     known = energies is not None and wanted is not None
     if known and not np.array_equal(energies, wanted):
@@ -87,9 +103,6 @@ def lazy_inputs(estimator, X, snapshot):
             f"the model predicts the LDOS at {EnergyGrid(energies)!r}, but {snapshot!r} has "
             f"{snapshot.energy_grid!r}."
         )
-    if isinstance(estimator, Pipeline):
-        for _, step in estimator.steps[:-1]:
-            if step not in (None, "passthrough"):
-                X = getattr(step, "transform_lazy", step.transform)(X)
+    X = transform_lazily(steps_of(estimator)[:-1], X)
     made_of = getattr(X, "snapshots", None)
     return X, snapshot if made_of is None else made_of[0]

@@ -3,12 +3,11 @@
 import warnings
 
 import numpy as np
-from sklearn.pipeline import Pipeline
 
 from skldos.data import SnapshotList
 from skldos.data.calculation import electrons_of, energy_grid_of
 from skldos.data.training import check_elements, outside_training
-from skldos.scoring.pipelines import regressor_of
+from skldos.scoring.pipelines import regressor_of, steps_of
 from skldos.validation import check_scalar
 
 
@@ -140,7 +139,6 @@ def _grid_spacing(estimator):
 
 
 def _grid_transformers(estimator):
-    estimator = getattr(estimator, "best_estimator_", estimator)
-    first = estimator[0] if isinstance(estimator, Pipeline) else estimator
+    first = steps_of(estimator)[0]
     parts = [first, *(part for _, part in getattr(first, "transformer_list", ()))]
     return [part for part in parts if hasattr(part, "grid_spacing_")]

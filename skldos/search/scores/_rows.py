@@ -1,7 +1,8 @@
 """Compute single rows of blocks, without computing whole blocks."""
 
 import numpy as np
-from sklearn.pipeline import Pipeline
+
+from skldos.scoring.pipelines import steps_of, transform_lazily
 
 #: Largest gap of unneeded rows that are computed rather than skipped: the neighbour search for the
 #: first bispectrum takes as long as 50 to 200 more of them.
@@ -26,16 +27,8 @@ def transformed(estimator, X):
     Blocks or array-like
         Output of the last transformer.
     """
-    estimator = getattr(estimator, "best_estimator_", estimator)
-    steps = (
-        [step for _, step in estimator.steps] if isinstance(estimator, Pipeline) else [estimator]
-    )
-    if not hasattr(steps[-1], "transform"):
-        steps = steps[:-1]
-    for step in steps:
-        if step not in (None, "passthrough"):
-            X = getattr(step, "transform_lazy", step.transform)(X)
-    return X
+    steps = steps_of(estimator)
+    return transform_lazily(steps if hasattr(steps[-1], "transform") else steps[:-1], X)
 
 
 def rows_at(block, indices):
