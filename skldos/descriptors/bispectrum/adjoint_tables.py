@@ -11,7 +11,6 @@ import numpy as np
 from skldos.descriptors.bispectrum.components import bispectrum_components
 from skldos.descriptors.bispectrum.cubature import fibre_angles
 from skldos.descriptors.bispectrum.tables import (
-    NODES,
     aligned_copy,
     change_of_basis,
     coefficient_starts,
@@ -19,6 +18,7 @@ from skldos.descriptors.bispectrum.tables import (
     jagged_diagonals,
     kernel_tables,
     padded,
+    partners,
 )
 
 
@@ -164,19 +164,13 @@ def product_sums(jmax):
     groups, first, component, factor, place_of = [], [0, 0], [], [], []
     for j in range(1, jmax + 1):
         for j1 in range(1, jmax + 1):
-            partners = [j2 for j2 in range(max(abs(j - j1), 1), j1 + 1) if (j + j1 + j2) % 2 == 0]
-            # As in the kernel, every other angle of the fibre is enough for low orders.
-            low = [j2 for j2 in partners if (j + j1 + j2) // 2 < n]
-            for members, nodes in ((low, NODES // 2), (partners[len(low) :], NODES)):
-                for i in range(0, len(members), 4):
-                    some = members[i : i + 4]
-                    groups.append((j1, some[0], len(some), nodes))
-                    for j2 in some:
-                        small, middle, large = sorted((j, j1, j2))
-                        component.append(place[middle, small, large])
-                        weight = (1 if nodes == NODES else 2) / (2 * n)
-                        factor.append((large + 1) * weight * (j, j1, j2).count(j))
-                        place_of.append([j == order for order in (large, middle, small)])
+            for some, nodes, weight in partners(j, j1, n):
+                groups.append((j1, some[0], len(some), nodes))
+                for j2 in some:
+                    small, middle, large = sorted((j, j1, j2))
+                    component.append(place[middle, small, large])
+                    factor.append((large + 1) * weight * (j, j1, j2).count(j))
+                    place_of.append([j == order for order in (large, middle, small)])
         first.append(len(groups))
     groups = np.array(groups, dtype=np.int64).reshape(-1, 4)
     component, factor = np.array(component, dtype=int), np.array(factor, dtype=float)

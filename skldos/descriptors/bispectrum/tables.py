@@ -204,21 +204,28 @@ def fibre_strips(jmax, degree):
     return strips, np.array(fibre).reshape(shape).transpose(1, 0, 2)
 
 
+def partners(j, j1, n):
+    """Yield up to four orders j2 <= j1 that go with j and j1, the nodes they need, and a weight.
+
+    Of n angles of the fibre, every other one averages exactly up to ``|m'| = n - 1``.
+    """
+    orders = [j2 for j2 in range(max(abs(j - j1), 1), j1 + 1) if (j + j1 + j2) % 2 == 0]
+    low = [j2 for j2 in orders if (j + j1 + j2) // 2 < n]
+    for members, nodes in ((low, NODES // 2), (orders[len(low) :], NODES)):
+        for i in range(0, len(members), 4):
+            yield members[i : i + 4], nodes, (1 if nodes == NODES else 2) / (2 * n)
+
+
 def triple_sums(jmax, degree):
     """Plan of the sums of triple products; see Tables.triple, Tables.order, Tables.scale."""
     n = len(fibre_angles(degree))
     groups, found = [], {}
     for j in range(1, jmax + 1):
         for j1 in range(1, j + 1):
-            partners = [j2 for j2 in range(max(j - j1, 1), j1 + 1) if (j + j1 + j2) % 2 == 0]
-            # Every other angle of the fibre averages exactly up to |m'| = n - 1.
-            low = [j2 for j2 in partners if (j + j1 + j2) // 2 < n]
-            for members, nodes in ((low, NODES // 2), (partners[len(low) :], NODES)):
-                for i in range(0, len(members), 4):
-                    some = members[i : i + 4]
-                    groups.append((j, j1, some[0], len(some), nodes))
-                    for j2 in some:
-                        found[j1, j2, j] = len(found), (1 if nodes == NODES else 2) / (2 * n)
+            for some, nodes, weight in partners(j, j1, n):
+                groups.append((j, j1, some[0], len(some), nodes))
+                for j2 in some:
+                    found[j1, j2, j] = len(found), weight
     order, scale = [], []
     for j1, j2, j in bispectrum_components(jmax):
         if j2 == 0:
