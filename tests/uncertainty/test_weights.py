@@ -5,8 +5,9 @@ import pytest
 from sklearn.linear_model import Ridge
 from sklearn.metrics import r2_score
 
-from skldos import LDOSRegressor, SiteRegressor
+from skldos import ADOSDecomposer, LDOSRegressor, SiteRegressor, SnapshotList
 from skldos.data import Blocks
+from skldos.exceptions import SnapshotError
 from skldos.uncertainty import DeepEnsemble, MCDropout, RidgePosterior
 
 NETWORK = {"module__hidden_layer_sizes": (6,), "max_epochs": 3, "lr": 1e-2, "batch_size": 50}
@@ -81,3 +82,15 @@ def test_scores_of_rows_have_weights(blocks, targets):
     assert model.score(X, y, sample_weight=weights) == pytest.approx(expected, rel=1e-9)
     assert model.score(X, y) == pytest.approx(r2_score(y, model.predict(X)), rel=1e-9)
     assert abs(expected - model.score(X, y)) > 1e-6
+
+
+@pytest.mark.parametrize("name", ["posterior", "ensemble", "dropout"])
+def test_scores_are_of_the_calculation_that_was_learned(name, posterior, snapshots):
+    known = [s.replace(reference={"functional": "lda-pz"}) for s in snapshots[:4]]
+    blocks = posterior[:-1].fit_transform(known)
+    model = models()[name].fit(blocks, ADOSDecomposer().fit_transform(known))
+    y = ADOSDecomposer().fit_transform(known)
+    assert np.isfinite(model.score(blocks, y))
+    other = SnapshotList([s.replace(reference={"functional": "pbe"}) for s in snapshots[4:]])
+    with pytest.raises(SnapshotError, match="functional"):
+        model.score(posterior[:-1].transform(other), ADOSDecomposer().fit_transform(other))
