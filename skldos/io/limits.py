@@ -39,6 +39,8 @@ SMALLEST_CUTOFF = 0.1
 FINER = 16
 #: How far an occupation may be outside 0 to 1, for example with Methfessel-Paxton smearing.
 BEYOND = 1.0
+#: Deviation of a fixed occupation from 0 or 1 because of its digits.
+PARTIAL = 1e-6
 #: Relative difference allowed between the electrons in the states and the number of electrons.
 MISSING_ELECTRONS = 1e-2
 #: Difference in eV/Å³ allowed between two components of a stress that have to be equal.
@@ -189,6 +191,11 @@ def check_run(run):
         check_stress(run.stress, path)
     if run.occupations is not None:
         check_numbers("occupations", run.occupations, path, low=-BEYOND, high=1 + BEYOND)
+        partial = np.abs(run.occupations - run.occupations.round()).max()
+        if run.fixed_occupations and partial > PARTIAL:
+            raise FileFormatError(
+                f"fixed occupations must be 0 or 1, got some that differ by {partial:.3g}", path
+            )
         held = float(run.weights @ run.occupations.sum(axis=1))
         if abs(held - run.n_electrons) > MISSING_ELECTRONS * (1 + run.n_electrons):
             raise FileFormatError(

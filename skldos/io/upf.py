@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+from ase.data import atomic_numbers
 
 from skldos.exceptions import FileFormatError
 from skldos.io.espresso.run import chemical_symbol
@@ -36,6 +37,10 @@ ATTRIBUTE = re.compile(r"""(?<![\w:.-])([\w:.-]++)\s*+=\s*+(?:"([^"]*)"|'([^']*)
 LARGEST_RADIUS = 1e6
 #: Numbers on a mesh, in the units of the file, are far smaller.
 LARGEST = 1e15
+#: Factor between the steps of the mesh and their weights that no file in use reaches.
+OTHER_STEPS = 2
+#: Pseudized cores hold fewer electrons than the atom.
+MOST_CORE_CHARGE = 10
 #: Number of protons of the heaviest atom; no valence is larger.
 MAX_VALENCE = 118
 
@@ -84,20 +89,51 @@ def read_upf(path):
     radii = upf.numbers("R", n_radii) * BOHR
     if not (radii[0] >= 0 and (np.diff(radii) > 0).all() and radii[-1] < LARGEST_RADIUS):
         raise upf.error(f"<PP_R> must hold radii that increase from 0 on, got {radii}", "R")
+    weights = upf.numbers("RAB", n_radii) * BOHR
+    _check_weights(upf, radii, weights)
+    symbol = upf.symbol(header)
+    # Pseudohydrogen, which saturates bonds, has up to two valence electrons.
+    if valence > atomic_numbers[symbol] + 1:
+        raise upf.error(
+            f"z_valence must not exceed the electrons of {symbol}, {atomic_numbers[symbol]}, "
+            f"got {valence:g}",
+            "HEADER",
+        )
     has_core = upf.flag(header, "core_correction")
     pseudopotential = Pseudopotential(
-        upf.symbol(header),
+        symbol,
         valence,
         functional=functional_name(functional) if functional else None,
         kind=_kind(upf, header),
         radii=radii,
-        radial_weights=upf.numbers("RAB", n_radii) * BOHR,
+        radial_weights=weights,
         core_density=upf.numbers("NLCC", n_radii) / BOHR**3 if has_core else None,
         atomic_density=_atomic_density(upf, radii),
     )
+    if has_core:
+        # ∫ 4π r² n_c dr
+        core = 4 * np.pi * float(radii**2 * weights @ pseudopotential.core_density)
+        if not abs(core) <= MOST_CORE_CHARGE * atomic_numbers[symbol]:
+            raise upf.error(
+                f"the core charge of {symbol} must hold at most {MOST_CORE_CHARGE} times "
+                f"{atomic_numbers[symbol]} electrons, got {core:.3g}",
+                "NLCC",
+            )
     if not upf.is_complete:
         raise upf.error("the file is truncated: its last section does not end", "END")
     return pseudopotential
+
+
+def _check_weights(upf, radii, weights):
+    """Check that the weights are dr/di of the radii, to a factor that wrong units exceed."""
+    length, steps = radii[-1] - radii[0], 0.5 * (weights[1:] + weights[:-1])
+    # The first and last step may be unusual.
+    if (weights < 0).any() or not length / OTHER_STEPS <= steps.sum() <= length * OTHER_STEPS:
+        raise upf.error(
+            f"<PP_RAB> must hold the steps of the {len(radii)} radii, which sum up to "
+            f"{length:.4g} Å, got {steps.sum():.4g} Å, the smallest {weights.min():.2g} Å",
+            "RAB",
+        )
 
 
 def _kind(upf, header):

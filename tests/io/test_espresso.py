@@ -335,8 +335,8 @@ def test_only_fermi_dirac_is_a_temperature(edited):
     assert read_espresso(OUTPUT, temperature=3165).temperature == 3165
     with pytest.raises(ValueError, match=r"temperature must be that of the run.*got 3170"):
         read_espresso(OUTPUT, temperature=3170)
-    with pytest.raises(FileFormatError, match=r"unknown smearing 'cold'.*xml:\d+"):
-        read_espresso(edited(XML, ">fd</smearing>", ">cold</smearing>", count=-1))
+    with pytest.raises(FileFormatError, match=r"unknown smearing 'warm'.*xml:\d+"):
+        read_espresso(edited(XML, ">fd</smearing>", ">warm</smearing>", count=-1))
 
 
 # What is refused

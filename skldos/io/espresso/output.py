@@ -7,7 +7,12 @@ import numpy as np
 
 from skldos.io.espresso.geometry import read_atoms
 from skldos.io.espresso.lines import NUMBER, Lines
-from skldos.io.espresso.run import SMEARINGS, EspressoRun, chemical_symbol
+from skldos.io.espresso.run import (
+    ONE_PSEUDOPOTENTIAL,
+    SMEARINGS,
+    EspressoRun,
+    chemical_symbol,
+)
 from skldos.io.espresso.settings import check_text_settings
 from skldos.io.functionals import functional_name, functional_of_numbers
 from skldos.io.limits import check_run, reads_file
@@ -344,10 +349,12 @@ def functional_of(lines):
 
 
 def pseudopotentials_of(lines):
-    """Return the name of the pseudopotential file of every element."""
+    """Return the name of the pseudopotential file of every element; see the XML file."""
     found = {}
-    for i, text in enumerate(lines.texts[:-1]):
-        title = re.search(r"PseudoPot\. #\s*\d+ for\s+(\S+)\s+read from file", text)
+    for i in range(lines.last("Program PWSCF") or 0, len(lines) - 1):
+        title = re.search(r"PseudoPot\. #\s*\d+ for\s+(\S+)\s+read from file", lines.texts[i])
         if title:
-            found[chemical_symbol(title[1])] = Path(lines.texts[i + 1].strip()).name
+            symbol, file = chemical_symbol(title[1]), Path(lines.texts[i + 1].strip()).name
+            if found.setdefault(symbol, file) != file:
+                raise lines.error(ONE_PSEUDOPOTENTIAL.format(symbol, found[symbol], file), i)
     return found

@@ -10,16 +10,23 @@ from ase.data import atomic_numbers
 
 from skldos.units import BOLTZMANN
 
-#: Kinds of smearing: names in the XML file and in the text output, and skldos's name.
+#: Kinds of smearing: names in the input, the XML file and the text output, in lower case, and
+#: skldos's name.
 SMEARINGS = {
     "fd": "fermi-dirac",
+    "f-d": "fermi-dirac",
     "fermi-dirac": "fermi-dirac",
     "mv": "marzari-vanderbilt",
+    "m-v": "marzari-vanderbilt",
+    "cold": "marzari-vanderbilt",
     "marzari-vanderbilt": "marzari-vanderbilt",
     "mp": "methfessel-paxton",
+    "m-p": "methfessel-paxton",
     "methfessel-paxton": "methfessel-paxton",
+    "gauss": "gaussian",
     "gaussian": "gaussian",
 }
+ONE_PSEUDOPOTENTIAL = "expected one pseudopotential for {}, got {} and {}"
 #: Labels of the isotopes of hydrogen, which differ only in mass.
 ISOTOPES = ("D", "T")
 

@@ -104,7 +104,7 @@ def check_xml_settings(tree):
             raise _refuse(kind, f"assume_isolated={kind.text()!r}")
     for child in tree.all("input/control_variables/*"):
         # Options of later versions that can be switched on.
-        if child.text() in ("true", ".true.") and child.tag not in HARMLESS_CONTROL:
+        if child.text("").strip(".").lower() == "true" and child.tag not in HARMLESS_CONTROL:
             raise _refuse(child, child.tag)
     _check_field(tree)
     height = tree.find("input/ekin_functional/qcutz")

@@ -135,21 +135,21 @@ def _read_xml(path):
     tree = Tree.parse(path)
     output = tree["output"]
     task = tree["input/control_variables/calculation"]
-    if task.text("scf") in ("nscf", "bands"):
+    if task.text("scf").lower() in ("nscf", "bands"):
         raise task.error(f"calculation={task.text()!r} has no total energy")
-    xml_file.check_supported(output)
+    xml_file.check_supported(tree)
     check_xml_settings(tree)
     check_xml_results(tree)
     bands, basis = output["band_structure"], output["basis_set"]
     smearing, width = xml_file.smearing_of(bands)
-    occupied = bands["occupations_kind"].text()
+    occupied = xml_file.occupations_kind_of(bands)
     charge = tree.find("input/bands/tot_charge")
     reference = {
         "ecutwfc": basis["ecutwfc"].number() * 2,
         "ecutrho": basis["ecutrho"].number() * 2,
         "functional": xml_file.functional_of(tree),
         "charge": None if charge is None else charge.number(),
-        "occupations": smearing or occupied.split("_")[0].replace("from", "from-input"),
+        "occupations": smearing or occupied,
         "pseudopotentials": xml_file.pseudopotentials_of(output) or None,
     }
     electrons = bands["nelec"].number(), smearing, width, 0.0, occupied == "fixed"
@@ -169,7 +169,7 @@ def _read_xml(path):
 
 def _is_converged(part):
     convergence = xml_file.convergence_of(part)
-    return convergence is None or convergence["convergence_achieved"].text() == "true"
+    return convergence is None or convergence["convergence_achieved"].logical()
 
 
 def _without_torn(parts, path):

@@ -6,6 +6,9 @@ from xml.parsers import expat
 import numpy as np
 
 from skldos.exceptions import FileFormatError
+from skldos.io.fortran import to_float
+
+LOGICALS = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}
 
 
 class Tree:
@@ -34,10 +37,12 @@ class Tree:
         parser.buffer_text = True
 
         def start(tag, attributes):
+            # The prefix of the namespace, if any, differs between versions.
+            tag = tag.rpartition(":")[2]
             lines[builder.start(tag, attributes)] = parser.CurrentLineNumber
 
         parser.StartElementHandler = start
-        parser.EndElementHandler = builder.end
+        parser.EndElementHandler = lambda tag: builder.end(tag.rpartition(":")[2])
         parser.CharacterDataHandler = builder.data
         try:
             with open(path, "rb") as file:
@@ -82,7 +87,14 @@ class Tree:
     def flag(self, name):
         """Return whether the element `name` exists and is true."""
         found = self.find(name)
-        return found is not None and found.text() in ("true", ".true.", "T", "1")
+        return found is not None and found.logical()
+
+    def logical(self):
+        """Return the logical in the element, in any form that Fortran or XML writes."""
+        word = self.text("").strip(".").lower()
+        if word not in LOGICALS:
+            raise self.error(f"<{self.element.tag}> must be true or false, got {self.text()!r}")
+        return LOGICALS[word]
 
     def numbers(self, shape):
         """Return the numbers in the element as an array of `shape` (None: any length)."""
@@ -90,7 +102,11 @@ class Tree:
         try:
             if any("_" in word for word in words):  # Python would accept it as a separator
                 raise ValueError
-            values = np.array(words, dtype=float)
+            try:
+                values = np.array(words, dtype=float)
+            except ValueError:
+                # Fortran writes 1.0D+00, and 1.0-101 without a letter.
+                values = np.array([to_float(word) for word in words])
         except ValueError as error:
             raise self.error(f"<{self.element.tag}> must only hold numbers") from error
         expected = None if None in shape else int(np.prod(shape))
@@ -104,6 +120,13 @@ class Tree:
     def number(self):
         """Return the single number in the element."""
         return float(self.numbers((1,))[0])
+
+    def integer(self):
+        """Return the single integer in the element."""
+        number = self.number()
+        if number != int(number):
+            raise self.error(f"<{self.element.tag}> must be an integer, got {self.text()!r}")
+        return int(number)
 
     def attribute(self, name, convert=str):
         """Return an attribute of the element, converted by a function if one is given."""

@@ -1,12 +1,18 @@
 """The file ``data-file-schema.xml`` in the save directory of pw.x, all in Hartree units."""
 
+import re
 from pathlib import Path
 
 import numpy as np
 from ase import Atoms
 
 from skldos.exceptions import FileFormatError
-from skldos.io.espresso.run import SMEARINGS, EspressoRun, chemical_symbol
+from skldos.io.espresso.run import (
+    ONE_PSEUDOPOTENTIAL,
+    SMEARINGS,
+    EspressoRun,
+    chemical_symbol,
+)
 from skldos.io.espresso.settings import check_xml_results, check_xml_settings
 from skldos.io.espresso.tree import Tree
 from skldos.io.fortran import to_float, to_int
@@ -17,6 +23,10 @@ from skldos.units import BOHR, HARTREE
 # Parts of the total energy that skldos can evaluate, and two entries that are not parts of it.
 PARTS = {"ehart": "hartree", "etxc": "xc", "ewald": "ewald", "demet": "minus_ts"}
 OTHERS = {"etot", "eband", "vtxc"}
+#: Status of a relaxation that ran out of steps.
+NOT_RELAXED = 3
+#: Kinds of occupations, tetrahedra with any weights.
+OCCUPATIONS = ("smearing", "tetrahedra", "fixed", "from_input")
 #: With PAW, the energies that are available without the one-centre terms.
 WITHOUT_PAW = ("total_energy", "minus_ts")
 # Positions in the file have sixteen digits; a step of a relaxation is far larger.
@@ -56,15 +66,16 @@ def read_xml(path):
     tree = Tree.parse(path)
     output = tree["output"]
     task = tree["input/control_variables/calculation"]
-    calculation = task.text("scf")
+    calculation = task.text("scf").lower()
     if calculation == "bands":
         raise task.error("the k points of calculation='bands' have no weights; use 'nscf'")
-    check_supported(output)
+    check_supported(tree)
     check_xml_settings(tree)
     convergence = convergence_of(output)
     converged = None if convergence is None else convergence.find("convergence_achieved")
-    if calculation != "nscf" and converged is not None and converged.text() != "true":
+    if calculation != "nscf" and converged is not None and not converged.logical():
         raise converged.error("the self-consistent calculation did not converge")
+    _check_status(tree, calculation)
     structure = output["atomic_structure"]
     if calculation not in ("scf", "nscf"):
         _check_last_step(tree, structure)
@@ -72,7 +83,7 @@ def read_xml(path):
     bands = output["band_structure"]
     weights, eigenvalues, occupations = _states(bands)
     smearing, width = smearing_of(bands)
-    occupied = bands["occupations_kind"].text()
+    occupied = occupations_kind_of(bands)
     rotations, translations = _symmetries(output)
     functional = functional_of(tree)
     kind = kind_of(output)
@@ -98,7 +109,7 @@ def read_xml(path):
         pseudopotentials=pseudopotentials_of(output),
         functional=functional,
         kind=kind,
-        occupations_kind=smearing or occupied.split("_")[0].replace("from", "from-input"),
+        occupations_kind=smearing or occupied,
         charge=None if charge is None else charge.number(),
         assume_isolated="2D"
         if boundary is not None and boundary.text("").lower() == "2d"
@@ -113,19 +124,43 @@ def read_xml(path):
     return run
 
 
+def _check_status(tree, calculation):
+    """Check that pw.x came to its end; a relaxation may have needed more steps."""
+    for name in ("exit_status", "status"):
+        entry = tree.find(name)
+        allowed = (0,) if calculation in ("scf", "nscf") else (0, NOT_RELAXED)
+        if entry is not None and entry.integer() not in allowed:
+            raise entry.error(f"pw.x stopped before its end, with the status {entry.text()}")
+
+
 def convergence_of(part):
     """Return the entry of the last self-consistent cycle of ``<output>`` or a ``<step>``."""
     part = part.find("convergence_info") or part
     return part.find("scf_conv")
 
 
-def check_supported(output):
-    """Raise an error if a run has spin."""
-    bands = output["band_structure"]
-    for name in ("lsda", "noncolin", "spinorbit"):
-        if bands.flag(name):
-            kind = "spin-polarised" if name == "lsda" else "noncollinear"
-            raise bands[name].error(f"the calculation is {kind}, which skldos does not support")
+def check_supported(tree):
+    """Raise an error if a run has spin, or if its numbers are in other units."""
+    units = tree.element.get("Units", "Hartree")
+    if "hartree" not in units.lower():
+        raise tree.error(f"expected Units='Hartree atomic units', got {units!r}")
+    for part in ("output/band_structure", "output/magnetization", "input/spin"):
+        for name in ("lsda", "noncolin", "spinorbit"):
+            if tree.flag(f"{part}/{name}"):
+                kind = "spin-polarised" if name == "lsda" else "noncollinear"
+                raise tree[f"{part}/{name}"].error(
+                    f"the calculation is {kind}, which skldos does not support"
+                )
+
+
+def occupations_kind_of(bands):
+    """Return ``"smearing"``, ``"tetrahedra"``, ``"fixed"`` or ``"from-input"``."""
+    entry = bands["occupations_kind"]
+    # tetrahedra_lin and tetrahedra_opt differ in the weights only.
+    word = re.sub("[_-](lin|opt)$", "", entry.text("").lower())
+    if word not in OCCUPATIONS:
+        raise entry.error(f"unknown occupations {entry.text()!r}, expected one of {OCCUPATIONS}")
+    return word.replace("_", "-")
 
 
 def _check_last_step(tree, structure):
@@ -164,10 +199,10 @@ def atoms_of(structure):
 def _states(bands):
     """Return weights, eigenvalues (eV) and occupations of all k points."""
     points = bands.all("ks_energies")
-    expected = int(bands["nks"].number())
+    expected = bands["nks"].integer()
     if len(points) != expected or not points:
         raise bands.error(f"expected the eigenvalues of {expected} k points, got {len(points)}")
-    shape = (int(bands["nbnd"].number()),)
+    shape = (bands["nbnd"].integer(),)
     weights = np.array([point["k_point"].attribute("weight", to_float) for point in points])
     if not weights.sum() > 0:
         raise bands.error("the weights of the k points must have a positive sum")
@@ -178,7 +213,7 @@ def _states(bands):
 
 
 def _fermi_energy(bands, occupied):
-    if occupied in ("fixed", "from_input"):
+    if occupied in ("fixed", "from-input"):
         return None  # the entry is the highest occupied state
     return bands["fermi_energy"].number() * HARTREE
 
@@ -186,9 +221,9 @@ def _fermi_energy(bands, occupied):
 def smearing_of(bands):
     """Return the name of the smearing and its width in eV; None and 0 without one."""
     smearing = bands.find("smearing")
-    if smearing is None or bands["occupations_kind"].text() != "smearing":
+    if smearing is None or occupations_kind_of(bands) != "smearing":
         return None, 0.0
-    name = smearing.text()
+    name = smearing.text("").lower()
     if name not in SMEARINGS:
         raise smearing.error(f"unknown smearing {name!r}, expected one of {sorted(SMEARINGS)}")
     return SMEARINGS[name], smearing.attribute("degauss", to_float) * HARTREE
@@ -274,11 +309,20 @@ def stress_of(output):
 
 
 def pseudopotentials_of(output):
-    """Return the name of the pseudopotential file of every element."""
-    return {
-        chemical_symbol(species.attribute("name")): species["pseudo_file"].text("")
-        for species in output.all("atomic_species/species")
-    }
+    """Return the name of the pseudopotential file of every element.
+
+    A snapshot knows elements, not labels, so an element can have one pseudopotential only.
+    """
+    used = {atom.attribute("name") for atom in output.all("atomic_structure/atomic_positions/atom")}
+    files = {}
+    for species in output.all("atomic_species/species"):
+        label, file = species.attribute("name"), species["pseudo_file"].text("")
+        if label not in used and files:
+            continue
+        symbol = chemical_symbol(label)
+        if files.setdefault(symbol, file) != file:
+            raise species.error(ONE_PSEUDOPOTENTIAL.format(symbol, files[symbol], file))
+    return files
 
 
 def _symmetries(output):
