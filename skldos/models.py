@@ -142,16 +142,7 @@ def atoms(
 
 
 @documented(ENTRIES)
-def alloys(
-    elements,
-    *,
-    r_cut=4.0,
-    twojmax=6,
-    other=0.3,
-    align="band",
-    memory=None,
-    verbose=False,
-):
+def alloys(elements, *, r_cut=4.0, twojmax=6, other=0.3, align="band", memory=None, verbose=False):
     """Return a model of densities of states of cells of different compositions and volumes.
 
     A bispectrum for each element, in which its atoms weigh more than the others, and ridge

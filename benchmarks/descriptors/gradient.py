@@ -69,10 +69,7 @@ def run_variant(system, grid, twojmax, device, dtype, n_threads, repeats, output
         name: {clock: min(pair[i][clock] for pair in costs) for clock in ("cpu_s", "wall_s")}
         for i, name in enumerate(("forward", "adjoint"))
     }
-    return best | {
-        "memory_mib": costs[0][1]["memory_mib"],
-        "first_call_s": first_call.wall_s,
-    }
+    return best | {"memory_mib": costs[0][1]["memory_mib"], "first_call_s": first_call.wall_s}
 
 
 def deviation(path, reference):

@@ -22,11 +22,7 @@ ORDER = 2
 
 def frozen_dos(data, kelvin):
     """Return F(T) of the sharpened DOS in eV, and the heat capacity in units of k per atom."""
-    from skldos.physics import (
-        electronic_free_energy,
-        electronic_heat_capacity,
-        sharpening_matrix,
-    )
+    from skldos.physics import electronic_free_energy, electronic_heat_capacity, sharpening_matrix
     from skldos.units import BOLTZMANN
 
     energies = data["energies"]

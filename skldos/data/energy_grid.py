@@ -3,12 +3,7 @@
 import numpy as np
 
 from skldos.data.html import table
-from skldos.data.ranges import (
-    LARGEST_ENERGY,
-    check_broadening,
-    check_unmasked,
-    check_within,
-)
+from skldos.data.ranges import LARGEST_ENERGY, check_broadening, check_unmasked, check_within
 from skldos.validation import check_option, check_scalar, check_shape
 
 KERNELS = ("gaussian", "fermi-dirac")

@@ -5,11 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from skldos.data import Blocks, SnapshotList, as_snapshots
-from skldos.decomposition.gaussians import (
-    Gaussians,
-    check_exponents,
-    geometric_exponents,
-)
+from skldos.decomposition.gaussians import Gaussians, check_exponents, geometric_exponents
 from skldos.descriptors.base import SnapshotTransformer
 from skldos.exceptions import SnapshotError
 from skldos.io import as_pseudopotentials

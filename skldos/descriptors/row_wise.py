@@ -11,15 +11,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import check_random_state, get_tags
 from sklearn.utils.validation import check_is_fitted
 
-from skldos.data import (
-    Blocks,
-    LazyArray,
-    Snapshot,
-    SnapshotList,
-    as_rows,
-    is_blocks,
-    iter_slices,
-)
+from skldos.data import Blocks, LazyArray, Snapshot, SnapshotList, as_rows, is_blocks, iter_slices
 from skldos.descriptors.affine import through
 from skldos.descriptors.set_output import BlockTransformerMixin, as_container, output_container
 from skldos.validation import check_scalar

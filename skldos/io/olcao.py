@@ -27,9 +27,7 @@ PLUS_U = "NUM__PLUSUJ__TERMS"
 LARGEST = 1e15
 #: Columns of a row: A, α, and the fitted coefficients of the densities.
 N_COLUMNS = 5
-NUMBER = re.compile(
-    r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[EeDd][+-]?\d+|[+-]\d{3}(?![\d.]))?",
-)
+NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[EeDd][+-]?\d+|[+-]\d{3}(?![\d.]))?")
 
 
 @dataclass(frozen=True)

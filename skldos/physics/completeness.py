@@ -64,9 +64,7 @@ def electron_deficit(dos, energies, *, fermi_level, temperature, n_electrons, wi
     if not (width >= 0).all() or not torch.isfinite(width).all():
         raise ValueError(f"width must be finite and >= 0 eV, got {width.min().item():.6g}.")
     shapes = {"dos": dos.shape[:-1], "temperature": temperature.shape, "width": width.shape}
-    check_broadcast(
-        shapes | {"fermi_level": fermi_level.shape, "n_electrons": n_electrons.shape},
-    )
+    check_broadcast(shapes | {"fermi_level": fermi_level.shape, "n_electrons": n_electrons.shape})
     fewest, most = (
         integrate(dos, energies, temperature, mu, "electrons")
         for mu in (fermi_level - width, fermi_level + width)

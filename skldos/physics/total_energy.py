@@ -302,12 +302,7 @@ def band_terms(dos, energies, *, temperature, n_electrons, fermi_level=None):
 
 
 def density_terms(
-    density,
-    structure,
-    pseudopotentials,
-    functional=None,
-    density_cutoff=None,
-    assume_isolated=None,
+    density, structure, pseudopotentials, functional=None, density_cutoff=None, assume_isolated=None
 ):
     """Terms that the density and the ions determine, in eV.
 

@@ -12,11 +12,7 @@ from skldos.data.calculation import common_calculation
 from skldos.networks import Backpropagation
 from skldos.regressors import _prediction
 from skldos.regressors._adam import FusedAdam
-from skldos.regressors._autocast import (
-    MixedPrecisionRegressor,
-    check_autocast,
-    renew_statistics,
-)
+from skldos.regressors._autocast import MixedPrecisionRegressor, check_autocast, renew_statistics
 from skldos.regressors._batches import BlockDataset, RowBatches, RowDataset
 from skldos.regressors._callbacks import default_callbacks
 from skldos.regressors._checkpoint import TrainingFile, training_name
@@ -154,10 +150,7 @@ class BlockRegressor(NetworkPrediction, MixedPrecisionRegressor):
             if reset:
                 # Only from the training data: validation data must not be used.
                 scaling = TargetScaling.learn(
-                    split.training.targets,
-                    self.target_scaling,
-                    split.training.weights,
-                    self._team_,
+                    split.training.targets, self.target_scaling, split.training.weights, self._team_
                 )
                 self.target_center_, self.target_scale_ = scaling.center, scaling.scale
                 self.feature_range_ = feature_range(split.training.inputs)

@@ -13,25 +13,14 @@ from skldos.physics.total_energy import check_electrons, common_functional
 from skldos.scoring.completeness import warn_of_missing_electrons
 from skldos.scoring.forces import predicts_forces
 from skldos.scoring.free_energies import free_energy_table
-from skldos.scoring.observables import (
-    Observables,
-    check_sharpen,
-    iter_observables,
-    of_dos,
-    of_ldos,
-)
+from skldos.scoring.observables import Observables, check_sharpen, iter_observables, of_dos, of_ldos
 from skldos.scoring.pipelines import (
     check_calculations,
     check_predicts_states,
     snapshots_of,
     targets_of,
 )
-from skldos.scoring.prediction import (
-    OF_PREDICTIONS,
-    dos_of_block,
-    ldos_on_grid,
-    predict_dos,
-)
+from skldos.scoring.prediction import OF_PREDICTIONS, dos_of_block, ldos_on_grid, predict_dos
 from skldos.validation import check_option
 
 REFERENCES = ("ldos", "dft")

@@ -7,12 +7,7 @@ import numpy as np
 
 from skldos.data import ComputedArray, LazyArray, as_rows, spooled
 from skldos.exceptions import FermiLevelError, ScoringError, as_scoring_error
-from skldos.physics import (
-    band_energy,
-    fermi_level,
-    n_electrons,
-    total_energy,
-)
+from skldos.physics import band_energy, fermi_level, n_electrons, total_energy
 from skldos.physics import density as electron_density
 from skldos.physics.total_energy import energy_of_fields
 from skldos.scoring import streaming

@@ -80,10 +80,7 @@ def test_links_are_followed_and_devices_written(tmp_path):
 def test_a_folder_that_is_not_there_is_named(tmp_path):
     missing = tmp_path / "no_such"
     message = r"there is no folder .*no_such to write notes"
-    with (
-        pytest.raises(FileNotFoundError, match=message),
-        files.atomic_file(missing / "notes", "w"),
-    ):
+    with pytest.raises(FileNotFoundError, match=message), files.atomic_file(missing / "notes", "w"):
         pass
     assert not missing.exists()
 

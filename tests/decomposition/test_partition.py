@@ -8,12 +8,7 @@ import pytest
 from skldos.data import ComputedArray, iter_slices
 from skldos.data.lazy import SLICE_BYTES
 from skldos.decomposition import Partition, decompose
-from tests.decomposition.reference import (
-    ados,
-    gaussian_weights,
-    nearest_weights,
-    squared_distances,
-)
+from tests.decomposition.reference import ados, gaussian_weights, nearest_weights, squared_distances
 
 CELLS = {
     "cubic": 4.05 * np.eye(3),

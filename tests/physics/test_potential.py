@@ -183,12 +183,7 @@ def test_core_charges_are_in_both_potentials(atoms, silicon):
     mesh = {"radii": free.radii, "radial_weights": free.radial_weights}
     core = 2 * np.exp(-4 * free.radii**2)
     cored = Pseudopotential(
-        "Si",
-        4,
-        functional="lda-pz",
-        **mesh,
-        core_density=core,
-        atomic_density=free.atomic_density,
+        "Si", 4, functional="lda-pz", **mesh, core_density=core, atomic_density=free.atomic_density
     )
     n0 = atomic_density(atoms.positions, atoms.cell.array, shape, ["Si"] * 2, silicon)
     np.testing.assert_allclose(potential_change(n0, atoms, {"Si": cored}), 0, atol=1e-10)

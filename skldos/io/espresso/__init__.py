@@ -3,11 +3,7 @@
 from skldos.io.espresso.binary import write_charge_density
 from skldos.io.espresso.reader import read_espresso
 from skldos.io.espresso.trajectory import read_espresso_trajectory
-from skldos.io.espresso.wavefunctions import (
-    charge_density,
-    wavefunction_density,
-    wavefunction_ldos,
-)
+from skldos.io.espresso.wavefunctions import charge_density, wavefunction_density, wavefunction_ldos
 
 __all__ = [
     "read_espresso",

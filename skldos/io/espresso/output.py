@@ -7,12 +7,7 @@ import numpy as np
 
 from skldos.io.espresso.geometry import read_atoms
 from skldos.io.espresso.lines import NUMBER, Lines
-from skldos.io.espresso.run import (
-    ONE_PSEUDOPOTENTIAL,
-    SMEARINGS,
-    EspressoRun,
-    chemical_symbol,
-)
+from skldos.io.espresso.run import ONE_PSEUDOPOTENTIAL, SMEARINGS, EspressoRun, chemical_symbol
 from skldos.io.espresso.settings import check_text_settings
 from skldos.io.functionals import functional_name, functional_of_numbers
 from skldos.io.limits import check_run, reads_file

@@ -7,12 +7,7 @@ import numpy as np
 from ase import Atoms
 
 from skldos.exceptions import FileFormatError
-from skldos.io.espresso.run import (
-    ONE_PSEUDOPOTENTIAL,
-    SMEARINGS,
-    EspressoRun,
-    chemical_symbol,
-)
+from skldos.io.espresso.run import ONE_PSEUDOPOTENTIAL, SMEARINGS, EspressoRun, chemical_symbol
 from skldos.io.espresso.settings import check_xml_results, check_xml_settings
 from skldos.io.espresso.tree import Tree
 from skldos.io.fortran import to_float, to_int

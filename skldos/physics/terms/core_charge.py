@@ -18,12 +18,7 @@ from skldos.geometry import check_cell, check_grid_shape, check_positions
 from skldos.physics.arrays import same_kind_out
 from skldos.physics.fourier import GRID_AXES, in_sphere, wave_vectors
 from skldos.physics.terms.checks import check_density_cutoff
-from skldos.physics.terms.particle_mesh import (
-    PIECE,
-    map_blocks,
-    mesh_structure_factors,
-    phases,
-)
+from skldos.physics.terms.particle_mesh import PIECE, map_blocks, mesh_structure_factors, phases
 from skldos.units import BOHR
 from skldos.validation import check_option, check_shape
 

@@ -29,12 +29,7 @@ from skldos.geometry import bin_neighbors, check_cell, check_positions
 from skldos.geometry.pairs import find_pairs
 from skldos.physics.arrays import same_kind_out
 from skldos.physics.fourier import pair_weights
-from skldos.physics.terms.particle_mesh import (
-    PIECE,
-    map_blocks,
-    mesh_structure_factors,
-    phases,
-)
+from skldos.physics.terms.particle_mesh import PIECE, map_blocks, mesh_structure_factors, phases
 from skldos.physics.terms.slab import check_boundary, slab_factor
 from skldos.units import COULOMB
 from skldos.validation import check_finite, check_option, check_scalar, check_shape

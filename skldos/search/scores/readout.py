@@ -172,13 +172,7 @@ class ReadoutScorer(Scorer):
     """
 
     def __init__(
-        self,
-        n_initializations=3,
-        batch_size=2000,
-        *,
-        metric="dos",
-        ridge=1e-6,
-        random_state=None,
+        self, n_initializations=3, batch_size=2000, *, metric="dos", ridge=1e-6, random_state=None
     ):
         self.n_initializations = check_scalar(
             "n_initializations", n_initializations, low=1, integer=True
@@ -210,11 +204,7 @@ class ReadoutScorer(Scorer):
             check_is_fitted(regressor)
             inputs, targets = self._batch(*_pairs(last, transformed(estimator, X), y), rng)
             score = partial(
-                readout_score,
-                inputs=inputs,
-                targets=targets,
-                metric=self.metric,
-                ridge=self.ridge,
+                readout_score, inputs=inputs, targets=targets, metric=self.metric, ridge=self.ridge
             )
             return over_initializations(score, regressor, self.n_initializations, rng)
 
