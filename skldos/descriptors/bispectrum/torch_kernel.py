@@ -25,7 +25,7 @@ TB/s and 4 µs per launch about 6 s on an H100, limited by the products. One ker
 functions of a point once and keeps the 91 sums in registers would leave 0.6 TB.
 """
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from math import pi, sqrt
 
 import numpy as np
@@ -137,18 +137,9 @@ def point_bispectrum(
     """
     dtype = positions.dtype if dtype is None else dtype
     chunk_size = default_chunk(twojmax, dtype, points.device) if chunk_size is None else chunk_size
-    settings = {
-        "twojmax": twojmax,
-        "r_cut": r_cut,
-        "rfac0": rfac0,
-        "rmin0": rmin0,
-        "switch": switch,
-    }
+    settings = {"r_cut": r_cut, "rfac0": rfac0, "rmin0": rmin0, "switch": switch, "dtype": dtype}
+    chunk = partial(chunk_bispectrum, twojmax=twojmax, **settings)
     atoms, images = visible_images(positions, cell, r_cut)
-
-    def chunk(points, images, weights, cell):
-        return chunk_bispectrum(points, images, weights, cell, dtype=dtype, **settings)
-
     inputs = images, weights[atoms], cell
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (points, *inputs)):
         parts = [
