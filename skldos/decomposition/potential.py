@@ -205,7 +205,7 @@ class GaussianPotentialDecomposer(SnapshotTransformer):
         """
         self.check_fitted()
         snapshot.require("grid_shape")
-        self._check_species(snapshot)
+        super().check_snapshot(snapshot)
         atoms = snapshot.atoms
         exponents = np.array([self.exponents_[symbol] for symbol in atoms.symbols])
         cell, grid = atoms.cell.array, snapshot.grid_shape
@@ -226,9 +226,6 @@ class GaussianPotentialDecomposer(SnapshotTransformer):
                 f"{snapshot!r} is a slab (assume_isolated='2D'): potentials can only be decomposed "
                 "in cells that are periodic in three directions."
             )
-        self._check_species(snapshot)
-
-    def _check_species(self, snapshot):
         super().check_snapshot(snapshot)
 
     def compute(self, snapshot, start, stop):
