@@ -211,7 +211,7 @@ def draw(rows, path):
             std=std,
             ax=ax,
         )
-        ax.set_title(name)
+        ax.text(0.03, 0.97, name, transform=ax.transAxes, va="top", size="large")
     figure.savefig(path)
 
 
