@@ -39,7 +39,9 @@ def _draw(curves, path, n_atoms, levels):
         (line,) = ax.plot(dos.index, dos / n, label=label)
         if level is not None:
             ax.axvline(level, color=line.get_color(), ls="--", lw=1)
-    ax.set(xlabel="energy (eV)", ylabel="DOS (1/(eV atom))")
+    known = any(level is not None for level in levels)
+    note = " (dashed: Fermi level)" if known else ""
+    ax.set(xlabel=f"energy (eV){note}", ylabel="DOS (1/(eV atom))")
     ax.margins(x=0)
     if len(curves) <= 10:
         figure.legend(loc="outside upper center", ncols=3, fontsize="small", frameon=False)

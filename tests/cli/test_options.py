@@ -204,7 +204,8 @@ def test_spectra_are_drawn_per_atom_with_their_levels(tmp_path, pictures):
     assert (level.get_color(), level.get_linestyle()) == (first.get_color(), "--")
     assert level.get_linewidth() < first.get_linewidth()
     assert ax.get_xlim() == (-1, 2)
-    assert (ax.get_xlabel(), ax.get_ylabel()) == ("energy (eV)", "DOS (1/(eV atom))")
+    assert ax.get_xlabel() == "energy (eV) (dashed: Fermi level)"
+    assert ax.get_ylabel() == "DOS (1/(eV atom))"
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == ["c0", "c1"]
     assert not legend.get_frame_on()
@@ -218,6 +219,7 @@ def test_many_curves_have_no_legend(n, named, tmp_path, pictures):
     (figure,) = pictures.values()
     assert bool(figure.legends) == named
     assert len(figure.axes[0].lines) == n
+    assert figure.axes[0].get_xlabel() == "energy (eV)"
 
 
 @pytest.mark.parametrize(
