@@ -164,11 +164,6 @@ class SnapshotTransformer(BlockTransformerMixin, BaseEstimator, metaclass=ABCMet
     def __sklearn_is_fitted__(self):
         return hasattr(self, "n_features_out_")
 
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.two_d_array = False
-        return tags
-
     # ------------------------------------------------------------------- hooks of subclasses
 
     @abstractmethod

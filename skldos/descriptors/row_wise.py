@@ -163,11 +163,6 @@ class RowWise(BlockTransformerMixin, BaseEstimator):
     def __sklearn_is_fitted__(self):
         return hasattr(self, "n_features_in_")
 
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.two_d_array = False
-        return tags
-
     def _gather(self, blocks, seed=None):
         """Return all rows, or `max_rows` of them drawn without replacement, in one array."""
         n_rows = sum(block.shape[0] for block in blocks)

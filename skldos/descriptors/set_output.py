@@ -35,7 +35,7 @@ def as_container(estimator, block, names):
 
 
 class BlockTransformerMixin(TransformerMixin, auto_wrap_output_keys=None):
-    """Mixin of transformers whose output is one block per snapshot, not one table.
+    """Mixin of transformers of snapshots or blocks, whose output is one block per snapshot.
 
     scikit-learn would wrap the output of ``transform`` into a single DataFrame. Here the choice is
     only stored, and the transformer calls :func:`output_container` for each block.
@@ -44,6 +44,11 @@ class BlockTransformerMixin(TransformerMixin, auto_wrap_output_keys=None):
     def __init_subclass__(cls, **kwargs):
         # Otherwise every subclass would wrap its methods again.
         super().__init_subclass__(**({"auto_wrap_output_keys": None} | kwargs))
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False
+        return tags
 
     def set_output(self, *, transform=None):
         """Choose the container of a block: an array, or a DataFrame of pandas or polars.
