@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from skldos.cli.arguments import add_data, add_output, add_pseudopotentials, check_target
+from skldos.cli.arguments import add_data, add_output, add_pseudopotentials, check_target, integer
 
 HELP = "compare a model with snapshots that it was not trained on"
 DESCRIPTION = (
@@ -27,7 +27,7 @@ def add_arguments(parser):
         help="compare with energies of the true LDOS, or of the calculation (default: ldos)",
     )  # fmt: skip
     parser.add_argument(
-        "--sharpen", metavar="ORDER", type=int, default=0,
+        "--sharpen", metavar="ORDER", type=integer(low=0), default=0,
         help="order to which the broadening of the LDOS is undone (default: %(default)s)",
     )  # fmt: skip
 

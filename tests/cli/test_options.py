@@ -77,7 +77,7 @@ LIMITS = {
     ("fit", "--pseudo"): (["a", "a b"], [""]),
     ("demo", "--pseudo"): (["a", "a b"], [""]),
     ("evaluate", "--reference"): (["ldos", "dft"], ["truth"]),
-    ("evaluate", "--sharpen"): (["0", "2"], ["1.5"]),
+    ("evaluate", "--sharpen"): (["0", "2"], ["-1", "1.5"]),
     ("predict", "--sharpen"): (["0", "2"], ["-1", "1.5"]),
     ("predict", "--temperature"): (["0", "1e4"], ["-1e-9"]),
     ("md", "--temperature"): (["1e-9"], ["0", "-1"]),

@@ -13,6 +13,7 @@ from skldos.descriptors.bispectrum.arguments import (
     ARGUMENTS,
     check_atoms,
     check_elements,
+    check_point_elements,
     check_positions,
     check_settings,
     grid_reach,
@@ -224,7 +225,7 @@ def point_bispectrum_adjoint(
     positions, weights = check_atoms(positions, weights)
     reach = point_reach(radii, point_radii, len(positions), len(points), settings)
     of = len(positions), len(points)
-    chem = check_elements(elements, point_elements, n_elements, *of, device)
+    chem = check_point_elements(elements, point_elements, n_elements, *of, device)
     sensitivity = check_sensitivity(sensitivity, len(points), settings["twojmax"], chem)
 
     def points_of(first, last):

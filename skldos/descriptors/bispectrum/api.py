@@ -5,6 +5,7 @@ from skldos.descriptors.bispectrum.arguments import (
     ARGUMENTS,
     check_atoms,
     check_elements,
+    check_point_elements,
     check_out,
     check_positions,
     check_settings,
@@ -200,10 +201,8 @@ def point_bispectrum(
     positions, weights = check_atoms(positions, weights)
     reach = point_reach(radii, point_radii, len(positions), len(points), settings)
 
-    if elements is not None and point_elements is None:
-        raise ValueError("point_elements must be given where elements is, got None.")
     of = len(positions), len(points)
-    chem = check_elements(elements, point_elements, n_elements, *of, device)
+    chem = check_point_elements(elements, point_elements, n_elements, *of, device)
 
     def points_of(first, last):
         return points[first:last]

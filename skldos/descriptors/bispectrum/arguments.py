@@ -164,8 +164,15 @@ class Elements(NamedTuple):
     points: np.ndarray
 
 
+def check_point_elements(elements, point_elements, n_elements, n_atoms, n_points, device):
+    """Return the elements of atoms and points after checking them, or None."""
+    if elements is not None and point_elements is None:
+        raise ValueError("point_elements must be given where elements is, got None.")
+    return check_elements(elements, point_elements, n_elements, n_atoms, n_points, device)
+
+
 def check_elements(elements, point_elements, n_elements, n_atoms, n_points, device):
-    """Return the elements after checking them, or None."""
+    """Return the elements after checking them, or None; points without one have the first."""
     if elements is None:
         return None
     if str(device) != "cpu":
