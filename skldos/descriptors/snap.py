@@ -14,6 +14,7 @@ from skldos.descriptors.bispectrum import (
     point_bispectrum,
     point_bispectrum_adjoint,
 )
+from skldos.descriptors.bispectrum.arguments import MAX_TWOJMAX
 from skldos.descriptors.elements import by_atom, check_by_element, check_elements
 from skldos.descriptors.grid import GridTransformer
 from skldos.descriptors.threads import check_n_jobs, n_threads
@@ -78,7 +79,7 @@ class _SNAPTransformer(SnapshotTransformer):
         check_scalar("r_cut", self.r_cut, low=self.rmin0, strict=True)
         if self.radii is not None and self.rmin0 != 0:
             raise ValueError(f"radii needs rmin0=0, got rmin0={self.rmin0}.")
-        check_scalar("twojmax", self.twojmax, low=0, integer=True)
+        check_scalar("twojmax", self.twojmax, low=0, high=MAX_TWOJMAX, integer=True)
         check_scalar("rfac0", self.rfac0, low=0, high=1, strict=True)
         check_option("switch", self.switch, (True, False))
         check_option("chem", self.chem, (True, False))

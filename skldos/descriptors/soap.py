@@ -12,6 +12,7 @@ from skldos.descriptors.power_spectrum import (
     power_spectrum_adjoint,
     power_spectrum_derivatives,
 )
+from skldos.descriptors.power_spectrum.radial import MAX_L, MAX_N
 from skldos.descriptors.snap import AtomSNAPTransformer
 from skldos.descriptors.threads import check_n_jobs, n_threads
 from skldos.docstrings import documented, like
@@ -135,8 +136,8 @@ class AtomSOAPTransformer(SnapshotTransformer):
         super().check_parameters()
         check_n_jobs(self.n_jobs)
         check_lengths(self.r_cut, self.sigma, self.fade, self.basis_radius)
-        check_scalar("n_max", self.n_max, low=1, integer=True)
-        check_scalar("l_max", self.l_max, low=0, integer=True)
+        check_scalar("n_max", self.n_max, low=1, high=MAX_N, integer=True)
+        check_scalar("l_max", self.l_max, low=0, high=MAX_L, integer=True)
         check_option("rbf", self.rbf, BASES)
         check_option("center_species", self.center_species, (True, False))
         check_species(self.species)

@@ -7,6 +7,7 @@ from ase import Atoms
 
 from skldos.descriptors._parameters import OF_SOAP
 from skldos.descriptors.grid import GridTransformer
+from skldos.descriptors.power_spectrum.radial import MAX_L, MAX_N
 from skldos.descriptors.soap import check_species
 from skldos.docstrings import documented
 from skldos.geometry import grid_points, wrap
@@ -100,8 +101,8 @@ class GridSOAPTransformer(GridTransformer):
         check_option("rbf", self.rbf, ("gto", "polynomial"))
         check_scalar("r_cut", self.r_cut, low=0, strict=True)
         check_scalar("sigma", self.sigma, low=0, strict=True)
-        check_scalar("n_max", self.n_max, low=1, integer=True)
-        check_scalar("l_max", self.l_max, low=0, integer=True)
+        check_scalar("n_max", self.n_max, low=1, high=MAX_N, integer=True)
+        check_scalar("l_max", self.l_max, low=0, high=MAX_L, integer=True)
         check_species(self.species)
 
     def _soap(self):

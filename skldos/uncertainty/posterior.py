@@ -183,9 +183,9 @@ class RidgePosterior(UncertainRegressor):
         )
         if not plain:
             raise ValueError(
-                "regressor must be a SiteRidgeCV, or a SiteRegressor around a Ridge with one penalty, "
-                "without band_weight and n_components, and center=False if it has no intercept; got "
-                f"{outer!r}."
+                "regressor must be a SiteRidgeCV, or a SiteRegressor around a Ridge with one "
+                "penalty, without band_weight and n_components, and center=False if it has no "
+                f"intercept; got {outer!r}."
             )
         if inner.alpha <= 0:
             raise ValueError(f"alpha of the Ridge must be positive, got {inner.alpha!r}.")

@@ -9,6 +9,8 @@ from skldos.compilation import check_threads, in_threads
 from skldos.geometry.sphere import MAX_SUBDIVISIONS, icosphere
 from skldos.validation import check_option, check_scalar
 
+#: Largest number of spheres.
+MAX_SPHERES = 10_000
 #: The exponent n of a radial part 1/d^n; 0 stands for the gaussian.
 RADIAL = {"inverse_square": 2, "inverse": 1, "gaussian": 0}
 ASSIGNMENTS = ("nearest", "smooth")
@@ -36,7 +38,7 @@ class ConcentricSpheres:
     fade: float
 
     def __post_init__(self):
-        check_scalar("n_spheres", self.n_spheres, low=1, integer=True)
+        check_scalar("n_spheres", self.n_spheres, low=1, high=MAX_SPHERES, integer=True)
         check_scalar("subdivisions", self.subdivisions, low=0, high=MAX_SUBDIVISIONS, integer=True)
         check_scalar("r_min", self.r_min, low=0)
         check_scalar("r_cut", self.r_cut, low=self.r_min, strict=True)

@@ -7,7 +7,7 @@ import numpy as np
 
 from skldos.compilation import in_threads
 from skldos.descriptors.power_spectrum.harmonics import prefactors
-from skldos.descriptors.power_spectrum.radial import BASES, radial_table
+from skldos.descriptors.power_spectrum.radial import BASES, MAX_L, MAX_N, radial_table
 from skldos.docstrings import documented, entries_of
 from skldos.geometry import bin_neighbors, check_cell
 from skldos.validation import check_finite, check_option, check_scalar, check_shape
@@ -261,8 +261,8 @@ def _prepared(
     species = np.ascontiguousarray(species, dtype=np.int64)
     check_shape("species", species, (len(positions),))
     r_cut, sigma, basis_radius = check_lengths(r_cut, sigma, fade, basis_radius)
-    n_max = check_scalar("n_max", n_max, low=1, integer=True)
-    l_max = check_scalar("l_max", l_max, low=0, integer=True)
+    n_max = check_scalar("n_max", n_max, low=1, high=MAX_N, integer=True)
+    l_max = check_scalar("l_max", l_max, low=0, high=MAX_L, integer=True)
     check_option("rbf", rbf, BASES)
     seen = species.max(initial=-1) + 1
     n_species = check_scalar("n_species", seen if n_species is None else n_species, integer=True)

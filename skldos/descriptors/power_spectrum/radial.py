@@ -19,6 +19,9 @@ from functools import lru_cache
 import numpy as np
 from scipy.special import factorial2, ive
 
+#: Largest numbers of radial functions and angular momentum; 12 and 9 are many.
+MAX_N, MAX_L = 64, 32
+
 #: Names of the radial functions.
 BASES = ("gto", "gto_n", "polynomial")
 
