@@ -27,8 +27,8 @@ ADOSDisplay.from_decomposer(decomposer, snapshots[7:])
 # %%
 # The recommended model: SOAP power spectra and ridge regression, which gives weight to the error of
 # the sum over the atoms. ``ADOSRegressor`` makes the targets inside ``fit``, so the pipeline takes
-# snapshots. The descriptor was chosen on other cells of aluminium, of 32 atoms; penalties are chosen
-# in ``fit``.
+# snapshots. The descriptor was chosen on other cells of aluminium, of 32 atoms; penalties are
+# chosen in ``fit``.
 
 from skldos import models
 

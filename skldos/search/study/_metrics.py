@@ -57,6 +57,14 @@ class Metrics:
 
     def __call__(self, estimator, *data):
         """Return the scores of a fitted estimator, a float for each name."""
-        found = self._score(estimator, *data)
+        try:
+            found = self._score(estimator, *data)
+        except TypeError as error:
+            if "'y_true'" not in str(error):
+                raise
+            raise ValueError(
+                "scoring by a name of scikit-learn compares y, but the targets are in the "
+                "snapshots: pass a scorer such as BandEnergyScorer()."
+            ) from error
         found = found if isinstance(self.scorers, dict) else {SINGLE: found}
         return {name: float(score) for name, score in found.items()}

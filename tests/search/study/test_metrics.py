@@ -13,6 +13,7 @@ from sklearn.model_selection import cross_validate
 from skldos.plotting import SearchDisplay
 from skldos.search import StudySearchCV
 from skldos.search.candidates import candidates
+from skldos.search.study._metrics import Metrics
 
 X, Y = (array[:90] for array in load_diabetes(return_X_y=True))
 SPACE = {"alpha": FloatDistribution(1e-3, 1e3, log=True)}
@@ -68,6 +69,23 @@ def test_all_scores_are_those_of_cross_validation(scoring, refit, n_jobs):
     assert set(found.scorer_) == set(names)
     assert found.score(X, Y) == found.scorer_[refit](found.best_estimator_, X, Y)
     assert pickle.loads(pickle.dumps(found)).score(X, Y) == found.score(X, Y)
+
+
+@pytest.mark.parametrize("scoring", ["neg_mean_absolute_error", {"r2": "r2"}])
+def test_names_of_scorers_that_need_y_are_refused_without_it(scoring):
+    metrics = Metrics(Ridge(), scoring, "r2")
+    model = Ridge().fit(X, Y)
+    assert np.isfinite([*metrics(model, X, Y).values()]).all()
+    with pytest.raises(ValueError, match=r"pass a scorer such as BandEnergyScorer\(\)"):
+        metrics(model, X)
+
+
+def test_other_errors_of_scorers_are_their_own():
+    def broken(*data):
+        raise TypeError("broken")
+
+    with pytest.raises(TypeError, match="broken"):
+        Metrics(Ridge(), broken, True)(Ridge(), X)
 
 
 def test_one_metric_of_several_is_that_metric_alone():
