@@ -283,7 +283,10 @@ def test_cubes_of_the_same_atoms(shift, same):
     assert not same_atoms(atoms, other)
 
 
-@pytest.mark.parametrize(("valence", "fits"), [("118", True), ("119", False), ("1e-3", True)])
+@pytest.mark.parametrize(
+    ("valence", "fits"),
+    [("1e-3", True), ("9", True), ("9.01", False), ("118", False), ("119", False)],
+)
 def test_valences(valence, fits, tmp_path):
     from tests.io.test_upf import NEW
 
@@ -292,7 +295,9 @@ def test_valences(valence, fits, tmp_path):
     if fits:
         assert read_upf(path).valence == float(valence)
     else:
-        with pytest.raises(FileFormatError, match="z_valence must be > 0 and <= 118"):
+        # Of oxygen: one more than its electrons, and no more than any atom has.
+        message = "be > 0 and <= 118" if float(valence) > 118 else "not exceed the electrons of O"
+        with pytest.raises(FileFormatError, match=f"z_valence must {message}"):
             read_upf(path)
 
 
