@@ -6,6 +6,8 @@ from skldos.data.html import table
 from skldos.data.ranges import LARGEST_ENERGY, check_broadening, check_unmasked, check_within
 from skldos.validation import check_option, check_scalar, check_shape
 
+#: Largest number of energies of a regular grid.
+MOST_ENERGIES = 10**6
 KERNELS = ("gaussian", "fermi-dirac")
 
 
@@ -218,7 +220,7 @@ class EnergyGrid:
     def regular(cls, start, spacing, n_energies, *, broadening=None, kernel=None):
         """Make the grid ``start + k * spacing`` for k = 0 … `n_energies` − 1, in eV."""
         spacing = check_scalar("spacing", spacing, low=0, strict=True)
-        n_energies = check_scalar("n_energies", n_energies, low=2, integer=True)
+        n_energies = check_scalar("n_energies", n_energies, low=2, high=MOST_ENERGIES, integer=True)
         return cls(start + spacing * np.arange(n_energies), broadening=broadening, kernel=kernel)
 
     def __len__(self):

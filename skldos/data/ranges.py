@@ -71,6 +71,13 @@ def check_within(name, array, limit, unit=""):
 def check_atoms_values(atoms):
     """Check atomic numbers, positions and cell of an ``ase.Atoms``."""
     numbers = atoms.numbers
+    for name in ("numbers", "positions"):
+        kind = atoms.arrays[name].dtype.kind
+        if kind not in "fiu" or (name == "numbers" and (numbers % 1 != 0).any()):
+            raise ValueError(
+                f"{name} of atoms must be {'integers' if name == 'numbers' else 'real numbers'}, "
+                f"got {atoms.arrays[name].dtype}."
+            )
     if numbers.min() < 1 or numbers.max() > HEAVIEST:
         wrong = numbers[(numbers < 1) | (numbers > HEAVIEST)][0]
         raise ValueError(f"atomic numbers must be between 1 and {HEAVIEST}, got {wrong}.")
@@ -96,7 +103,7 @@ def check_atoms_values(atoms):
 def _check_distances(atoms, cell, volume):
     """Raise an error if atoms coincide; warn if they are closer than in any real structure."""
     within = max(COINCIDING, min(CLOSE, CLOSE_PART * (volume / len(atoms)) ** (1 / 3)))
-    closest = closest_pair(atoms.positions, cell, within)
+    closest = closest_pair(np.asarray(atoms.positions, dtype=float), cell, within)
     if closest is None:
         return
     distance, i, j = closest

@@ -284,7 +284,11 @@ def _check_atoms(atoms):
         check_atoms_values(atoms)
     except ValueError as error:
         raise SnapshotError(str(error)) from None
-    return atoms.copy()
+    atoms = atoms.copy()
+    # ASE keeps any type of number; distances need doubles.
+    for name, dtype in (("numbers", int), ("positions", float)):
+        atoms.arrays[name] = np.asarray(atoms.arrays[name], dtype=dtype)
+    return atoms
 
 
 def _check_energies(energies):

@@ -5,6 +5,7 @@ import math
 import os
 import re
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -24,8 +25,12 @@ LDOS_UNIT = 1 / RYDBERG / BOHR / BOHR / BOHR
 # The cell has six decimals in bohr, times the number of points: errors are far below a
 # displacement.
 SAME_POSITION = 1e-3
+#: The second line of an LDOS.
+ENERGY = re.compile(r"Energy =\s*(\S+) eV, broadening =\s*(\S+) eV")
 #: Largest value of a quantity in any unit.
 LARGEST_VALUE = 1e150
+#: Characters of a damaged line in a message.
+LONGEST_QUOTE = 100
 # Memory for the energies that are collected before they are written.
 BLOCK_BYTES = 2**29
 
@@ -121,21 +126,25 @@ def ldos_cubes_with_atoms(paths, energies, *, out=None, verbose=False):
             f"paths must be one cube file per energy, {len(energies)}, got {len(paths)}: "
             f"{paths[0]} to {paths[-1]}."
         )
-    first, atoms, _ = _read(paths[0])
+    first, atoms, title = _read(paths[0])
+    stated = ENERGY.search(title) is not None
     shape = (*first.shape, len(paths))
     if out is None:
         ldos = np.empty(shape, dtype=np.float32)
-        _gather(paths, energies, atoms, ldos, 1, verbose)
+        _gather(paths, energies, atoms, stated, ldos, 1, verbose)
         return ldos, atoms
     with atomic_array(out, shape, np.float32) as ldos:
         # The energies of one point are contiguous in the file: write many of them at a time.
         length = max(1, BLOCK_BYTES // (4 * first.size))
-        _gather(paths, energies, atoms, ldos, length, verbose)
+        _gather(paths, energies, atoms, stated, ldos, length, verbose)
     return ArrayFile(out), atoms
 
 
-def _gather(paths, energies, atoms, ldos, length, verbose):
-    """Copy the values of all files into `ldos`, `length` files at a time."""
+def _gather(paths, energies, atoms, stated, ldos, length, verbose):
+    """Copy the values of all files into `ldos`, `length` files at a time.
+
+    Either all titles state their energies or, as `stated` says, none.
+    """
     grid_shape = ldos.shape[:3]
     with progress_bar(total=len(paths), desc="cube files", shown=verbose) as progress:
         for start in range(0, len(paths), length):
@@ -144,6 +153,12 @@ def _gather(paths, energies, atoms, ldos, length, verbose):
             for k, path in enumerate(chunk):
                 values, others, title = _read(path)
                 _check_same(paths[0], atoms, grid_shape, path, others, values.shape)
+                if (ENERGY.search(title) is not None) != stated:
+                    raise FileFormatError(
+                        f"expected an LDOS at one energy, as {paths[0]}, got {title.strip()!r}",
+                        path,
+                        2,
+                    )
                 _check_title(title, path, energies, start + k)
                 check_numbers("the LDOS", values, path)
                 block[..., k] = values * LDOS_UNIT
@@ -154,7 +169,9 @@ def _gather(paths, energies, atoms, ldos, length, verbose):
 def cube_paths(paths):
     """Return the files given by a pattern or a sequence, in order."""
     if not isinstance(paths, (str, os.PathLike)):
-        paths = [Path(path) for path in paths]
+        if not isinstance(paths, Iterable):
+            raise TypeError(f"paths must be a pattern or a sequence of files, got {paths!r}.")
+        paths = [Path(os.fsdecode(path)) for path in paths]
         if not paths:
             raise ValueError("paths must be at least one cube file, got none.")
         return paths
@@ -212,7 +229,7 @@ def _check_same(first, atoms, shape, path, other_atoms, other_shape):
 
 def _check_title(title, path, energies, index):
     """Compare energy and broadening with what pp.x writes into the second line."""
-    found = re.search(r"Energy =\s*(\S+) eV, broadening =\s*(\S+) eV", title)
+    found = ENERGY.search(title)
     if found is None:
         return
     try:
@@ -282,7 +299,8 @@ def _row(text, path, line, lengths):
     wrong_length = not numbers or (lengths is not None and len(numbers) not in lengths)
     if wrong_length or not np.isfinite(numbers).all():
         expected = "numbers" if lengths is None else f"{lengths[0]} numbers"
-        raise FileFormatError(f"expected {expected}, got {text.strip()!r}", path, line)
+        got = repr(text.strip()[:LONGEST_QUOTE])
+        raise FileFormatError(f"expected {expected}, got {got}", path, line)
     return numbers
 
 

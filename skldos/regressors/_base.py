@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from ase import Atoms
-from sklearn.utils.validation import validate_data
 
 from skldos.data import Snapshot, is_blocks
 from skldos.data.calculation import common_calculation
@@ -27,6 +26,7 @@ from skldos.regressors.checks import (
     checked_weights,
     common_broadening,
     common_energies,
+    validated_rows,
 )
 from skldos.regressors.feature_range import feature_range
 from skldos.regressors.output_layer import RIDGE, fit_output_layer, output_layer
@@ -243,7 +243,7 @@ class BlockRegressor(NetworkPrediction, MixedPrecisionRegressor):
             self.calculation_ = common_calculation(snapshots, self.calculation_)
             n_outputs = dataset.targets[0].shape[1]
         else:
-            X, y = validate_data(
+            X, y = validated_rows(
                 self, X, y, reset=reset, dtype=np.float32, multi_output=True, y_numeric=True
             )
             if reset:

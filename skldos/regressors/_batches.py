@@ -4,6 +4,7 @@ import numpy as np
 import torch
 
 from skldos.data import Blocks, LazyArray, as_rows
+from skldos.data.ranges import check_unmasked
 from skldos.regressors._team import ALONE
 
 #: Rows collected in one call in random order; few enough for the cache.
@@ -30,8 +31,10 @@ class BlockDataset(torch.utils.data.Dataset):
     weights = None
 
     def __init__(self, inputs, targets=None):
-        self.inputs = [as_rows(_as_array(block)) for block in inputs]
-        self.targets = None if targets is None else [as_rows(_as_array(block)) for block in targets]
+        self.inputs = [as_rows(as_block(f"X[{i}]", block)) for i, block in enumerate(inputs)]
+        self.targets = None
+        if targets is not None:
+            self.targets = [as_rows(as_block(f"y[{i}]", block)) for i, block in enumerate(targets)]
 
     def __len__(self):
         return len(self.inputs)
@@ -278,9 +281,23 @@ def _select(part, rows):
     return part[rows] if isinstance(rows, slice) else torch.index_select(part, 0, rows)
 
 
-def _as_array(block):
-    """Return a block that can be sliced; DataFrames come from ``set_output("pandas")``."""
-    return block if isinstance(block, LazyArray) else np.asarray(block)
+def as_block(name, block):
+    """Return a block that can be sliced; DataFrames come from ``set_output("pandas")``.
+
+    Raises
+    ------
+    ValueError
+        If it is not a table of real numbers.
+    """
+    if not isinstance(block, LazyArray):
+        check_unmasked(name, block)
+        given, block = type(block).__name__, np.asarray(block)
+        if block.dtype.kind not in "fiub" or block.ndim < 2:
+            got = f"a {given}" if block.ndim == 0 else f"shape {block.shape} of {block.dtype}"
+            raise ValueError(f"{name} must have a row per site and hold real numbers, got {got}.")
+    if block.shape[-1] == 0:
+        raise ValueError(f"{name} must have at least one column, got shape {tuple(block.shape)}.")
+    return block
 
 
 def _gather(name, blocks, pieces, rest=None, scaling=None):

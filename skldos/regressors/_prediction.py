@@ -3,12 +3,13 @@
 import numpy as np
 import torch
 from scipy.sparse import issparse
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from skldos.data import Blocks, is_blocks
 from skldos.data.calculation import common_calculation
 from skldos.regressors._batches import BlockDataset
 from skldos.regressors._site_sums import SiteSums
+from skldos.regressors.checks import checked_weights, validated_rows
 from skldos.regressors.feature_range import warn_outside
 from skldos.regressors.target_scaling import TargetScaling
 from skldos.regressors.torch_state import own_defaults
@@ -46,7 +47,7 @@ class NetworkPrediction(SiteSums):
         if is_blocks(X):
             predicted = [self._predict_rows(block) for block in self._input_blocks(X)]
             return Blocks(predicted, getattr(X, "snapshots", None))
-        X = validate_data(self, X, reset=False, dtype=np.float32)
+        X = validated_rows(self, X, reset=False, dtype=np.float32)
         y = self._predict_rows(X).astype(self.target_dtype_, copy=False)
         return y[:, 0] if self.target_ndim_ == 1 else y
 
@@ -72,7 +73,7 @@ class NetworkPrediction(SiteSums):
         check_is_fitted(self)
         X, y = _unpack(X, y)
         if not is_blocks(X):
-            return super().score(X, y, sample_weight)
+            return super().score(X, y, checked_weights(sample_weight, len(X)))
         dataset = self._check_blocks(X, y, reset=False)
         common_calculation(getattr(X, "snapshots", None), self.calculation_)
         return coefficient_of_determination(self._true_and_predicted(dataset))
@@ -170,7 +171,9 @@ class NetworkPrediction(SiteSums):
 
     def _tensor(self, rows):
         """Return a slice of rows as input of the network, checked."""
-        inputs = torch.tensor(np.asarray(rows), dtype=torch.float32, device=self._device)
+        # Of torch's types, and with positive strides.
+        rows = np.ascontiguousarray(rows, dtype=np.float32)
+        inputs = torch.tensor(rows, dtype=torch.float32, device=self._device)
         if not torch.isfinite(inputs).all():
             raise ValueError("X holds NaN, infinite values, or values beyond the range of float32.")
         return inputs

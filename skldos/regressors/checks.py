@@ -1,11 +1,15 @@
 """Checks of blocks and their targets, before training and for scores."""
 
 import inspect
+from collections.abc import Iterator
 
 import numpy as np
+from scipy.sparse import issparse
+from sklearn.utils.validation import validate_data
 
 from skldos.data import EnergyGrid
 from skldos.data.calculation import common_calculation
+from skldos.data.ranges import check_unmasked
 from skldos.regressors._batches import BlockDataset
 from skldos.scoring.r2 import coefficient_of_determination
 from skldos.validation import check_scalar
@@ -15,6 +19,22 @@ UNUSED = {
     *("iterator_train", "iterator_valid", "dataset", "predict_nonlinearity", "use_caching"),
     "torch_load_kwargs",
 }
+
+
+def validated_rows(estimator, X, *y, **options):
+    """Return plain rows, and targets if they are given, as :func:`validate_data` does.
+
+    It refuses what scikit-learn accepts or does not name: masked elements, generators, dates,
+    sparse targets. The arrays are contiguous, as torch needs them.
+    """
+    for name, values in zip("Xy", (X, *y), strict=False):
+        dtype = getattr(values, "dtype", None)
+        kind = getattr(dtype, "kind", "f")
+        if isinstance(values, Iterator) or kind in "mMV" or (name == "y" and issparse(values)):
+            got = f"values of {dtype}" if kind in "mMV" else f"a {type(values).__name__}"
+            raise TypeError(f"{name} must be an array of real numbers, got {got}.")
+        check_unmasked(name, values)
+    return validate_data(estimator, X, *y, order="C", **options)
 
 
 def checked_dataset(X, y):
@@ -127,7 +147,14 @@ def checked_weights(sample_weight, n_samples):
     """
     if sample_weight is None:
         return None
-    weights = np.asarray(sample_weight, dtype=float)
+    weights = np.asarray(sample_weight)
+    check_unmasked("sample_weight", sample_weight)
+    try:
+        if weights.dtype.kind not in "fiubO":
+            raise ValueError
+        weights = weights.astype(float)
+    except (TypeError, ValueError):
+        raise ValueError(f"sample_weight must be real numbers, got {sample_weight!r}.") from None
     if weights.ndim == 0:
         weights = np.full(n_samples, weights)
     if weights.shape != (n_samples,):

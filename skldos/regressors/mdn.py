@@ -2,13 +2,14 @@
 
 import numpy as np
 import torch
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from skldos.data import Blocks, is_blocks
 from skldos.docstrings import documented
 from skldos.networks.mixture import MixtureDensity, MixtureNLL
 from skldos.regressors._base import BlockRegressor
 from skldos.regressors._parameters import OF_NETS
+from skldos.regressors.checks import validated_rows
 from skldos.regressors.mixtures import GaussianMixtures
 from skldos.regressors.target_scaling import SCALINGS
 
@@ -210,7 +211,7 @@ class MDNRegressor(BlockRegressor):
         if is_blocks(X):
             rows = np.concatenate([np.asarray(block[:]) for block in self._input_blocks(X)])
         else:
-            rows = validate_data(self, X, reset=False, dtype=np.float32)
+            rows = validated_rows(self, X, reset=False, dtype=np.float32)
         return self._mixtures(rows)
 
     def sample(self, X, n_samples=1, *, random_state=None):

@@ -3,12 +3,13 @@
 import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin, clone
 from sklearn.utils import get_tags
-from sklearn.utils.validation import check_is_fitted, has_fit_parameter, validate_data
+from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
 from skldos.data import Blocks, as_lazy, is_blocks
 from skldos.data.calculation import common_calculation
 from skldos.docstrings import documented, like
 from skldos.physics import fermi_level, integration_weights
+from skldos.regressors._batches import as_block
 from skldos.regressors._parameters import OF_SITES
 from skldos.regressors._prediction import NetworkPrediction
 from skldos.regressors._site_sums import SiteSums
@@ -19,6 +20,7 @@ from skldos.regressors.checks import (
     common_broadening,
     common_energies,
     score_of_blocks,
+    validated_rows,
     weights_for,
 )
 from skldos.regressors.feature_range import feature_range, warn_outside
@@ -224,7 +226,7 @@ class SiteRegressor(SiteSums, MetaEstimatorMixin, RegressorMixin, BaseEstimator)
                 "dos_weight and band_weight need one block per snapshot, got plain rows, "
                 "which do not show which rows belong together."
             )
-        rows, targets = validate_data(self, X, y, multi_output=True, y_numeric=True)
+        rows, targets = validated_rows(self, X, y, multi_output=True, y_numeric=True)
         self._learn_outputs(targets, None)
         self.feature_range_ = feature_range([rows])
         weights = checked_weights(sample_weight, len(rows))
@@ -330,12 +332,12 @@ class SiteRegressor(SiteSums, MetaEstimatorMixin, RegressorMixin, BaseEstimator)
         if is_blocks(X):
             blocks = [self._predict_rows(np.asarray(block)) for block in self._input_blocks(X)]
             return Blocks(blocks, getattr(X, "snapshots", None))
-        return self._predict_rows(validate_data(self, X, reset=False))
+        return self._predict_rows(validated_rows(self, X, reset=False))
 
     @like(NetworkPrediction.score)
     def score(self, X, y=None, sample_weight=None):
         if not is_blocks(X):
-            return super().score(X, y, sample_weight)
+            return super().score(X, y, checked_weights(sample_weight, len(X)))
         return score_of_blocks(self, X, y)
 
     def __sklearn_tags__(self):
@@ -350,7 +352,7 @@ class SiteRegressor(SiteSums, MetaEstimatorMixin, RegressorMixin, BaseEstimator)
     def _input_blocks(self, X):
         """Yield every block, checked."""
         for position, block in enumerate(X):
-            block = as_lazy(block)
+            block = as_block(f"X[{position}]", as_lazy(block))
             if block.ndim != 2 or block.shape[1] != self.n_features_in_:
                 raise ValueError(
                     f"X must hold blocks of shape (n_sites, {self.n_features_in_}) as in fit, got "

@@ -6,13 +6,14 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.linear_model import Ridge
 from sklearn.utils.validation import check_is_fitted
 
-from skldos.data import is_blocks
+from skldos.data import is_blocks, iter_slices
 from skldos.docstrings import documented, like
 from skldos.regressors._parameters import OF_SITES
 from skldos.regressors.checks import checked_candidates, checked_dataset, checked_weights
 from skldos.regressors.ridge_left_out import LeftOut
 from skldos.regressors.site import SiteRegressor, energy_weights
 from skldos.scoring import dos_of_block
+from skldos.validation import check_finite
 
 
 @documented(OF_SITES)
@@ -137,6 +138,10 @@ class SiteRidgeCV(RegressorMixin, BaseEstimator):
             X, y, counts = X[present], [y[i] for i in present], counts[present]
             snapshots = X.snapshots
         dataset = checked_dataset(X, y)
+        for name, blocks in (("X", dataset.inputs), ("y", dataset.targets)):
+            for i, block in enumerate(blocks):
+                for rows in iter_slices(block):
+                    check_finite(f"{name}[{i}]", rows)
         slopes = map(_band_energy_slope, dataset.targets, snapshots)
         present = np.ones(len(X)) if counts is None else counts
         models = [LeftOut(dataset, weight, present) for weight in weights]

@@ -390,7 +390,7 @@ def test_changed_parameters_need_another_fit(aluminium):
 @pytest.mark.parametrize(
     ("params", "error", "message"),
     [
-        ({"n_spheres": 0}, ValueError, "n_spheres must be >= 1, got 0"),
+        ({"n_spheres": 0}, ValueError, "n_spheres must be >= 1 and <= 10000, got 0"),
         ({"subdivisions": 7}, ValueError, "subdivisions must be >= 0 and <= 6, got 7"),
         ({"subdivisions": 1.5}, TypeError, "subdivisions must be an integer"),
         ({"r_min": -1}, ValueError, "r_min must be >= 0, got -1"),

@@ -518,7 +518,7 @@ def test_a_read_only_folder_is_read_and_else_done_without(snapshots, tmp_path):
         ({"r_cut": 0.0}, ValueError, "r_cut must be > 0"),
         ({"r_cut": 1.0, "rmin0": 2.0}, ValueError, "r_cut must be > 2.0, got 1.0"),
         ({"rmin0": -1.0}, ValueError, "rmin0 must be >= 0"),
-        ({"twojmax": -1}, ValueError, "twojmax must be >= 0, got -1"),
+        ({"twojmax": -1}, ValueError, "twojmax must be >= 0 and <= 87, got -1"),
         ({"twojmax": 2.5}, TypeError, "twojmax must be an integer, got 2.5"),
         ({"rfac0": 1.5}, ValueError, "rfac0 must be > 0 and <= 1"),
         ({"switch": "yes"}, ValueError, "switch must be one of True, False; got 'yes'"),
