@@ -579,3 +579,23 @@ def test_terms_may_not_change_any_argument():
             return 1.0
 
         assert f"{name} was changed" in said(term_checks(term), "arguments_are_left_alone")
+
+
+@pytest.mark.parametrize(("off", "found"), [(1e-7, True), (1e-10, False)])
+def test_targets_given_apart_make_no_difference_but_rounding(off, found):
+    class Rounding(BandEnergyScorer):
+        def __call__(self, estimator, X, y=None):
+            score = super().__call__(estimator, X, y)
+            # Another one with targets, and in another order.
+            apart = y is not None or X[0].atoms.positions[0, 0] != FIRST
+            return score * (1 + off * apart)
+
+    snapshots = of_transformers.default_snapshots()
+    FIRST = snapshots[0].atoms.positions[0, 0]
+    for name in ("targets_given_apart", "order_of_snapshots"):
+        check = dict(scorer_checks(Rounding(), snapshots))[name]
+        if found:
+            with pytest.raises(AssertionError):
+                check()
+        else:
+            check()
