@@ -1,7 +1,7 @@
 """Networks against ridge regression, by the number of atoms to learn from: 32-atom aluminium.
 
-All snapshots without a grid: those of the package and, with --folders, what `benchmarks.data.make`
-has finished since. Each is tested once, in one of four folds, with models of 6, 12, 18 and all
+All snapshots without a grid: those of the package, of `benchmarks/data/bundles` and of --folders,
+where `benchmarks.data.make` has left them; the results are of the 30 of the package. Each is tested once, in one of four folds, with models of 6, 12, 18 and all
 snapshots of the other folds, drawn in turn from liquids at 933 K, solids at 933 K and colder
 solids. Errors are those of the band energy against that of the true density of states.
 
