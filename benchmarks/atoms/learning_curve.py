@@ -1,9 +1,10 @@
 """Networks against ridge regression, by the number of atoms to learn from: 32-atom aluminium.
 
 All snapshots without a grid: those of the package, of `benchmarks/data/bundles` and of --folders,
-where `benchmarks.data.make` has left them; the results are of the 30 of the package. Each is tested once, in one of four folds, with models of 6, 12, 18 and all
-snapshots of the other folds, drawn in turn from liquids at 933 K, solids at 933 K and colder
-solids. Errors are those of the band energy against that of the true density of states.
+where `benchmarks.data.make` has left them; the results are of the 30 of the package. Each is tested
+once, in one of four folds, with models of 6, 12, 18 and all snapshots of the other folds, drawn in
+turn from liquids at 933 K, solids at 933 K and colder solids. Errors are those of the band energy
+against that of the true density of states.
 
   mean              every atom has the mean density of states of the training atoms
   ridge             `skldos.models.atoms()`: penalty and weight chosen in every training set, its
