@@ -31,7 +31,7 @@ def progress_bar(items=None, *, desc, unit="it", total=None, shown=True, leave=T
     """
     from tqdm.auto import tqdm  # searches for widgets, which takes time
 
-    watched = is_watched()
+    watched, shown = is_watched(), shown and can_write()
     rare = {} if watched else {"mininterval": math.inf, "maxinterval": math.inf}
     stays = leave or not watched
     options = {"total": total, "leave": stays, "disable": not shown, **rare}
@@ -40,4 +40,9 @@ def progress_bar(items=None, *, desc, unit="it", total=None, shown=True, leave=T
 
 def is_watched():
     """Return whether stderr is a terminal, or this is a notebook."""
-    return sys.stderr.isatty() or "ipykernel" in sys.modules
+    return "ipykernel" in sys.modules or (can_write() and sys.stderr.isatty())
+
+
+def can_write():
+    """Return whether the process has a stderr; programs with windows and services have none."""
+    return not getattr(sys.stderr, "closed", True)

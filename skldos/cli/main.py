@@ -1,6 +1,8 @@
 """The list of commands, and the format of their errors and warnings."""
 
 import argparse
+import contextlib
+import os
 import sys
 import textwrap
 import traceback
@@ -50,9 +52,13 @@ def main(argv=None):
     Returns
     -------
     int
-        Exit status: 0, 1 after an error caused by the data, 130 if interrupted. Invalid arguments
-        end the program with status 2.
+        Exit status: 0, also if the reader of a pipe stops; 1 after an error caused by the data; 130
+        if interrupted. Invalid arguments end the program with status 2.
     """
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that lacks a character of a table gets another one.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
     parser = make_parser()
     options = parser.parse_args(argv)
     if options.command is None:
@@ -62,6 +68,13 @@ def main(argv=None):
         warnings.showwarning = show_warning
         try:
             COMMANDS[options.command].run(options)
+            if sys.stdout is not None:
+                sys.stdout.flush()
+        except BrokenPipeError:
+            # The reader, such as head, has enough. Nothing may be left for Python to write.
+            with contextlib.suppress(AttributeError, OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
         except EXPECTED as error:
             if options.traceback:
                 traceback.print_exc()

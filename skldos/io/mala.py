@@ -190,11 +190,18 @@ def snapshot_of_info(info, path, *, energies=None, ldos=None):
     if energies is not None and not isinstance(energies, EnergyGrid):
         energies = EnergyGrid(energies)
     try:
+        pbc = np.array(_array(info["atoms"].get("pbc", True)))
+        if pbc.dtype.kind != "b":
+            raise ValueError(f"pbc must be true or false, got {pbc.tolist()!r}")
+        numbers = np.array(_array(info["atoms"]["numbers"]))
+        # ASE would truncate decimals, and interpret a string as a formula.
+        if numbers.ndim != 1 or numbers.dtype.kind != "i":
+            raise ValueError(f"numbers must be a list of atomic numbers, got {numbers.tolist()!r}")
         atoms = Atoms(
-            _array(info["atoms"]["numbers"]),
+            numbers,
             positions=_array(info["atoms"]["positions"]),
             cell=_array(info["atoms"]["cell"]),
-            pbc=_array(info["atoms"].get("pbc", True)),
+            pbc=pbc,
         )
         known = {key: name for key, name in REFERENCE.items() if info.get(key) is not None}
         reference = {name: _number(info, key) for key, name in known.items()}
