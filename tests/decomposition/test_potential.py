@@ -221,6 +221,8 @@ def test_it_is_an_estimator_like_the_others(decomposer, snapshots, silicon):
         copy.transform(snapshots)
     with pytest.raises(NotFittedError):
         copy.inverse_transform([], [])
+    with pytest.raises(NotFittedError):
+        copy.gaussians(snapshots[0])
     assert not decomposer.__sklearn_tags__().input_tags.two_d_array
     frame = clone(decomposer).set_output(transform="pandas").fit_transform(snapshots)[0]
     assert isinstance(frame, pd.DataFrame)
