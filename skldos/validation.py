@@ -43,6 +43,8 @@ def check_scalar(name, value, *, low=None, high=None, strict=False, integer=Fals
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, kind):
         wanted = "an integer" if integer else "a number"
         raise TypeError(f"{name} must be {wanted}, got {value!r} of type {type(value).__name__}.")
+    if isinstance(value, np.floating):
+        value = float(value)  # bounds may be too large for its type
     too_low = low is not None and (value <= low if strict else value < low)
     too_high = high is not None and value > high
     # Not with isfinite(): an integer may be too large for a float. NaN fails both comparisons.

@@ -53,8 +53,10 @@ def alternating_weights(n):
 
 def _series_coefficients():
     """Coefficients of e^-ky = 2^(-k log2(e) y) in Li_2 and Li_3, and the rates -k log2(e)."""
-    c = -torch.tensor(alternating_weights(N_TERMS), dtype=torch.float64)
-    k = torch.arange(1, N_TERMS + 1, dtype=torch.float64)
+    # Whatever the default device is while this module is imported.
+    like = {"dtype": torch.float64, "device": "cpu"}
+    c = -torch.tensor(alternating_weights(N_TERMS), **like)
+    k = torch.arange(1, N_TERMS + 1, **like)
     return torch.stack([c / k**2, c / k**3]), -k * math.log2(math.e)
 
 

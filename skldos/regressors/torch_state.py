@@ -73,6 +73,8 @@ def torch_threads(n_threads):
 def own_defaults():
     """Run the block under torch's original defaults: float32 on the CPU, gradients recorded.
 
+    Mixed precision is off, unless the block switches it on itself.
+
     Other libraries change them for the whole process (the calculator of MACE makes float64 the
     default), and modules of users create tensors without naming a dtype. All threads share the
     default dtype: the last of their blocks to end gives it back.
@@ -80,6 +82,9 @@ def own_defaults():
     with ExitStack() as stack:
         if torch.empty(0).device.type != "cpu":  # get_default_device() of torch 2.4 knows no block
             stack.enter_context(torch.device("cpu"))
+        for device in ("cpu", "cuda"):
+            if torch.is_autocast_enabled(device):
+                stack.enter_context(torch.autocast(device, enabled=False))
         if torch.is_inference_mode_enabled():
             stack.enter_context(torch.inference_mode(False))
         if not torch.is_grad_enabled():

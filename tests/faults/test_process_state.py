@@ -6,6 +6,7 @@ import sys
 from importlib import import_module
 
 import numpy as np
+import pytest
 import torch
 
 from skldos import LDOSRegressor
@@ -65,3 +66,11 @@ def test_processes_without_a_stderr_train(monkeypatch):
         assert not is_watched()
         model = LDOSRegressor(max_epochs=1, random_state=0, verbose=1).fit(X, X[:, :2])
         assert len(model.history) == 1
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.longdouble])
+def test_numbers_of_numpy_where_warnings_and_overflows_are_errors(dtype):
+    with np.errstate(all="raise"):
+        snapshot = make_snapshots(1, random_state=0)[0].replace(temperature=dtype(300))
+    assert type(snapshot.temperature) is float
+    assert snapshot.temperature == 300
