@@ -175,10 +175,10 @@ def alloys(elements, *, r_cut=4.0, twojmax=6, other=0.3, align="band", memory=No
 
     Notes
     -----
-    Fitted to 68 cells of 4 to 32 atoms of aluminium-magnesium, the band energies of 32 others, which
-    were calculated after all settings had been chosen, are off by 4.5 meV/atom and their Fermi
-    levels by 9 meV in the mean; fitted to 36 cells of 4 and 8 atoms, by 9 meV/atom. See
-    ``benchmarks/alloys/README.md``.
+    Fitted to 68 cells of 4 to 32 atoms of aluminium-magnesium, it predicts the band energies of 32
+    others, which were calculated after all settings had been chosen, within 4.5 meV/atom and their
+    Fermi levels within 9 meV in the mean; fitted to 36 cells of 4 and 8 atoms, within 9 meV/atom.
+    See ``benchmarks/alloys/README.md``.
 
     Examples
     --------
