@@ -46,7 +46,7 @@ def atoms(
     basis_radius=4.0,
     fade=6.0,
     alpha=None,
-    dos_weight=None,
+    dos_weight=1e5,
     uncertainty=False,
     random_state=None,
     memory=None,
@@ -55,8 +55,8 @@ def atoms(
     """Return a model of the density of states of every atom, fitted in closed form.
 
     Power spectra of wide Gaussians, of unit length, and ridge regression of the atom-decomposed
-    density of states, in which the sums over the atoms of a snapshot have weight. Penalty and
-    weight are chosen in ``fit``, by leaving out snapshots.
+    density of states, in which the sums over the atoms of a snapshot have weight. The penalty is
+    chosen in ``fit``, by leaving out snapshots.
 
     Parameters
     ----------
@@ -76,8 +76,8 @@ def atoms(
     alpha : float, optional
         Penalty of the ridge regression. By default :class:`~skldos.SiteRidgeCV` chooses it, for
         which at least two snapshots are needed.
-    dos_weight : float, optional
-        Weight of the error of the sum over the atoms; chosen likewise.
+    dos_weight : float, default=1e5
+        Weight of the error of the sum over the atoms.
     uncertainty : bool, default=False
         Whether the model knows its uncertainty, by :class:`~skldos.RidgePosterior`.
     random_state : int, RandomState instance or None, default=None
@@ -117,10 +117,9 @@ def atoms(
     from skldos.regressors import ADOSRegressor, SiteRegressor, SiteRidgeCV
     from skldos.uncertainty import RidgePosterior
 
-    given = {"alphas": alpha, "dos_weights": dos_weight}
-    given = {name: (value,) for name, value in given.items() if value is not None}
-    regressor = SiteRidgeCV(**given)
-    if len(given) == 2:  # nothing to choose
+    if alpha is None:
+        regressor = SiteRidgeCV(dos_weights=(dos_weight,))
+    else:
         regressor = SiteRegressor(Ridge(alpha), dos_weight=dos_weight)
     if uncertainty:
         regressor = RidgePosterior(regressor, random_state=random_state)

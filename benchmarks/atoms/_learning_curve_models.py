@@ -77,7 +77,7 @@ def ridge(data, train, test, _seed, **options):
 
     model = skldos.models.atoms(**options)[-1].regressor
     model.fit(data.soap()[train], [data.y[i] for i in train])
-    chosen = None if options else f"{model.alpha_:g}, {model.dos_weight_:g}"
+    chosen = None if options else f"{model.alpha_:g}"
     return list(model.predict(data.soap()[test])), chosen
 
 

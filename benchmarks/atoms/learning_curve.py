@@ -7,9 +7,9 @@ turn from liquids at 933 K, solids at 933 K and colder solids. Errors are those 
 against that of the true density of states.
 
   mean              every atom has the mean density of states of the training atoms
-  ridge             `skldos.models.atoms()`: penalty and weight chosen in every training set, its
-                    descriptor on 21 of these snapshots
-  ridge, fixed      the same with the penalty and the weight that were best on those 21
+  ridge             `skldos.models.atoms()`: penalty chosen in every training set, its descriptor
+                    and the weight of sums on 21 of these snapshots
+  ridge, fixed      the same with the penalty that was best on those 21
   ridge, anew       Gaussians and cutoff, penalty and weight chosen in every training set
                     (`SiteRidgeCV` on six SOAP descriptors)
   network           one hidden layer of 100 units on the same SOAP vectors as ridge

@@ -1,6 +1,6 @@
 """The recommended models on snapshots that took part in no choice: 32 atoms of aluminium.
 
-`models.atoms()`, the same with the penalties that were best on 21 older snapshots, and
+`models.atoms()`, the same with the penalty that was best on 21 older snapshots, and
 `models.potential()` are fitted to the 30 snapshots of the package (`load_aluminium(n_atoms=32)`)
 and tested on those that `benchmarks.data.make` has finished afterwards, from `bundles/` and
 --folders. Errors of band energies are relative to the true DOS, those of free energies and forces
@@ -31,7 +31,7 @@ def recommended():
 
     return {
         "models.atoms()": models.atoms(),
-        "the same, alpha=1e-5, dos_weight=1e5": models.atoms(alpha=1e-5, dos_weight=1e5),
+        "the same, alpha=1e-5": models.atoms(alpha=1e-5),
         "models.potential()": models.potential(),
     }
 

@@ -65,8 +65,7 @@ ParityDisplay.from_predictions(
 )
 
 # %%
-# What does the weight of the sum do? The model chooses it in ``fit``. Without it, errors of atoms
-# with the same sign add up.
+# What does the weight of the sum do? Without it, errors of atoms with the same sign add up.
 
 from sklearn.model_selection import cross_val_score
 

@@ -126,8 +126,7 @@ class SiteRidgeCV(RegressorMixin, BaseEstimator):
             raise ValueError(
                 f"{type(self).__name__} chooses by leaving out snapshots, which needs at least two "
                 f"of them, got {len(X)}. With one, set what it would choose: "
-                "SiteRegressor(Ridge(alpha), dos_weight=...), or alpha and dos_weight of "
-                "skldos.models.atoms()."
+                "SiteRegressor(Ridge(alpha), dos_weight=...), or alpha of skldos.models.atoms()."
             )
         y = snapshots.targets if y is None else y
         counts = checked_weights(sample_weight, len(X))
