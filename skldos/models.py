@@ -93,8 +93,8 @@ def atoms(
     Notes
     -----
     Fitted to the 30 bundled snapshots of 32 atoms of aluminium, it predicts the band energies of
-    twelve others, which were calculated after all settings had been chosen, within 3.7 meV/atom
-    (liquid) and 2.7 (solid, both at 933 K) in the mean. See ``benchmarks/atoms/README.md``.
+    twelve others, which were calculated later, within 1.9 meV/atom (liquid) and 1.0 (solid, both at
+    933 K) in the mean. See ``benchmarks/atoms/README.md``.
 
     The model is made for sums over the atoms of a cell. Errors of single atoms are large and
     cancel: trained on 15 of these snapshots, it predicts the densities of states of single atoms
