@@ -702,3 +702,13 @@ def test_transformers_without_derivatives_say_so(snapshots):
     soap = clone(TRANSFORMERS[2]).fit(snapshots)
     with pytest.raises(NotImplementedError, match="GridSOAPTransformer has no derivatives"):
         soap.derivatives(snapshots[0])
+
+
+@pytest.mark.parametrize(("backend", "expected"), [("loky", 2), ("threading", 1)])
+def test_chunks_go_to_processes_of_a_backend_that_was_chosen(backend, expected):
+    transformer = GridSNAPTransformer(n_jobs=2)
+    with joblib.parallel_config(backend):
+        worker, n_workers = transformer._workers()
+    assert n_workers == expected
+    # Where there are several workers, each has one thread.
+    assert worker.n_jobs == (1 if expected == 2 else 2)
