@@ -1,5 +1,7 @@
 """Numbers that learning on the fly notes, and its limits, on both sides."""
 
+import time
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -68,7 +70,9 @@ def test_a_result_is_compared_with_the_model_before_it(learner):
     std = calculator.get_uncertainty("forces", atoms)
     expected = learner.expected_error(atoms)
     learner.threshold = 1e-6
+    start = time.perf_counter()
     assert learner.ask([atoms], max_snapshots=1) == [0]
+    elapsed = time.perf_counter() - start
     row = learner.asked.iloc[-1]
     atoms.calc = EMT()
     error = np.sqrt(np.mean((forces - atoms.get_forces()) ** 2))
@@ -77,7 +81,9 @@ def test_a_result_is_compared_with_the_model_before_it(learner):
     assert row["force_error"] == pytest.approx(error)
     assert row["ratio"] == pytest.approx(error / np.sqrt(np.mean(std**2)))
     assert row["energy_error"] == pytest.approx(250 * (energy - atoms.get_potential_energy()))
+    assert row["reference_seconds"] > 0
     assert row["fit_seconds"] > 0
+    assert row["reference_seconds"] + row["fit_seconds"] < elapsed
     # The new model has learned it.
     atoms.calc = None
     assert np.abs(learner.calculator.get_forces(atoms) - forces).max() > 1e-4
