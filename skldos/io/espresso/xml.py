@@ -59,21 +59,9 @@ def read_xml(path):
     """
     path = Path(path)
     tree = Tree.parse(path)
+    calculation = _checked_calculation(tree)
     output = tree["output"]
-    task = tree["input/control_variables/calculation"]
-    calculation = task.text("scf").lower()
-    if calculation == "bands":
-        raise task.error("the k points of calculation='bands' have no weights; use 'nscf'")
-    check_supported(tree)
-    check_xml_settings(tree)
-    convergence = convergence_of(output)
-    converged = None if convergence is None else convergence.find("convergence_achieved")
-    if calculation != "nscf" and converged is not None and not converged.logical():
-        raise converged.error("the self-consistent calculation did not converge")
-    _check_status(tree, calculation)
     structure = output["atomic_structure"]
-    if calculation not in ("scf", "nscf"):
-        _check_last_step(tree, structure)
     basis = output["basis_set"]
     bands = output["band_structure"]
     weights, eigenvalues, occupations = _states(bands)
@@ -83,7 +71,6 @@ def read_xml(path):
     functional = functional_of(tree)
     kind = kind_of(output)
     charge = tree.find("input/bands/tot_charge")
-    boundary = tree.find("input/boundary_conditions/assume_isolated")
     run = EspressoRun(
         path=path,
         atoms=atoms_of(structure),
@@ -106,9 +93,7 @@ def read_xml(path):
         kind=kind,
         occupations_kind=smearing or occupied,
         charge=None if charge is None else charge.number(),
-        assume_isolated="2D"
-        if boundary is not None and boundary.text("").lower() == "2d"
-        else None,
+        assume_isolated=_boundary(tree),
         save_directory=_save_directory(path),
         gamma_only=basis.flag("gamma_only"),
         rotations=rotations,
@@ -117,6 +102,31 @@ def read_xml(path):
     check_xml_results(tree)
     check_run(run)
     return run
+
+
+def _checked_calculation(tree):
+    """Return what was calculated, such as "scf", if it is supported and has ended well."""
+    output = tree["output"]
+    task = tree["input/control_variables/calculation"]
+    calculation = task.text("scf").lower()
+    if calculation == "bands":
+        raise task.error("the k points of calculation='bands' have no weights; use 'nscf'")
+    check_supported(tree)
+    check_xml_settings(tree)
+    convergence = convergence_of(output)
+    converged = None if convergence is None else convergence.find("convergence_achieved")
+    if calculation != "nscf" and converged is not None and not converged.logical():
+        raise converged.error("the self-consistent calculation did not converge")
+    _check_status(tree, calculation)
+    if calculation not in ("scf", "nscf"):
+        _check_last_step(tree, output["atomic_structure"])
+    return calculation
+
+
+def _boundary(tree):
+    """Return "2D" where the Coulomb interaction was truncated, or None."""
+    boundary = tree.find("input/boundary_conditions/assume_isolated")
+    return "2D" if boundary is not None and boundary.text("").lower() == "2d" else None
 
 
 def _check_status(tree, calculation):
