@@ -67,7 +67,7 @@ PROMISED = {
     "scoring.forces": {"FORCE_UNITS": {"eV/Å": 1.0, "meV/Å": 1000.0}}
     | {"STRESS_UNITS": {"eV/Å³": 1.0, "GPa": 160.21766208}},
     "scoring.free_energies": {"SAME_TEMPERATURE": 10.0},
-    "scoring.observables": {"SHARPENED": 2},
+    "scoring.observables": {"DEFAULT_ORDER": 2},
     "search.effects": {"MAX_LEVELS": 6, "N_BINS": 3},
     "search.scores.naswot": {"CONVENTIONS": {"fiedler": 1.0, "mellor": -1.0}},
     "search.scores.readout": {"N_PARTS": 5},

@@ -15,9 +15,10 @@ UNITS = ("meV/atom", "eV/atom", "eV")
 
 
 class _EnergyScorer(Scorer):
-    """Negative mean absolute error of an energy that :func:`evaluate` compares."""
+    """Negative mean absolute error of an energy that :func:`evaluate` compares.
 
-    _quantity = None
+    Subclasses name the energy, `_quantity`, and check in `_check` that a model predicts it.
+    """
 
     def __init__(self, *, reference="ldos", unit="meV/atom", sharpen=0, n_jobs=None):
         self.reference = check_option("reference", reference, REFERENCES)
@@ -27,25 +28,13 @@ class _EnergyScorer(Scorer):
 
     @like(Scorer.errors)
     def errors(self, estimator, X, y=None):
+        self._check(estimator)
         options = {name: value for name, value in vars(self).items() if name != "unit"}
-        self._check(predicts_forces(estimator))
         table = evaluate(estimator, X, y, **options)
         per_atom = table[f"{self._quantity}_error"].to_numpy()  # meV
         if self.unit == "meV/atom":
             return per_atom
         return per_atom / 1e3 * (1 if self.unit == "eV/atom" else table["n_atoms"].to_numpy())
-
-    def _check(self, of_atoms):
-        """Raise an error unless a model of the free energy or of the LDOS predicts the energy."""
-        if of_atoms and self._quantity == "band_energy":
-            raise ScoringError("a model of the free energy predicts no band energy.")
-        if of_atoms and self.reference == "ldos":
-            raise ScoringError(
-                "a model of the free energy is fitted to results of calculations: set "
-                "reference='dft'."
-            )
-        if not of_atoms and getattr(self, "pseudopotentials", {}) is None:
-            raise ScoringError("the total energy of an LDOS needs pseudopotentials, got None.")
 
 
 @documented(OF_PREDICTIONS)
@@ -99,6 +88,10 @@ class BandEnergyScorer(_EnergyScorer):
     """
 
     _quantity = "band_energy"
+
+    def _check(self, estimator):
+        if predicts_forces(estimator):
+            raise ScoringError("a model of the free energy predicts no band energy.")
 
 
 @documented(OF_PREDICTIONS)
@@ -181,3 +174,13 @@ class TotalEnergyScorer(_EnergyScorer):
         self.functional = check_option("functional", functional, (None, *FUNCTIONALS))
         self.density_cutoff = check_density_cutoff(density_cutoff)
         super().__init__(reference=reference, unit=unit, sharpen=sharpen, n_jobs=n_jobs)
+
+    def _check(self, estimator):
+        if not predicts_forces(estimator):
+            if self.pseudopotentials is None:
+                raise ScoringError("the total energy of an LDOS needs pseudopotentials, got None.")
+        elif self.reference == "ldos":
+            raise ScoringError(
+                "a model of the free energy is fitted to results of calculations: set "
+                "reference='dft'."
+            )

@@ -35,8 +35,8 @@ ERROR_UNITS = {
     "forces_error": "eV/Å",
     "stress_error": "eV/Å³",
 }
-#: Kinds of occupations with thermal energies.
-THERMAL = (None, "fermi-dirac", "fixed", "smearing")
+#: Occupations and smearings (in a reference) of electrons at a temperature.
+THERMAL_OCCUPATIONS = (None, "fermi-dirac", "fixed", "smearing")
 
 
 @documented(OF_PREDICTIONS)
@@ -132,15 +132,20 @@ def evaluate(
     """
     check_option("reference", reference, REFERENCES)
     check_sharpen(sharpen)
-    snapshots, terms = snapshots_of(X), None
+    snapshots = snapshots_of(X)
     check_calculations(estimator, snapshots)
     if predicts_forces(estimator):
         if density:
             check_predicts_states(estimator)
         return with_names(free_energy_table(estimator, X, y), snapshots)
+    terms = None
     if pseudopotentials is not None:
-        terms = _terms(snapshots, as_pseudopotentials(pseudopotentials), functional)
-        terms["density_cutoff"] = check_density_cutoff(density_cutoff)
+        pseudopotentials = as_pseudopotentials(pseudopotentials)
+        terms = {
+            "pseudopotentials": pseudopotentials,
+            "functional": _functional(snapshots, pseudopotentials, functional),
+            "density_cutoff": check_density_cutoff(density_cutoff),
+        }
     targets = targets_of(snapshots, y)
     on_grid = terms is not None or density
     observe = partial(of_ldos, terms=terms, density=density) if on_grid else of_dos
@@ -152,30 +157,28 @@ def evaluate(
         ]
         if on_grid:
             options = {"terms": repeat(terms), "density": density, "sharpen": sharpen}
-            predicted = [seen for _, seen in iter_observables(estimator, X, n_jobs, **options)]
+            predicted = [found for _, found in iter_observables(estimator, X, n_jobs, **options)]
         else:
-            found = predict_dos(estimator, X, n_jobs=n_jobs)
+            spectra = predict_dos(estimator, X, n_jobs=n_jobs)
             predicted = [
-                observe(dos, s, predicted=True) for s, dos in zip(snapshots, found, strict=True)
+                observe(dos, s, predicted=True) for s, dos in zip(snapshots, spectra, strict=True)
             ]
     if reference == "ldos":
-        warn_of_missing_electrons([seen.dos for seen in true], snapshots)
+        warn_of_missing_electrons([observables.dos for observables in true], snapshots)
     return with_names(_table(snapshots, predicted, true), snapshots)
 
 
-def _terms(snapshots, pseudopotentials, functional):
-    """Return the arguments of total energies; raise an error now rather than later."""
-    taken = set()
+def _functional(snapshots, pseudopotentials, functional):
+    """Return the functional, None if snapshots differ; raise errors now rather than later."""
+    functionals = set()
     with as_scoring_error(ValueError):
         for snapshot in snapshots:
             snapshot.require("n_electrons")
             symbols = snapshot.atoms.symbols
             check_electrons(symbols, pseudopotentials, snapshot.n_electrons)
             used = snapshot.reference.get("functional")
-            taken.add(common_functional(symbols, pseudopotentials, functional, used))
-    if len(taken) == 1:
-        (functional,) = taken
-    return {"pseudopotentials": pseudopotentials, "functional": functional}
+            functionals.add(common_functional(symbols, pseudopotentials, functional, used))
+    return functionals.pop() if len(functionals) == 1 else functional
 
 
 def _true(snapshot, target, observe, on_grid):
@@ -197,18 +200,17 @@ def _calculated(snapshot, terms, density):
     # Densities can be compared without energies.
     if missing and (terms is not None or not density):
         raise ScoringError(f"{snapshot!r} has no reference {missing[0]!r}.")
-    seen = Observables(*(snapshot.reference.get(name) for name in names))
+    energies = (snapshot.reference.get(name) for name in names)
     if density:
         snapshot.require("density")
-        seen = seen._replace(density=np.asarray(snapshot.density))
-    return seen
+    return Observables(*energies, density=np.asarray(snapshot.density) if density else None)
 
 
 def _check_occupations(snapshot):
     """Raise an error unless the reference has thermal occupations at the snapshot's temperature."""
     for name in ("occupations", "smearing"):
         used = snapshot.reference.get(name)
-        if used not in THERMAL:
+        if used not in THERMAL_OCCUPATIONS:
             raise ScoringError(
                 f"the reference of {snapshot!r} was calculated with the {name} {used!r}: its "
                 "Fermi level and energies are not those of electrons at a temperature. Compare "
@@ -223,11 +225,10 @@ def _table(snapshots, predicted, true):
     n_atoms = np.array([len(s.atoms) for s in snapshots])
     columns = {"n_atoms": n_atoms, "temperature": [s.temperature for s in snapshots]}
     per = {"fermi_level": np.ones(len(snapshots)), "band_energy": n_atoms, "total_energy": n_atoms}
-    known = {name for name in per if all(getattr(seen, name) is not None for seen in true)}
-    per = {name: n for name, n in per.items() if name in known}
+    per = {name: n for name, n in per.items() if all(getattr(t, name) is not None for t in true)}
     for name in per:
-        columns[name] = np.array([getattr(seen, name) for seen in predicted])
-        columns[f"{name}_true"] = np.array([getattr(seen, name) for seen in true])
+        columns[name] = np.array([getattr(p, name) for p in predicted])
+        columns[f"{name}_true"] = np.array([getattr(t, name) for t in true])
     for name, n in per.items():
         columns[f"{name}_error"] = 1e3 * (columns[name] - columns[f"{name}_true"]) / n
     table = pd.DataFrame(columns)

@@ -16,7 +16,7 @@ from skldos.scoring.prediction import check_dos, dos_of_block, iter_rows_on_grid
 from skldos.validation import check_scalar
 
 #: Order to which a known broadening is undone unless an order is given.
-SHARPENED = 2
+DEFAULT_ORDER = 2
 
 
 class Observables(NamedTuple):
@@ -74,25 +74,37 @@ def of_ldos(ldos, snapshot, *, terms=None, density=False, sharpen=0, predicted=F
     """
     broadened, ldos = dos_of_block(ldos, snapshot), sharpened(ldos, snapshot, sharpen)
     dos = dos_of_block(ldos, snapshot) if sharpening_order(snapshot, sharpen) else broadened
-    seen = of_dos(dos, snapshot, predicted=predicted)._replace(broadened_dos=broadened)
-    if terms is not None:
-        with warnings.catch_warnings():
-            # A warning has already been given if the end of the energies replaces the Fermi level.
-            warnings.filterwarnings("ignore", message="fermi_level=.* holds")
-            energy = total_energy(
-                ldos,
-                snapshot.energies,
-                atoms=snapshot.atoms,
-                temperature=snapshot.temperature,
-                n_electrons=snapshot.n_electrons,
-                fermi_level=seen.fermi_level,
-                assume_isolated=snapshot.reference.get("assume_isolated"),
-                **terms,
-            )
-        seen = seen._replace(total_energy=energy.total)
-    if density:
-        seen = seen._replace(density=density_at(ldos, snapshot, seen.fermi_level))
-    return seen
+    observables = of_dos(dos, snapshot, predicted=predicted)
+    mu = observables.fermi_level
+    return observables._replace(
+        total_energy=None if terms is None else _total_energy(ldos, snapshot, mu, terms),
+        density=_density(ldos, snapshot, mu) if density else None,
+        broadened_dos=broadened,
+    )
+
+
+def _total_energy(ldos, snapshot, mu, terms):
+    """Return the total free energy in eV at the Fermi level `mu` in eV."""
+    with warnings.catch_warnings():
+        # A warning has already been given if the end of the energies replaces the Fermi level.
+        warnings.filterwarnings("ignore", message="fermi_level=.* holds")
+        energy = total_energy(
+            ldos,
+            snapshot.energies,
+            atoms=snapshot.atoms,
+            temperature=snapshot.temperature,
+            n_electrons=snapshot.n_electrons,
+            fermi_level=mu,
+            assume_isolated=snapshot.reference.get("assume_isolated"),
+            **terms,
+        )
+    return energy.total
+
+
+def _density(ldos, snapshot, mu):
+    """Return the density in 1/Å³ at the Fermi level `mu` in eV."""
+    state = {"temperature": snapshot.temperature, "fermi_level": mu}
+    return electron_density(ldos, snapshot.energies, **state)
 
 
 def iter_observables(estimator, X, n_jobs=None, *, terms, density=False, sharpen=0):
@@ -110,15 +122,15 @@ def iter_observables(estimator, X, n_jobs=None, *, terms, density=False, sharpen
     density, sharpen
         See :func:`of_ldos`.
     """
-    found = iter_rows_on_grid(estimator, X, n_jobs)
-    for (snapshot, rows), of_snapshot in zip(found, terms):  # noqa: B905 (may be endless)
-        wanted = {"terms": of_snapshot, "density": density, "sharpen": sharpen}
+    pairs = iter_rows_on_grid(estimator, X, n_jobs)
+    for (snapshot, rows), of_snapshot in zip(pairs, terms):  # noqa: B905 (may be endless)
+        options = {"terms": of_snapshot, "density": density, "sharpen": sharpen}
         if isinstance(rows, LazyArray) and rows.nbytes > streaming.KEPT_BYTES:
-            yield snapshot, _of_stream(rows, snapshot, n_jobs, **wanted)
+            yield snapshot, _of_stream(rows, snapshot, n_jobs, **options)
         else:
-            kept = spooled(rows, slices=iter_rows(rows, n_jobs))
-            ldos = kept.reshape(*snapshot.grid_shape, -1)
-            yield snapshot, of_ldos(ldos, snapshot, predicted=True, **wanted)
+            ldos = spooled(rows, slices=iter_rows(rows, n_jobs))
+            ldos = ldos.reshape(*snapshot.grid_shape, -1)
+            yield snapshot, of_ldos(ldos, snapshot, predicted=True, **options)
 
 
 def _of_stream(rows, snapshot, n_jobs, *, terms, density, sharpen):
@@ -137,26 +149,26 @@ def _of_stream(rows, snapshot, n_jobs, *, terms, density, sharpen):
     )
     mu, n = electrons.fermi_level, electrons.density
     state = {"temperature": snapshot.temperature, "fermi_level": mu}
-    seen = Observables(
+    total = None
+    if terms is not None:
+        total = energy_of_fields(
+            electrons.dos,
+            n,
+            snapshot.energies,
+            atoms=snapshot.atoms,
+            n_electrons=snapshot.n_electrons,
+            assume_isolated=snapshot.reference.get("assume_isolated"),
+            **state,
+            **terms,
+        ).total
+    return Observables(
         mu,
         float(band_energy(electrons.dos, snapshot.energies, **state)),
-        density=n if density else None,
-        dos=electrons.dos,
-        broadened_dos=electrons.broadened_dos,
-    )
-    if terms is None:
-        return seen
-    energy = energy_of_fields(
+        total,
+        n if density else None,
         electrons.dos,
-        n,
-        snapshot.energies,
-        atoms=snapshot.atoms,
-        n_electrons=snapshot.n_electrons,
-        assume_isolated=snapshot.reference.get("assume_isolated"),
-        **state,
-        **terms,
+        electrons.broadened_dos,
     )
-    return seen._replace(total_energy=energy.total)
 
 
 def check_sharpen(sharpen):
@@ -183,7 +195,7 @@ def sharpening_order(snapshot, order):
         return order
     grid = snapshot.energy_grid
     known = grid is not None and None not in (grid.broadening, grid.kernel)
-    return SHARPENED if known else 0
+    return DEFAULT_ORDER if known else 0
 
 
 def sharpening_of(snapshot, order):
@@ -196,12 +208,6 @@ def sharpening_of(snapshot, order):
         )
     with as_scoring_error(ValueError):
         return grid.sharpening_matrix(order)
-
-
-def density_at(ldos, snapshot, mu):
-    """Return the density in 1/Å³ at the Fermi level `mu` in eV."""
-    state = {"temperature": snapshot.temperature, "fermi_level": mu}
-    return electron_density(ldos, snapshot.energies, **state)
 
 
 def fermi_level_of(dos, snapshot, *, predicted=True):
