@@ -11,12 +11,13 @@ from skldos.physics.total_energy import check_electrons, common_functional
 from skldos.scoring import predict_dos
 from skldos.scoring.observables import check_sharpen, iter_observables, of_dos
 from skldos.scoring.pipelines import (
+    calculation_of,
     check_calculations,
     check_predicts,
     check_predicts_states,
     regressor_of,
 )
-from skldos.scoring.unlabelled import calculation_of, check_domain, filled
+from skldos.scoring.unlabelled import check_domain, filled
 from skldos.uncertainty import energy_uncertainty
 from skldos.uncertainty.energies import knows_uncertainty
 

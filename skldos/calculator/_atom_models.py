@@ -13,7 +13,7 @@ from skldos.calculator._pipelines import check_row_wise, parts_of, with_paramete
 from skldos.data import Blocks, SnapshotList
 from skldos.descriptors.affine import matrix_of
 from skldos.regressors import FreeEnergyRegressor
-from skldos.scoring.pipelines import steps_of
+from skldos.scoring.pipelines import calculation_of, steps_of
 
 #: Overridden parameters of the transformer: double precision, and no caching of single steps.
 OVERRIDES = {"dtype": "float64", "memory": None}
@@ -63,7 +63,7 @@ class AtomModel:
         self._steps = [
             _row_step(t) for step in row_steps for t in _row_parts(step.row_transformer_)
         ]
-        self.known = getattr(self.regressor, "calculation_", None) or {}
+        self.known = calculation_of(self.regressor)
 
     def __repr__(self):
         steps = [self.transformer, *self._row_wise, self.regressor]

@@ -12,6 +12,7 @@ from skldos.io.pseudopotentials import as_pseudopotentials
 from skldos.physics.terms import FUNCTIONALS
 from skldos.physics.terms.checks import check_density_cutoff
 from skldos.physics.total_energy import check_every_element
+from skldos.scoring.pipelines import calculation_of
 from skldos.validation import check_option, check_scalar
 
 #: Largest grid spacing, relative to that of the training data. With twice the spacing, a grid holds
@@ -218,7 +219,7 @@ class LDOSCalculator(ModelCalculator):
 
     @property
     def _training(self):
-        return (getattr(self.surface.regressor, "calculation_", None) or {}).get("training", {})
+        return calculation_of(self.surface.regressor).get("training", {})
 
     def _knows_stress(self):
         return not has_one_density(self._training)

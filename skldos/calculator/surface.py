@@ -35,7 +35,7 @@ from skldos.physics.total_energy import common_functional
 from skldos.regressors import BlockRegressor
 from skldos.scoring import streaming
 from skldos.scoring.pieces import iter_rows
-from skldos.scoring.pipelines import steps_of
+from skldos.scoring.pipelines import calculation_of, steps_of
 from skldos.workers import n_workers, results_of
 
 #: Number of grid points that pass through the network at once.
@@ -101,7 +101,7 @@ class EnergySurface:
         )
         self.transformer = with_parameters(first, OVERRIDES)
         self.pseudopotentials = pseudopotentials
-        known = getattr(self.regressor, "calculation_", None) or {}
+        known = calculation_of(self.regressor)
         self.terms = {
             "pseudopotentials": pseudopotentials,
             "functional": self._as_trained(functional),
@@ -119,7 +119,7 @@ class EnergySurface:
 
     def _as_trained(self, functional):
         """Return the functional after checking it against the training data."""
-        known = getattr(self.regressor, "calculation_", None) or {}
+        known = calculation_of(self.regressor)
         if abs(known.get("charge", 0.0)) > CHARGED:
             raise ValueError(
                 f"model was trained on cells with a charge of {known['charge']:+g}, but the "

@@ -15,8 +15,8 @@ from skldos.data.calculation import electrons_of
 from skldos.data.html import table
 from skldos.persistence.header import read_header
 from skldos.scoring.evaluation import ERROR_UNITS
-from skldos.scoring.pipelines import regressor_of, steps_of
-from skldos.scoring.unlabelled import calculation_of, predicts_on_grid
+from skldos.scoring.pipelines import calculation_of, regressor_of, steps_of
+from skldos.scoring.unlabelled import predicts_on_grid
 
 #: Packages whose versions a card lists.
 PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "skorch", "ase", "dscribe")

@@ -78,9 +78,14 @@ def check_predicts_states(estimator):
         )
 
 
+def calculation_of(estimator):
+    """Return the stored properties of a fitted model's training data, or an empty dict."""
+    return getattr(regressor_of(estimator), "calculation_", None) or {}
+
+
 def check_calculations(estimator, snapshots):
     """Raise an error unless the snapshots were calculated like the training data of a model."""
-    known = getattr(regressor_of(estimator), "calculation_", None) or {}
+    known = calculation_of(estimator)
     for snapshot in snapshots:
         name = differing_fact(snapshot, known)
         if name is not None:

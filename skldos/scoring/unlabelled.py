@@ -7,7 +7,7 @@ import numpy as np
 from skldos.data import SnapshotList
 from skldos.data.calculation import electrons_of, energy_grid_of
 from skldos.data.training import check_elements, outside_training
-from skldos.scoring.pipelines import regressor_of, steps_of
+from skldos.scoring.pipelines import calculation_of, regressor_of, steps_of
 from skldos.validation import check_scalar
 
 
@@ -79,11 +79,6 @@ def _temperatures(temperature, n):
             f"{len(temperature)} of them."
         )
     return [check_scalar("temperature", value, low=0) for value in temperature]
-
-
-def calculation_of(estimator):
-    """Return the stored properties of a fitted model's training data, or an empty dict."""
-    return getattr(regressor_of(estimator), "calculation_", None) or {}
 
 
 def check_domain(estimator, snapshots):
