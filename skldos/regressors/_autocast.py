@@ -3,6 +3,7 @@
 import torch
 
 from skldos.regressors._skorch import SkorchRegressor
+from skldos.regressors.torch_state import uncompiled
 from skldos.validation import check_option
 
 #: Types with half the bits of single precision, by name.
@@ -29,7 +30,7 @@ def check_autocast(autocast, device, optimizer):
         )
     if optimizer is torch.optim.LBFGS:
         # Curvatures are differences of gradients, in which the remaining digits cancel.
-        raise ValueError(f"autocast={autocast!r} does not go with optimizer=LBFGS.")
+        raise ValueError(f"autocast={autocast!r} does not support optimizer=LBFGS.")
 
 
 class MixedPrecisionRegressor(SkorchRegressor):
@@ -87,7 +88,7 @@ def renew_statistics(network, batches):
     batches : iterable of (inputs, targets)
         Training data.
     """
-    network = getattr(network, "_orig_mod", network)  # under torch.compile
+    network = uncompiled(network)
     norms = [m for m in network.modules() if getattr(m, "running_mean", None) is not None]
     if not norms:
         return

@@ -12,12 +12,12 @@ from skldos.networks import Backpropagation
 from skldos.regressors import _prediction
 from skldos.regressors._adam import FusedAdam
 from skldos.regressors._autocast import MixedPrecisionRegressor, check_autocast, renew_statistics
-from skldos.regressors._batches import BlockDataset, RowBatches, RowDataset
+from skldos.regressors._batches import RowBatches, RowDataset
 from skldos.regressors._callbacks import default_callbacks
 from skldos.regressors._checkpoint import TrainingFile, training_name
 from skldos.regressors._prediction import NetworkPrediction, is_container
-from skldos.regressors._split import split_units
-from skldos.regressors._team import ALONE, join
+from skldos.regressors._split import Split
+from skldos.regressors._team import ALONE, check_distribution, join
 from skldos.regressors.checks import (
     check_carried,
     check_part,
@@ -144,7 +144,7 @@ class BlockRegressor(NetworkPrediction, MixedPrecisionRegressor):
     def _fit_dataset(self, dataset, *, reset):
         with seeded(self._team_.agree_on_seed(self.random_state), self.device) as seed:
             # Continued training must not use samples that were held out before.
-            split = _Split(dataset, self.train_split)
+            split = Split(dataset, self.train_split)
         file = self._prepare_sharing(split, seed, reset=reset)
         with seeded(self._team_.agree_on_seed(self._seed(goes_on=not reset)), self.device):
             if reset:
@@ -155,7 +155,7 @@ class BlockRegressor(NetworkPrediction, MixedPrecisionRegressor):
                 self.target_center_, self.target_scale_ = scaling.center, scaling.scale
                 self.feature_range_ = feature_range(split.training.inputs)
                 self._prepare()
-                _check_shareable(self.module_, self._team_)
+                self._team_.check_shareable(self.module_)
             else:
                 self._take_back_refit()
             dos_weight = self._resolve_dos_weight(split)
@@ -193,7 +193,7 @@ class BlockRegressor(NetworkPrediction, MixedPrecisionRegressor):
 
     def _check_parameters(self):
         check_device("device", self.device)
-        _check_unwrapped(self)
+        check_distribution(self)
         check_unused(self)
         for part in ("module", "criterion", "optimizer"):
             check_part(self, part)
@@ -288,15 +288,19 @@ class BlockRegressor(NetworkPrediction, MixedPrecisionRegressor):
         linear = output_layer(self.module_)[0] is not None
         if self.dos_weight == "auto":
             # The least-squares refit fits no other loss, and random weights are not changed.
-            plain = type(self.criterion_) is torch.nn.MSELoss
-            plain = plain and type(self).get_loss is BlockRegressor.get_loss
-            return AUTO_DOS_WEIGHT if linear and plain and self._epochs_ > 0 else None
+            trained = self._loss_is_square_error and self._epochs_ > 0
+            return AUTO_DOS_WEIGHT if linear and trained else None
         if not linear:
             raise ValueError(
                 f"dos_weight={self.dos_weight} needs a network that ends in a linear layer, got "
                 f"{self.module_}; set dos_weight=None."
             )
         return self.dos_weight
+
+    @property
+    def _loss_is_square_error(self):
+        own_loss = type(self).get_loss is not BlockRegressor.get_loss
+        return type(self.criterion_) is torch.nn.MSELoss and not own_loss
 
     def _take_back_refit(self):
         """Restore the trained weights of the output layer, to continue training."""
@@ -340,10 +344,14 @@ class BlockRegressor(NetworkPrediction, MixedPrecisionRegressor):
 
     def get_iterator(self, dataset, training=False):
         """Return batches of (inputs, normalised targets) on the device."""
-        return RowBatches(
+        rows = self.batch_size if training else max(self.batch_size, _prediction.PREDICT_ROWS)
+        return self._batches(RowBatches, dataset, rows, shuffle=training)
+
+    def _batches(self, kind, dataset, batch_size, *, shuffle):
+        return kind(
             dataset,
-            self.batch_size if training else max(self.batch_size, _prediction.PREDICT_ROWS),
-            shuffle=training,
+            batch_size,
+            shuffle=shuffle,
             buffer_bytes=int(self.buffer_size * 2**20),
             device=self.device,
             scaling=self._scaling,
@@ -361,9 +369,8 @@ class BlockRegressor(NetworkPrediction, MixedPrecisionRegressor):
         """Run over all batches once; see the base class."""
         plain = (
             self.autocast is None
-            and type(self.criterion_) is torch.nn.MSELoss
+            and self._loss_is_square_error
             and self.criterion_.reduction == "mean"
-            and type(self).get_loss is BlockRegressor.get_loss
             and Backpropagation.knows(self.module_)
         )
         self._backpropagation_ = Backpropagation(self.module_) if plain else None
@@ -377,50 +384,3 @@ class BlockRegressor(NetworkPrediction, MixedPrecisionRegressor):
             super().optimizer_step()
         else:
             self._fused_adam_.step()
-
-
-class _Split:
-    """Training and validation data, split by snapshot (or by row of plain arrays)."""
-
-    def __init__(self, dataset, train_split):
-        training, validation = split_units(train_split, dataset)
-        self.by_snapshot = isinstance(dataset, BlockDataset)
-        if dataset.sample_weight is not None:
-            counts = dataset.sample_weight > 0
-            training = training[counts[training]]
-            if len(training) == 0:
-                raise ValueError("sample_weight is zero for all samples that are trained on.")
-            if validation is not None:
-                validation = validation[counts[validation]]
-                validation = validation if len(validation) else None
-        self.training = dataset.take(training)
-        self.validation = None if validation is None else dataset.take(validation)
-
-
-def _check_unwrapped(net):
-    """Raise an error if accelerate would distribute the training, but not all of it."""
-    if getattr(net, "accelerator", None) is not None:
-        raise TypeError(
-            f"{type(net).__name__} does not work with AccelerateMixin; use its parameters device "
-            "and autocast instead, and distributed='auto' for several processes."
-        )
-    wrapper = torch.nn.parallel.DistributedDataParallel
-    wrapped = isinstance(net.module, type) and issubclass(net.module, wrapper)
-    if wrapped or isinstance(net.module, wrapper):
-        raise TypeError(
-            f"module must be the network itself, got {net.module!r}: the targets would be scaled "
-            "and the output layer refitted in each process by itself; set distributed='auto'."
-        )
-    if net.distributed is not None and net.optimizer is torch.optim.LBFGS:
-        raise ValueError("distributed='auto' does not go with optimizer=LBFGS.")
-    if net.distributed is not None and net.autocast == "float16":
-        raise ValueError("distributed='auto' does not go with autocast='float16'.")
-
-
-def _check_shareable(network, team):
-    """Raise an error unless the gradient of a batch is the sum over its rows."""
-    if team.size > 1 and any(hasattr(part, "running_mean") for part in network.modules()):
-        raise ValueError(
-            "distributed='auto' needs a network without batch normalisation, whose statistics "
-            f"would be those of the rows of one process; got {network}."
-        )

@@ -5,6 +5,26 @@ from numbers import Integral, Real
 import numpy as np
 import torch
 
+from skldos.regressors._batches import BlockDataset
+
+
+class Split:
+    """Training and validation data, split by snapshot (or by row of plain arrays)."""
+
+    def __init__(self, dataset, train_split):
+        training, validation = split_units(train_split, dataset)
+        self.by_snapshot = isinstance(dataset, BlockDataset)
+        if dataset.sample_weight is not None:
+            counts = dataset.sample_weight > 0
+            training = training[counts[training]]
+            if len(training) == 0:
+                raise ValueError("sample_weight is zero for all samples that are trained on.")
+            if validation is not None:
+                validation = validation[counts[validation]]
+                validation = validation if len(validation) else None
+        self.training = dataset.take(training)
+        self.validation = None if validation is None else dataset.take(validation)
+
 
 def split_units(train_split, dataset):
     """Return indices for training and for validation; the latter may be None.

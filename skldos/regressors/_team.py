@@ -75,6 +75,14 @@ class Team:
             if len(set(values)) > 1:
                 raise ValueError(message)
 
+    def check_shareable(self, network):
+        """Raise a ``ValueError`` unless the gradient of a batch is the sum over its rows."""
+        if self.size > 1 and any(hasattr(part, "running_mean") for part in network.modules()):
+            raise ValueError(
+                "distributed='auto' needs a network without batch normalisation, whose statistics "
+                f"would be those of the rows of one process; got {network}."
+            )
+
     def permutation(self, n):
         """Return a random permutation, the same in all processes, from the first one's state."""
         if self.size > 1:
@@ -119,7 +127,7 @@ class Team:
             if self.file is not None:
                 stored = (
                     f" The training is stored in {str(self.file)!r} up to the last whole epoch: "
-                    "run again with the same parameters and data to go on from there."
+                    "run again with the same parameters and data to continue from there."
                 )
             raise RuntimeError(
                 f"process {self.rank} of {self.size} lost another one, which was killed or failed "
@@ -129,6 +137,26 @@ class Team:
 
 #: A single process.
 ALONE = Team()
+
+
+def check_distribution(net):
+    """Raise an error for a net that something else distributes, or that cannot be distributed."""
+    if getattr(net, "accelerator", None) is not None:
+        raise TypeError(
+            f"{type(net).__name__} does not work with AccelerateMixin; use its parameters device "
+            "and autocast instead, and distributed='auto' for several processes."
+        )
+    wrapper = torch.nn.parallel.DistributedDataParallel
+    wrapped = isinstance(net.module, type) and issubclass(net.module, wrapper)
+    if wrapped or isinstance(net.module, wrapper):
+        raise TypeError(
+            f"module must be the network itself, got {net.module!r}: each process would scale the "
+            "targets and refit the output layer on its own; set distributed='auto'."
+        )
+    if net.distributed is not None and net.optimizer is torch.optim.LBFGS:
+        raise ValueError("distributed='auto' does not support optimizer=LBFGS.")
+    if net.distributed is not None and net.autocast == "float16":
+        raise ValueError("distributed='auto' does not support autocast='float16'.")
 
 
 def join(name, mode, device):

@@ -236,15 +236,8 @@ class CSNNRegressor(BlockRegressor):
 
     def get_iterator(self, dataset, training=False):
         """Return batches of (inputs, normalised targets) on the device."""
-        options = {
-            "shuffle": training,
-            "buffer_bytes": int(self.buffer_size * 2**20),
-            "device": self.device,
-            "scaling": self._scaling,
-        }
-        if not (training and self.augment):
-            return RowBatches(dataset, self.batch_size, **options)
-        return TurnedBatches(dataset, self.batch_size, **options)
+        kind = TurnedBatches if training and self.augment else RowBatches
+        return self._batches(kind, dataset, self.batch_size, shuffle=training)
 
     # ---------------------------------------------------------------- prediction
 

@@ -19,6 +19,7 @@ import torch
 from torch import nn
 
 from skldos.regressors._team import ALONE
+from skldos.regressors.torch_state import uncompiled
 
 #: Ridge penalty on the change of weights, for many more rows than weights.
 RIDGE = 1e-6
@@ -26,7 +27,7 @@ RIDGE = 1e-6
 
 def output_layer(network):
     """Return the linear last layer of `network` and the layers before it, or None twice."""
-    network = getattr(network, "_orig_mod", network)  # under torch.compile
+    network = uncompiled(network)
     last = list(network)[-1] if isinstance(network, nn.Sequential) else None
     if type(last) is nn.Linear and last.bias is not None and last.weight.requires_grad:
         return last, nn.Sequential(*list(network)[:-1])

@@ -58,6 +58,11 @@ class Placeholders(TorchFunctionMode):
         return function(*args, **kwargs)
 
 
+def uncompiled(network):
+    """Return the original network of a module made by ``torch.compile``, or the module itself."""
+    return getattr(network, "_orig_mod", network)
+
+
 @contextmanager
 def torch_threads(n_threads):
     """Let torch use at most `n_threads` on the CPU within the block; None changes nothing."""

@@ -13,7 +13,7 @@ from torch import nn
 from skldos.docstrings import documented
 from skldos.networks import ConcentricSpherical
 from skldos.regressors import BlockRegressor, MDNRegressor
-from skldos.regressors.torch_state import own_defaults
+from skldos.regressors.torch_state import own_defaults, uncompiled
 from skldos.uncertainty._base import OF_UNCERTAIN, UncertainRegressor, as_blocks
 from skldos.validation import check_option, check_scalar
 
@@ -187,7 +187,7 @@ class MCDropout(UncertainRegressor):
         """Yield block number, slice of rows, slice of passes, and outputs (passes, rows, …)."""
         model, independent = self.regressor_, self.masks_ == "independent"
         seed = check_random_state(self.random_state_).randint(np.iinfo(np.int32).max)
-        trunk, head, layers = _parted(model.module_, independent)
+        trunk, head, layers = _split_at_dropout(model.module_, independent)
         for i, rows, features in self._features(trunk, X):
             n_rows = rows.stop - rows.start
             # With shared masks, a pass uses the same network for all rows of all blocks.
@@ -207,7 +207,7 @@ class MCDropout(UncertainRegressor):
     def _features(self, trunk, X):
         """Yield block number, slice of rows, and their features common to all passes."""
         model = self.regressor_
-        at_once = self._rows_at_once(isinstance(_plain(model.module_), ConcentricSpherical))
+        at_once = self._rows_at_once(isinstance(uncompiled(model.module_), ConcentricSpherical))
         for i, block in enumerate(model._input_blocks(as_blocks(X))):
             for start in range(0, block.shape[0], at_once):
                 rows = slice(start, min(start + at_once, block.shape[0]))
@@ -260,13 +260,13 @@ def _dropouts(network):
     return [n for n, m in network.named_modules() if isinstance(m, nn.Dropout) and m.p > 0]
 
 
-def _parted(network, independent):
+def _split_at_dropout(network, independent):
     """Return the part of a network before its first dropout, the rest, and its dropouts.
 
     Both are copies in evaluation mode, the rest with masks. If the order of the layers is not
     known, the first part is empty.
     """
-    network = copy.deepcopy(_plain(network)).eval()
+    network = copy.deepcopy(uncompiled(network)).eval()
     layers = []
     for name in _dropouts(network):
         parent, _, own = name.rpartition(".")
@@ -278,11 +278,6 @@ def _parted(network, independent):
     drops = [any(isinstance(m, MaskedDropout) for m in step.modules()) for step in steps]
     first = drops.index(True)
     return nn.Sequential(*steps[:first]), nn.Sequential(*steps[first:]), layers
-
-
-def _plain(network):
-    """Return the original network of a module made by ``torch.compile``."""
-    return getattr(network, "_orig_mod", network)
 
 
 def _repeated(x, n):

@@ -194,7 +194,7 @@ def norm_and_all(n_in, n_out):
 
 
 def test_what_cannot_be_shared(make, blocks, targets, tmp_path):
-    with pytest.raises(ValueError, match="does not go with optimizer=LBFGS"):
+    with pytest.raises(ValueError, match="does not support optimizer=LBFGS"):
         make(distributed="auto", optimizer=torch.optim.LBFGS).fit(blocks, targets)
     wrapped = torch.nn.parallel.DistributedDataParallel
     with pytest.raises(TypeError, match="module must be the network itself"):
