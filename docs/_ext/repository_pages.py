@@ -24,8 +24,8 @@ NAVIGATION = "\n```{{toctree}}\n:hidden:\n:glob:\n\n{}\n```\n"
 def copies():
     """Return where the copy of each page lies."""
     pages = dict(SINGLE)
-    for page in sorted((ROOT / "benchmarks").rglob("*.md")):
-        if not {".peers", "output"} & set(page.parts):
+    for pattern in ("*.md", "[a-z]*/*.md", "[a-z]*/results/*.md"):
+        for page in sorted((ROOT / "benchmarks").glob(pattern)):
             copy = DOCS / page.relative_to(ROOT)
             pages[page] = copy.with_name("index.md") if page.name == "README.md" else copy
     return pages
