@@ -251,7 +251,7 @@ def draw_density(i, results, predictions, snapshots, folder):
     )
     figure = Figure(figsize=(12.6, 4.4), dpi=150, layout="compressed")
     left, right = figure.subplots(1, 2, width_ratios=(1, 2.8))
-    left.set_title(f"{snapshot.temperature:.0f} K", loc="left", fontsize="medium")
+    left.set_title(f"{snapshot.temperature:.0f} K", fontsize="medium")
     cell = snapshot.atoms.cell
     display = DensityDisplay.from_predictions(true, predictions[i][1], cell=cell, ax=left)
     display.plot(right, kind="slice")

@@ -222,7 +222,7 @@ class ADOSDisplay:
         if self.residual_ax_ is not None:
             self._draw_residual(palette)
         self._label()
-        self._draw_legend(palette, atoms)
+        self._draw_legend(palette, atoms, grow=ax is None)
         return self
 
     @property
@@ -271,7 +271,7 @@ class ADOSDisplay:
         if lowest > -0.02 * np.max(self.dos_sum):
             self.ax_.set_ylim(bottom=0)
 
-    def _draw_legend(self, palette, atoms):
+    def _draw_legend(self, palette, atoms, grow):
         from matplotlib.lines import Line2D
         from matplotlib.patches import Patch
 
@@ -289,4 +289,4 @@ class ADOSDisplay:
                 Line2D([], [], color=line.get_color(), ls="--", label=f"each {line.get_label()}")
                 for line in named
             ]
-        legend_of_snapshots(self.ax_, handles, self.labels)
+        legend_of_snapshots(self.ax_, handles, self.labels, grow=grow)

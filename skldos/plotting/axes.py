@@ -1,5 +1,7 @@
 """Common code of the displays: axes, colours, and checks of their input."""
 
+from textwrap import fill
+
 import numpy as np
 
 #: Colours that colour-blind readers can distinguish (Okabe and Ito), blue and vermilion first.
@@ -8,6 +10,9 @@ PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 GUIDE = "0.55"
 #: Height of a panel for differences, relative to the axes above it.
 PANEL = 0.3
+#: Longest line of a legend in characters, and height in points of the legend that a figure has
+#: room for.
+LINE, LINES = 44, 60
 
 
 def new_axes(ax, *, figsize, layout="constrained"):
@@ -90,24 +95,69 @@ def bar_beside(ax, drawn, label, width=0.05):
     return ax.figure.colorbar(drawn, cax=place, label=label)
 
 
-def legend_above(ax, **options):
-    """Draw the legend above `ax`, where it does not cover the plot."""
+def legend_above(ax, handles=None, *, grow=False, **options):
+    """Draw the legend above `ax`, where it covers neither the plot nor a title.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+        The axes.
+    handles : list of matplotlib.artist.Artist, optional
+        What to explain; None takes all that has a label.
+    grow : bool, default=False
+        Whether the figure becomes higher for a legend of more than four lines.
+    **options
+        As for :meth:`matplotlib.axes.Axes.legend`.
+    """
+    handles = ax.get_legend_handles_labels()[0] if handles is None else handles
+    labels = [fill(handle.get_label(), LINE) for handle in handles]
     place = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0.2}
-    ax.legend(**(place | {"frameon": False, "handletextpad": 0.4} | options))
+    options = place | {"frameon": False, "handletextpad": 0.4} | options
+    legend = ax.legend(handles, labels, **options)
+    # Matplotlib moves titles above child axes, but not above legends.
+    place = ax.inset_axes([0, 1, 1, 0], zorder=-1)
+    place.set_axis_off()
+    place.set_axes_locator(_PlaceOfLegend(ax))
+    if grow:
+        height = legend.get_window_extent().height / ax.figure.dpi
+        ax.figure.set_figheight(ax.figure.get_figheight() + max(0, height - LINES / 72))
 
 
-def legend_of_snapshots(ax, handles, labels):
-    """Draw the legend in the best place, semi-transparent; a single label is the title."""
+class _PlaceOfLegend:
+    """Locator of axes where the legend of other axes is, or along their upper edge."""
+
+    def __init__(self, ax):
+        self.ax = ax
+
+    def __call__(self, place, renderer):
+        from matplotlib.transforms import Bbox
+
+        legend, box = self.ax.get_legend(), self.ax.bbox
+        top = box.y1 if legend is None else legend.get_window_extent(renderer).y1
+        edges = Bbox.from_extents(box.x0, box.y1, box.x1, max(box.y1, top))
+        return edges.transformed(self.ax.figure.transSubfigure.inverted())
+
+
+def legend_of_snapshots(ax, handles, labels, *, grow=False):
+    """Draw the legend in the best place in `ax`, or above if it is large.
+
+    A single label becomes the title.
+    """
     from matplotlib.lines import Line2D
 
+    longest = 0
     if labels is not None and len(labels) == 1:
-        ax.set_title(labels[0], loc="left", fontsize="medium")
+        ax.set_title(labels[0], fontsize="medium")
     elif labels is not None:
+        longest = max(map(len, labels))
         handles = handles + [
             Line2D([], [], color=color, marker="s", ls="", label=label)
             for color, label in zip(colors(len(labels)), labels, strict=True)
         ]
-    ax.legend(handles=handles, framealpha=0.7, edgecolor="none")
+    if longest > LINE // 2 or len(handles) > 2 * len(PALETTE):
+        legend_above(ax, handles, grow=grow, ncols=1 if longest > LINE // 2 else 3)
+    else:
+        ax.legend(handles=handles, framealpha=0.7, edgecolor="none")
 
 
 def colors(n):

@@ -287,7 +287,7 @@ class DensityDisplay:
         titles = ("true", "predicted", "predicted − true")
         for ax, title in zip(self.slice_axes_, titles, strict=True):
             ax.spines[:].set_visible(False)
-            ax.set_title(title, loc="left", fontsize="medium")
+            ax.set_title(title, fontsize="medium")
         for ax in (middle, right):
             ax.tick_params(labelleft=False)
         self.ax_.set_aspect("equal", share=True)

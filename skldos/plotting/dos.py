@@ -256,7 +256,7 @@ class DOSDisplay:
             largest = 1e3 * np.abs(np.subtract(self.dos_pred, self.dos_true)).max()
             self.residual_ax_.set_ylim(-1.3 * (largest or 1), 1.3 * (largest or 1))
         self._label(shifts, align_fermi)
-        self._draw_legend()
+        self._draw_legend(grow=ax is None)
         return self
 
     def _fermi_level(self):
@@ -310,19 +310,19 @@ class DOSDisplay:
                 "μ",
                 (np.nanmean(levels - shifts), 1),
                 xycoords=("data", "axes fraction"),
-                xytext=(0, 3),
+                xytext=(3, 0),
                 textcoords="offset points",
-                ha="center",
+                va="top",
             )
 
-    def _draw_legend(self):
+    def _draw_legend(self, grow):
         from matplotlib.lines import Line2D
 
         kinds = colors(1)[0] if len(self.dos_pred) == 1 else "0.25"
         handles = [Line2D([], [], color=kinds, lw=1.4, label="predicted")]
         if self.dos_true is not None:
             handles.insert(0, Line2D([], [], color=kinds, lw=4, alpha=0.35, label="true"))
-        legend_of_snapshots(self.ax_, handles, self.labels)
+        legend_of_snapshots(self.ax_, handles, self.labels, grow=grow)
 
 
 def _sharpened(dos, snapshots, order):

@@ -325,6 +325,7 @@ class ParityDisplay:
             self._draw_bars(slice(None), **({"ecolor": GUIDE} | bars))
             bar_beside(self.ax_, points, self.hue_label)
         self._label()
+        legend_above(self.ax_, grow=ax is None)
         return self
 
     def _scatter(self, chosen, prefix, **options):
@@ -379,4 +380,3 @@ class ParityDisplay:
         for axis in (self.ax_.xaxis, self.ax_.yaxis):
             axis.set_major_locator(MaxNLocator(5))
             axis.get_major_formatter().set_useOffset(False)
-        legend_above(self.ax_)

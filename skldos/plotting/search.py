@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from skldos.plotting.axes import GUIDE, colors, legend_above, new_axes
+from skldos.plotting.axes import GUIDE, LINE, colors, legend_above, new_axes
 from skldos.search import kendall_interval
 from skldos.search.candidates import candidates, pareto_front
 from skldos.search.effects import importances, main_effects
@@ -255,8 +255,10 @@ class SearchDisplay:
         self.figure_ = self.ax_.figure
         points = {"s": 36, "edgecolors": "white", "linewidths": 0.7, "zorder": 3}
         draw(points | (scatter_kwargs or {}), {"zorder": 2} | (line_kwargs or {}))
-        if self.ax_.get_legend_handles_labels()[0]:
-            legend_above(self.ax_, ncols=2)
+        labels = self.ax_.get_legend_handles_labels()[1]
+        if labels:
+            ncols = 1 if max(map(len, labels)) > LINE else 2
+            legend_above(self.ax_, grow=ax is None, ncols=ncols)
         return self
 
     @property

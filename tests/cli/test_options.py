@@ -339,11 +339,11 @@ def test_pictures_of_the_demo(tiny, tmp_path, pictures):
     texts = [text.get_text() for text in parity.axes[0].get_legend().get_texts()]
     assert texts == [f"{T} K: MAE 2.5, max 2.5 meV/atom" for T in (298, 933)]
     # The hottest snapshot, as a histogram and as three maps.
-    assert density.axes[0].get_title(loc="left") == "933 K"
+    assert density.axes[0].get_title() == "933 K"
     assert density.axes[0].get_legend().get_texts()[2].get_text().startswith("MAPE ")
-    titles = [ax.get_title(loc="left") for ax in density.axes]
+    titles = [ax.get_title() for ax in density.axes]
     assert [t for t in titles if t] == ["933 K", "true", "predicted", "predicted − true"]
-    left, *maps = (ax.get_position() for ax in density.axes if ax.get_title(loc="left"))
+    left, *maps = (ax.get_position() for ax in density.axes if ax.get_title())
     assert left.x1 < min(box.x0 for box in maps)
     sizes = {name: tuple(figure.get_size_inches()) for name, figure in pictures.items()}
     assert sizes == {"dos.png": (6.4, 4.6), "parity.png": (4.6, 4.6), "density.png": (12.6, 4.4)}

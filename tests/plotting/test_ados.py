@@ -110,7 +110,7 @@ def test_several_snapshots_have_names(snapshots):
     assert legend(display)[2:] == ["298 K", "933 K"]
     assert len(display.ax_.lines) == 4
     named = ADOSDisplay.from_decomposer(ADOSDecomposer(), snapshots[:1], labels=["Al4"])
-    assert named.ax_.get_title(loc="left") == "Al4"
+    assert named.ax_.get_title() == "Al4"
 
 
 def test_equal_to_the_last_digit_and_negative(snapshots, blocks):

@@ -166,6 +166,52 @@ def test_a_legend_covers_no_points(name):
         assert not any(box.contains(*p) for p in display.ax_.transData.transform(points))
 
 
+NAME = "aluminium-magnesium, 32 atoms, liquid, run {}"
+
+
+def parity_of_names(n, ax=None):
+    names = [NAME.format(i) for i in range(n)]
+    return ParityDisplay.from_predictions(np.arange(n), np.arange(n), hue=names, ax=ax)
+
+
+def dos_of_names(n, ax=None):
+    rows, names = np.ones((n, 5)), [NAME.format(i) for i in range(n)]
+    return DOSDisplay.from_predictions(rows, rows, energies=np.arange(5.0), labels=names, ax=ax)
+
+
+@pytest.mark.parametrize("name", ["parity", "parity, groups", "errors", "coverage", "progress"])
+def test_a_title_is_above_the_legend(name):
+    display = PICTURES[name]()
+    title = display.ax_.set_title("A title that is as wide as the legend, or wider")
+    display.figure_.canvas.draw()
+    above, below = title.get_window_extent(), display.ax_.get_legend().get_window_extent()
+    assert above.y0 >= below.y1 - 1
+    assert above.y1 < display.figure_.bbox.y1
+    # Without the legend, next to the axes.
+    display.ax_.get_legend().remove()
+    display.figure_.canvas.draw()
+    gap = title.get_window_extent().y0 - display.ax_.get_window_extent().y1
+    assert 0 < gap < 0.6 * below.height
+
+
+@pytest.mark.parametrize("draw", [parity_of_names, dos_of_names])
+@pytest.mark.parametrize("n", [2, 12])
+def test_long_names_leave_room_for_the_plot(draw, n):
+    display = draw(n)
+    display.figure_.canvas.draw()
+    legend, box = display.ax_.get_legend().get_window_extent(), display.ax_.get_window_extent()
+    assert box.y1 <= legend.y0 < legend.y1 <= display.figure_.bbox.y1
+    inch = display.figure_.dpi
+    assert box.width > 2.5 * inch
+    assert box.height > 1.5 * inch
+    assert legend.x1 <= display.figure_.bbox.x1
+    # The figure of given axes keeps its size.
+    figure, ax = plt.subplots(layout="constrained")
+    size = tuple(figure.get_size_inches())
+    draw(n, ax)
+    assert tuple(figure.get_size_inches()) == size
+
+
 # -------------------------------------------------------------------- residuals of energies
 
 

@@ -100,7 +100,7 @@ def test_a_hue_of_many_numbers_has_a_colourbar():
     hue = np.arange(10)
     display = ParityDisplay.from_predictions(true, true + 1e-3, hue=hue, hue_label="step")
     assert legend(display) == ["MAE 1.0, max 1.0 meV/atom"]
-    (bar,) = display.ax_.child_axes
+    (bar,) = [ax for ax in display.ax_.child_axes if ax.axison]
     assert bar.get_ylabel() == "step"
     np.testing.assert_array_equal(display.ax_.collections[0].get_array(), hue)
 
