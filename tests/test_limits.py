@@ -56,7 +56,8 @@ PROMISED = {
     "prediction": {"SAME": 1e-3},
     "regressors._atomic_data": {"SAME_COMPOSITION": 1e-6},
     "regressors._base": {"AUTO_DOS_WEIGHT": 100.0},
-    "regressors._units": {"FACTOR": 3.0, "CORRELATION": 0.9, "FREEDOM": 4, "LEFT": 0.05},
+    "regressors._units": {"LARGEST_FACTOR": 3.0, "SMALLEST_CORRELATION": 0.9}
+    | {"FEWEST_FREEDOMS": 4, "LEAST_UNEXPLAINED": 0.05},
     "regressors.alignment": {"DEGREE": 5, "SNAPSHOTS_PER_TERM": 3, "LARGEST_LEVERAGE": 0.9},
     "regressors.feature_range": {"MARGIN": 3.0, "FEW_ROWS": 1e-3, "MIN_ROWS": 100}
     | {"SAMPLED_ROWS": 4096, "RUNS": 4},

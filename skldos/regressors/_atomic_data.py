@@ -4,10 +4,10 @@ import warnings
 
 import numpy as np
 
-from skldos.data import is_blocks
 from skldos.data.training import check_elements, outside_training
 from skldos.exceptions import SnapshotError
 from skldos.regressors._atomic_sums import Rows, symmetric_rows
+from skldos.regressors.checks import linked_snapshots
 from skldos.scoring.forces import full_stress
 from skldos.validation import check_finite, check_shape
 
@@ -31,12 +31,7 @@ def checked_snapshots(X, name, n_features=None):
     -------
     SnapshotList
     """
-    snapshots = getattr(X, "snapshots", None) if is_blocks(X) else None
-    if snapshots is None:
-        raise ValueError(
-            f"{name} takes blocks that know their snapshots, got {type(X).__name__}: put a "
-            "transformer of atoms such as AtomSNAPTransformer before it, in a pipeline."
-        )
+    snapshots = linked_snapshots(X, name)
     if n_features is None and len(X):
         n_features = X[0].shape[1]
     for i, (block, snapshot) in enumerate(zip(X, snapshots, strict=True)):

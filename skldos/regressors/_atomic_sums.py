@@ -15,7 +15,7 @@ from scipy.linalg import eigh
 from skldos.workers import results_of
 
 #: Bytes of rows kept in memory; rows of further snapshots are recomputed when needed.
-KEPT = 2**29
+KEPT_BYTES = 2**29
 #: Independent components of a symmetric tensor, and factors that preserve its norm.
 PAIRS = [(0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1)]
 FACTORS = np.array([1.0, 1.0, 1.0, 2.0, 2.0, 2.0]) ** 0.5
@@ -23,7 +23,7 @@ FACTORS = np.array([1.0, 1.0, 1.0, 2.0, 2.0, 2.0]) ** 0.5
 ISOTROPIC = np.array([1.0, 1.0, 1.0, 0.0, 0.0, 0.0])
 #: Threshold above which an energy is (almost) the only one that determines its baseline, so that
 #: its left-out error is meaningless.
-ALONE = 1 - 1e-9
+SOLE_LEVERAGE = 1 - 1e-9
 
 
 class Rows(NamedTuple):
@@ -91,7 +91,7 @@ class AtomicSums:
     """
 
     def __init__(self, means, energies, fractions, rows, counts, pulay=0.0, n_jobs=None):
-        self._compute, self._kept, self._room = rows, {}, KEPT
+        self._compute, self._kept, self._room = rows, {}, KEPT_BYTES
         self.counts, self.pulay, self.n_snapshots = counts, pulay, len(means)
         self._fractions = fractions
         self._composition(means, energies)
@@ -199,7 +199,7 @@ class AtomicSums:
         )
         baseline = np.zeros((len(A), len(A)))
         # Without its energy, the baseline of a snapshot's composition may be unknown.
-        alone = self._leverages[s] > ALONE
+        alone = self._leverages[s] > SOLE_LEVERAGE
         baseline[0, 0] = 0.0 if alone else self._leverages[s]
         if self.pulay is None and len(r.virials):
             part = slice(len(A) - len(r.virials), len(A))

@@ -5,9 +5,9 @@ from itertools import groupby
 import numpy as np
 from scipy.stats import gmean
 
-#: Fractions of the variance that follow the posterior, to choose from; the rest is constant. Zero
+#: Fractions ρ of the variance that follow the posterior, to choose from; the rest is constant. Zero
 #: is not included: far from all training data only the posterior grows.
-PARTS = np.linspace(0.1, 1.0, 19)
+POSTERIOR_FRACTIONS = np.linspace(0.1, 1.0, 19)
 
 
 class LeavingOut:
@@ -130,11 +130,11 @@ def calibrated(errors, variances, counts):
         return np.nan, np.nan
     mean = np.average(variances, weights=counts)
     best = None
-    for part in PARTS:
-        shape = (1 - part) * mean + part * variances
-        scale = np.average(errors**2 / shape, weights=counts)
+    for rho in POSTERIOR_FRACTIONS:
+        shape = (1 - rho) * mean + rho * variances
+        c = np.average(errors**2 / shape, weights=counts)
         # −2 log p, without constants
-        unlikely = np.average(np.log(shape), weights=counts) + np.log(max(scale, 1e-300))
-        if best is None or unlikely < best[0] - 1e-12:
-            best = unlikely, float(scale * (1 - part) * mean), float(scale * part)
+        loss = np.average(np.log(shape), weights=counts) + np.log(max(c, 1e-300))
+        if best is None or loss < best[0] - 1e-12:
+            best = loss, float(c * (1 - rho) * mean), float(c * rho)
     return best[1:]

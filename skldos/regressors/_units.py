@@ -5,12 +5,12 @@ import warnings
 import numpy as np
 
 #: Factor between the variation of energies and that expected from forces, beyond which to warn.
-FACTOR = 3.0
+LARGEST_FACTOR = 3.0
 #: Smallest correlation of both, and number of degrees of freedom, for a meaningful factor.
-CORRELATION, FREEDOM = 0.9, 4
+SMALLEST_CORRELATION, FEWEST_FREEDOMS = 0.9, 4
 #: Smallest fraction of the spread of energies that composition and density do not explain; forces
 #: contain no information on these.
-LEFT = 0.05
+LEAST_UNEXPLAINED = 0.05
 #: Spread in eV/atom that is due to rounding.
 ROUNDING = 1e-6
 
@@ -37,7 +37,7 @@ def warn_of_units(energies, by_forces, fractions, densities, counts):
     Warns
     -----
     UserWarning
-        If they differ by more than :data:`FACTOR`, or in sign.
+        If they differ by more than :data:`LARGEST_FACTOR`, or in sign.
 
     Examples
     --------
@@ -48,22 +48,26 @@ def warn_of_units(energies, by_forces, fractions, densities, counts):
     z = 1 - densities.mean() / densities  # 0 for equal densities
     explained = root[:, None] * np.column_stack([fractions, z, z**2])
     # Densities that are equal up to rounding explain nothing.
-    left = np.eye(len(root)) - explained @ np.linalg.pinv(explained, rcond=1e-6)
-    true, said = left @ (root * energies), left @ (root * by_forces)
-    of_composition = root[:, None] * fractions
-    whole = root * energies - of_composition @ (np.linalg.pinv(of_composition) @ (root * energies))
-    sizes = np.linalg.norm([true, said, whole], axis=1) / np.sqrt(counts.sum())
-    if np.trace(left) < FREEDOM - 0.5 or min(sizes) < ROUNDING or sizes[0] < LEFT * sizes[2]:
+    residual = np.eye(len(root)) - explained @ np.linalg.pinv(explained, rcond=1e-6)
+    true, expected = residual @ (root * energies), residual @ (root * by_forces)
+    mixture = root[:, None] * fractions
+    within = root * energies - mixture @ (np.linalg.pinv(mixture) @ (root * energies))
+    spread, expected_spread, spread_within = np.linalg.norm(
+        [true, expected, within], axis=1
+    ) / np.sqrt(counts.sum())
+    if np.trace(residual) < FEWEST_FREEDOMS - 0.5 or spread < LEAST_UNEXPLAINED * spread_within:
         return
-    correlation = true @ said / np.sqrt((true @ true) * (said @ said))
-    factor = sizes[0] / sizes[1]
-    agree = correlation > 0 and 1 / FACTOR <= factor <= FACTOR
-    if abs(correlation) < CORRELATION or agree:
+    if min(spread, expected_spread, spread_within) < ROUNDING:
+        return
+    correlation = true @ expected / np.sqrt((true @ true) * (expected @ expected))
+    factor = spread / expected_spread
+    agree = correlation > 0 and 1 / LARGEST_FACTOR <= factor <= LARGEST_FACTOR
+    if abs(correlation) < SMALLEST_CORRELATION or agree:
         return
     warnings.warn(
         "energies and forces are inconsistent: energies of the snapshots vary by "
-        f"{1e3 * sizes[0]:.3g} meV/atom, but from their forces they should vary by "
-        f"{1e3 * sizes[1]:.3g} meV/atom"
+        f"{1e3 * spread:.3g} meV/atom, but from their forces they should vary by "
+        f"{1e3 * expected_spread:.3g} meV/atom"
         f"{'' if correlation > 0 else ' in the opposite direction'}. Energies must be in eV, "
         "forces in eV/Å, and forces are minus the gradient.",
         UserWarning,

@@ -7,9 +7,10 @@ from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin, clon
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from skldos.data import Blocks, EnergyGrid, SnapshotList, is_blocks
+from skldos.data import Blocks, EnergyGrid, SnapshotList
 from skldos.data.calculation import common_calculation
 from skldos.decomposition import ADOSDecomposer
+from skldos.links import PageLinkMixin
 from skldos.regressors.alignment import (
     ALIGNMENTS,
     ReferenceEnergy,
@@ -22,6 +23,7 @@ from skldos.regressors.checks import (
     checked_weights,
     common_broadening,
     common_energies,
+    linked_snapshots,
     weights_for,
 )
 from skldos.scoring.completeness import warn_of_training_data
@@ -29,7 +31,7 @@ from skldos.scoring.r2 import coefficient_of_determination
 from skldos.validation import check_option
 
 
-class ADOSRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
+class ADOSRegressor(PageLinkMixin, MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     r"""Fit the density of states of every atom, decomposed from the LDOS inside ``fit``.
 
     At the end of a pipeline it lets you call ``fit(snapshots)`` without `y`, and a search can vary
@@ -268,13 +270,7 @@ class ADOSRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
 
     def _snapshots(self, X, y):
         """Return the snapshots behind the blocks, with the LDOS `y` if that is given."""
-        if not is_blocks(X) or getattr(X, "snapshots", None) is None:
-            raise ValueError(
-                f"{type(self).__name__} takes blocks that know their snapshots, got "
-                f"{type(X).__name__}: put a transformer such as AtomSNAPTransformer before it, in "
-                "a pipeline."
-            )
-        snapshots = X.snapshots
+        snapshots = linked_snapshots(X, type(self).__name__)
         for i, (block, snapshot) in enumerate(zip(X, snapshots, strict=True)):
             if len(block) != len(snapshot.atoms):
                 raise ValueError(

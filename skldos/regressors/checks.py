@@ -7,7 +7,7 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils.validation import validate_data
 
-from skldos.data import EnergyGrid
+from skldos.data import EnergyGrid, is_blocks
 from skldos.data.calculation import common_calculation
 from skldos.data.ranges import check_unmasked
 from skldos.regressors._batches import BlockDataset
@@ -70,6 +70,17 @@ def checked_dataset(X, y):
     return dataset
 
 
+def linked_snapshots(X, name):
+    """Return the snapshots that blocks were made of; `name` is that of the regressor."""
+    snapshots = getattr(X, "snapshots", None) if is_blocks(X) else None
+    if snapshots is None:
+        raise ValueError(
+            f"{name} takes blocks that know their snapshots, got {type(X).__name__}: put a "
+            "transformer such as AtomSNAPTransformer before it, in a pipeline."
+        )
+    return snapshots
+
+
 def check_carried(regressor, snapshots):
     """Raise a ``ValueError`` unless blocks have snapshots, which carry targets where y is None."""
     if snapshots is None:
@@ -126,7 +137,7 @@ def common_broadening(snapshots, known=(None, None)):
             known = grid.broadening, grid.kernel
         elif known != (grid.broadening, grid.kernel):
             raise ValueError(
-                "all snapshots must have the LDOS broadened alike: "
+                "all snapshots must have the same broadening of the LDOS: "
                 f"{known[1]} {known[0]:g} eV and {grid.kernel} {grid.broadening:g} eV differ."
             )
     return known

@@ -7,6 +7,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 
 from skldos.data.calculation import common_calculation
 from skldos.data.training import has_one_density, mass_density
+from skldos.links import PageLinkMixin
 from skldos.regressors._atomic_data import (
     RowsOf,
     checked_energies,
@@ -27,7 +28,7 @@ from skldos.validation import check_option, check_scalar
 OTHER_FORCES = 0.01
 
 
-class FreeEnergyRegressor(FreeEnergyPrediction, RegressorMixin, BaseEstimator):
+class FreeEnergyRegressor(PageLinkMixin, FreeEnergyPrediction, RegressorMixin, BaseEstimator):
     r"""Free energy of a snapshot as a sum over its atoms, linear in their features.
 
     .. math:: A = \sum_i \Big( b_{Z_i} + \sum_k w_k \phi_k(i) \Big), \qquad
@@ -189,7 +190,7 @@ class FreeEnergyRegressor(FreeEnergyPrediction, RegressorMixin, BaseEstimator):
             snapshots.
         sample_weight : array-like of shape (n_snapshots,), optional
             Weights of the snapshots: 2 stands for two copies, which are left out together; 0
-            leaves a snapshot out. None weighs all alike.
+            leaves a snapshot out. None weights all equally.
 
         Returns
         -------

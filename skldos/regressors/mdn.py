@@ -255,26 +255,26 @@ class MDNRegressor(BlockRegressor):
         """Apply a function of mixtures to every block, or to plain rows."""
         check_is_fitted(self)
         if is_blocks(X):
-            found = [function(self._mixtures(block[:])) for block in self._input_blocks(X)]
-            found = [block.astype(np.float32) for block in found]
-            return Blocks(found, getattr(X, "snapshots", None))
-        found = function(self.predict_mixtures(X)).astype(self.target_dtype_, copy=False)
-        return found[:, 0] if self.target_ndim_ == 1 else found
+            values = (function(self._mixtures(block[:])) for block in self._input_blocks(X))
+            blocks = [block.astype(np.float32) for block in values]
+            return Blocks(blocks, getattr(X, "snapshots", None))
+        rows = function(self.predict_mixtures(X)).astype(self.target_dtype_, copy=False)
+        return rows[:, 0] if self.target_ndim_ == 1 else rows
 
     def _mixtures(self, rows):
         """Return mixtures in units of the targets."""
-        found = self._outputs(rows)
-        weights = torch.softmax(found.logits, dim=-1)
+        mixture = self._outputs(rows)
+        weights = torch.softmax(mixture.logits, dim=-1)
         weights, means, roots = (
-            a.double().cpu().numpy() for a in (weights, found.means, found.roots())
+            a.double().cpu().numpy() for a in (weights, mixture.means, mixture.roots())
         )
         scale = self.target_scale_.astype(float)
         scale = np.diag(np.broadcast_to(scale, self.n_outputs_)) if scale.ndim == 1 else scale
         weights /= weights.sum(axis=1, keepdims=True)
         return GaussianMixtures(weights, means @ scale.T + self.target_center_, scale @ roots)
 
-    def _restored(self, found):
+    def _restored(self, mixture):
         """Return the means of the targets, in their own units, from outputs of the network."""
-        weights = torch.softmax(found.logits.double(), dim=-1)
-        means = (weights[..., None] * found.means.double()).sum(dim=1).detach().cpu().numpy()
+        weights = torch.softmax(mixture.logits.double(), dim=-1)
+        means = (weights[..., None] * mixture.means.double()).sum(dim=1).detach().cpu().numpy()
         return self._scaling.restore(means).astype(np.float32)

@@ -17,7 +17,7 @@ import numpy as np
 ROWS_PER_TRIANGLE = 2
 
 
-class LeftOut:
+class LeaveOneOutRidge:
     r"""The triangle of a data set, and left-out errors computed from it.
 
     Parameters

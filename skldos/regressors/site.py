@@ -8,7 +8,7 @@ from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 from skldos.data import Blocks, as_lazy, is_blocks
 from skldos.data.calculation import common_calculation
 from skldos.docstrings import documented, like
-from skldos.physics import fermi_level, integration_weights
+from skldos.links import PageLinkMixin
 from skldos.regressors._batches import as_block
 from skldos.regressors._parameters import OF_SITES
 from skldos.regressors._prediction import NetworkPrediction
@@ -27,11 +27,12 @@ from skldos.regressors.feature_range import feature_range, warn_outside
 from skldos.regressors.ridge_sums import RidgeSums, fits_by_sums
 from skldos.scoring import dos_of_block
 from skldos.scoring.completeness import warn_of_training_data
+from skldos.scoring.observables import band_energy_weights
 from skldos.validation import check_option, check_scalar
 
 
 @documented(OF_SITES)
-class SiteRegressor(SiteSums, MetaEstimatorMixin, RegressorMixin, BaseEstimator):
+class SiteRegressor(PageLinkMixin, SiteSums, MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     r"""Fit a scikit-learn regressor to the rows of all blocks.
 
     A row is a site: an atom with its density of states, or a grid point with its LDOS. Errors of
@@ -379,10 +380,7 @@ class SiteRegressor(SiteSums, MetaEstimatorMixin, RegressorMixin, BaseEstimator)
 def energy_weights(block, snapshot):
     """Return the weights w that turn errors of the DOS into those of the band energy."""
     snapshot.require("energies", "temperature", "n_electrons")
-    energies, state = snapshot.energies, {"temperature": snapshot.temperature}
-    dos = dos_of_block(block, snapshot)
-    mu = fermi_level(dos, energies, n_electrons=snapshot.n_electrons, **state)
-    return integration_weights(energies, fermi_level=mu, quantity="energy", **state)
+    return band_energy_weights(dos_of_block(block, snapshot), snapshot)
 
 
 def _joined(name, blocks):

@@ -6,18 +6,24 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.linear_model import Ridge
 from sklearn.utils.validation import check_is_fitted
 
-from skldos.data import is_blocks, iter_slices
+from skldos.data import iter_slices
 from skldos.docstrings import documented, like
+from skldos.links import PageLinkMixin
 from skldos.regressors._parameters import OF_SITES
-from skldos.regressors.checks import checked_candidates, checked_dataset, checked_weights
-from skldos.regressors.ridge_left_out import LeftOut
+from skldos.regressors.checks import (
+    checked_candidates,
+    checked_dataset,
+    checked_weights,
+    linked_snapshots,
+)
+from skldos.regressors.ridge_left_out import LeaveOneOutRidge
 from skldos.regressors.site import SiteRegressor, energy_weights
 from skldos.scoring import dos_of_block
 from skldos.validation import check_finite
 
 
 @documented(OF_SITES)
-class SiteRidgeCV(RegressorMixin, BaseEstimator):
+class SiteRidgeCV(PageLinkMixin, RegressorMixin, BaseEstimator):
     r"""Ridge regression on blocks, with a penalty chosen by leaving out one snapshot at a time.
 
     The counterpart of ``RidgeCV`` for blocks: a :class:`~skldos.SiteRegressor` around ``Ridge``. It
@@ -115,13 +121,7 @@ class SiteRidgeCV(RegressorMixin, BaseEstimator):
         """
         alphas = checked_candidates("alphas", self.alphas)
         weights = checked_candidates("dos_weights", self.dos_weights, strict=False)
-        snapshots = getattr(X, "snapshots", None) if is_blocks(X) else None
-        if snapshots is None:
-            raise ValueError(
-                f"{type(self).__name__} takes blocks that know their snapshots, got "
-                f"{type(X).__name__}: put a transformer such as AtomSOAPTransformer before it, in "
-                "a pipeline."
-            )
+        snapshots = linked_snapshots(X, type(self).__name__)
         if len(X) < 2:
             raise ValueError(
                 f"{type(self).__name__} chooses by leaving out snapshots, which needs at least two "
@@ -142,9 +142,9 @@ class SiteRidgeCV(RegressorMixin, BaseEstimator):
                 for rows in iter_slices(block):
                     check_finite(f"{name}[{i}]", rows)
         slopes = map(_band_energy_slope, dataset.targets, snapshots)
-        present = np.ones(len(X)) if counts is None else counts
-        models = [LeftOut(dataset, weight, present) for weight in weights]
-        parts = zip(dataset.inputs, dataset.targets, present, slopes, strict=True)
+        multiplicities = np.ones(len(X)) if counts is None else counts
+        models = [LeaveOneOutRidge(dataset, weight, multiplicities) for weight in weights]
+        parts = zip(dataset.inputs, dataset.targets, multiplicities, slopes, strict=True)
         tasks = (delayed(_errors)(models, alphas, *part) for part in parts)
         self.errors_ = np.stack(Parallel(n_jobs=self.n_jobs)(tasks), axis=-1)
         scores = -np.sqrt(np.average(self.errors_**2, axis=2, weights=counts))

@@ -7,7 +7,13 @@ import numpy as np
 
 from skldos.data import ComputedArray, LazyArray, as_rows, spooled
 from skldos.exceptions import FermiLevelError, ScoringError, as_scoring_error
-from skldos.physics import band_energy, fermi_level, n_electrons, total_energy
+from skldos.physics import (
+    band_energy,
+    fermi_level,
+    integration_weights,
+    n_electrons,
+    total_energy,
+)
 from skldos.physics import density as electron_density
 from skldos.physics.total_energy import energy_of_fields
 from skldos.scoring import streaming
@@ -234,3 +240,10 @@ def fermi_level_of(dos, snapshot, *, predicted=True):
         ends = energies[[0, -1]]
         counts = [float(n_electrons(dos, energies, fermi_level=end, **state)) for end in ends]
         return float(ends[np.argmin(np.abs(np.array(counts) - snapshot.n_electrons))])
+
+
+def band_energy_weights(dos, snapshot):
+    r"""Return *w* of :math:`\delta E_\mathrm{band} = w \cdot \delta D`, at constant electrons."""
+    mu = fermi_level_of(dos, snapshot, predicted=False)
+    state = {"temperature": snapshot.temperature, "fermi_level": mu}
+    return integration_weights(snapshot.energies, quantity="energy", **state)

@@ -4,7 +4,8 @@ import numpy as np
 
 from skldos.data import Blocks
 from skldos.exceptions import ScoringError, as_scoring_error
-from skldos.physics import band_energy, fermi_level, integration_weights
+from skldos.physics import band_energy, fermi_level
+from skldos.scoring.observables import band_energy_weights
 from skldos.scoring.pipelines import lazy_inputs, regressor_of, snapshots_of
 from skldos.scoring.prediction import site_volume
 from skldos.scoring.unlabelled import filled
@@ -109,7 +110,7 @@ def covariance_units(sampler, blocks, snapshots):
     sums, volumes = sampler.predict_sum(blocks), _volumes(blocks, snapshots)
     with as_scoring_error(ValueError):
         along = [
-            sampler.sum_residuals_ @ _weights(total * volume, s) * volume / len(s.atoms)
+            sampler.sum_residuals_ @ band_energy_weights(total * volume, s) * volume / len(s.atoms)
             for total, s, volume in zip(sums, snapshots, volumes, strict=True)
         ]
     return np.array(along) @ np.transpose(along)
@@ -174,9 +175,3 @@ def _fermi_level(dos, snapshot):
     snapshot.require("energies", "temperature", "n_electrons")
     state = {"temperature": snapshot.temperature, "n_electrons": snapshot.n_electrons}
     return fermi_level(dos, snapshot.energies, **state)
-
-
-def _weights(dos, snapshot):
-    """Return the derivative of the band energy by the DOS, at a fixed number of electrons."""
-    state = {"temperature": snapshot.temperature, "fermi_level": _fermi_level(dos, snapshot)}
-    return integration_weights(snapshot.energies, quantity="energy", **state)

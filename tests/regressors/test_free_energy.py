@@ -219,7 +219,7 @@ def test_weights_stand_for_copies(blocks):
 
 def test_rows_that_are_not_kept_are_computed_again(blocks, monkeypatch):
     model = FreeEnergyRegressor(**ONE).fit(blocks)
-    monkeypatch.setattr("skldos.regressors._atomic_sums.KEPT", 60_000)
+    monkeypatch.setattr("skldos.regressors._atomic_sums.KEPT_BYTES", 60_000)
     again = FreeEnergyRegressor(**ONE).fit(blocks)
     np.testing.assert_array_equal(again.coef_, model.coef_)
     np.testing.assert_array_equal(

@@ -155,7 +155,7 @@ def test_blocks_are_read_one_at_a_time(atoms, monkeypatch, rows_per_triangle):
     X = Blocks([(X[i] - X[0].mean(axis=0)) / X[0].std() for i in range(len(X))], X.snapshots)
     dataset = checked_dataset(X, y)
     for weight in (0.0, 30.0):
-        model = ridge_left_out.LeftOut(dataset, weight, np.ones(len(X)))
+        model = ridge_left_out.LeaveOneOutRidge(dataset, weight, np.ones(len(X)))
         pairs = zip(dataset.inputs, dataset.targets, strict=True)
         found = np.array([model.sum_errors(*pair, 1.0, (1e-1, 10.0)) for pair in pairs])
         for i, alpha in enumerate((1e-1, 10.0)):

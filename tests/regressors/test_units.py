@@ -111,7 +111,7 @@ def noticed(energies, by_forces, fractions=None, densities=None, counts=None):
 
 
 def test_a_factor_of_three_is_the_limit():
-    for factor in (_units.FACTOR, 1 / _units.FACTOR):
+    for factor in (_units.LARGEST_FACTOR, 1 / _units.LARGEST_FACTOR):
         towards_one = 0.99 if factor > 1 else 1.01
         assert noticed(factor / towards_one * ENERGIES, ENERGIES)
         assert not noticed(factor * towards_one * ENERGIES, ENERGIES)

@@ -71,8 +71,8 @@ def acsd(descriptors, targets, *, n_pairs=40000, sided="one", random_state=None)
     for name, array in (("descriptors", descriptors), ("targets", targets)):
         if array.shape[1] < 2:
             raise ValueError(
-                f"{name} must have two columns or more, got {array.shape[1]}: the angle between "
-                "numbers says nothing."
+                f"{name} must have two columns or more, got {array.shape[1]}: cosines of numbers "
+                "carry no information."
             )
     n_points = n_rows if n_pairs is None else min(n_rows, _n_points(n_pairs))
     rows, others = drawn_rows(descriptors, targets, n_points, random_state)

@@ -78,8 +78,7 @@ class BestEstimatorMixin:
         # The value of `refit` during fit counts, not its current value.
         if hasattr(self, "cv_results_") and not hasattr(self, "best_estimator_"):
             raise AttributeError(
-                f"this {type(self).__name__} was made with refit=False: there is no estimator to "
-                "go on with."
+                f"this {type(self).__name__} was made with refit=False: it has no best_estimator_."
             )
         check_is_fitted(self, "best_estimator_")
         return self.best_estimator_
