@@ -20,7 +20,7 @@ def documentation_address():
     return addresses.get("Documentation", "").rstrip("/")
 
 
-class DocumentationLinkMixin:
+class PageLinkMixin:
     """Mixin of estimators: their names in HTML diagrams lead to their pages, if there is a site."""
 
     @property

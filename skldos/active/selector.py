@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 
-from skldos.links import DocumentationLinkMixin
+from skldos.links import PageLinkMixin
 from skldos.uncertainty.energies import (
     covariance_units,
     energy_covariance,
@@ -16,7 +16,7 @@ from skldos.validation import check_option, check_scalar
 STRATEGIES = ("uncertainty", "diversity", "both", "reduction", "random")
 
 
-class SnapshotSelector(DocumentationLinkMixin, BaseEstimator):
+class SnapshotSelector(PageLinkMixin, BaseEstimator):
     r"""Select the next configurations for DFT from a pool without LDOS.
 
     All strategies are greedy: they pick a snapshot, account for what the model would learn from it,

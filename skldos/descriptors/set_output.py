@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.base import TransformerMixin
 from sklearn.utils._set_output import _get_container_adapter, _get_output_config
 
-from skldos.links import DocumentationLinkMixin
+from skldos.links import PageLinkMixin
 from skldos.validation import check_option
 
 
@@ -35,7 +35,7 @@ def as_container(estimator, block, names):
     return adapter.create_container(block, block, columns=[str(name) for name in names()])
 
 
-class BlockTransformerMixin(DocumentationLinkMixin, TransformerMixin, auto_wrap_output_keys=None):
+class BlockTransformerMixin(PageLinkMixin, TransformerMixin, auto_wrap_output_keys=None):
     """Mixin of transformers of snapshots or blocks, whose output is one block per snapshot.
 
     scikit-learn would wrap the output of ``transform`` into a single DataFrame. Here the choice is

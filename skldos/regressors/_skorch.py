@@ -14,7 +14,7 @@ from skorch.callbacks import BatchScoring, EpochScoring
 from skorch.dataset import Dataset
 from torch.utils.data import DataLoader
 
-from skldos.links import DocumentationLinkMixin
+from skldos.links import PageLinkMixin
 from skldos.regressors._scoring import DatasetScoring
 from skldos.regressors._skorch_state import SkorchState, parts_of
 from skldos.regressors._skorch_training import SkorchTraining
@@ -23,7 +23,7 @@ from skldos.regressors._skorch_training import SkorchTraining
 OWN_CALLBACKS = ("epoch_timer", "lr_schedule", "early_stopping", "progress", "print_log")
 
 
-class SkorchRegressor(DocumentationLinkMixin, SkorchTraining, SkorchState, NeuralNetRegressor):
+class SkorchRegressor(PageLinkMixin, SkorchTraining, SkorchState, NeuralNetRegressor):
     """A skorch regressor that follows the rules of scikit-learn.
 
     Differences to stock skorch, which this class removes:

@@ -6,7 +6,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skldos.data import Blocks, is_blocks
 from skldos.docstrings import entries_of
-from skldos.links import DocumentationLinkMixin
+from skldos.links import PageLinkMixin
 from skldos.regressors.checks import score_of_blocks
 
 #: Parameter texts that they share; see :func:`skldos.docstrings.documented`.
@@ -23,7 +23,7 @@ OF_UNCERTAIN = entries_of("""
 """)
 
 
-class UncertainRegressor(DocumentationLinkMixin, MetaEstimatorMixin, RegressorMixin, BaseEstimator):
+class UncertainRegressor(PageLinkMixin, MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     """Base class of regressors that wrap others and add uncertainties to their predictions.
 
     A subclass fits, and implements ``_mean_and_std(blocks)``, which yields a pair of arrays

@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.model_selection import GridSearchCV, ParameterGrid, check_cv
 
 from skldos.docstrings import entries_of
-from skldos.links import DocumentationLinkMixin
+from skldos.links import PageLinkMixin
 
 #: Parameter texts that these searches share; see :func:`skldos.docstrings.documented`.
 OF_SEARCHES = entries_of("""
@@ -36,7 +36,7 @@ OF_SEARCHES = entries_of("""
 """)
 
 
-class PartialGridSearchCV(DocumentationLinkMixin, GridSearchCV):
+class PartialGridSearchCV(PageLinkMixin, GridSearchCV):
     """Base class of searches that evaluate part of a grid of values.
 
     Subclasses override scikit-learn's ``_run_search``, with the help of :class:`Evaluations`.

@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone, is_classifier
 from sklearn.model_selection import check_cv
 from sklearn.utils import check_random_state, indexable
 
-from skldos.links import DocumentationLinkMixin
+from skldos.links import PageLinkMixin
 from skldos.search.study import _storage
 from skldos.search.study._best import BestEstimatorMixin
 from skldos.search.study._metrics import Metrics
@@ -24,7 +24,7 @@ from skldos.search.study.pruners import NASWOTPruner
 from skldos.validation import check_scalar
 
 
-class StudySearchCV(DocumentationLinkMixin, BestEstimatorMixin, MetaEstimatorMixin, BaseEstimator):
+class StudySearchCV(PageLinkMixin, BestEstimatorMixin, MetaEstimatorMixin, BaseEstimator):
     """Search with an Optuna study, which uses previous trials to choose the next.
 
     Beyond ``OptunaSearchCV`` of optuna-integration, it supports conditional spaces, pruning of
