@@ -7,6 +7,7 @@ from skldos.data import Snapshot, as_snapshots
 from skldos.exceptions import ScoringError
 from skldos.io.pseudopotentials import as_pseudopotentials
 from skldos.physics import entropy
+from skldos.physics.terms import FUNCTIONALS
 from skldos.physics.total_energy import check_electrons, common_functional
 from skldos.scoring import predict_dos
 from skldos.scoring.observables import check_sharpen, iter_observables, of_dos
@@ -17,9 +18,11 @@ from skldos.scoring.pipelines import (
     check_predicts_states,
     regressor_of,
 )
-from skldos.scoring.unlabelled import check_domain, filled
+from skldos.scoring.unlabelled import check_domain, filled, temperatures
 from skldos.uncertainty import energy_uncertainty
 from skldos.uncertainty.energies import knows_uncertainty
+from skldos.validation import check_option
+from skldos.workers import check_n_jobs
 
 #: Relative difference of temperatures that count as equal for a model of free energies: it changes
 #: the free energy of aluminium at 933 K by 0.01 meV/atom, −TS/1000.
@@ -116,6 +119,8 @@ def predict(
     """
     check_predicts(model)
     check_sharpen(sharpen)
+    check_option("functional", functional, (None, *FUNCTIONALS))
+    check_n_jobs(n_jobs)
     snapshots = as_snapshots([X] if isinstance(X, (Atoms, Snapshot)) else X)
     valence = None
     if pseudopotentials is not None:
@@ -125,7 +130,7 @@ def predict(
     if is_potential:
         if dos or density:
             check_predicts_states(model)
-        _check_temperature(model, temperature)
+        _check_temperature(model, temperature, len(snapshots))
     snapshots = filled(model, snapshots, temperature, valence)
     check_domain(model, snapshots)
     check_calculations(model, snapshots)
@@ -151,11 +156,13 @@ def predict(
     return _with_fields(table, seen, dos=dos, density=density)
 
 
-def _check_temperature(model, temperature):
+def _check_temperature(model, temperature, n):
     """Raise an error if a model of free energies was trained at another temperature."""
     known = getattr(regressor_of(model), "temperature_", None)
+    if known is None or temperature is None:
+        return
     # A smearing in Ry is rarely a round number in kelvin.
-    if None not in (known, temperature) and not np.allclose(temperature, known, rtol=SAME, atol=0):
+    if not np.allclose(temperatures(temperature, n), known, rtol=SAME, atol=0):
         raise ScoringError(
             f"temperature must be that of the model, {known:g} K, got {temperature!r}; other "
             "electronic temperatures need a model of the DOS beside it, in a FreeEnergyCalculator."

@@ -3,13 +3,31 @@
 from joblib import Parallel, delayed, effective_n_jobs
 from joblib.parallel import get_active_backend
 
+from skldos.validation import check_scalar
+
+
+def check_n_jobs(n_jobs, what="workers"):
+    """Raise an error unless `n_jobs` is None, or a number of workers or threads.
+
+    Examples
+    --------
+    >>> check_n_jobs(-1)
+    >>> check_n_jobs(0)
+    Traceback (most recent call last):
+    ...
+    ValueError: n_jobs must be a number of workers, or negative for all; got 0.
+    """
+    if n_jobs is not None and check_scalar("n_jobs", n_jobs, integer=True) == 0:
+        raise ValueError(f"n_jobs must be a number of {what}, or negative for all; got 0.")
+
 
 def n_workers(n_jobs):
-    """Return `n_jobs`, or 1 for the default inside a task of joblib.
+    """Return `n_jobs` after a check, or 1 for the default inside a task of joblib.
 
     A task that hands out tasks itself makes room in its process of dask for another one: the two
     would share its cores and its memory.
     """
+    check_n_jobs(n_jobs)
     backend, _ = get_active_backend()
     return 1 if n_jobs is None and backend.nesting_level != 0 else n_jobs
 

@@ -1,6 +1,7 @@
 """Predictions for bare atoms equal those for their snapshots."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from ase.build import bulk
 from ase.calculators.emt import EMT
@@ -224,3 +225,62 @@ def test_what_cannot_be_predicted_is_said(atoms, training):
         predict(atoms, [])
     with pytest.raises(ValueError, match="none for Al"):
         predict(atoms, training[:1], pseudopotentials=[Pseudopotential("Mg", 2)])
+
+
+@pytest.mark.parametrize(
+    ("temperature", "error", "message"),
+    [
+        ("300", TypeError, "temperature must be a number, got '300'"),
+        ([[300.0]], TypeError, r"temperature must be a number, got \[300.0\]"),
+        (True, TypeError, "temperature must be a number, got True"),
+        ([], ValueError, "temperature must be a number, or one for each of 1 snapshots"),
+        (float("nan"), ValueError, "temperature must be >= 0, got nan"),
+        ([300.0, 300.0], ValueError, "one for each of 1 snapshots; got 2"),
+        ([301.0], ScoringError, "temperature must be that of the model, 300 K"),
+    ],
+)
+def test_temperatures_that_a_potential_refuses(potential, temperature, error, message):
+    with pytest.raises(error, match=message):
+        predict(potential, bulk("Al", cubic=True), temperature=temperature)
+
+
+def test_temperatures_of_a_potential_in_other_forms(potential):
+    cell = bulk("Al", cubic=True)
+    expected = predict(potential, cell)["total_energy"][0]
+    for temperature in (np.float32(300), pd.Series([300], index=[7]), np.array([300])):
+        assert predict(potential, cell, temperature=temperature)["total_energy"][0] == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"functional": "PBE"}, "functional must be one of None, 'lda-pz'"),
+        ({"n_jobs": 0}, "n_jobs must be a number of workers"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["atoms", "potential"])
+def test_options_are_checked_even_without_effect(kind, options, message, request):
+    with pytest.raises(ValueError, match=message):
+        predict(request.getfixturevalue(kind), bulk("Al", cubic=True), **options)
+
+
+def test_bare_slabs_are_slabs_like_the_training_data(training):
+    slabs = []
+    for snapshot in training[:2]:
+        atoms = snapshot.atoms.copy()
+        atoms.set_cell(np.diag([4.05, 4.05, 12.15]))
+        ldos = np.asarray(snapshot.ldos) / 3  # the same electrons
+        slab = {"atoms": atoms, "ldos": ldos, "reference": {"assume_isolated": "2D"}}
+        slabs.append(snapshot.replace(density=None, **slab))
+    model = skldos.models.grid(twojmax=2, hidden_layer_sizes=(4,), max_epochs=2, random_state=0)
+    model = model.fit(slabs)
+    energy, labelled = (
+        predict(model, one, pseudopotentials=PSEUDOPOTENTIALS)["total_energy"][0]
+        for one in (slabs[0].atoms, slabs[0])
+    )
+    assert energy == labelled
+    calculator = skldos.LDOSCalculator(model, PSEUDOPOTENTIALS, temperature=298)
+    assert calculator.get_potential_energy(slabs[0].atoms) == pytest.approx(energy, abs=1e-3)
+    del model[-1].calculation_["assume_isolated"]
+    other = predict(model, slabs[0].atoms, pseudopotentials=PSEUDOPOTENTIALS)["total_energy"][0]
+    assert abs(other - energy) > 0.1

@@ -154,9 +154,9 @@ class LDOSCalculator(ModelCalculator):
         )
         trained = "model was trained on an LDOS"
         self.surface.sharpening = sharpening_of(self.surface.regressor, sharpen, trained)
-        self.temperature = check_scalar("temperature", temperature, low=0)
-        self.grid_shape = None if grid_shape is None else check_grid_shape(grid_shape)
-        self.grid_spacing = self._spacing(grid_spacing)
+        self.temperature = temperature
+        self.grid_shape = grid_shape
+        self.grid_spacing = grid_spacing
         self.energies = self.surface.regressor.energies_
         if self.energies is None:
             raise ValueError(
@@ -172,7 +172,37 @@ class LDOSCalculator(ModelCalculator):
             f"{self.temperature:g} K, grid {grid})"
         )
 
-    def _spacing(self, spacing):
+    @property
+    def temperature(self):
+        """Electronic temperature in K."""
+        return self._temperature
+
+    @temperature.setter
+    def temperature(self, temperature):
+        self._temperature = check_scalar("temperature", temperature, low=0)
+        self.reset()
+
+    @property
+    def grid_shape(self):
+        """Fixed grid, or None if the grid follows from the spacing."""
+        return self._grid_shape
+
+    @grid_shape.setter
+    def grid_shape(self, grid_shape):
+        self._grid_shape = None if grid_shape is None else check_grid_shape(grid_shape)
+        self.reset()
+
+    @property
+    def grid_spacing(self):
+        """Distance in Å between grid points along each cell vector, or None if it is not known."""
+        return self._grid_spacing
+
+    @grid_spacing.setter
+    def grid_spacing(self, spacing):
+        self._grid_spacing = self._checked_spacing(spacing)
+        self.reset()
+
+    def _checked_spacing(self, spacing):
         if spacing is None:
             spacing = getattr(self.surface.transformer, "grid_spacing_", None)
             if spacing is None and self.grid_shape is None:
@@ -182,10 +212,13 @@ class LDOSCalculator(ModelCalculator):
             return spacing
         if np.shape(spacing) not in ((), (3,)):
             raise ValueError(f"grid_spacing must be a number or three, got {spacing!r}.")
-        spacing = np.broadcast_to(np.asarray(spacing, dtype=float), 3)
-        for axis, value in enumerate(spacing):
-            check_scalar(f"grid_spacing[{axis}]", float(value), low=0, strict=True)
-        return spacing
+        values = [spacing] * 3 if np.ndim(spacing) == 0 else [*spacing]
+        return np.array(
+            [
+                check_scalar(f"grid_spacing[{axis}]", value, low=0, strict=True)
+                for axis, value in enumerate(values)
+            ]
+        )
 
     def grid_for(self, atoms):
         """Return the grid of a cell, with the spacing closest to the requested one.

@@ -14,6 +14,7 @@ are added before they are propagated to the atoms, in a single pass if both mode
 descriptors.
 """
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import NamedTuple
 
@@ -24,7 +25,7 @@ from ase import Atoms
 from skldos.calculator._atom_models import DOSModel, PotentialModel
 from skldos.calculator._base import ModelPoint
 from skldos.calculator._pipelines import sharpening_of
-from skldos.data.calculation import electrons_of
+from skldos.data.calculation import differing_fact, electrons_of
 from skldos.physics import (
     band_energy,
     electronic_heat_capacity,
@@ -59,12 +60,15 @@ class FreeEnergySurface:
     ):
         self.potential = PotentialModel("potential", potential)
         self.dos_model = None if dos_model is None else DOSModel("dos_model", dos_model)
+        if valence is not None and not isinstance(valence, Mapping):
+            raise TypeError(f"valence must be a mapping of elements to numbers, got {valence!r}.")
         self.valence = dict(valence or {})
         for symbol, number in self.valence.items():
             check_scalar(f"valence[{symbol!r}]", number, low=0)
         self.reference_temperature = self._trained_at(reference_temperature)
         self.sharpening = None
         if dos_model is not None:
+            self._check_calculations()
             spectra = "dos_model was trained on densities of states"
             self.sharpening = sharpening_of(self.dos_model.regressor, sharpen, spectra)
         self._same_features = None
@@ -108,6 +112,15 @@ class FreeEnergySurface:
                 f"known from dos_model; got {self.valence!r}."
             )
         return float(known)
+
+    def _check_calculations(self):
+        """Raise an error if the models were trained on different calculations."""
+        one, other = self.potential.known, self.dos_model.known
+        if name := differing_fact(one, other):
+            raise ValueError(
+                f"both models must be trained on the same calculations, but potential was trained "
+                f"with the {name} {one[name]!r}, and dos_model with {other[name]!r}."
+            )
 
     def _trained_at(self, temperature):
         if temperature is not None:

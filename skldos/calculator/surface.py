@@ -36,7 +36,7 @@ from skldos.regressors import BlockRegressor
 from skldos.scoring import streaming
 from skldos.scoring.pieces import iter_rows
 from skldos.scoring.pipelines import calculation_of, steps_of
-from skldos.workers import n_workers, results_of
+from skldos.workers import check_n_jobs, n_workers, results_of
 
 #: Number of grid points that pass through the network at once.
 CHUNK_POINTS = 8192
@@ -108,6 +108,7 @@ class EnergySurface:
             "density_cutoff": density_cutoff,
             "assume_isolated": known.get("assume_isolated"),
         }
+        check_n_jobs(n_jobs)
         self.sharpening, self.n_jobs = sharpening, n_jobs
         with autograd():  # parameters created in inference mode have no gradients
             self.network = copy.deepcopy(self.regressor.module_).double().eval()

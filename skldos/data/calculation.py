@@ -12,6 +12,8 @@ from skldos.exceptions import SnapshotError
 
 #: Properties of a calculation that must be the same for all snapshots of a model.
 FACTS = ("functional", "charge", "pseudopotentials", "assume_isolated")
+#: Tolerance for numbers of electrons: more than the rounding in files.
+SAME_ELECTRONS = 1e-3
 
 
 def common_calculation(snapshots, known=None):
@@ -35,7 +37,8 @@ def common_calculation(snapshots, known=None):
     Raises
     ------
     SnapshotError
-        If the properties of two snapshots differ.
+        If the properties of two snapshots differ, or the numbers of valence electrons of the same
+        atoms.
 
     Examples
     --------
@@ -62,7 +65,13 @@ def common_calculation(snapshots, known=None):
                 known[name] = known[name] | value
         if snapshot.n_electrons is not None:
             formula = snapshot.atoms.get_chemical_formula()
-            electrons.setdefault(formula, snapshot.n_electrons + said.get("charge", 0.0))
+            neutral = snapshot.n_electrons + said.get("charge", 0.0)
+            if abs(electrons.setdefault(formula, neutral) - neutral) > SAME_ELECTRONS:
+                raise SnapshotError(
+                    f"all snapshots of {formula} must have the same number of valence electrons: "
+                    f"{electrons[formula]:g} and {neutral:g} differ. If cells are charged, "
+                    "reference must contain the 'charge'."
+                )
     if electrons:
         known["valence_electrons"] = electrons
     if snapshots:
@@ -149,11 +158,10 @@ def counts_of(formula):
     return Formula(formula).count()
 
 
-def differing_fact(snapshot, known):
-    """Return the name of a property in which a snapshot differs from the known ones, or None."""
+def differing_fact(reference, known):
+    """Return the name of a property in which a reference differs from the known ones, or None."""
     for name in FACTS:
-        both = name in snapshot.reference and name in known
-        if both and not _same(known[name], snapshot.reference[name]):
+        if name in reference and name in known and not _same(known[name], reference[name]):
             return name
     return None
 

@@ -2,7 +2,7 @@
 
 import joblib
 
-from skldos.validation import check_scalar
+from skldos import workers
 
 
 def check_n_jobs(n_jobs):
@@ -16,8 +16,7 @@ def check_n_jobs(n_jobs):
     ...
     ValueError: n_jobs must be a number of threads, or negative for all; got 0.
     """
-    if n_jobs is not None and check_scalar("n_jobs", n_jobs, integer=True) == 0:
-        raise ValueError("n_jobs must be a number of threads, or negative for all; got 0.")
+    workers.check_n_jobs(n_jobs, "threads")
 
 
 def n_threads(n_jobs):

@@ -36,6 +36,7 @@ from skldos.physics.terms import (
     has_core_charge,
     low_pass,
 )
+from skldos.physics.terms.checks import warn_of_low_cutoff
 from skldos.units import RYDBERG
 from skldos.validation import check_option
 
@@ -323,6 +324,7 @@ def density_terms(
     functional = common_functional(structure.symbols, pseudopotentials, functional)
     cell = structure.cell
     n = low_pass(density, cell, density_cutoff=density_cutoff)
+    warn_of_low_cutoff(density_cutoff, cell, density.shape[-3:])
     core = None
     if has_core_charge({s: pseudopotentials[s] for s in set(structure.symbols)}):
         core = core_charge(

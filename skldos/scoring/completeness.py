@@ -6,6 +6,7 @@ import warnings
 import numpy as np
 
 from skldos.data import sum_rows
+from skldos.exceptions import ScoringError
 from skldos.physics import electron_deficit, n_electrons
 
 #: Fraction of the electrons that may be missing or surplus, in addition to the effect of the
@@ -13,6 +14,9 @@ from skldos.physics import electron_deficit, n_electrons
 #: thousandth of the electrons corresponds to about 10 meV per electron, an error that is not the
 #: model's.
 TOLERATED = 1e-3
+#: Fraction of the electrons that may be missing or surplus in a density. Augmentation charges that
+#: a density lacks are fewer, and a wrong unit of length is a factor of 6.7.
+TOLERATED_DENSITY = 0.1
 
 
 def electrons_held(dos, snapshot):
@@ -78,6 +82,29 @@ def warn_of_training_data(targets, snapshots):
     # The regressor reports NaN.
     known = [(dos, s) for dos, s in pairs if dos is not None and np.isfinite(dos).all()]
     warn_of_missing_electrons([dos for dos, _ in known], [snapshot for _, snapshot in known])
+
+
+def check_electrons_of_density(density, snapshot):
+    """Raise an error unless a density holds about the electrons of its snapshot.
+
+    Parameters
+    ----------
+    density : ndarray of shape (n_x, n_y, n_z)
+        In 1/Å³.
+    snapshot : Snapshot
+        Where it came from.
+
+    Raises
+    ------
+    ScoringError
+        If they differ by more than :data:`TOLERATED_DENSITY`.
+    """
+    held, expected = float(density.sum(dtype=float)) * snapshot.voxel_volume, snapshot.n_electrons
+    if expected is not None and abs(held - expected) > TOLERATED_DENSITY * expected:
+        raise ScoringError(
+            f"the density of {snapshot!r} holds {held:.6g} electrons instead of {expected:g}: is "
+            "it in other units than 1/Å³?"
+        )
 
 
 def _dos(target, snapshot):

@@ -10,7 +10,7 @@ from skldos.exceptions import ScoringError, as_scoring_error
 from skldos.io.pseudopotentials import as_pseudopotentials
 from skldos.physics.terms.checks import check_density_cutoff
 from skldos.physics.total_energy import check_electrons, common_functional
-from skldos.scoring.completeness import warn_of_missing_electrons
+from skldos.scoring.completeness import check_electrons_of_density, warn_of_missing_electrons
 from skldos.scoring.forces import predicts_forces
 from skldos.scoring.free_energies import free_energy_table
 from skldos.scoring.observables import Observables, check_sharpen, iter_observables, of_dos, of_ldos
@@ -201,9 +201,12 @@ def _calculated(snapshot, terms, density):
     if missing and (terms is not None or not density):
         raise ScoringError(f"{snapshot!r} has no reference {missing[0]!r}.")
     energies = (snapshot.reference.get(name) for name in names)
-    if density:
-        snapshot.require("density")
-    return Observables(*energies, density=np.asarray(snapshot.density) if density else None)
+    if not density:
+        return Observables(*energies)
+    snapshot.require("density")
+    values = np.asarray(snapshot.density)
+    check_electrons_of_density(values, snapshot)
+    return Observables(*energies, density=values)
 
 
 def _check_occupations(snapshot):

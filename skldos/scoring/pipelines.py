@@ -87,7 +87,7 @@ def check_calculations(estimator, snapshots):
     """Raise an error unless the snapshots were calculated like the training data of a model."""
     known = calculation_of(estimator)
     for snapshot in snapshots:
-        name = differing_fact(snapshot, known)
+        name = differing_fact(snapshot.reference, known)
         if name is not None:
             raise ScoringError(
                 f"the model was trained on calculations with the {name} {known[name]!r}, but "

@@ -14,7 +14,8 @@ from skldos.validation import check_scalar
 def filled(estimator, snapshots, temperature=None, valence=None):
     """Return the snapshots with energies, temperature, electrons and grid from the model.
 
-    What a snapshot has, it keeps.
+    What a snapshot has, it keeps. If the training data are slabs (``assume_isolated='2D'``), so are
+    the snapshots.
 
     Parameters
     ----------
@@ -50,7 +51,7 @@ def filled(estimator, snapshots, temperature=None, valence=None):
     spacing = _grid_spacing(estimator)
     given = [None] * len(snapshots)
     if temperature is not None:
-        given = _temperatures(temperature, len(snapshots))
+        given = temperatures(temperature, len(snapshots))
     complete = []
     for snapshot, wanted in zip(snapshots, given, strict=True):
         changes = {"temperature": wanted}
@@ -58,6 +59,10 @@ def filled(estimator, snapshots, temperature=None, valence=None):
             changes["temperature"] = low
         if snapshot.energies is None:
             changes["energies"] = energies
+        if "assume_isolated" in known and "assume_isolated" not in snapshot.reference:
+            # Without it, total energies would be those of a periodic cell.
+            isolated = {"assume_isolated": known["assume_isolated"]}
+            changes["reference"] = {**snapshot.reference, **isolated}
         if snapshot.n_electrons is None:
             changes["n_electrons"] = _electrons(snapshot.atoms, known, valence)
         if snapshot.grid_shape is None and spacing is not None:
@@ -69,7 +74,7 @@ def filled(estimator, snapshots, temperature=None, valence=None):
     return SnapshotList(complete)
 
 
-def _temperatures(temperature, n):
+def temperatures(temperature, n):
     """Return one temperature for all of n snapshots, or one for each, as a list."""
     if np.ndim(temperature) == 0:
         return [check_scalar("temperature", temperature, low=0)] * n

@@ -658,3 +658,30 @@ def test_what_is_outside_of_the_training_data_warns_once(
     atoms.rattle(0.01)
     atoms.get_potential_energy()
     assert len(recwarn.list) == 1
+
+
+def test_settings_that_change_act_at_once(model, training, aluminium):
+    atoms = training[0].atoms
+    calculator = LDOSCalculator(model, aluminium, temperature=298)
+    before = calculator.get_potential_energy(atoms), calculator.get_fermi_level()
+    for name, value in (("temperature", 1500.0), ("grid_shape", (5, 6, 6)), ("grid_spacing", 0.6)):
+        calculator = LDOSCalculator(model, aluminium, temperature=298)
+        calculator.get_forces(atoms)
+        setattr(calculator, name, value)
+        fresh = LDOSCalculator(model, aluminium, **({"temperature": 298} | {name: value}))
+        assert calculator.get_potential_energy(atoms) == fresh.get_potential_energy(atoms)
+        np.testing.assert_array_equal(calculator.get_forces(atoms), fresh.get_forces(atoms))
+        found = calculator.get_potential_energy(atoms), calculator.get_fermi_level()
+        assert found == (fresh.get_potential_energy(), fresh.get_fermi_level()) != before
+    with pytest.raises(ValueError, match="temperature must be >= 0, got -1"):
+        calculator.temperature = -1
+    with pytest.raises(ValueError, match=r"grid_shape\[1\] must be >= 1, got 0"):
+        calculator.grid_shape = (4, 0, 4)
+    with pytest.raises(TypeError, match=r"grid_spacing\[2\] must be a number, got 'x'"):
+        calculator.grid_spacing = (0.5, 0.5, "x")
+
+
+@pytest.mark.parametrize(("n_jobs", "error"), [(0, ValueError), (1.5, TypeError), ("2", TypeError)])
+def test_numbers_of_workers_that_are_refused(model, aluminium, n_jobs, error):
+    with pytest.raises(error, match="n_jobs must be"):
+        LDOSCalculator(model, aluminium, temperature=298, n_jobs=n_jobs)

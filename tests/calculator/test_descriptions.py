@@ -60,6 +60,7 @@ def test_descriptions_of_the_crystal_do_not_matter(calculator, training, rotatio
     np.testing.assert_allclose(other[2], turn.T @ stress @ turn, atol=atol)
 
 
+@pytest.mark.filterwarnings("ignore:density_cutoff=13 eV leaves out most")
 def test_another_choice_of_cell_has_the_same_energy_on_the_same_points(model, aluminium, training):
     snapshot = training[0].replace(reference={})
     # All waves within the cutoff are held by both descriptions of the grid.

@@ -88,6 +88,29 @@ def test_valence_electrons_may_be_given(fitted):
     with pytest.raises(ValueError, match=r"valence\['Al'\] must be >= 0, got -1"):
         FreeEnergyCalculator(potential, dos_model, valence={"Al": -1})
     FreeEnergyCalculator(potential, dos_model, valence={"Al": 0})
+    with pytest.raises(TypeError, match="valence must be a mapping of elements to numbers, got 3"):
+        FreeEnergyCalculator(potential, dos_model, valence=3)
+
+
+@pytest.mark.parametrize(
+    ("fact", "one", "other"),
+    [
+        ("functional", "lda-pz", "pbe"),
+        ("charge", 0.0, 1.0),
+        ("pseudopotentials", {"Al": "a.UPF"}, {"Al": "b.UPF"}),
+    ],
+)
+def test_both_models_must_be_of_the_same_calculations(fitted, fact, one, other):
+    potential, dos_model, _ = (copy.deepcopy(model) for model in fitted)
+    potential[-1].calculation_[fact] = one
+    FreeEnergyCalculator(potential, dos_model)
+    dos_model[-1].calculation_[fact] = one
+    FreeEnergyCalculator(potential, dos_model)
+    dos_model[-1].calculation_[fact] = other
+    with pytest.raises(
+        ValueError, match=f"same calculations, .* with the {fact} .* dos_model with"
+    ):
+        FreeEnergyCalculator(potential, dos_model)
 
 
 def test_the_reference_temperature_is_where_nothing_is_added(fitted):

@@ -26,9 +26,9 @@ def test_pseudopotentials_are_compared_element_by_element():
     known = common_calculation(parts)
     assert known["pseudopotentials"] == al | mg
     assert parts[0].reference["pseudopotentials"] == al
-    assert differing_fact(parts[1], known) is None
+    assert differing_fact(parts[1].reference, known) is None
     other = snapshot("Mg", pseudopotentials={"Mg": "another.upf"})
-    assert differing_fact(other, known) == "pseudopotentials"
+    assert differing_fact(other.reference, known) == "pseudopotentials"
     with pytest.raises(SnapshotError, match="same pseudopotentials"):
         common_calculation([*parts, other])
 
@@ -37,8 +37,8 @@ def test_pseudopotentials_are_compared_element_by_element():
 def test_other_facts_are_compared_as_they_are(fact, value):
     first = snapshot("Al", functional="lda-pz", charge=0.0)
     known = common_calculation([first, snapshot("Al", charge=3e-7)])
-    assert differing_fact(first, known) is None
-    assert differing_fact(snapshot("Al", **{fact: value}), known) == fact
+    assert differing_fact(first.reference, known) is None
+    assert differing_fact(snapshot("Al", **{fact: value}).reference, known) == fact
     with pytest.raises(SnapshotError, match=f"same {fact}"):
         common_calculation([first, snapshot("Al", **{fact: value})])
 
@@ -72,4 +72,17 @@ def test_energies_of_a_model_keep_their_windows(n):
 @pytest.mark.parametrize(("charge", "same"), [(0.99e-6, True), (1.01e-6, False)])
 def test_numbers_are_equal_to_a_millionth(charge, same):
     known = common_calculation([snapshot("Al", charge=0.0)])
-    assert (differing_fact(snapshot("Al", charge=charge), known) is None) == same
+    assert (differing_fact(snapshot("Al", charge=charge).reference, known) is None) == same
+
+
+@pytest.mark.parametrize(("change", "same"), [(0.0, True), (9e-4, True), (1.1e-3, False)])
+def test_numbers_of_electrons_of_the_same_atoms_must_agree(change, same):
+    one, other = (snapshot("Al").replace(n_electrons=n) for n in (3.0, 3.0 - change))
+    if same:
+        assert common_calculation([one, other])["valence_electrons"] == {"Al": 3.0}
+        return
+    with pytest.raises(SnapshotError, match="of Al must have the same number of valence electrons"):
+        common_calculation([one, other])
+    known = common_calculation([one])
+    with pytest.raises(SnapshotError, match=r"3 and 2\.9989 differ"):
+        common_calculation([other], known)

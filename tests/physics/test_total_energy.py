@@ -392,3 +392,24 @@ def test_a_fermi_level_that_does_not_hold_the_electrons_is_noticed(
         if noticed:
             message = str(recwarn.pop(UserWarning).message)
             assert f"holds {(1 + off) * n:.6g} electrons instead of n_electrons={n:g}" in message
+
+
+@pytest.mark.parametrize("part", [2.9, 3.1, 13.6])
+def test_a_cutoff_far_below_what_the_grid_holds_warns(part, recwarn):
+    # The grid of 18 points along 4.0495 Å holds waves of up to ħ²/2m (18π / 4.0495 Å)².
+    held = (18 * np.pi / 4.0495 * 0.529177210903) ** 2 * RYDBERG
+    snapshot = load_aluminium(temperature=298)[0]
+    total_energy(
+        snapshot.ldos,
+        snapshot.energies,
+        atoms=snapshot.atoms,
+        temperature=298,
+        n_electrons=12,
+        pseudopotentials=load_aluminium_pseudopotentials(),
+        density_cutoff=held / part,
+    )
+    messages = [str(w.message) for w in recwarn]
+    assert len(messages) == (part > 3)
+    if part > 3:
+        assert f"density_cutoff={held / part:g} eV leaves out most" in messages[0]
+        assert f"holds those up to {held:.4g} eV: is it in eV" in messages[0]

@@ -203,3 +203,17 @@ def test_wrong_parameters_are_named():
         DensityScorer("rms")
     with pytest.raises(ValueError, match="reference must be one of 'ldos', 'dft'; got 'qe'"):
         DensityScorer(reference="qe")
+
+
+@pytest.mark.parametrize(("factor", "held"), [(1.11, 13.32), (0.89, 10.68), (6.75, 81)])
+def test_true_densities_in_other_units_are_refused(factor, held):
+    snapshots = load_aluminium(temperature=298)[:2]
+    model = Predicts(lambda snapshot: as_rows(snapshots[0].ldos))
+    changed = SnapshotList([s.replace(density=factor * s.density) for s in snapshots])
+    with pytest.raises(ScoringError, match=rf"holds {held}\d* electrons instead of 12: is it in"):
+        evaluate(model, changed, density=True, reference="dft")
+    with pytest.raises(ScoringError, match="electrons instead of 12"):
+        DensityScorer(reference="dft")(model, changed)
+    near = 1.09 if factor > 1 else 0.91
+    close = SnapshotList([s.replace(density=near * s.density) for s in snapshots])
+    assert len(evaluate(model, close, density=True, reference="dft")) == 2

@@ -1,11 +1,20 @@
 """Checks of the arguments of terms on a grid."""
 
+import warnings
+
+import numpy as np
+
 from skldos.geometry.cell import check_cell
 from skldos.physics.arrays import check_finite
+from skldos.units import BOHR, RYDBERG
 from skldos.validation import check_scalar
 
 #: Largest density in 1/Å^3: ten times the all-electron density at the heaviest nucleus.
 DENSEST = 1e8
+#: Factor between the kinetic energies that a grid holds and a cutoff, beyond which to warn. Grids
+#: of pw.x hold up to twice the cutoff of the density, which is four times that of the wave
+#: functions and 13.6 times its number in Ry.
+FINER_THAN_CUTOFF = 3.0
 
 
 def check_range(name, density):
@@ -49,3 +58,35 @@ def check_density_cutoff(density_cutoff):
     if density_cutoff is None:
         return None
     return check_scalar("density_cutoff", density_cutoff, low=0, strict=True)
+
+
+def warn_of_low_cutoff(density_cutoff, cell, grid_shape):
+    """Warn if a cutoff leaves out most of the plane waves that the grid of a density holds.
+
+    Parameters
+    ----------
+    density_cutoff : float or None
+        In eV.
+    cell : tensor of shape (3, 3)
+        Lattice vectors as rows, in Å.
+    grid_shape : tuple of 3 int
+        Points along each of them.
+
+    Warns
+    -----
+    UserWarning
+        If the grid holds waves of more than :data:`FINER_THAN_CUTOFF` times this energy.
+    """
+    if density_cutoff is None:
+        return
+    lengths = np.linalg.norm(cell.detach().cpu().numpy(), axis=1)
+    # The largest sphere |G| <= π n_i / |a_i|, with G² bohr² in Ry.
+    held = float((np.pi * np.divide(grid_shape, lengths)).min() * BOHR) ** 2 * RYDBERG
+    if held > FINER_THAN_CUTOFF * density_cutoff:
+        warnings.warn(
+            f"density_cutoff={density_cutoff:g} eV leaves out most plane waves of the density, "
+            f"whose grid holds those up to {held:.4g} eV: is it in eV, and the cutoff of the "
+            "density (ecutrho) rather than of wave functions?",
+            UserWarning,
+            stacklevel=3,
+        )
