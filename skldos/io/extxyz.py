@@ -1,15 +1,27 @@
 """Snapshots and per-atom quantities as extended XYZ files, for OVITO and ASE."""
 
+from collections.abc import Sequence
+
 import ase.io
 import numpy as np
+from ase.calculators.calculator import all_properties
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from skldos.data import as_snapshots
 from skldos.data.files import atomic_file
+from skldos.data.ranges import check_unmasked
 from skldos.validation import check_finite
 
-#: Columns defined by the format.
-TAKEN = ("species", "numbers", "pos", "positions", "forces")
+#: Columns that have a meaning of their own for ASE.
+TAKEN = (
+    *("species", "symbols", "numbers", "Z", "pos", "positions", "move_mask"),
+    *("momenta", "masses", "tags", "initial_charges", "initial_magmoms"),
+    *all_properties,
+)
+#: Characters that separate parts of a header.
+SEPARATORS = ':="\\'
+#: Largest integer that ASE reads.
+LARGEST_INTEGER = 2**31 - 1
 #: Single numbers of a snapshot that go into the comment line.
 NUMBERS = ("fermi_energy", "band_energy", "minus_ts")
 
@@ -34,7 +46,8 @@ def write_extxyz(path, snapshots, per_atom=None):
     Raises
     ------
     ValueError
-        If a quantity does not have one value per atom, or has the name of an existing column.
+        If a quantity does not have one finite number (or row) per atom, or has a name that means
+        something else to ASE, such as ``"charges"``.
 
     Examples
     --------
@@ -65,37 +78,63 @@ def _by_snapshot(per_atom, snapshots):
         per_atom = [{}] * len(snapshots)
     elif hasattr(per_atom, "items"):
         for name, values in per_atom.items():
-            if len(values) != len(snapshots):
+            if not hasattr(values, "__len__") or len(values) != len(snapshots):
                 raise ValueError(
                     f"per_atom[{name!r}] must have one array per snapshot, {len(snapshots)}, got "
-                    f"{len(values)}."
+                    f"{len(values) if hasattr(values, '__len__') else values!r}."
                 )
         names = [*per_atom]
+        for name in names:
+            if hasattr(per_atom[name], "items"):
+                raise TypeError(f"per_atom[{name!r}] must be a sequence of arrays, got a mapping.")
         per_atom = [{name: per_atom[name][i] for name in names} for i in range(len(snapshots))]
-    if len(per_atom) != len(snapshots):
+    if not isinstance(per_atom, Sequence) or len(per_atom) != len(snapshots):
+        got = len(per_atom) if isinstance(per_atom, Sequence) else repr(per_atom)
         raise ValueError(
-            f"per_atom must have one mapping per snapshot, {len(snapshots)}, got {len(per_atom)}."
+            f"per_atom must have one mapping per snapshot, {len(snapshots)}, got {got}."
         )
+    for quantities in per_atom:
+        if not hasattr(quantities, "items"):
+            raise TypeError(
+                "per_atom must be a mapping, or have one mapping per snapshot, got "
+                f"{type(quantities).__name__}."
+            )
     return zip(snapshots, per_atom, strict=True)
+
+
+def _is_free(name):
+    """Return whether a quantity may have this name."""
+    is_word = isinstance(name, str) and name.split() == [name]
+    return is_word and name not in TAKEN and not set(name) & set(SEPARATORS)
 
 
 def _frame(snapshot, quantities):
     """Return the atoms with everything to write."""
     atoms, known = snapshot.atoms.copy(), snapshot.reference
     for name, values in quantities.items():
+        if not _is_free(name):
+            raise ValueError(
+                f"per_atom must have names of one word without any of {SEPARATORS}, not in "
+                f"{TAKEN}, got {name!r}."
+            )
+        check_unmasked(f"per_atom[{name!r}]", values)
         values = np.asarray(values)
-        if not isinstance(name, str) or len(name.split()) != 1 or name in TAKEN:
-            raise ValueError(f"per_atom must have names of one word, not in {TAKEN}, got {name!r}.")
-        if values.ndim not in (1, 2) or len(values) != len(atoms):
+        if values.dtype.kind not in "fiub":
+            raise ValueError(f"per_atom[{name!r}] must be real numbers, got {values.dtype}.")
+        if values.ndim not in (1, 2) or len(values) != len(atoms) or values.size == 0:
             raise ValueError(
                 f"per_atom[{name!r}] must have one value (or row) per atom of {snapshot!r}, got "
                 f"shape {values.shape}."
             )
         check_finite(f"per_atom[{name!r}]", values)
-        atoms.set_array(name, values)
+        if values.dtype.kind in "iu" and np.abs(values.astype(float)).max() > LARGEST_INTEGER:
+            values = values.astype(float)
+        atoms.set_array(name, values.astype(int) if values.dtype.kind == "u" else values)
+    if snapshot.name is not None and len(snapshot.name.splitlines()) > 1:
+        raise ValueError(f"the name of a snapshot must be one line, got {snapshot.name!r}.")
     of_cell = {name: getattr(snapshot, name) for name in ("name", "temperature", "n_electrons")}
     of_cell |= {name: float(known[name]) for name in NUMBERS if name in known}
-    atoms.info.update({name: value for name, value in of_cell.items() if value is not None})
+    atoms.info.update({k: value for k, value in of_cell.items() if value not in (None, "")})
     results = {"energy": known.get("total_energy"), "forces": known.get("forces")}
     if (stress := known.get("stress")) is not None:
         stress = np.asarray(stress, dtype=float)

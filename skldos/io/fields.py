@@ -5,8 +5,10 @@ from ase import Atoms
 
 from skldos.data import Snapshot
 from skldos.data.files import atomic_file
+from skldos.data.ranges import check_atoms_values, check_unmasked, check_within
+from skldos.io.cube import LARGEST_VALUE
 from skldos.units import BOHR, HARTREE
-from skldos.validation import check_finite, check_shape
+from skldos.validation import check_shape
 
 #: Decimals of a value: more than single precision has.
 PER_LINE, FORMAT = 6, " %15.8E"
@@ -32,7 +34,7 @@ def write_cube(path, values, atoms, *, title="written by skldos"):
     Raises
     ------
     ValueError
-        If `values` are not on a grid, or not finite.
+        If `values` are not on a grid, or not finite, or the atoms have no cell.
 
     See Also
     --------
@@ -84,7 +86,8 @@ def write_xsf(path, fields, atoms):
     Raises
     ------
     ValueError
-        If the fields are not on a grid, or not finite, or a name is not one word.
+        If the fields are not on a grid, or not finite, a name is not one word, or the atoms have
+        no cell.
 
     Examples
     --------
@@ -133,20 +136,33 @@ def _checked(values, atoms, name="values"):
         atoms = atoms.atoms
     if not isinstance(atoms, Atoms):
         raise TypeError(f"atoms must be an ase.Atoms or a Snapshot, got {type(atoms).__name__}.")
+    if not len(atoms):
+        raise ValueError("atoms must hold at least one atom, got none.")
+    check_atoms_values(atoms)
+    check_unmasked(name, values)
     values = np.asarray(values)
     if values.dtype.kind not in "fiu":
         raise ValueError(f"{name} must be real numbers, got {values.dtype}.")
     check_shape(name, values, (None, None, None))
     if values.size == 0:
         raise ValueError(f"{name} must have at least one point, got shape {values.shape}.")
-    check_finite(name, values)
+    check_within(name, values, LARGEST_VALUE)
     return values.astype(float), atoms
 
 
 def _one_line(title):
-    if not isinstance(title, str) or "\n" in title:
+    if not isinstance(title, str) or len(title.splitlines()) > 1 or not _is_utf8(title):
         raise ValueError(f"title must be one line of text, got {title!r}.")
     return title
+
+
+def _is_utf8(text):
+    """Return whether text can be written; names of files may hold other bytes."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _row(numbers):

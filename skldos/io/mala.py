@@ -127,6 +127,8 @@ def write_mala(snapshot, prefix, *, descriptors=None):
     ...     bool((again.ldos[:] == snapshot.ldos).all())
     True
     """
+    if not isinstance(snapshot, Snapshot):
+        raise TypeError(f"snapshot must be a Snapshot, got {type(snapshot).__name__}.")
     snapshot.require("grid_shape", "temperature", "n_electrons")
     prefix = Path(prefix)
     info = json.dumps(_info(snapshot), indent=4)

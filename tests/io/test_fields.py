@@ -11,7 +11,7 @@ from skldos import ADOSDecomposer, Snapshot
 from skldos.datasets import make_snapshots
 from skldos.decomposition import atom_quantities
 from skldos.exceptions import SnapshotError
-from skldos.io import read_cube, write_cube, write_extxyz, write_xsf
+from skldos.io import read_cube, write_cube, write_extxyz, write_mala, write_xsf
 from skldos.physics import Pseudopotential
 
 
@@ -155,3 +155,88 @@ def test_quantities_must_fit(tmp_path, snapshots):
     assert not (tmp_path / "x.xyz").exists()
     write_extxyz(tmp_path / "bare.xyz", [s.atoms for s in snapshots])
     assert len(ase.io.read(tmp_path / "bare.xyz", ":")) == 2
+
+
+@pytest.mark.parametrize("write", [write_cube, write_xsf])
+def test_what_could_not_be_read_again_is_not_written(tmp_path, atoms, values, write):
+    path = tmp_path / "file"
+    without = Atoms(atoms.symbols, atoms.positions)
+    flat, nowhere, ghost = (atoms.copy() for _ in range(3))
+    flat.cell[1] = 0
+    nowhere.positions[1, 2] = np.nan
+    ghost.numbers[0] = 0
+    for wrong, message in (
+        (without, "a cell with a volume"),
+        (flat, "a cell with a volume"),
+        (nowhere, "the positions of .* must be finite"),
+        (ghost, "atomic numbers must be between 1 and 118, got 0"),
+        (Atoms(cell=atoms.cell), "at least one atom"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            write(path, values, wrong)
+    masked = np.ma.masked_greater(values, np.median(values))
+    with pytest.raises(ValueError, match=r"no masked elements, got \d+ of"):
+        write(path, masked, atoms)
+    with pytest.raises(ValueError, match="must lie within"):
+        write(path, np.full(values.shape, -2e150), atoms)
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("title", ["a\rb", "a\x85b", "a\x0bb", "a\u2029b", "\udc80"])
+def test_titles_that_would_not_be_one_line(tmp_path, atoms, values, title):
+    with pytest.raises(ValueError, match="title must be one line of text"):
+        write_cube(tmp_path / "a.cube", values, atoms, title=title)
+
+
+TAKEN = ["charges", "energies", "magmoms", "stresses", "energy", "dipole", "symbols", "Z"]
+
+
+@pytest.mark.parametrize(
+    "name", [*TAKEN, "move_mask", "momenta", "a:b", 'a"b', "a=b", "a\\b", " a"]
+)
+def test_names_of_quantities_that_mean_something_else(tmp_path, snapshots, name):
+    quantity = [np.arange(len(s.atoms)) for s in snapshots]
+    with pytest.raises(ValueError, match="per_atom must have names of one word"):
+        write_extxyz(tmp_path / "a.xyz", snapshots, {name: quantity})
+
+
+@pytest.mark.parametrize(
+    ("per_atom", "error", "message"),
+    [
+        (3, ValueError, "one mapping per snapshot, 1, got 3"),
+        ([3], TypeError, "one mapping per snapshot, got int"),
+        ({"q": 3}, ValueError, r"per_atom\['q'\] must have one array per snapshot, 1, got 3"),
+        ({"q": {"a": 1}}, TypeError, r"per_atom\['q'\] must be a sequence of arrays"),
+        ({"q": [list("abcd")]}, ValueError, r"per_atom\['q'\] must be real numbers"),
+        ({"q": [[1j] * 4]}, ValueError, "must be real numbers, got complex128"),
+        (
+            {"q": [np.ma.masked_equal([1, 2, 3, 4], 3)]},
+            ValueError,
+            "no masked elements, got 1 of 4",
+        ),
+        ({"q": [np.ones((4, 0))]}, ValueError, r"one value \(or row\) per atom"),
+    ],
+)
+def test_quantities_in_forms_that_are_refused(tmp_path, snapshots, per_atom, error, message):
+    with pytest.raises(error, match=message):
+        write_extxyz(tmp_path / "a.xyz", snapshots[:1], per_atom)
+
+
+def test_quantities_of_other_types_and_names_of_snapshots(tmp_path, snapshots):
+    path, unsigned = tmp_path / "a.xyz", np.array([1, 2, 3, 2**63], dtype=np.uint64)
+    quantities = {"large": [unsigned], "flag": [np.array([True, False, True, True])]}
+    write_extxyz(path, [snapshots[0].replace(name="")], quantities)
+    atoms = ase.io.read(path)
+    np.testing.assert_array_equal(atoms.arrays["large"], unsigned.astype(float))
+    np.testing.assert_array_equal(atoms.arrays["flag"], quantities["flag"][0])
+    assert "name" not in atoms.info
+    assert atoms.info["temperature"] == snapshots[0].temperature
+    with pytest.raises(ValueError, match="name of a snapshot must be one line"):
+        write_extxyz(path, [snapshots[0].replace(name="a\nb")])
+
+
+def test_files_of_mala_are_made_of_a_snapshot(tmp_path, snapshots):
+    with pytest.raises(TypeError, match=r"must be a Snapshot, got \w+Path"):
+        write_mala(tmp_path / "Al", snapshots[0])
+    with pytest.raises(TypeError, match="snapshot must be a Snapshot, got Atoms"):
+        write_mala(snapshots[0].atoms, tmp_path / "Al")
