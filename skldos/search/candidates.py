@@ -57,7 +57,8 @@ def _seconds(search, results):
 
 
 def _column(search, results, metric):
-    names = [name[10:] for name in results if name.startswith("mean_test_")]
+    prefix = "mean_test_"
+    names = [name.removeprefix(prefix) for name in results if name.startswith(prefix)]
     refit = getattr(search, "refit", None)
     if metric is None:
         metric = refit if isinstance(refit, str) and refit in names else "score"
@@ -66,7 +67,7 @@ def _column(search, results, metric):
         return metric
     if metric not in names:
         raise ValueError(f"metric must be one of {sorted(names)}; got {metric!r}.")
-    return f"mean_test_{metric}"
+    return prefix + metric
 
 
 def _of_study(study, metric):

@@ -30,16 +30,13 @@ from math import lcm, prod
 
 import numpy as np
 
+from skldos.search.fractional._difference_schemes import difference_scheme, scheme_rows
 from skldos.search.fractional._galois import field, orthogonal_columns, prime_powers
+from skldos.search.fractional._hadamard import hadamard, has_hadamard
 from skldos.validation import check_scalar
 
 # Subspaces are searched one by one, which takes too long in larger spaces.
 _LARGEST_SPACE = 4096
-# D(12, 12, 3) of Taguchi's L36, row by row.
-_TWELVE = """
-    000000000000 000011112222 001201220112 002102121021 012021022101 012100212210
-    010222011012 011220100221 021012202011 021110021202 022212110100 020121201120
-"""
 # Larger arrays would fill the memory, and nobody trains that many models.
 _MOST_RUNS = 10**6
 
@@ -183,10 +180,10 @@ def _hadamard_plans(levels):
     if set(levels) != {2}:
         return
     n_runs = 4 * (len(levels) // 4 + 1)
-    while not _has_hadamard(n_runs):
+    while not has_hadamard(n_runs):
         n_runs += 4
     # The first column of a normalised matrix is constant.
-    yield n_runs, lambda: (_hadamard(n_runs)[:, 1 : len(levels) + 1] < 0).astype(int)
+    yield n_runs, lambda: (hadamard(n_runs)[:, 1 : len(levels) + 1] < 0).astype(int)
 
 
 def _subspace_plans(levels):
@@ -232,7 +229,7 @@ def _difference_plans(levels):
             inside = fitting[:n_columns]
             rest = [i for i in range(len(levels)) if i not in inside]
             n_rest = _plan(tuple(levels[i] for i in rest))[0] if rest else 1
-            n_rows = _scheme_rows(s, n_columns, lcm(n_rest, s), max(prod(levels), bound) // s)
+            n_rows = scheme_rows(s, n_columns, lcm(n_rest, s), max(prod(levels), bound) // s)
             if n_rows is not None:
                 yield n_rows * s, _developed(levels, s, n_rows, inside, rest)
 
@@ -240,7 +237,7 @@ def _difference_plans(levels):
 def _developed(levels, s, n_rows, inside, rest):
     def build():
         add, _ = field(s)
-        scheme = _difference_scheme(s, n_rows, len(inside))
+        scheme = difference_scheme(s, n_rows, len(inside))
         array = np.zeros((n_rows * s, len(levels)), dtype=int)
         developed = add[scheme[:, None, :], np.arange(s)[None, :, None]]
         array[:, inside] = developed.reshape(n_rows * s, -1) % [levels[i] for i in inside]
@@ -251,133 +248,3 @@ def _developed(levels, s, n_rows, inside, rest):
         return array
 
     return build
-
-
-# ---------------------------------------------------------------- difference schemes
-
-
-def _scheme_rows(s, n_columns, step, largest):
-    """Return the least multiple of `step` for which a scheme has `n_columns`, or None."""
-    for n_rows in range(step, largest + 1, step):
-        if _scheme_columns(s, n_rows) >= n_columns:
-            return n_rows
-        if n_rows > 4 * s * n_columns:
-            return None
-    return None
-
-
-def _scheme_columns(s, n_rows):
-    if s == 2 and _has_hadamard(n_rows):
-        return n_rows
-    power = _largest_power(s, n_rows)
-    return max(factor * power for factor in _bases(s) if n_rows % (factor * power) == 0)
-
-
-def _bases(s):
-    """Return the numbers of rows, in units of s, of the basic schemes."""
-    return (1, 2, 4) if s == 3 else (1, 2) if s % 2 else (1,)
-
-
-def _largest_power(s, n):
-    power = s
-    while n % (power * s) == 0:
-        power *= s
-    return power
-
-
-def _difference_scheme(s, n_rows, n_columns):
-    """Return D(r, c, s): differences of two columns contain all elements of GF(s) equally often."""
-    if s == 2 and _has_hadamard(n_rows):
-        return (_hadamard(n_rows) < 0).astype(int)[:, :n_columns]
-    add, multiply = field(s)
-    power = _largest_power(s, n_rows)
-    # The table is used only if the constructed schemes have too few columns.
-    factor = max(f for f in _bases(s)[:2] if n_rows % (f * power) == 0)
-    if factor * power < n_columns:
-        factor = _bases(s)[-1]
-        scheme = np.array([list(map(int, row)) for row in _TWELVE.split()])
-    else:
-        scheme = _twofold_scheme(s) if factor == 2 else multiply
-    while len(scheme) < factor * power:
-        # The sums of all entries of two schemes form a scheme again.
-        summed = add[scheme[:, None, :, None], multiply[None, :, None, :]]
-        scheme = summed.reshape(len(scheme) * s, -1)
-    return np.tile(scheme, (n_rows // len(scheme), 1))[:, :n_columns]
-
-
-def _twofold_scheme(q):
-    r"""Return D(2q, 2q, q) for odd q.
-
-    In blocks of rows x and columns y, with a non-square n,
-
-    .. math::
-
-        \begin{pmatrix} xy + x^2 + y^2/4 & xy - y^2/4 \\
-        xy + n x^2 + y^2/(4n) & nxy - n y^2/4 \end{pmatrix}
-
-    Columns of one block differ by a linear function of x, which takes every value once in each
-    block of rows. Columns y and z of different blocks differ by the values t of a quadratic
-    function of x: its discriminants in the two blocks of rows, 4t + w and n (4t + w) with the
-    same w, are never both squares unless they are zero, so each t occurs twice in total.
-    """
-    add, multiply = field(q)
-    x, y = np.ogrid[:q, :q]
-    squares = multiply[np.arange(q), np.arange(q)]
-    n = min(set(range(q)) - set(squares.tolist()))
-    negative = np.argmin(add, axis=1)
-    inverse = np.argmax(multiply == 1, axis=1)
-    four = add[add[1, 1], add[1, 1]]
-    quarter = inverse[four]
-    xy, x2, y2 = multiply[x, y], squares[x], multiply[squares[y], quarter]
-    upper = add[add[xy, x2], y2], add[xy, negative[y2]]
-    lower = (
-        add[add[xy, multiply[n, x2]], multiply[inverse[n], y2]],
-        multiply[n, add[xy, negative[y2]]],
-    )
-    return np.block([list(upper), list(lower)])
-
-
-# ---------------------------------------------------------------- Hadamard matrices
-
-
-@lru_cache(maxsize=1024)
-def _has_hadamard(n):
-    """Return whether one of the constructions of :func:`_hadamard` has `n` rows."""
-    return n in (1, 2) or (n % 4 == 0 and (_paley_order(n) is not None or _has_hadamard(n // 2)))
-
-
-def _paley_order(n):
-    for q, residue in ((n - 1, 3), (n // 2 - 1, 1)):
-        if q > 2 and q % 4 == residue and len(prime_powers(q)) == 1:
-            return q
-    return None
-
-
-def _hadamard(n):
-    """Return a matrix H of n rows of 1 and -1 with H H^T = n and a first column of ones."""
-    if n == 1:
-        return np.ones((1, 1), dtype=int)
-    q = _paley_order(n) if n > 2 else None
-    if q is None:
-        # Sylvester
-        return np.kron([[1, 1], [1, -1]], _hadamard(n // 2))
-    matrix = _paley(q)
-    return matrix * matrix[:, :1]
-
-
-def _paley(q):
-    """Return the matrix of R. E. A. C. Paley from the squares of GF(q)."""
-    add, multiply = field(q)
-    negative = np.argmin(add, axis=1)
-    character = np.full(q, -1)
-    character[multiply[np.arange(q), np.arange(q)]] = 1
-    character[0] = 0
-    core = np.zeros((q + 1, q + 1), dtype=int)
-    core[1:, 1:] = character[add[:, negative]]
-    core[0, 1:] = 1
-    if q % 4 == 3:
-        core[1:, 0] = -1
-        return core + np.eye(q + 1, dtype=int)
-    core[1:, 0] = 1
-    identity = np.eye(q + 1, dtype=int)
-    return np.kron(core, [[1, 1], [1, -1]]) + np.kron(identity, [[1, -1], [-1, -1]])

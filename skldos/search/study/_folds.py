@@ -28,7 +28,7 @@ class Fold:
         training, test = split
         self.X, self._y = take(X, training), take(y, training)
         self._test = take(X, test), *(() if y is None else (take(y, test),))
-        self._head, self._name, self._last = parted(clone(estimator))
+        self._head, self._name, self._last = split_last_step(clone(estimator))
         start = time.perf_counter()
         self._inputs = self.X
         if self._head is not None:
@@ -38,7 +38,7 @@ class Fold:
 
     def training_free(self, scorer, candidate=None):
         """Return the score of another candidate with the same transformers, before any training."""
-        last = clone(self._last if candidate is None else parted(candidate)[2])
+        last = clone(self._last if candidate is None else split_last_step(candidate)[2])
         idle = {"max_epochs": 0, "dos_weight": None}
         last.set_params(
             **{n: idle[n.split("__")[-1]] for n in last.get_params() if n.split("__")[-1] in idle}
@@ -103,7 +103,7 @@ class Fold:
         return last if self._head is None else Pipeline([*self._head.steps, (self._name, last)])
 
 
-def parted(estimator):
+def split_last_step(estimator):
     """Return the transformers of a pipeline (or None), and name and object of the last step."""
     if isinstance(estimator, Pipeline) and len(estimator.steps) > 1:
         return estimator[:-1], *estimator.steps[-1]
