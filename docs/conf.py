@@ -24,6 +24,7 @@ extensions = [
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
     "sphinxcontrib.bibtex",
+    "api_links",
     "repository_pages",
 ]
 exclude_patterns = ["_build", "_templates", "examples", "gallery/*.py", "gallery/*.ipynb"]
