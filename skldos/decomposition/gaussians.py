@@ -23,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from skldos.geometry import check_cell, check_grid_shape, volume
+from skldos.geometry import check_cell, check_grid_shape, plane_spacings, volume
 from skldos.physics.fourier import pair_weights, wave_vectors
 from skldos.units import BOHR
 from skldos.validation import check_finite, check_scalar, check_shape
@@ -347,9 +347,8 @@ def exact_overlap(positions, cell, exponents):
     # Differences in the cell around zero: the lattice is then summed up to a sphere around it.
     d -= np.round(d @ np.linalg.inv(cell)) @ cell
     reach = np.sqrt(-np.log(NEGLIGIBLE) / decay.min())
-    heights = 1 / np.linalg.norm(np.linalg.inv(cell), axis=0)
     # |d| reaches half a cell along each vector
-    ranges = [range(-n, n + 1) for n in np.ceil(reach / heights + 0.5).astype(int)]
+    ranges = [range(-n, n + 1) for n in np.ceil(reach / plane_spacings(cell) + 0.5).astype(int)]
     S = np.zeros_like(decay)
     for shift in itertools.product(*ranges):
         S += np.exp(-decay * ((d + np.asarray(shift) @ cell) ** 2).sum(axis=-1))

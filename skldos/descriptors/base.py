@@ -331,14 +331,14 @@ class SnapshotTransformer(BlockTransformerMixin, BaseEstimator, metaclass=ABCMet
         n_sites = self.n_sites(snapshot)
         starts = range(0, n_sites, CHUNK_SITES)
         slices = [(start, min(start + CHUNK_SITES, n_sites)) for start in starts]
-        worker, n_workers = self._workers()
+        worker, n_jobs = self._worker()
         tasks = [(worker.compute, snapshot, start, stop) for start, stop in slices]
-        for (start, stop), rows in zip(slices, results_of(tasks, n_workers), strict=True):
+        for (start, stop), rows in zip(slices, results_of(tasks, n_jobs), strict=True):
             yield start, stop, rows
             bar.update(stop - start)
 
-    def _workers(self):
-        """Return the function that computes chunks, and the number of joblib's workers.
+    def _worker(self):
+        """Return the transformer that computes chunks, and the number of joblib's workers.
 
         On one machine, compute() uses threads, which share the neighbours and are faster.
         """

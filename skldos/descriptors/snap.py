@@ -211,7 +211,7 @@ class GridSNAPTransformer(GridTransformer, _SNAPTransformer):
     ):
         same = r_cut, twojmax, rfac0, rmin0, switch, weights, radii
         computing = {"device": device, "n_jobs": n_jobs, "memory": memory, "verbose": verbose}
-        _SNAPTransformer.__init__(self, *same, chem=chem, dtype=dtype, **computing)
+        super().__init__(*same, chem=chem, dtype=dtype, **computing)
         self.grid_shape = grid_shape
 
     def compute(self, snapshot, start, stop):

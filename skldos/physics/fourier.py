@@ -113,7 +113,7 @@ def pair_weights(grid_shape, *, device=None):
 
 
 def in_sphere(G, density_cutoff):
-    r"""Tell which wave vectors have a kinetic energy :math:`\hbar^2 G^2/2m` up to `density_cutoff`.
+    r"""Whether wave vectors have a kinetic energy :math:`\hbar^2 G^2/2m` up to `density_cutoff`.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ def in_sphere(G, density_cutoff):
 
 
 def below_cutoff(G2, density_cutoff):
-    """Do the same for squared lengths in 1/Å², as from :func:`squared_waves`."""
+    """Compute :func:`in_sphere` from squared lengths in 1/Å², as from :func:`squared_waves`."""
     G2 = G2.detach()
     if density_cutoff is None:
         return torch.ones_like(G2, dtype=torch.bool)

@@ -130,7 +130,7 @@ def _rows(snapshot, derivatives, n_features):
     if (stress := snapshot.reference.get("stress")) is None:
         return _no_rows(n_features)._replace(forces=found[0], force_targets=found[1])
     # δA = V σ : ε
-    virial = full_stress(stress) * abs(snapshot.atoms.cell.volume)
+    virial = full_stress(stress) * snapshot.atoms.cell.volume
     return Rows(*found, *(symmetric_rows(v) / n_atoms for v in (by_strain, virial)))
 
 

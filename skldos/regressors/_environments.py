@@ -25,7 +25,7 @@ class FlatBlock(LazyArray):
         self.dtype = np.dtype(block.dtype)
 
     @property
-    def turns(self):
+    def can_rotate(self):
         """Whether the block can be rotated."""
         return hasattr(self._block, "rotated")
 
@@ -69,7 +69,7 @@ class Frames:
                 yield block[start : min(start + n_rows, self.rows.stop)]
 
 
-class TurnedBatches:
+class RotatedBatches:
     """Batches in which the surroundings of every atom are rotated randomly in every epoch.
 
     Parameters
@@ -90,11 +90,11 @@ class TurnedBatches:
     def __iter__(self):
         # All random numbers of an epoch come from torch's state, which checkpoints contain.
         rng = np.random.default_rng(torch.randint(2**31, (), device="cpu").item())
-        turned = [
+        rotated = [
             block.rotated(Rotation.random(len(block), rng).as_matrix())
             for block in self._dataset.inputs
         ]
-        dataset = BlockDataset(turned, self._dataset.targets)
+        dataset = BlockDataset(rotated, self._dataset.targets)
         dataset.weights = self._dataset.weights
         yield from self._batches(dataset)
 

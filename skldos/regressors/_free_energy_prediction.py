@@ -157,7 +157,7 @@ class FreeEnergyPrediction:
         for handle, snapshot in zip(derivative_handles(X), snapshots, strict=True):
             virial = handle()[1] @ self.coef_
             # The antisymmetric part is a rotation, with zero derivative up to rounding.
-            stresses.append((virial + virial.T) / 2 / abs(snapshot.atoms.cell.volume))
+            stresses.append((virial + virial.T) / 2 / snapshot.atoms.cell.volume)
         return stresses
 
     def knows_stress(self):

@@ -225,7 +225,7 @@ class ReferenceEnergy(BaseEstimator):
         ).reshape(-1, len(self.elements))
         n_atoms = counts.sum(axis=1, keepdims=True)
         fractions = counts / n_atoms
-        density = 20 * n_atoms / np.array([[abs(s.atoms.cell.volume)] for s in snapshots])
+        density = 20 * n_atoms / np.array([[s.atoms.cell.volume] for s in snapshots])
         if order == 1:
             return np.hstack([fractions, fractions * density])
         variables = np.hstack([fractions, density])

@@ -7,7 +7,7 @@ from skldos.docstrings import documented
 from skldos.networks.csnn import ConcentricSpherical, subdivisions_of
 from skldos.regressors._base import BlockRegressor
 from skldos.regressors._batches import RowBatches
-from skldos.regressors._environments import Frames, TurnedBatches, flatten, frame_rotations
+from skldos.regressors._environments import Frames, RotatedBatches, flatten, frame_rotations
 from skldos.regressors._parameters import OF_NETS
 from skldos.validation import check_option, check_scalar
 
@@ -198,8 +198,8 @@ class CSNNRegressor(BlockRegressor):
             self.environment_shape_ = None
         self.n_rotations_ = self.n_rotations
         dataset = super()._check_data(X, y, reset=reset)
-        if self.augment and not all(_turns(block) for block in dataset.inputs):
-            raise ValueError(_CANNOT_TURN.format("augment=True"))
+        if self.augment and not all(_can_rotate(block) for block in dataset.inputs):
+            raise ValueError(_CANNOT_ROTATE.format("augment=True"))
         return dataset
 
     def _check_blocks(self, X, y, *, reset):
@@ -236,7 +236,7 @@ class CSNNRegressor(BlockRegressor):
 
     def get_iterator(self, dataset, training=False):
         """Return batches of (inputs, normalised targets) on the device."""
-        kind = TurnedBatches if training and self.augment else RowBatches
+        kind = RotatedBatches if training and self.augment else RowBatches
         return self._batches(kind, dataset, self.batch_size, shuffle=training)
 
     # ---------------------------------------------------------------- prediction
@@ -248,16 +248,16 @@ class CSNNRegressor(BlockRegressor):
         for block in super()._input_blocks(flat):
             if self.n_rotations_ == 1:
                 yield block
-            elif _turns(block):
+            elif _can_rotate(block):
                 yield Frames([block.rotated(R) for R in frame_rotations(self.n_rotations_)])
             else:
-                raise ValueError(_CANNOT_TURN.format(f"n_rotations={self.n_rotations_}"))
+                raise ValueError(_CANNOT_ROTATE.format(f"n_rotations={self.n_rotations_}"))
 
     def _forward(self, rows):
         """Return targets in their own units for a slice of rows, averaged over the frames."""
         if not isinstance(rows, Frames):
             if self.n_rotations_ != 1:
-                raise ValueError(_CANNOT_TURN.format(f"n_rotations={self.n_rotations_}"))
+                raise ValueError(_CANNOT_ROTATE.format(f"n_rotations={self.n_rotations_}"))
             rows = Frames([rows])
         # In small pieces: inside the network an atom takes a hundred times as much memory.
         forward = super()._forward
@@ -265,8 +265,8 @@ class CSNNRegressor(BlockRegressor):
         return predicted.reshape(-1, len(rows), self.n_outputs_).mean(axis=0)
 
 
-_CANNOT_TURN = "{} needs blocks that can be rotated: set AtomEnvTransformer(lazy=True)."
+_CANNOT_ROTATE = "{} needs blocks that can be rotated: set AtomEnvTransformer(lazy=True)."
 
 
-def _turns(block):
-    return getattr(block, "turns", False)
+def _can_rotate(block):
+    return getattr(block, "can_rotate", False)

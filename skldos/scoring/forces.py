@@ -237,7 +237,7 @@ def true_stress(snapshot, pulay_virial=0.0):
     """Return the stress of a snapshot in eV/Å³, shape (3, 3), without a Pulay virial per atom."""
     if "stress" not in snapshot.reference:
         raise ScoringError(f"{snapshot!r} has no reference 'stress'.")
-    density = len(snapshot.atoms) / abs(snapshot.atoms.cell.volume)
+    density = len(snapshot.atoms) / snapshot.atoms.cell.volume
     return full_stress(snapshot.reference["stress"]) - pulay_virial * density * np.eye(3)
 
 

@@ -708,7 +708,7 @@ def test_transformers_without_derivatives_say_so(snapshots):
 def test_chunks_go_to_processes_of_a_backend_that_was_chosen(backend, expected):
     transformer = GridSNAPTransformer(n_jobs=2)
     with joblib.parallel_config(backend):
-        worker, n_workers = transformer._workers()
+        worker, n_workers = transformer._worker()
     assert n_workers == expected
     # Where there are several workers, each has one thread.
     assert worker.n_jobs == (1 if expected == 2 else 2)

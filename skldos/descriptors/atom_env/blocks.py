@@ -158,7 +158,7 @@ class Environments(LazyArray):
         >>> bool(np.allclose(turned, block)), bool(np.isclose(turned[0].sum(), block[0].sum()))
         (False, True)
         """
-        turned = Environments(
+        rotated = Environments(
             self._neighbors, self._spheres, self._n_channels, self._own, self.dtype, self._n_threads
         )
         matrices = check_rotations(rotations)
@@ -168,8 +168,8 @@ class Environments(LazyArray):
                 f"{len(matrices)}."
             )
         matrices = np.broadcast_to(matrices, (len(self), 3, 3))
-        turned._rotations = matrices if self._rotations is None else matrices @ self._rotations
-        return turned
+        rotated._rotations = matrices if self._rotations is None else matrices @ self._rotations
+        return rotated
 
     def read(self, start, stop):
         """Return the environments of atoms `start` to `stop` as an array in memory."""
