@@ -50,7 +50,10 @@ def run_size(data, folder, grid, n_atoms, forces, threads):
     use_calculator(model, cell.replace(grid_shape=(2 * grid // 3,) * 3), Stages(), properties)
     repeats = REPEATS[n_atoms]
     large = cell.replace(
-        atoms=cell.atoms * repeats, grid_shape=tuple(grid * n for n in repeats), n_electrons=None
+        atoms=cell.atoms * repeats,
+        grid_shape=tuple(grid * n for n in repeats),
+        n_electrons=None,
+        reference=None,  # forces of the calculation are those of one cell
     )
     stages = Stages()
     with Measurement() as measurement:

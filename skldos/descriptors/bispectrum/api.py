@@ -19,7 +19,7 @@ from skldos.geometry.grid import check_block, check_grid_shape, grid_points
 from skldos.geometry.neighbors import bin_neighbors
 
 #: Number of points that a thread processes at a time: some milliseconds of work.
-BLOCK = 256
+BLOCK = 1024
 
 
 @documented(ARGUMENTS)
