@@ -258,8 +258,10 @@ class Snapshot:
     def _curve(self):
         """Return the DOS as a small curve, unless that requires reading a file."""
         if self.ldos is None:
-            return None
-        if isinstance(self.ldos, (LazyArray, np.memmap)):
+            known = None if self.energy_grid is None else self.energies.shape
+            if np.shape(self.reference.get("dos")) != known:
+                return None
+        elif isinstance(self.ldos, (LazyArray, np.memmap)):
             return "of an LDOS on disk"
         return sparkline(self.energies, self.dos(), self.reference.get("fermi_energy"))
 

@@ -35,6 +35,19 @@ def test_a_snapshot_shows_what_it_is_and_its_dos(snapshots):
     assert (x[0], x[-1]) == (0, WIDTH)
 
 
+def test_the_curve_of_a_dos_without_an_ldos():
+    energies, dos = np.linspace(-2.0, 2.0, 5), np.array([0.0, 1.0, 3.0, 2.0, 2.0])
+    known = Snapshot(bulk("Al"), energies=energies, reference={"dos": dos})
+    x, y = polyline(known._repr_html_()).T
+    assert (np.argmin(y), len(x)) == (2, 5)
+    for reference in ({"dos": dos[:4]}, {}):
+        other = Snapshot(bulk("Al"), energies=energies, reference=reference)
+        assert "density of states" not in cells(other._repr_html_())
+    assert "density of states" not in cells(
+        Snapshot(bulk("Al"), reference={"dos": dos})._repr_html_()
+    )
+
+
 def test_what_a_snapshot_lacks_is_left_out():
     assert cells(Snapshot(bulk("Al"))._repr_html_()) == ["Snapshot", "atoms", "Al, 2.7 g/cm³"]
     assert "0 K" in cells(Snapshot(bulk("Al"), temperature=0)._repr_html_())
