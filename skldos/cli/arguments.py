@@ -65,6 +65,8 @@ def check_free(path, overwrite):
 def check_target(path, overwrite):
     """Raise an error before the computation if its results could not be written."""
     check_free(path, overwrite)
+    if path is not None and path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; name a file.")
     if path is not None and not path.parent.is_dir():
         raise FileNotFoundError(f"there is no folder {path.parent} to write {path.name} to.")
 

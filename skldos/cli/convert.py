@@ -64,12 +64,7 @@ def run(options):
         "temperature": options.temperature,
     }
     sources = [source for path in options.sources for source in find_sources(path)]
-    if options.energies and not options.ldos and any(s.kind == "espresso" for s in sources):
-        warnings.warn(
-            "--energies acts on runs of pw.x only with --ldos; without it, no LDOS is read",
-            UserWarning,
-            stacklevel=2,
-        )
+    _warn_of_options_without_effect(options, {source.kind for source in sources})
     options.output.mkdir(parents=True, exist_ok=True)
     with staging_folder(options.output) as stage:
         kept = []
@@ -83,12 +78,30 @@ def run(options):
     print(f"{len(snapshots)} snapshots in {options.output}, the first {snapshots[0]}")
 
 
+def _warn_of_options_without_effect(options, kinds):
+    """Warn of options that do not act on the kinds of sources that were found."""
+    texts = []
+    if options.energies and not options.ldos and "espresso" in kinds:
+        texts.append(
+            "--energies acts on runs of pw.x only with --ldos; without it, no LDOS is read"
+        )
+    elif options.energies and not kinds & {"espresso", "mala"}:
+        texts.append("--energies acts only on runs of pw.x and files of MALA; none was found")
+    for name in ("ldos", "density"):
+        if getattr(options, name) and "espresso" not in kinds:
+            texts.append(f"--{name} acts only on runs of pw.x; none was found")
+    for text in texts:
+        warnings.warn(text, UserWarning, stacklevel=3)
+
+
 def _energies(options):
     from skldos.data import EnergyGrid
 
     if options.energies is None:
         if options.ldos is not None:
             raise ValueError("--ldos needs --energies START STEP N, in eV.")
+        if options.broadening is not None:
+            raise ValueError("--broadening needs --energies START STEP N, in eV.")
         return None
     if options.ldos is not None and options.broadening is None:
         raise ValueError("--ldos needs --broadening, the width of a level in eV.")

@@ -65,9 +65,11 @@ def run(options):
     from ase.md.langevin import Langevin
 
     from skldos.cli.data import load_structures
+    from skldos.cli.spectra import check_spectra
 
     for path in (options.output, options.dos):
         check_target(path, options.overwrite)
+    check_spectra(options.dos)
     atoms = load_structures([options.structure])[-1].atoms.copy()
     atoms.calc = calculator(options)
     rng = np.random.default_rng(options.random_state)
@@ -80,6 +82,10 @@ def run(options):
         fixcm=False,  # samples the canonical ensemble
         rng=rng,
     )
+    # Atoms that the models do not know must not cost the files of an earlier run.
+    atoms.get_potential_energy()
+    if options.dos is not None:
+        atoms.calc.get_fermi_level()
     record = _Record(atoms, dynamics, options)
     with record:
         dynamics.attach(record, interval=options.interval)

@@ -93,8 +93,8 @@ def _from_python(path):
     if not path.exists():
         raise FileNotFoundError(f"there is no file {path}.")
     model = runpy.run_path(str(path)).get("model")
-    if not hasattr(model, "fit"):
-        raise FileFormatError("it must define 'model', an estimator", path)
+    if not hasattr(model, "fit") or isinstance(model, type):
+        raise FileFormatError(f"it must define 'model', an estimator, got {model!r}", path)
     return model
 
 

@@ -53,12 +53,13 @@ def run(options):
     """Print the table, and write the requested files."""
     import skldos
     from skldos.cli.data import load_model, load_pseudopotentials, load_structures
-    from skldos.cli.spectra import write_spectra
+    from skldos.cli.spectra import check_spectra, write_spectra
     from skldos.cli.tables import as_text, write
 
     for path in (options.output, options.dos):
         check_target(path, options.overwrite)
     check_free(options.cube, options.overwrite)
+    check_spectra(options.dos)
     model, structures = load_model(options.model), load_structures(options.structures)
     table = skldos.predict(
         model,
@@ -94,20 +95,39 @@ def write_cubes(table, structures, folder):
     from skldos.units import BOHR
 
     folder.mkdir(parents=True, exist_ok=True)
-    for i, (snapshot, label) in enumerate(zip(structures, _labels(table), strict=True)):
-        path = folder / f"{_as_name(label)}.cube"
+    labels = _labels(table)
+    names = _distinct(map(_as_name, labels), "{}_{}")
+    for i, (snapshot, label, name) in enumerate(zip(structures, labels, names, strict=True)):
+        path = folder / f"{name}.cube"
         density = table["density"][i] * BOHR**3
         write_cube(path, density, snapshot, title=f"{label}: electrons per bohr^3")
 
 
 def _labels(table):
     """Return a distinct label for every row."""
-    names = table["name"] if "name" in table else table["formula"]
-    seen, labels = {}, []
+    names = table["formula"]
+    if "name" in table:
+        names = table["name"].where(table["name"].notna(), names)
+    return _distinct(names, "{} ({})")
+
+
+def _distinct(names, numbered):
+    """Return names that differ, also for a file system that ignores case.
+
+    Examples
+    --------
+    >>> _distinct(["a", "A", "a", "a (2)"], "{} ({})")
+    ['a', 'A (2)', 'a (3)', 'a (2) (2)']
+    """
+    taken, found = set(), []
     for name in names:
-        seen[name] = seen.get(name, 0) + 1
-        labels.append(str(name) if seen[name] == 1 else f"{name} ({seen[name]})")
-    return labels
+        other, number = name, 1
+        while other.casefold() in taken:
+            number += 1
+            other = numbered.format(name, number)
+        taken.add(other.casefold())
+        found.append(other)
+    return found
 
 
 def _as_name(label):

@@ -1,6 +1,20 @@
 """Densities of states as a table or a picture."""
 
 
+def check_spectra(path):
+    """Raise an error before the computation if a file of this name is neither table nor picture."""
+    if path is None or path.suffix.lower() in ("", ".csv"):
+        return
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    known = FigureCanvasBase.get_supported_filetypes()
+    if path.suffix[1:].lower() not in known:
+        raise ValueError(
+            f"--dos takes a file *.csv, or a picture of one of the types {', '.join(known)}, got "
+            f"{str(path)!r}."
+        )
+
+
 def write_spectra(curves, path, overwrite, *, n_atoms, levels=None):
     """Write densities of states to a CSV file, or draw them if the name ends otherwise.
 
@@ -21,7 +35,7 @@ def write_spectra(curves, path, overwrite, *, n_atoms, levels=None):
 
     from skldos.cli.tables import write
 
-    if path.suffix == ".csv":
+    if path.suffix.lower() == ".csv":
         table = pd.DataFrame(dict(curves)).rename_axis("energy")
         write(table.reset_index(), path, overwrite)
     else:

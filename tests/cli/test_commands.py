@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from ase.build import bulk
 from ase.io import read
 
 import skldos
@@ -339,8 +340,10 @@ def test_a_python_file_defines_the_model(place, capsys):
     Path("mine.py").write_text(code)
     assert run("skldos fit mine.py snapshots -o x.skldos --cv 0") == 0
     assert skldos.load("x.skldos")[0].n_max == 2
-    Path("mine.py").write_text("a = 3\n")
+    Path("mine.py").write_text("from sklearn.linear_model import Ridge as model\n")
     capsys.readouterr()
+    fails("skldos fit mine.py snapshots -o y.skldos", "an estimator, got <class .*Ridge", capsys)
+    Path("mine.py").write_text("a = 3\n")
     fails("skldos fit mine.py snapshots -o y.skldos", r"must define 'model'.*mine\.py", capsys)
 
 
@@ -411,3 +414,71 @@ def test_energies_without_an_ldos_are_noticed(place, capsys):
     assert run("skldos convert runs -o new --energies -20 0.5 90 --broadening 1") == 0
     assert "only with --ldos; without it, no LDOS is read" in capsys.readouterr().err
     assert SnapshotList.load("new")[0].ldos is None
+
+
+@pytest.mark.filterwarnings("always::UserWarning")
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--energies -20 0.5 90", "--energies acts only on runs of pw.x and files of MALA"),
+        ("--density charge-density", "--density acts only on runs of pw.x; none was found"),
+        (
+            "--ldos wavefunctions --energies 0 1 9 --broadening 1",
+            "--ldos acts only on runs of pw.x; none was found",
+        ),
+    ],
+)
+def test_options_that_do_not_act_on_structures_are_noticed(place, options, message, capsys):
+    assert run(f"skldos convert start.xyz -o of-structures --overwrite {options}") == 0
+    assert message in capsys.readouterr().err
+
+
+def test_a_broadening_needs_energies(place, capsys):
+    line = "skldos convert start.xyz -o of-structures --overwrite --broadening 0.2"
+    fails(line, "--broadening needs --energies", capsys)
+
+
+# ------------------------------------------------------------------ nothing is lost
+
+
+@pytest.mark.filterwarnings("ignore:n_electrons=12 is not between")
+def test_structures_of_similar_names_have_files_and_columns_of_their_own(place, tiny, capsys):
+    names = ["a b", "a/b", "A_b", "a b", "a b (2)", None]
+    SnapshotList([s.replace(name=n) for s, n in zip(tiny, names, strict=True)]).save("similar")
+    line = "skldos predict model.skldos similar --temperature 298"
+    assert run(f"{line} --cube densities --dos spectra.csv") == 0
+    model, snapshots = skldos.load("model.skldos"), SnapshotList.load("similar")
+    table = skldos.predict(model, snapshots, temperature=298, dos=True, density=True)
+    spectra = pd.read_csv("spectra.csv")
+    assert list(spectra) == ["energy", "a b", "a/b", "A_b", "a b (2)", "a b (2) (2)", "Al4"]
+    np.testing.assert_allclose(spectra.to_numpy()[:, 1:].T, np.stack(table["dos"]))
+    files = ["a_b", "a_b_2", "A_b_3", "a_b__2_", "a_b__2___2_", "Al4"]
+    assert {p.stem for p in Path("densities").iterdir()} == set(files)
+    for name, density in zip(files, table["density"], strict=True):
+        found = read_cube(f"densities/{name}.cube")[0]
+        np.testing.assert_allclose(found / BOHR**3, density, rtol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore:outside of the training data")
+def test_a_run_that_cannot_begin_leaves_the_files_of_the_last(place, capsys):
+    Path("last.traj").write_bytes(b"frames")
+    bulk("Mg").write("mg.xyz")
+    line = "skldos md potential.skldos mg.xyz --temperature 300 -o last.traj --overwrite"
+    assert run(line) == 1
+    assert "Mg" in capsys.readouterr().err
+    assert Path("last.traj").read_bytes() == b"frames"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "predict atoms.skldos start.xyz --dos",
+        "md potential.skldos start.xyz --temperature 300 --dos-model atoms.skldos -o n.traj --dos",
+    ],
+)
+def test_files_of_spectra_are_named_before_anything_is_computed(place, line, capsys):
+    fails(f"skldos {line} mean.txt", r"--dos takes a file \*.csv, or a picture.*'mean.txt'", capsys)
+    fails(f"skldos {line} snapshots --overwrite", "snapshots is a folder; name a file", capsys)
+    assert not Path("n.traj").exists()
+    assert run(f"skldos {line} MEAN.CSV {'--steps 1' if 'md' in line else ''} --overwrite") == 0
+    assert pd.read_csv("MEAN.CSV").columns[0] == "energy"
