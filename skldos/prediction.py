@@ -7,8 +7,8 @@ from skldos.data import Snapshot, as_snapshots
 from skldos.exceptions import ScoringError
 from skldos.io.pseudopotentials import as_pseudopotentials
 from skldos.physics import entropy
+from skldos.physics.structure import check_electrons, common_functional
 from skldos.physics.terms import FUNCTIONALS
-from skldos.physics.total_energy import check_electrons, common_functional
 from skldos.scoring import predict_dos
 from skldos.scoring.observables import check_sharpen, iter_observables, of_dos
 from skldos.scoring.pipelines import (

@@ -50,7 +50,7 @@ PROMISED = {
     "physics.terms.checks": {"DENSEST": 1e8},
     "physics.terms.ewald": {"CLOSEST": 0.01},
     "physics.terms.slab": {"UPRIGHT": 1e-6},
-    "physics.total_energy": {"HELD": 0.01},
+    "physics.total_energy": {"ELECTRON_TOLERANCE": 0.01},
     "physics.terms.xc.energy": {"SMALLEST_DENSITY": 1e-10, "SMALLEST_CORRECTED_DENSITY": 1e-6},
     "physics.terms.xc.pbe": {"KAPPA": 0.804, "BETA": 0.06672455060314922, "BETA_SOL": 0.046},
     "prediction": {"SAME": 1e-3},
@@ -64,7 +64,7 @@ PROMISED = {
     "regressors.free_energy": {"OTHER_FORCES": 0.01},
     "regressors.output_layer": {"RIDGE": 1e-6},
     "regressors.target_scaling": {"SMALLEST_VARIANCE": 1e-10},
-    "scoring.completeness": {"TOLERATED": 1e-3},
+    "scoring.completeness": {"ELECTRON_TOLERANCE": 1e-3},
     "scoring.forces": {"FORCE_UNITS": {"eV/Å": 1.0, "meV/Å": 1000.0}}
     | {"STRESS_UNITS": {"eV/Å³": 1.0, "GPa": 160.21766208}},
     "scoring.free_energies": {"SAME_TEMPERATURE": 10.0},

@@ -33,7 +33,7 @@ def density_terms(atoms, density, pseudopotentials, ecutrho):
     """Return what skldos makes of a density in 1/Å³, in eV."""
     import torch
 
-    from skldos.physics.total_energy import Structure
+    from skldos.physics.structure import Structure
     from skldos.physics.total_energy import density_terms as terms_of
     from skldos.units import RYDBERG
 

@@ -86,7 +86,8 @@ def harris_foulkes(snapshot, density, band, minus_ts):
     import torch
 
     from skldos.datasets import load_silicon_pseudopotentials
-    from skldos.physics.total_energy import Structure, density_terms
+    from skldos.physics.structure import Structure
+    from skldos.physics.total_energy import density_terms
 
     terms = density_terms(
         torch.from_numpy(density),

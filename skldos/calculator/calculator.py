@@ -9,9 +9,9 @@ from skldos.data import Snapshot
 from skldos.data.training import has_one_density
 from skldos.geometry import check_grid_shape, plane_spacings
 from skldos.io.pseudopotentials import as_pseudopotentials
+from skldos.physics.structure import check_every_element
 from skldos.physics.terms import FUNCTIONALS
 from skldos.physics.terms.checks import check_density_cutoff
-from skldos.physics.total_energy import check_every_element
 from skldos.scoring.pipelines import calculation_of
 from skldos.validation import check_option, check_scalar
 

@@ -31,7 +31,7 @@ from skldos.descriptors.affine import matrix_of
 from skldos.physics import fermi_level, total_energy_response
 from skldos.physics.arrays import autograd
 from skldos.physics.response import response_of_fields
-from skldos.physics.total_energy import common_functional
+from skldos.physics.structure import common_functional
 from skldos.regressors import BlockRegressor
 from skldos.scoring import streaming
 from skldos.scoring.pieces import iter_rows

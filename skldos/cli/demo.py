@@ -92,7 +92,7 @@ def checked(snapshots):
 
 def check_pseudopotentials(pseudopotentials, snapshots):
     """Raise an error before the training if pseudopotentials do not fit the calculations."""
-    from skldos.physics.total_energy import check_electrons, common_functional
+    from skldos.physics.structure import check_electrons, common_functional
 
     for snapshot in snapshots if pseudopotentials is not None else ():
         symbols = snapshot.atoms.symbols

@@ -5,7 +5,7 @@ import numpy as np
 from skldos.data import as_rows
 from skldos.io.pseudopotentials import as_pseudopotentials
 from skldos.physics import band_energy, entropy, fermi_level, ldos_at, n_electrons
-from skldos.physics.total_energy import check_every_element
+from skldos.physics.structure import check_every_element
 from skldos.validation import check_finite, check_shape
 
 

@@ -16,9 +16,9 @@ import torch
 
 from skldos.physics.arrays import same_kind_out
 from skldos.physics.pseudopotential import Pseudopotential
+from skldos.physics.structure import common_functional
 from skldos.physics.terms import core_charge, exchange_correlation, hartree, has_core_charge
 from skldos.physics.terms.low_pass import low_pass
-from skldos.physics.total_energy import common_functional
 
 
 def atomic_density(positions, cell, grid_shape, symbols, pseudopotentials, *, density_cutoff=None):

@@ -24,12 +24,11 @@ from skldos.physics.arrays import autograd, slabs, to_float64
 from skldos.physics.density import density
 from skldos.physics.dos import dos_from_ldos
 from skldos.physics.quadrature import weights
+from skldos.physics.structure import Structure, check_electrons
 from skldos.physics.total_energy import (
-    Structure,
     TotalEnergy,
     band_terms,
     breakdown,
-    check_electrons,
     check_ldos,
     density_terms,
 )

@@ -17,7 +17,7 @@ References
 
 import math
 import warnings
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -27,8 +27,8 @@ from skldos.physics.density import density as electron_density
 from skldos.physics.dos import band_energy, dos_from_ldos, entropy
 from skldos.physics.dos import n_electrons as count_electrons
 from skldos.physics.fermi import fermi_level as solve_fermi_level
+from skldos.physics.structure import Structure, check_electrons, common_functional
 from skldos.physics.terms import (
-    FUNCTIONALS,
     core_charge,
     ewald,
     exchange_correlation,
@@ -38,11 +38,10 @@ from skldos.physics.terms import (
 )
 from skldos.physics.terms.checks import warn_of_low_cutoff
 from skldos.units import RYDBERG
-from skldos.validation import check_option
 
 #: Fraction of the electrons by which a given Fermi level may be off. Because of the broadening (0.4
 #: eV in aluminium), the Fermi level of the calculation is off by up to 0.8 per cent.
-HELD = 0.01
+ELECTRON_TOLERANCE = 0.01
 
 #: Sums that pw.x prints, and the terms that they consist of.
 PW_NAMES = {
@@ -263,7 +262,7 @@ def _check_fermi_level(dos, energies, *, temperature, n_electrons, fermi_level):
     """Warn if a Fermi level does not give the right number of electrons."""
     state = {"temperature": temperature, "fermi_level": fermi_level}
     held = float(count_electrons(dos.detach(), energies.detach(), **state))
-    if abs(held - float(n_electrons)) > HELD * float(n_electrons):
+    if abs(held - float(n_electrons)) > ELECTRON_TOLERANCE * float(n_electrons):
         warnings.warn(
             f"fermi_level={float(fermi_level):g} eV holds {held:.6g} electrons instead of "
             f"n_electrons={float(n_electrons):g}: the energy is not that of these atoms. Leave "
@@ -349,100 +348,8 @@ def density_terms(
     }
 
 
-@dataclass(frozen=True)
-class Structure:
-    """Positions, cell and species of atoms.
-
-    Attributes
-    ----------
-    positions : Tensor of shape (n_atoms, 3)
-        In Å.
-    cell : Tensor of shape (3, 3)
-        Cell vectors as rows, in Å.
-    symbols : tuple of str
-        Chemical symbols.
-    """
-
-    positions: torch.Tensor
-    cell: torch.Tensor
-    symbols: tuple
-
-    @classmethod
-    def of(cls, atoms):
-        """Read them from an ``ase.Atoms`` or a similar object."""
-        missing = [f.name for f in fields(cls) if not hasattr(atoms, f.name)]
-        if missing:
-            raise TypeError(
-                f"atoms must have positions, cell and symbols, got {type(atoms).__name__} "
-                f"without {missing[0]}."
-            )
-        cell = atoms.cell if isinstance(atoms.cell, torch.Tensor) else np.asarray(atoms.cell)
-        return cls(atoms.positions, cell, tuple(atoms.symbols))
-
-    def to_tensors(self):
-        """Return a copy with positions and cell as float64 tensors."""
-        positions, cell = to_float64("positions", self.positions), to_float64("cell", self.cell)
-        return Structure(positions, cell.to(positions.device), self.symbols)
-
-    @property
-    def volume(self):
-        """Volume of the cell in Å³."""
-        return torch.linalg.det(self.cell).abs()
-
-
 def check_ldos(ldos):
     """Raise a ``ValueError`` unless an LDOS, an array of any kind, is on a grid."""
     shape = tuple(getattr(ldos, "shape", np.shape(ldos)))
     if len(shape) != 4:
         raise ValueError(f"ldos must have shape (n_x, n_y, n_z, n_energies), got {shape}.")
-
-
-def check_electrons(symbols, pseudopotentials, n_electrons):
-    """Raise a ``ValueError`` unless the pseudopotentials fit the atoms and number of electrons."""
-    check_every_element(symbols, pseudopotentials)
-    paw = sorted({symbol for symbol in symbols if pseudopotentials[symbol].kind == "paw"})
-    if paw:
-        raise ValueError(
-            "pseudopotentials must be norm-conserving or ultrasoft, because the one-centre terms "
-            f"of PAW are not computed; got {pseudopotentials[paw[0]]!r}."
-        )
-    valence = sum(pseudopotentials[symbol].valence for symbol in symbols)
-    # The sum that pw.x writes is rounded.
-    if not abs(valence - float(n_electrons)) <= 1e-6:
-        raise ValueError(
-            f"n_electrons must be the sum of the valences of the pseudopotentials, {valence:g}, "
-            f"got {float(n_electrons):g}."
-        )
-
-
-def check_every_element(symbols, pseudopotentials):
-    """Raise a ``ValueError`` unless every element has a pseudopotential."""
-    missing = sorted(set(symbols) - set(pseudopotentials))
-    if missing:
-        raise ValueError(
-            f"pseudopotentials must have one for every element, got none for {missing[0]} but "
-            f"for {sorted(pseudopotentials)}."
-        )
-
-
-def common_functional(symbols, pseudopotentials, functional=None, used=None):
-    """Return the given functional, or the common functional of all pseudopotentials.
-
-    It must equal the functional that the calculation `used`, if known.
-    """
-    if functional is None:
-        named = {pseudopotentials[symbol].functional for symbol in symbols}
-        if named == {None} and used is not None:
-            named = {used}
-        if len(named) != 1 or None in named:
-            raise ValueError(
-                "the exchange-correlation functional must be given where the pseudopotentials do "
-                f"not name one and the same, got {sorted(map(str, named))}."
-            )
-        (functional,) = named
-    if used not in (None, functional):
-        raise ValueError(
-            f"the calculation was made with the functional {used!r}, but energies would be "
-            f"evaluated with {functional!r}: set functional to the former."
-        )
-    return check_option("functional", functional, FUNCTIONALS)

@@ -13,10 +13,10 @@ from skldos.physics import electron_deficit, n_electrons
 #: broadening on the Fermi level; sums over the grid are exact to 1e-6. In a band of 10 eV, a
 #: thousandth of the electrons corresponds to about 10 meV per electron, an error that is not the
 #: model's.
-TOLERATED = 1e-3
+ELECTRON_TOLERANCE = 1e-3
 #: Fraction of the electrons that may be missing or surplus in a density. Augmentation charges that
 #: a density lacks are fewer, and a wrong unit of length is a factor of 6.7.
-TOLERATED_DENSITY = 0.1
+DENSITY_TOLERANCE = 0.1
 
 
 def electrons_held(dos, snapshot):
@@ -97,10 +97,10 @@ def check_electrons_of_density(density, snapshot):
     Raises
     ------
     ScoringError
-        If they differ by more than :data:`TOLERATED_DENSITY`.
+        If they differ by more than :data:`DENSITY_TOLERANCE`.
     """
     held, expected = float(density.sum(dtype=float)) * snapshot.voxel_volume, snapshot.n_electrons
-    if expected is not None and abs(held - expected) > TOLERATED_DENSITY * expected:
+    if expected is not None and abs(held - expected) > DENSITY_TOLERANCE * expected:
         raise ScoringError(
             f"the density of {snapshot!r} holds {held:.6g} electrons instead of {expected:g}: is "
             "it in other units than 1/Å³?"
@@ -138,10 +138,10 @@ def warn_of_missing_electrons(dos, snapshots):
         0.0 if held is None else abs(excess) / snapshot.n_electrons
         for (held, excess), snapshot in zip(found, snapshots, strict=True)
     ]
-    if not errors or max(errors) <= TOLERATED:
+    if not errors or max(errors) <= ELECTRON_TOLERANCE:
         return
     worst = int(np.argmax(errors))
-    snapshot, n_wrong = snapshots[worst], sum(error > TOLERATED for error in errors)
+    snapshot, n_wrong = snapshots[worst], sum(error > ELECTRON_TOLERANCE for error in errors)
     cause = "begin above the lowest level"
     if snapshot.energies[-1] < snapshot.reference["fermi_energy"]:
         cause = f"end too low, at {snapshot.energies[-1]:g} eV"

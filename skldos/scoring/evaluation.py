@@ -8,8 +8,8 @@ import numpy as np
 from skldos.docstrings import documented
 from skldos.exceptions import ScoringError, as_scoring_error
 from skldos.io.pseudopotentials import as_pseudopotentials
+from skldos.physics.structure import check_electrons, common_functional
 from skldos.physics.terms.checks import check_density_cutoff
-from skldos.physics.total_energy import check_electrons, common_functional
 from skldos.scoring.completeness import check_electrons_of_density, warn_of_missing_electrons
 from skldos.scoring.forces import predicts_forces
 from skldos.scoring.free_energies import free_energy_table

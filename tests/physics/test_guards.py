@@ -10,9 +10,9 @@ from skldos.geometry.neighbors import SAME_SITE
 from skldos.physics import Pseudopotential, ewald, exchange_correlation, sharpening_matrix
 from skldos.physics.fourier import in_sphere
 from skldos.physics.sharpening import UNEVEN
+from skldos.physics.structure import check_electrons
 from skldos.physics.terms.ewald import CLOSEST
 from skldos.physics.terms.xc.energy import SMALLEST_DENSITY
-from skldos.physics.total_energy import check_electrons
 
 
 def test_uneven_energies():

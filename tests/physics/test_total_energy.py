@@ -13,7 +13,8 @@ from skldos.datasets import load_aluminium, load_aluminium_pseudopotentials
 from skldos.exceptions import FermiLevelError
 from skldos.io import read_mala, read_upf
 from skldos.physics import Pseudopotential, TotalEnergy, total_energy
-from skldos.physics.total_energy import HELD, Structure, density_terms
+from skldos.physics.structure import Structure
+from skldos.physics.total_energy import ELECTRON_TOLERANCE, density_terms
 from skldos.units import RYDBERG
 
 TERMS = ("band", "deband", "hartree", "xc", "ewald", "minus_ts")
@@ -384,7 +385,8 @@ def test_a_fermi_level_that_does_not_hold_the_electrons_is_noticed(
     given = torch.from_numpy(ldos) if as_tensor else ldos
     settings |= {"atoms": atoms, "pseudopotentials": pseudopotentials("lda-pz")}
     n, T = settings["n_electrons"], settings["temperature"]
-    for off, noticed in ((HELD / 3, 0), (-HELD / 3, 0), (3 * HELD, 1), (-3 * HELD, 1)):
+    for factor, noticed in ((1 / 3, 0), (-1 / 3, 0), (3, 1), (-3, 1)):
+        off = factor * ELECTRON_TOLERANCE
         mu = physics.fermi_level(dos, ENERGIES, n_electrons=(1 + off) * n, temperature=T)
         energy = total_energy(given, ENERGIES, fermi_level=mu, **settings)
         assert energy.fermi_level == mu

@@ -23,7 +23,11 @@ from skldos.datasets import load_aluminium, load_aluminium_pseudopotentials
 from skldos.exceptions import ScoringError
 from skldos.physics import Pseudopotential, electron_deficit
 from skldos.scoring import DOSScorer
-from skldos.scoring.completeness import TOLERATED, electrons_held, warn_of_missing_electrons
+from skldos.scoring.completeness import (
+    ELECTRON_TOLERANCE,
+    electrons_held,
+    warn_of_missing_electrons,
+)
 
 AL = [Pseudopotential("Al", 3, functional="lda-pz")]
 EVERY_SCORER = {
@@ -179,8 +183,8 @@ def test_a_thousandth_of_the_electrons_is_tolerated(recwarn, times, noticed):
     low, high = (1.0, 2.0) if times > 0 else (0.5, 1.0)
     for _ in range(60):
         middle = (low + high) / 2
-        low, high = (middle, high) if excess(middle) < times * TOLERATED else (low, middle)
-    assert excess(low) == pytest.approx(times * TOLERATED, rel=1e-6)
+        low, high = (middle, high) if excess(middle) < times * ELECTRON_TOLERANCE else (low, middle)
+    assert excess(low) == pytest.approx(times * ELECTRON_TOLERANCE, rel=1e-6)
     ldos = snapshot.ldos.astype(float) * low
     BandEnergyScorer()(Truth(), [snapshot.replace(ldos=ldos)])
     assert len(recwarn) == bool(noticed)
