@@ -18,6 +18,7 @@ import skldos
 from skldos import SnapshotList, cli
 from skldos.cli.main import COMMANDS, one_line
 from skldos.datasets import make_snapshots
+from skldos.cli.main import COMMANDS
 from skldos.io import read_cube
 from skldos.units import BOHR
 
@@ -53,6 +54,11 @@ def commands_of_page(page=PAGE):
     blocks = re.findall(r"^```bash\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
     return [line for line in lines if line[:6] == "skldos" and not line.startswith(ELSEWHERE)]
+
+
+def test_the_page_completes_all_commands():
+    (words,) = re.findall(r'^complete -o default -W "(.*)" skldos$', PAGE.read_text(), re.MULTILINE)
+    assert words.split() == [*COMMANDS]
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
