@@ -18,7 +18,6 @@ import skldos
 from skldos import SnapshotList, cli
 from skldos.cli.main import COMMANDS, one_line
 from skldos.datasets import make_snapshots
-from skldos.cli.main import COMMANDS
 from skldos.io import read_cube
 from skldos.units import BOHR
 
