@@ -4,6 +4,7 @@ import copy
 
 from skldos.data.calculation import energy_grid_of
 from skldos.descriptors import BlockUnion, RowWise
+from skldos.scoring.observables import knows_broadening, sharpening_order
 from skldos.validation import check_scalar
 
 
@@ -48,13 +49,13 @@ def sharpening_of(regressor, order, trained):
 
     Without an order, it is 2 if the broadening is known. `trained` begins the reason of an error.
     """
-    known = None not in (getattr(regressor, name, None) for name in ("broadening_", "kernel_"))
-    order = (2 if known else 0) if order is None else order
+    grid = energy_grid_of(regressor)
+    order = sharpening_order(grid, order)
     if check_scalar("sharpen", order, low=0, integer=True) == 0:
         return None
-    if not known:
+    if not knows_broadening(grid):
         raise ValueError(
             f"sharpen must be 0 or None, because {trained} whose broadening is not known; got "
             f"{order}."
         )
-    return energy_grid_of(regressor).sharpening_matrix(order)
+    return grid.sharpening_matrix(order)

@@ -79,7 +79,8 @@ def of_ldos(ldos, snapshot, *, terms=None, density=False, sharpen=0, predicted=F
     Observables
     """
     broadened, ldos = dos_of_block(ldos, snapshot), sharpened(ldos, snapshot, sharpen)
-    dos = dos_of_block(ldos, snapshot) if sharpening_order(snapshot, sharpen) else broadened
+    order = sharpening_order(snapshot.energy_grid, sharpen)
+    dos = dos_of_block(ldos, snapshot) if order else broadened
     observables = of_dos(dos, snapshot, predicted=predicted)
     mu = observables.fermi_level
     return observables._replace(
@@ -142,7 +143,7 @@ def iter_observables(estimator, X, n_jobs=None, *, terms, density=False, sharpen
 def _of_stream(rows, snapshot, n_jobs, *, terms, density, sharpen):
     """Return the observables of an LDOS whose rows are computed when read."""
     snapshot.require("energies", "temperature", "n_electrons")
-    order = sharpening_order(snapshot, sharpen)
+    order = sharpening_order(snapshot.energy_grid, sharpen)
     electrons = streaming.stream_electrons(
         rows,
         snapshot.grid_shape,
@@ -150,7 +151,7 @@ def _of_stream(rows, snapshot, n_jobs, *, terms, density, sharpen):
         temperature=snapshot.temperature,
         voxel_volume=snapshot.voxel_volume,
         level_of=lambda dos: fermi_level_of(check_dos(dos, snapshot), snapshot),
-        matrix=sharpening_of(snapshot, order) if order else None,
+        matrix=_sharpening_matrix(snapshot, order) if order else None,
         n_jobs=n_jobs,
     )
     mu, n = electrons.fermi_level, electrons.density
@@ -184,10 +185,10 @@ def check_sharpen(sharpen):
 
 def sharpened(field, snapshot, order):
     """Return a DOS or an LDOS with its broadening undone to an order; 0 changes nothing."""
-    order = sharpening_order(snapshot, order)
+    order = sharpening_order(snapshot.energy_grid, order)
     if order == 0:
         return field
-    matrix = sharpening_of(snapshot, order)
+    matrix = _sharpening_matrix(snapshot, order)
     if np.ndim(field) == 1:
         return matrix @ field
     rows, matrix = as_rows(field), matrix.T.astype(np.float32)
@@ -195,19 +196,22 @@ def sharpened(field, snapshot, order):
     return spooled(lazy).reshape(field.shape)
 
 
-def sharpening_order(snapshot, order):
+def knows_broadening(grid):
+    """Return whether an energy grid, or None, has the broadening of the LDOS and its kernel."""
+    return grid is not None and None not in (grid.broadening, grid.kernel)
+
+
+def sharpening_order(grid, order):
     """Return an order; for None, 2 if the broadening is known and 0 otherwise."""
     if order is not None:
         return order
-    grid = snapshot.energy_grid
-    known = grid is not None and None not in (grid.broadening, grid.kernel)
-    return DEFAULT_ORDER if known else 0
+    return DEFAULT_ORDER if knows_broadening(grid) else 0
 
 
-def sharpening_of(snapshot, order):
+def _sharpening_matrix(snapshot, order):
     """Return the matrix that undoes the broadening of the LDOS of a snapshot."""
     grid = snapshot.energy_grid
-    if grid is None or grid.broadening is None or grid.kernel is None:
+    if not knows_broadening(grid):
         raise ScoringError(
             f"sharpen needs the broadening of the LDOS and its kernel, but {snapshot!r} does not "
             "know them; give it an EnergyGrid that does."
