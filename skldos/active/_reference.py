@@ -9,6 +9,7 @@ from ase.calculators.calculator import BaseCalculator, PropertyNotImplementedErr
 from skldos.data import Snapshot, SnapshotList, as_snapshots
 from skldos.datasets import EspressoRecipe
 from skldos.exceptions import SnapshotError
+from skldos.io.cube import same_atoms
 
 #: Positions and cells in Å that differ by less are the same; recipes round to ten digits.
 SAME = 1e-9
@@ -31,10 +32,10 @@ class Reference:
 
     def __init__(self, source, folder, stress):
         known = isinstance(source, (BaseCalculator, EspressoRecipe))
-        if not known and not callable(source):
+        if not known and (isinstance(source, type) or not callable(source)):
             raise TypeError(
                 "reference must be a calculator of ASE, an EspressoRecipe, or a function of atoms "
-                f"that returns a Snapshot, got {type(source).__name__}."
+                f"that returns a Snapshot, got {source!r}."
             )
         self._source, self._folder, self._stress = source, Path(folder), stress
 
@@ -51,6 +52,11 @@ class Reference:
         missing = sorted(NEEDED - found.reference.keys())
         if missing:
             raise SnapshotError(f"reference must provide {missing[0]!r}, got {found!r} without it.")
+        if not same_atoms(snapshot.atoms, found.atoms):
+            raise SnapshotError(
+                f"reference must return the atoms it was given, in their order, {snapshot!r}, got "
+                f"{found!r} with other elements, positions or cell."
+            )
         SnapshotList([found]).save(folder)
         return found, time.perf_counter() - start
 

@@ -20,9 +20,44 @@ def read_state(folder):
         state = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise FileFormatError(f"not the state of a run: {error}", path) from error
-    if not isinstance(state, dict):
-        raise FileFormatError(f"not the state of a run, but {type(state).__name__}", path)
+    if not _is_state(state):
+        raise FileFormatError(
+            "not the state of a run, or damaged: an entry is missing or wrong", path
+        )
     return state
+
+
+def _is_state(state):
+    """Return whether a JSON value has all entries of a state, with sensible values."""
+    if not isinstance(state, dict) or not {"n_snapshots", "dynamics", "check"} <= state.keys():
+        return False
+    check, dynamics = state["check"], state["dynamics"]
+    due = check is None or (
+        isinstance(check, dict)
+        and {"step", "gap"} <= check.keys()
+        and all(check[key] is None or _is_count(check[key]) for key in ("step", "gap"))
+    )
+    return due and _is_count(state["n_snapshots"]) and (dynamics is None or _is_point(dynamics))
+
+
+def _is_count(value):
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_point(dynamics):
+    """Return whether a JSON value has the entries of :func:`state_of`."""
+    entries = {"step", "numbers", "positions", "momenta", "cell", "random"}
+    if not isinstance(dynamics, dict) or not entries <= dynamics.keys():
+        return False
+    try:
+        n = len(dynamics["numbers"])
+        shapes = {"numbers": (n,), "positions": (n, 3), "momenta": (n, 3), "cell": (3, 3)}
+        arrays = {name: np.array(dynamics[name], dtype=float) for name in shapes}
+    except (TypeError, ValueError):
+        return False
+    right = all(arrays[name].shape == shape for name, shape in shapes.items())
+    finite = all(np.isfinite(array).all() for array in arrays.values())
+    return right and finite and _is_count(dynamics["step"])
 
 
 def write_state(folder, content):

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from ase import Atoms
+from ase.optimize.optimize import Optimizer
 from sklearn.base import clone
 
 from skldos.active._reference import Reference
@@ -15,6 +16,7 @@ from skldos.active._run_state import read_state, restore, state_of, write_state
 from skldos.calculator import FreeEnergyCalculator
 from skldos.data import Snapshot, SnapshotList, as_snapshots
 from skldos.data.files import atomic_file
+from skldos.exceptions import FileFormatError
 from skldos.validation import check_option, check_scalar
 
 #: Number of results that correct the error bars.
@@ -144,6 +146,11 @@ class OnTheFlyLearner:
         first_check=10,
         stress=False,
     ):
+        if not hasattr(potential, "fit") or isinstance(potential, type):
+            raise TypeError(
+                "potential must be a pipeline that ends in a FreeEnergyRegressor, such as "
+                f"skldos.models.potential(), got {potential!r}."
+            )
         self.potential = potential
         self.threshold = check_scalar("threshold", threshold, low=0, strict=True)
         self.interval = check_scalar("interval", interval, low=1, integer=True)
@@ -161,6 +168,12 @@ class OnTheFlyLearner:
         self._dynamics, self._check = state["dynamics"], state["check"]
         self.snapshots = self._reference.kept(state["n_snapshots"])
         self.asked = _table(self.folder / ASKED, ASKED_COLUMNS)[: state["n_snapshots"]]
+        if len(self.asked) < state["n_snapshots"]:
+            raise FileFormatError(
+                f"expected a row for each of {state['n_snapshots']} calculations, got "
+                f"{len(self.asked)}",
+                self.folder / ASKED,
+            )
         self.error_bars = _table(self.folder / ERROR_BARS, ERROR_BAR_COLUMNS)
         last = -1 if self._dynamics is None else self._dynamics["step"]
         self.error_bars = self.error_bars[self.error_bars["step"] <= last]
@@ -190,16 +203,37 @@ class OnTheFlyLearner:
             and the state of an earlier run in the folder is restored.
         steps : int
             Total number of steps, including those before an interruption.
+
+        Raises
+        ------
+        TypeError
+            If `dynamics` is not of this kind; optimizers are not.
+        ValueError
+            If the folder has the state of other atoms.
         """
+        lacking = [name for name in ("atoms", "nsteps", "run") if not hasattr(dynamics, name)]
+        if lacking or isinstance(dynamics, Optimizer):
+            raise TypeError(
+                "dynamics must be a dynamics of ASE or a MonteCarlo, with atoms, nsteps and "
+                f"run(steps), got {type(dynamics).__name__}."
+            )
+        steps = check_scalar("steps", steps, low=0, integer=True)
         dynamics.atoms.calc = self.calculator
         if self._dynamics is not None:
             restore(dynamics, self._dynamics)
+            if self._check is None or self._check["gap"] is None:  # there were no checks so far
+                self._check = self._first_check_after(dynamics.nsteps)
         else:
-            self._check = {"step": self.first_check, "gap": self.first_check}
+            self._check = self._first_check_after(0)
             self._look(dynamics)
         while dynamics.nsteps < steps:
             dynamics.run(min(self.interval, steps - dynamics.nsteps))
             self._look(dynamics)
+
+    def _first_check_after(self, step):
+        """Return when a calculation is made anyway, None for never."""
+        due = None if self.first_check is None else step + self.first_check
+        return {"step": due, "gap": self.first_check}
 
     def ask(self, pool, max_snapshots=None):
         """Learn from a pool until no expected error in it exceeds the threshold.
@@ -220,6 +254,11 @@ class OnTheFlyLearner:
         list of int
             Positions of the calculated snapshots in the pool, in order.
         """
+        if max_snapshots is not None:
+            check_scalar("max_snapshots", max_snapshots, low=0, integer=True)
+        if hasattr(pool, "__len__") and len(pool) == 0:
+            return []
+        as_snapshots(pool)  # checks it
         pool = [_bare(item) if isinstance(item, Atoms) else item for item in pool]
         asked = []
         while len(asked) < (len(pool) if max_snapshots is None else max_snapshots):
@@ -345,11 +384,15 @@ def _table(path, columns):
     """Return a table from a file, without an incomplete last line."""
     if not path.exists():
         return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in columns.items()})
-    text = path.read_text(encoding="utf-8")
-    complete = text[: text.rfind("\n") + 1]
-    table = pd.read_csv(io.StringIO(complete), dtype=str)  # numbers are exact as Python reads them
-    for name, kind in columns.items():
-        table[name] = table[name] == "True" if kind is bool else table[name].astype(kind)
+    try:
+        text = path.read_text(encoding="utf-8")
+        complete = text[: text.rfind("\n") + 1]
+        # Numbers are exact as Python reads them.
+        table = pd.read_csv(io.StringIO(complete), dtype=str)
+        for name, kind in columns.items():
+            table[name] = table[name] == "True" if kind is bool else table[name].astype(kind)
+    except (ValueError, KeyError) as error:
+        raise FileFormatError(f"not a table of {', '.join(columns)}: {error}", path) from error
     return table
 
 
