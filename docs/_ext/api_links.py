@@ -23,7 +23,7 @@ class LinkNames(SphinxTransform):
     def apply(self):
         """Replace the names of a page that has been read."""
         page = self.env.docname
-        if page.startswith(("generated/", "gallery/")):
+        if page.startswith("generated/"):
             return
         listed = ENTRY.findall((Path(self.env.srcdir) / "api.md").read_text(encoding="utf-8"))
         pages = {name.removeprefix(module): name for name in listed for module in ("", *SHORT)}

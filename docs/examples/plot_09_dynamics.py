@@ -117,7 +117,7 @@ left.set(xlabel="r (Å)", ylabel="g(r)")
 right.plot(calculator.energies, np.mean(spectra, axis=0))
 right.plot(liquids[0].energies, np.mean([s.reference["dos"] for s in liquids], axis=0) / 32, "--")
 right.axvline(calculator.get_fermi_level(), color="0.55", lw=0.8)
-right.set(xlabel="energy (eV)", ylabel="DOS (1/eV per atom)", xlim=(-5, 9), ylim=(0, 0.6))
+right.set(xlabel="energy (eV)", ylabel="DOS (1/(eV atom))", xlim=(-5, 9), ylim=(0, 0.6))
 left.legend(frameon=False)
 print(f"heat capacity of the electrons: {np.mean(capacities):.3f} k per atom")
 

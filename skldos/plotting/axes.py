@@ -83,6 +83,7 @@ def panel_below(ax, unit):
     ax.tick_params(labelbottom=False)
     panel.spines[["top", "right"]].set_visible(False)
     panel.axhline(0, color=GUIDE, lw=0.8, zorder=1)
+    panel.margins(y=0.15)  # room for the markers
     panel.yaxis.set_major_locator(MaxNLocator(3, symmetric=True))
     # A long unit takes a second line.
     panel.set_ylabel(f"Δ ({unit})".replace("/(", "/\n("))
