@@ -13,6 +13,41 @@ SMALLEST_CORRELATION, FEWEST_FREEDOMS = 0.9, 4
 LEAST_UNEXPLAINED = 0.05
 #: Spread in eV/atom that is due to rounding.
 ROUNDING = 1e-6
+#: Distance in eV/atom from the energies of most snapshots, beyond which one of them is wrong, such
+#: as in Ry; atoms are bound by less. It must also be so many times the usual distance.
+FAR, FAR_TIMES = 10.0, 30.0
+
+
+def warn_of_outliers(energies, fractions):
+    """Warn if the energy of a snapshot is far from those of most others.
+
+    Parameters
+    ----------
+    energies : ndarray of shape (n_snapshots,)
+        Energies per atom in eV.
+    fractions : ndarray of shape (n_snapshots, n_elements)
+        Compositions.
+
+    Warns
+    -----
+    UserWarning
+        If it is farther than :data:`FAR` and :data:`FAR_TIMES` times the median distance.
+
+    Examples
+    --------
+    >>> warn_of_outliers(np.array([-57.1, -57.2, -57.0, -57.3]), np.ones((4, 1)))
+    """
+    left = energies - fractions @ np.linalg.lstsq(fractions, energies, rcond=None)[0]
+    distances = np.abs(left - np.median(left))
+    worst = int(np.argmax(distances))
+    if distances[worst] > max(FAR, FAR_TIMES * np.median(distances)):
+        warnings.warn(
+            f"the energy of snapshot {worst}, {energies[worst]:.6g} eV/atom, is "
+            f"{distances[worst]:.3g} eV/atom off those of most others: is it in other units, or "
+            "of another calculation?",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def warn_of_units(energies, by_forces, fractions, densities, counts):

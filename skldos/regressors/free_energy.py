@@ -17,7 +17,7 @@ from skldos.regressors._atomic_data import (
 from skldos.regressors._atomic_sums import AtomicSums, Setting
 from skldos.regressors._free_energy_prediction import FreeEnergyPrediction
 from skldos.regressors._leaving_out import LeavingOut, calibration, per_snapshot
-from skldos.regressors._units import warn_of_units
+from skldos.regressors._units import warn_of_outliers, warn_of_units
 from skldos.regressors.checks import checked_candidates, checked_weights
 from skldos.regressors.feature_range import feature_range
 from skldos.scoring.free_energies import common_temperature, free_energies_at
@@ -208,7 +208,8 @@ class FreeEnergyRegressor(PageLinkMixin, FreeEnergyPrediction, RegressorMixin, B
         Warns
         -----
         UserWarning
-            If energies and forces contradict each other by a factor of three, as in other units.
+            If energies and forces contradict each other by a factor of three, as in other units,
+            or the energy of one snapshot is more than 10 eV/atom off those of most others.
         """
         settings = self._settings()
         snapshots = checked_snapshots(X, type(self).__name__)
@@ -240,6 +241,8 @@ class FreeEnergyRegressor(PageLinkMixin, FreeEnergyPrediction, RegressorMixin, B
         n_atoms = np.array([len(s.atoms) for s in snapshots])
         has_forces = np.abs(targets - original) / n_atoms <= OTHER_FORCES
         means, fractions = means_and_fractions(X, self.elements_, self.n_features_in_)
+        if self.temperature != "ignore":  # hot electrons change energies by any amount
+            warn_of_outliers(targets / n_atoms, fractions)
         problem = AtomicSums(
             means,
             targets / n_atoms,

@@ -10,7 +10,7 @@ from sklearn.pipeline import make_pipeline
 
 from skldos import AtomSNAPTransformer, FreeEnergyRegressor, Snapshot, SnapshotList
 from skldos.regressors import _units
-from skldos.regressors._units import warn_of_units
+from skldos.regressors._units import warn_of_outliers, warn_of_units
 
 MATCH = "energies and forces are inconsistent"
 HARTREE, BOHR, KCAL = 27.2114, 0.529177, 0.0433641
@@ -162,3 +162,32 @@ def test_weights_count():
     wrong = np.where(np.arange(8) == 0, -5.0, 10 * ENERGIES)
     assert not noticed(wrong, ENERGIES)
     assert noticed(wrong, ENERGIES, counts=np.r_[1e-6, np.ones(7)])
+
+
+@pytest.mark.parametrize(("off", "noticed"), [(9.9, False), (-10.1, True), (53.0, True)])
+@pytest.mark.parametrize("forces", [True, False])
+def test_one_energy_of_another_kind_is_noticed(displaced, off, noticed, forces):
+    snapshots = []
+    for i, (atoms, energy, force) in enumerate(displaced):
+        wrong = 4 * off if i == 2 else 0.0
+        found = {"total_energy": energy - 4 * 57 + wrong, "forces": force}
+        snapshots.append(Snapshot(atoms, reference=found))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model().set_params(freeenergyregressor__forces=forces).fit(SnapshotList(snapshots))
+    messages = [str(w.message) for w in caught if "of most others" in str(w.message)]
+    assert len(messages) == noticed
+    if noticed:
+        assert "the energy of snapshot 2, " in messages[0]
+
+
+def test_energies_that_vary_much_are_no_outliers():
+    energies = np.array([-57.0, -52.0, -49.0, -44.0, -38.0, -20.0])
+    warn_of_outliers(energies, np.ones((6, 1)))
+    of_aluminium = np.array([0.0, 0.25, 0.5, 0.75, 1.0, 0.5])
+    fractions = np.column_stack([of_aluminium, 1 - of_aluminium])
+    warn_of_outliers(fractions @ [-57.0, -24.0], fractions)
+    changed = fractions @ [-57.0, -24.0]
+    changed[5] -= 30
+    with pytest.warns(UserWarning, match=r"the energy of snapshot 5, -70\.5 eV/atom, is"):
+        warn_of_outliers(changed, fractions)
