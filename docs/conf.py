@@ -1,5 +1,6 @@
 """How Sphinx builds the documentation: ``sphinx-build docs docs/_build``."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -37,7 +38,7 @@ bibtex_default_style = "unsrt"
 # Cross-references into skldos must lead somewhere, but not those to types of other packages, nor to
 # attributes, which are listed on the page of their class.
 nitpicky = True
-nitpick_ignore_regex = [(r"py:attr", r".*"), (r"py:.*", r"(?!skldos\b).*")]
+nitpick_ignore_regex = [(r"py:attr", r".*"), (r"py:.*", r"(?!skldos\b)\w+\..*")]
 
 # The inventories list the few names that are mentioned, so that the site builds without network.
 _ELSEWHERE = {
@@ -139,22 +140,19 @@ def skip_inherited(app, what, name, obj, skip, options):
 
 
 def resolve_home(app, env, node, contnode):
-    """Lead ``skldos.regressors.LDOSRegressor`` to the page of ``skldos.LDOSRegressor``."""
-    package, _, rest = node.get("reftarget", "").partition(".")
-    _, _, name = rest.partition(".")
-    if package == "skldos" and name.partition(".")[0] in skldos.__all__:
-        domain = env.get_domain("py")
-        options = (
-            env,
-            node["refdoc"],
-            app.builder,
-            node["reftype"],
-            f"skldos.{name}",
-            node,
-            contnode,
-        )
-        return domain.resolve_xref(*options)
-    return None
+    """Lead ``skldos.regressors.LDOSRegressor``, or ``LDOSRegressor``, to its one page."""
+    target, domain = node.get("reftarget", ""), env.get_domain("py")
+    in_module = target.startswith("skldos.")
+    name = target.split(".", 2)[-1] if in_module else target
+    if name.partition(".")[0] in skldos.__all__:
+        found = [f"skldos.{name}"]
+    else:
+        end = re.compile(rf"skldos\..*\b{re.escape(name)}")
+        found = [n for n, o in domain.objects.items() if end.fullmatch(n) and not o.aliased]
+    if len(found) != 1:
+        return None
+    options = (env, node["refdoc"], app.builder, node["reftype"], found[0], node, contnode)
+    return domain.resolve_xref(*options)
 
 
 def setup(app):

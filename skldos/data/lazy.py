@@ -255,8 +255,8 @@ def as_rows(array):
 def iter_slices(array, max_bytes=None, start=0, stop=None):
     """Yield consecutive slices of the first axis of `array`, each about `max_bytes` large.
 
-    By default these are :data:`SLICE_BYTES`. A slice is at least one row. `start` and `stop` are
-    the first row and the one after the last, by default those of the whole array.
+    The default is 16 MiB. A slice is at least one row. `start` and `stop` are the first row and the
+    one after the last, by default those of the whole array.
 
     Examples
     --------

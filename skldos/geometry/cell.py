@@ -30,7 +30,7 @@ def check_cell(cell):
     Raises
     ------
     ValueError
-        If the shape is wrong, a value is not finite or larger than :data:`FARTHEST`, or the vectors
+        If the shape is wrong, a value is not finite or larger than 10⁵ Å, or the vectors
         are linearly dependent (such as those of a molecule or slab without a cell).
 
     Examples
@@ -68,7 +68,7 @@ def check_positions(positions):
     Raises
     ------
     ValueError
-        If a coordinate is NaN, infinite or farther than :data:`FARTHEST` from the origin.
+        If a coordinate is NaN, infinite or farther than 10⁵ Å from the origin.
 
     Examples
     --------

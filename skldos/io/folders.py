@@ -87,7 +87,9 @@ def read_snapshots(
     Parameters
     ----------
     path : str or path-like
-        See :func:`find_sources`; or a file of structures in any format of ASE.
+        A folder, which is searched with all its subfolders, or a file. If a folder holds several
+        kinds of data, the first of these is read: a folder of :meth:`SnapshotList.save`, MALA
+        files, ``.npz`` files, runs of pw.x. ASE reads any other file.
     energies : EnergyGrid, optional
         Energies of the LDOS in eV, for runs of pw.x and MALA files, which do not contain them.
     ldos, density : str, optional

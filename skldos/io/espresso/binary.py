@@ -200,7 +200,6 @@ def write_charge_density(path, density, cell, *, density_cutoff, gamma_only=Fals
 
     See Also
     --------
-    read_charge_density : The plane waves of such a file.
     skldos.io.charge_density : The density in a save directory, on the grid.
 
     Examples

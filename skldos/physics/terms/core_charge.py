@@ -90,8 +90,8 @@ def core_charge(
     Raises
     ------
     ValueError
-        If shapes disagree, an atom has no pseudopotential, or no pseudopotential has a core charge
-        (check with :func:`has_core_charge` first).
+        If shapes disagree, an atom has no pseudopotential, or no pseudopotential has a core
+        charge.
 
     Examples
     --------
