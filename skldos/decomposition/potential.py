@@ -259,14 +259,14 @@ class GaussianPotentialDecomposer(SnapshotTransformer):
         missing = [symbol for symbol in species if symbol not in given]
         if missing:
             raise ValueError(f"exponents must name every element, got none for {missing[0]}.")
-        found = {symbol: check_exponents(given[symbol], 1)[0].copy() for symbol in species}
-        if len({len(alpha) for alpha in found.values()}) > 1:
+        exponents = {symbol: check_exponents(given[symbol], 1)[0].copy() for symbol in species}
+        if len({len(alpha) for alpha in exponents.values()}) > 1:
             raise ValueError(
                 "exponents must be equally many for all elements, got "
-                + " and ".join(f"{len(alpha)} for {symbol}" for symbol, alpha in found.items())
+                + " and ".join(f"{len(alpha)} for {symbol}" for symbol, alpha in exponents.items())
                 + "."
             )
-        return found
+        return exponents
 
     def _potential(self, snapshot):
         """Return the change of the potential of a snapshot."""

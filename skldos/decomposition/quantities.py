@@ -53,9 +53,9 @@ def element_quantities(ados, snapshots, *, pseudopotentials=None):
         )
     tables = []
     for i, (block, snapshot) in enumerate(zip(ados, snapshots, strict=True)):
-        found = atom_quantities(block, snapshot, pseudopotentials=pseudopotentials)
+        quantities = atom_quantities(block, snapshot, pseudopotentials=pseudopotentials)
         symbols = pd.Series(list(snapshot.atoms.symbols), name="element")
-        by_element = pd.DataFrame(found).groupby(symbols)
+        by_element = pd.DataFrame(quantities).groupby(symbols)
         table = by_element.mean()
         table.insert(0, "n_atoms", by_element.size())
         key = i if snapshot.name is None else snapshot.name
@@ -117,14 +117,15 @@ def atom_quantities(ados, snapshot, *, pseudopotentials=None):
     state = {"temperature": snapshot.temperature}
     mu = float(fermi_level(ados.sum(axis=0), energies, n_electrons=snapshot.n_electrons, **state))
     state["fermi_level"] = mu
-    found = {
+    quantities = {
         "electrons": n_electrons(ados, energies, **state),
         "band_energy": band_energy(ados, energies, **state),
         "minus_ts": entropy(ados, energies, **state),
         "dos_at_fermi_level": ldos_at(ados, energies, mu),
     }
     if pseudopotentials is not None:
-        known = as_pseudopotentials(pseudopotentials)
-        check_every_element(symbols, known)
-        found["charge"] = np.array([known[s].valence for s in symbols]) - found["electrons"]
-    return found
+        pseudopotentials = as_pseudopotentials(pseudopotentials)
+        check_every_element(symbols, pseudopotentials)
+        valences = np.array([pseudopotentials[symbol].valence for symbol in symbols])
+        quantities["charge"] = valences - quantities["electrons"]
+    return quantities

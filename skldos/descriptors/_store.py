@@ -107,9 +107,9 @@ class BlockStore:
         try:
             os.link(block, path)
         except OSError:  # the name is taken, or the file system has no links
-            found = self.find(key, shape, dtype)
-            if found is not None:
-                return found
+            existing = self.find(key, shape, dtype)
+            if existing is not None:
+                return existing
             os.replace(block, path)
         return ArrayFile(path)
 

@@ -273,12 +273,12 @@ class SnapshotTransformer(BlockTransformerMixin, BaseEstimator, metaclass=ABCMet
         snapshot = self._checked(snapshot)
         sensitivity = np.zeros(self.block_shape(snapshot))
         columns = sensitivity.reshape(len(sensitivity), -1)
-        found = []
+        gradients = []
         for k in range(columns.shape[1]):
             columns[:] = 0
             columns[:, k] = 1
-            found.append(self.pullback(snapshot, sensitivity))
-        by_positions, by_strain = zip(*found, strict=True)
+            gradients.append(self.pullback(snapshot, sensitivity))
+        by_positions, by_strain = zip(*gradients, strict=True)
         return np.stack(by_positions, axis=-1), np.stack(by_strain, axis=-1)
 
     # -------------------------------------------------------------------

@@ -172,8 +172,9 @@ class AtomSOAPTransformer(SnapshotTransformer):
     def derivatives(self, snapshot):
         snapshot = self._checked(snapshot)
         groups = self._kinds(snapshot) if self.center_species else None
-        found = power_spectrum_derivatives(*self._atoms(snapshot), groups=groups, **self._options())
-        return tuple(by.reshape(*by.shape[:2], -1) for by in found)
+        options = {"groups": groups, **self._options()}
+        derivatives = power_spectrum_derivatives(*self._atoms(snapshot), **options)
+        return tuple(by.reshape(*by.shape[:2], -1) for by in derivatives)
 
     def feature_names(self):
         """Return one name per feature: the centre if distinguished, l, element and n of both."""

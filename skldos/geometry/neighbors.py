@@ -137,20 +137,20 @@ def periodic_images(positions, cell, r_cut):
     atoms, shifts = [], []
     for shift in np.stack(np.meshgrid(*steps, indexing="ij"), axis=-1).reshape(-1, 3):
         image = fractional + shift
-        seen = np.flatnonzero(np.all((image >= -reach) & (image <= 1 + reach), axis=1))
-        atoms.append(seen)
-        shifts.append(shift - home[seen])
+        inside = np.flatnonzero(np.all((image >= -reach) & (image <= 1 + reach), axis=1))
+        atoms.append(inside)
+        shifts.append(shift - home[inside])
     return np.concatenate(atoms), np.concatenate(shifts)
 
 
 def _check_extent(n_atoms, cell, r_cut, reach):
     """Raise a ``ValueError`` if there would be too many images within a cutoff."""
-    found = {
+    extents = {
         "atoms within it": (n_atoms / volume(cell) * 4 / 3 * np.pi * r_cut**3, MAX_NEIGHBORS),
         "cells to look through": (np.prod(2 * np.ceil(reach) + 1), MAX_CELLS),
         "images of atoms": (n_atoms * np.prod(2 * reach + 1), MAX_IMAGES),
     }
-    for name, (n, limit) in found.items():
+    for name, (n, limit) in extents.items():
         if n > limit:
             raise ValueError(
                 f"r_cut={r_cut:g} Å must reach at most {limit} {name}, got {n:.3g} for {n_atoms} "
@@ -305,8 +305,8 @@ def find_neighbors(point, bins):
     """
     home, low, high = np.empty(3), np.empty(3, dtype=np.int64), np.empty(3, dtype=np.int64)
     room = bins.images.shape[1]
-    displacements, found = np.empty((3, room)), np.empty(room, dtype=np.int64)
+    displacements, atoms = np.empty((3, room)), np.empty(room, dtype=np.int64)
     point = np.asarray(point, dtype=np.float64)
     check_positions(point)
-    n = collect_neighbors(point, bins, home, low, high, displacements, found)
-    return found[:n].copy(), displacements[:, :n].T.copy()
+    n = collect_neighbors(point, bins, home, low, high, displacements, atoms)
+    return atoms[:n].copy(), displacements[:, :n].T.copy()

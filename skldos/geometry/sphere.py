@@ -71,9 +71,9 @@ class IcoSphere:
         ``permutations[k, v]``.
         """
         moved = np.einsum("kab,vb->kva", icosahedral_rotations(), self.vertices)
-        found = self.nearest(moved.reshape(-1, 3)).reshape(60, -1)
-        found.flags.writeable = False
-        return found
+        permutations = self.nearest(moved.reshape(-1, 3)).reshape(60, -1)
+        permutations.flags.writeable = False
+        return permutations
 
     @property
     def spacing(self):

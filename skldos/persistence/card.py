@@ -214,13 +214,13 @@ def _own_errors(model):
 
 
 def _versions():
-    found = {"skldos": skldos.__version__, "python": ".".join(map(str, sys.version_info[:3]))}
+    versions = {"skldos": skldos.__version__, "python": ".".join(map(str, sys.version_info[:3]))}
     for package in PACKAGES:
         try:
-            found[package] = version(package)
+            versions[package] = version(package)
         except PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def _plain(value):

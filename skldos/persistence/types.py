@@ -44,15 +44,13 @@ def is_trusted(name):
     if module.split(".")[0] not in ("skldos", "torch"):
         return False
     try:
-        found = getattr(import_module(module), attribute)
+        kind = getattr(import_module(module), attribute)
     except (ImportError, AttributeError):
         return False
     # The class must have this name: an alias could refer to anything.
-    if not isinstance(found, type) or f"{found.__module__}.{found.__name__}" != name:
+    if not isinstance(kind, type) or f"{kind.__module__}.{kind.__name__}" != name:
         return False
-    return (
-        _is_part_of_torch(module, found) if module.startswith("torch") else _is_own(module, found)
-    )
+    return _is_part_of_torch(module, kind) if module.startswith("torch") else _is_own(module, kind)
 
 
 def _is_part_of_torch(module, found):

@@ -94,9 +94,9 @@ class FermiWindow:
         """Return the weights at a level, and their derivatives by it."""
         with autograd():
             level = torch.tensor(float(level), dtype=torch.float64, requires_grad=True)
-            found = weights(self._energies, self._temperature, level, "electrons")
+            w = weights(self._energies, self._temperature, level, "electrons")
             # One derivative of many functions: twice backwards is forwards.
-            dual = torch.zeros_like(found, requires_grad=True)
-            (pulled,) = torch.autograd.grad(found, level, dual, create_graph=True)
+            dual = torch.zeros_like(w, requires_grad=True)
+            (pulled,) = torch.autograd.grad(w, level, dual, create_graph=True)
             (slope,) = torch.autograd.grad(pulled, dual)
-        return found.detach().numpy(), slope.numpy()
+        return w.detach().numpy(), slope.numpy()

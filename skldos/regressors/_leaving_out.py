@@ -74,13 +74,13 @@ class LeavingOut:
             In the order of the snapshots.
         """
         chosen = np.array([self.best(without=s)[0] for s in range(self.problem.n_snapshots)])
-        found = [None] * len(chosen)
+        errors = [None] * len(chosen)
         for first, group in self._by_weights(np.unique(chosen)):
             decomposed = self.problem.decompose(*self.settings[first][:2])
             for s in np.flatnonzero(np.isin(chosen, group)):
                 setting = [self.settings[chosen[s]]]
-                (found[s],) = self.problem.left_out(s, decomposed, setting)
-        return found
+                (errors[s],) = self.problem.left_out(s, decomposed, setting)
+        return errors
 
 
 def _mean(sums, numbers):

@@ -194,14 +194,14 @@ class ReferenceEnergy(BaseEstimator):
         self._scale = np.where(features.std(axis=0) > 0, features.std(axis=0), 1.0)
         features = root[:, None] * (features - self._mean) / self._scale
         y = root * np.asarray(references, dtype=float)
-        found = []
+        candidates = []
         for order in ORDERS:
             baseline = root[:, None] * self._terms(snapshots, order)
             Q = _orthonormal(baseline)
             if order == ORDERS[0] or _can_be_left_out(Q):
-                found.append((order, baseline, *_left_out(features, Q, y)))
+                candidates.append((order, baseline, *_left_out(features, Q, y)))
         self.order, baseline, self.alpha, self.error, self._weights = min(
-            found, key=lambda one: one[3]
+            candidates, key=lambda one: one[3]
         )
         rest = y - features @ self._weights
         self._baseline = np.linalg.lstsq(baseline, rest, rcond=1e-10)[0]

@@ -130,9 +130,9 @@ def _steps(potential):
     kinds = [AtomSNAPTransformer, *[RowWise] * (len(steps) - 2), FreeEnergyRegressor]
     fits = len(steps) >= 2 and all(map(isinstance, steps, kinds))
     if not fits:
-        found = [type(step).__name__ for step in steps] or type(potential).__name__
+        names = [type(step).__name__ for step in steps] or type(potential).__name__
         raise TypeError(
             "potential must be a pipeline of AtomSNAPTransformer, RowWise steps and "
-            f"FreeEnergyRegressor, got {found}."
+            f"FreeEnergyRegressor, got {names}."
         )
     return steps[0], steps[1:-1], steps[-1]

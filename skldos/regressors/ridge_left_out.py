@@ -62,13 +62,13 @@ class LeaveOneOutRidge:
         rows = self._scaled(block, target, count)
         U, values = rows[:, : self._n_features] @ self._axes, rows[:, self._n_features :]
         constant = np.full((len(U), 1), np.sqrt(count / self._n_rows))
-        found = []
+        errors = []
         for alpha in alphas:
             kept = self._s**2 / (self._s**2 + alpha)
             residuals = values - U @ (kept[:, None] * self._along)
             root = np.hstack([U * np.sqrt(kept), constant])  # H_kk = root root^T
-            found.append(_solve_outside(root, residuals).sum(axis=0))
-        return np.array(found) / (np.sqrt(count) * self._root)
+            errors.append(_solve_outside(root, residuals).sum(axis=0))
+        return np.array(errors) / (np.sqrt(count) * self._root)
 
     def _scaled(self, block, target, count):
         """Return inputs and targets of a block, times M^(1/2) and without their means."""

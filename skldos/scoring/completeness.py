@@ -133,10 +133,10 @@ def warn_of_missing_electrons(dos, snapshots):
         begin above the lowest level, or the LDOS is in other units. Energies integrated from it
         are then wrong, and errors against them are meaningless.
     """
-    found = [electrons_held(*pair) for pair in zip(dos, snapshots, strict=True)]
+    counts = [electrons_held(*pair) for pair in zip(dos, snapshots, strict=True)]
     errors = [
         0.0 if held is None else abs(excess) / snapshot.n_electrons
-        for (held, excess), snapshot in zip(found, snapshots, strict=True)
+        for (held, excess), snapshot in zip(counts, snapshots, strict=True)
     ]
     if not errors or max(errors) <= ELECTRON_TOLERANCE:
         return
@@ -146,7 +146,7 @@ def warn_of_missing_electrons(dos, snapshots):
     if snapshot.energies[-1] < snapshot.reference["fermi_energy"]:
         cause = f"end too low, at {snapshot.energies[-1]:g} eV"
     warnings.warn(
-        f"the LDOS of {snapshot!r} holds {found[worst][0]:.6g} electrons below the Fermi level of "
+        f"the LDOS of {snapshot!r} holds {counts[worst][0]:.6g} electrons below the Fermi level of "
         f"its calculation, {snapshot.reference['fermi_energy']:g} eV, instead of "
         f"{snapshot.n_electrons:g} ({n_wrong} of {len(errors)} snapshots): do its energies "
         f"{cause}, or is it in other units than 1/(eV Å³)? Energies of it are wrong.",

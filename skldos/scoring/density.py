@@ -60,7 +60,8 @@ def predict_density(estimator, X, *, sharpen=0, n_jobs=None):
     check_sharpen(sharpen)
     options = {"terms": repeat(None), "density": True, "sharpen": sharpen}
     with as_scoring_error():
-        return [seen.density for _, seen in iter_observables(estimator, X, n_jobs, **options)]
+        pairs = iter_observables(estimator, X, n_jobs, **options)
+        return [observables.density for _, observables in pairs]
 
 
 @documented(OF_PREDICTIONS)

@@ -157,7 +157,8 @@ def evaluate(
         ]
         if on_grid:
             options = {"terms": repeat(terms), "density": density, "sharpen": sharpen}
-            predicted = [found for _, found in iter_observables(estimator, X, n_jobs, **options)]
+            pairs = iter_observables(estimator, X, n_jobs, **options)
+            predicted = [observables for _, observables in pairs]
         else:
             spectra = predict_dos(estimator, X, n_jobs=n_jobs)
             predicted = [

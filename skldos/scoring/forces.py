@@ -274,9 +274,9 @@ def _predicted(estimator, X, method, what):
     snapshots = snapshots_of(X)
     check_calculations(estimator, snapshots)
     X = X if isinstance(X, Blocks) else snapshots
-    found = []
+    predictions = []
     # One snapshot at a time, so that only its descriptors are in memory.
     for i, snapshot in enumerate(snapshots):
         inputs, _ = lazy_inputs(estimator, X[i : i + 1], snapshot)
-        found += getattr(regressor, method)(inputs)
-    return found
+        predictions += getattr(regressor, method)(inputs)
+    return predictions

@@ -89,10 +89,10 @@ def find_environment(positions, cell, r_cut, channels, weights, start=0, stop=No
     Neighbors
     """
     bins = bin_neighbors(positions, cell, r_cut)
-    found = [find_neighbors(point, bins) for point in positions[start:stop]]
-    first = np.concatenate([[0], np.cumsum([len(atoms) for atoms, _ in found], dtype=np.int64)])
-    atoms = np.concatenate([np.empty(0, np.int64), *(atoms for atoms, _ in found)])
-    vectors = np.concatenate([np.empty((0, 3)), *(vectors for _, vectors in found)])
+    neighbors = [find_neighbors(point, bins) for point in positions[start:stop]]
+    first = np.concatenate([[0], np.cumsum([len(atoms) for atoms, _ in neighbors], dtype=np.int64)])
+    atoms = np.concatenate([np.empty(0, np.int64), *(atoms for atoms, _ in neighbors)])
+    vectors = np.concatenate([np.empty((0, 3)), *(vectors for _, vectors in neighbors)])
     return Neighbors(first, vectors, atoms, channels[atoms], weights[atoms])
 
 
@@ -205,10 +205,10 @@ class Environments(LazyArray):
         if self._rotations is None:
             gradient = self._spheres.pullback(self._neighbors, sensitivity, self._n_threads)
             return self._neighbors, gradient
-        seen = self._neighbors.rotated(self._rotations)
-        gradient = self._spheres.pullback(seen, sensitivity, self._n_threads)
+        rotated = self._neighbors.rotated(self._rotations)
+        gradient = self._spheres.pullback(rotated, sensitivity, self._n_threads)
         back = self._rotations.transpose(0, 2, 1)
-        return self._neighbors, seen._replace(vectors=gradient).rotated(back).vectors
+        return self._neighbors, rotated._replace(vectors=gradient).rotated(back).vectors
 
 
 def check_rotations(rotations):

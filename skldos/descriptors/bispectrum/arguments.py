@@ -183,11 +183,11 @@ def check_elements(elements, point_elements, n_elements, n_atoms, n_points, devi
     points = np.array(points, dtype=np.int64)
     check_shape("point_elements", points, (n_points,))
     both = np.concatenate([atoms, points])
-    seen = int(both.max(initial=0)) + 1
-    n = check_scalar("n_elements", seen if n_elements is None else n_elements, integer=True)
-    if both.min(initial=0) < 0 or seen > n:
+    n_named = int(both.max(initial=0)) + 1
+    n = check_scalar("n_elements", n_named if n_elements is None else n_elements, integer=True)
+    if both.min(initial=0) < 0 or n_named > n:
         raise ValueError(
-            f"elements must be from 0 to {n - 1}, got {both.min(initial=0)} to {seen - 1}."
+            f"elements must be from 0 to {n - 1}, got {both.min(initial=0)} to {n_named - 1}."
         )
     return Elements(n, atoms, points)
 
@@ -202,7 +202,7 @@ def check_out(out, shape, dtype):
     if out is None:
         return np.empty(shape, dtype)
     if not isinstance(out, np.ndarray) or out.dtype != dtype:
-        found = getattr(out, "dtype", type(out).__name__)
-        raise TypeError(f"out must be an array of {dtype}, got {found}.")
+        kind = getattr(out, "dtype", type(out).__name__)
+        raise TypeError(f"out must be an array of {dtype}, got {kind}.")
     check_shape("out", out, shape)
     return out

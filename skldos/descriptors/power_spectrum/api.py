@@ -264,11 +264,11 @@ def _prepared(
     n_max = check_scalar("n_max", n_max, low=1, high=MAX_N, integer=True)
     l_max = check_scalar("l_max", l_max, low=0, high=MAX_L, integer=True)
     check_option("rbf", rbf, BASES)
-    seen = species.max(initial=-1) + 1
-    n_species = check_scalar("n_species", seen if n_species is None else n_species, integer=True)
-    if species.min(initial=0) < 0 or seen > n_species:
+    n_named = species.max(initial=-1) + 1
+    n_species = check_scalar("n_species", n_named if n_species is None else n_species, integer=True)
+    if species.min(initial=0) < 0 or n_named > n_species:
         raise ValueError(
-            f"species must be from 0 to {n_species - 1}, got {species.min()} to {seen - 1}."
+            f"species must be from 0 to {n_species - 1}, got {species.min()} to {n_named - 1}."
         )
     bins = bin_neighbors(positions, cell, r_cut)
     table = radial_table(n_max, l_max, r_cut, sigma, basis_radius, rbf)

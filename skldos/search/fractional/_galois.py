@@ -169,7 +169,7 @@ def _first_subspace(free, p, m, k, basis=()):
         span = _span(longer, p, k)
         # A linearly dependent vector would give 0, which is not free.
         if free[span].all():
-            found = _first_subspace(free, p, m, k, longer)
-            if found is not None:
-                return found
+            completed = _first_subspace(free, p, m, k, longer)
+            if completed is not None:
+                return completed
     return None

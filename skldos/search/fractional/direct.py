@@ -145,10 +145,10 @@ def _start(start, values):
         )
     point = []
     for name, choices in values.items():
-        found = [i for i, v in enumerate(choices) if name in start and _same(v, start[name])]
-        if name in start and not found:
+        positions = [i for i, v in enumerate(choices) if name in start and _same(v, start[name])]
+        if name in start and not positions:
             raise ValueError(f"start[{name!r}] must be one of {choices}, got {start[name]!r}.")
-        point.append(found[0] if found else 0)
+        point.append(positions[0] if positions else 0)
     return tuple(point)
 
 

@@ -105,13 +105,13 @@ def _fill(scores, array):
 
     Without them the array is not balanced: a value whose good runs failed would seem bad.
     """
-    seen = np.isfinite(scores)
-    if seen.all() or not seen.any():
+    finite = np.isfinite(scores)
+    if finite.all() or not finite.any():
         return scores
     # s_r = sum_i c_i(r), by least squares; one column for every value of every parameter
     design = np.hstack([np.eye(column.max() + 1)[column] for column in array.T])
-    coefficients = np.linalg.lstsq(design[seen], scores[seen], rcond=None)[0]
-    return np.where(seen, scores, design @ coefficients)
+    coefficients = np.linalg.lstsq(design[finite], scores[finite], rcond=None)[0]
+    return np.where(finite, scores, design @ coefficients)
 
 
 def _means(scores, filled, column):

@@ -86,16 +86,16 @@ class Fold:
     def _watch(self, last, reporter, monitor):
         """Add a callback to the network in `last`, if there is one; return it or None."""
         params = last.get_params()
-        found = [n for n in params if n.split("__")[-1] == "callbacks"]
-        if not found or isinstance(params[found[0]], str):  # skorch's "disable"
+        names = [n for n in params if n.split("__")[-1] == "callbacks"]
+        if not names or isinstance(params[names[0]], str):  # skorch's "disable"
             return None
-        where = found[0].removesuffix("callbacks")
+        where = names[0].removesuffix("callbacks")
         if self._held_out is None:
             X, *y = self._test
             self._held_out = (X if self._head is None else self._head.transform(X), *y)
         value = Monitor(monitor, self._held_out, nested=bool(where))
         watch = EpochReport(reporter, value)
-        last.set_params(**{found[0]: [*(params[found[0]] or []), ("trial", watch)]})
+        last.set_params(**{names[0]: [*(params[names[0]] or []), ("trial", watch)]})
         return watch
 
     def _assembled(self, last):

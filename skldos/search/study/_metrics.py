@@ -58,7 +58,7 @@ class Metrics:
     def __call__(self, estimator, *data):
         """Return the scores of a fitted estimator, a float for each name."""
         try:
-            found = self._score(estimator, *data)
+            scores = self._score(estimator, *data)
         except TypeError as error:
             if "'y_true'" not in str(error):
                 raise
@@ -66,5 +66,5 @@ class Metrics:
                 "scoring by a name of scikit-learn compares y, but the targets are in the "
                 "snapshots: pass a scorer such as BandEnergyScorer()."
             ) from error
-        found = found if isinstance(self.scorers, dict) else {SINGLE: found}
-        return {name: float(score) for name, score in found.items()}
+        scores = scores if isinstance(self.scorers, dict) else {SINGLE: scores}
+        return {name: float(score) for name, score in scores.items()}

@@ -17,23 +17,23 @@ def parameters_of(space, trials):
     ValueError
         If the parameters of a trial are not in the space.
     """
-    found = []
+    params = []
     for trial in trials:
         try:
-            found.append(parameters(space, trial.params, trial.number))
+            params.append(parameters(space, trial.params, trial.number))
         except TrialPruned as error:
             if trial.state != TrialState.PRUNED:
                 raise ValueError(
                     f"trial {trial.number} of the study is one that space prunes: choose another "
                     "study_name."
                 ) from error
-            found.append(dict(trial.params))  # only the suggestions are known
+            params.append(dict(trial.params))  # only the suggestions are known
         except ValueError as error:
             raise ValueError(
                 f"trial {trial.number} of the study does not fit space ({error}): choose another "
                 "study_name."
             ) from error
-    return found
+    return params
 
 
 def noted_as(metric):
