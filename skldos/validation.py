@@ -117,6 +117,56 @@ def check_device(name, value):
     return str(value)
 
 
+def as_real(name, values):
+    """Return an array-like of real numbers as a float64 array.
+
+    Parameters
+    ----------
+    name : str
+        Name of the argument, for the message.
+    values : array-like
+        Numbers; objects such as None count as NaN where NumPy converts them.
+
+    Returns
+    -------
+    ndarray of float64
+        A new array, unless it was one.
+
+    Raises
+    ------
+    TypeError
+        If they are not real numbers: complex, text, nothing.
+    ValueError
+        If some of them are masked.
+
+    Examples
+    --------
+    >>> as_real("stds", [1, 2])
+    array([1., 2.])
+    >>> as_real("stds", ["1"])
+    Traceback (most recent call last):
+    ...
+    TypeError: stds must be real numbers, got values of <U1.
+    """
+    check_unmasked(name, values)
+    try:
+        array = np.asarray(values)
+        if array.dtype.kind == "O" and values is not None:
+            array = array.astype(float)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{name} must be real numbers, got {type(values).__name__}.") from error
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{name} must be real numbers, got values of {array.dtype}.")
+    return np.asarray(array, dtype=float)
+
+
+def check_unmasked(name, array):
+    """Raise a ``ValueError`` if an array has masked elements, whose numbers mean nothing."""
+    if np.ma.is_masked(array):
+        masked = np.ma.count_masked(array)
+        raise ValueError(f"{name} must have no masked elements, got {masked} of {array.size}.")
+
+
 def check_shape(name, array, shape):
     """Raise a ``ValueError`` unless `array` has `shape`, in which None fits any length.
 

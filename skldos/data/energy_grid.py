@@ -219,6 +219,7 @@ class EnergyGrid:
     @classmethod
     def regular(cls, start, spacing, n_energies, *, broadening=None, kernel=None):
         """Make the grid ``start + k * spacing`` for k = 0 … `n_energies` − 1, in eV."""
+        start = check_scalar("start", start)
         spacing = check_scalar("spacing", spacing, low=0, strict=True)
         n_energies = check_scalar("n_energies", n_energies, low=2, high=MOST_ENERGIES, integer=True)
         return cls(start + spacing * np.arange(n_energies), broadening=broadening, kernel=kernel)

@@ -12,7 +12,7 @@ from numbers import Number, Real
 import numpy as np
 
 from skldos.geometry import closest_pair
-from skldos.validation import check_finite, check_scalar, check_shape
+from skldos.validation import check_finite, check_scalar, check_shape, check_unmasked
 
 #: Physical values in eV, Å and K are far smaller; only damaged data hold larger ones.
 LARGEST = 1e30
@@ -165,13 +165,6 @@ def check_grid_size(grid_shape):
             f"grid_shape must be at most {FINEST_GRID} along each cell vector, got {grid_shape}."
         )
     return grid_shape
-
-
-def check_unmasked(name, array):
-    """Raise a ``ValueError`` if an array has masked elements, whose numbers mean nothing."""
-    if np.ma.is_masked(array):
-        masked = np.ma.count_masked(array)
-        raise ValueError(f"{name} must have no masked elements, got {masked} of {array.size}.")
 
 
 def check_reference(reference, n_atoms=None):

@@ -7,6 +7,8 @@ from contextlib import contextmanager, nullcontext
 import numpy as np
 import torch
 
+from skldos.validation import check_unmasked
+
 #: How many numbers of a large array are converted at once: 32 MiB of float64.
 PIECE = 2**22
 
@@ -85,6 +87,8 @@ def to_float64(name, value, device=None):
     ------
     TypeError
         If `value` is not made of real numbers.
+    ValueError
+        If elements are masked.
     """
     if isinstance(value, torch.Tensor):
         if value.is_complex():
@@ -92,6 +96,7 @@ def to_float64(name, value, device=None):
         if value.is_inference() and not torch.is_inference_mode_enabled():
             value = value.clone()  # autograd may keep the copy
         return value.to(dtype=torch.float64, device=device or value.device)
+    check_unmasked(name, value)
     array = np.asarray(value)
     if array.dtype.kind not in "iuf":
         raise TypeError(

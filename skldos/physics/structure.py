@@ -1,5 +1,6 @@
 """The atoms of a total energy, and checks that their pseudopotentials fit."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -70,7 +71,12 @@ def check_electrons(symbols, pseudopotentials, n_electrons):
 
 
 def check_every_element(symbols, pseudopotentials):
-    """Raise a ``ValueError`` unless every element has a pseudopotential."""
+    """Raise an error unless every element has a pseudopotential."""
+    if not isinstance(pseudopotentials, Mapping):
+        raise TypeError(
+            "pseudopotentials must be a mapping of elements to pseudopotentials, got "
+            f"{pseudopotentials!r}; skldos.io.as_pseudopotentials makes one."
+        )
     missing = sorted(set(symbols) - set(pseudopotentials))
     if missing:
         raise ValueError(

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.stats import kendalltau
 from sklearn.utils import check_random_state
 
-from skldos.validation import check_scalar, check_shape
+from skldos.validation import as_real, check_scalar, check_shape
 
 
 class KendallInterval(NamedTuple):
@@ -79,7 +79,7 @@ def kendall_interval(a, b, *, confidence=0.95, n_resamples=2000, random_state=No
     """
     confidence = check_scalar("confidence", confidence, low=0, high=1, strict=True)
     n_resamples = check_scalar("n_resamples", n_resamples, low=1, integer=True)
-    a, b = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
+    a, b = as_real("a", a), as_real("b", b)
     check_shape("a", a, (None,))
     check_shape("b", b, a.shape)
     both = ~(np.isnan(a) | np.isnan(b))

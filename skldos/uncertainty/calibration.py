@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skldos.validation import check_finite, check_shape
+from skldos.validation import as_real, check_finite, check_shape
 
 #: Fractions of the errors that should lie within this distance of zero.
 LEVELS = (0.68, 0.95)
@@ -55,7 +55,7 @@ def calibration(error, std):
 
 def check_errors(error, std):
     """Return errors and standard deviations as arrays, after checking them."""
-    error, std = np.asarray(error, dtype=float), np.asarray(std, dtype=float)
+    error, std = as_real("error", error), as_real("std", std)
     check_shape("error", error, (None,))
     check_shape("std", std, error.shape)
     if len(error) == 0:

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.special import ndtr
 
-from skldos.validation import check_finite, check_shape
+from skldos.validation import as_real, check_finite, check_shape
 
 
 def crps(y, means, stds, weights=None):
@@ -46,11 +46,11 @@ def crps(y, means, stds, weights=None):
     >>> crps([0.0], [[-1.0], [1.0]], [[0.1], [0.1]], [[0.5], [0.5]]).round(3)
     array([0.472])
     """
-    y = np.asarray(y, dtype=float)
+    y, means, stds = as_real("y", y), as_real("means", means), as_real("stds", stds)
     if weights is None:
-        means, stds = (np.asarray(a, dtype=float)[None] for a in (means, stds))
+        means, stds = means[None], stds[None]
         weights = np.ones(means.shape)
-    means, stds, weights = (np.asarray(a, dtype=float) for a in (means, stds, weights))
+    weights = as_real("weights", weights)
     check_shape("means", means, (None, *y.shape))
     check_shape("stds", stds, means.shape)
     check_shape("weights", weights, means.shape)
@@ -105,14 +105,14 @@ def energy_score(y, samples, metric=None):
     >>> energy_score([[0.0, 0.0]], [[[3.0, 4.0]], [[3.0, 4.0]]])
     array([5.])
     """
-    y, samples = np.asarray(y, dtype=float), np.asarray(samples, dtype=float)
+    y, samples = as_real("y", y), as_real("samples", samples)
     check_shape("y", y, (None, None))
     check_shape("samples", samples, (None, *y.shape))
     if len(samples) < 2:
         raise ValueError(f"samples must hold at least two draws, got {len(samples)}.")
     for name, array in (("y", y), ("samples", samples)):
         check_finite(name, array)
-    metric = np.eye(y.shape[1]) if metric is None else np.asarray(metric, dtype=float)
+    metric = np.eye(y.shape[1]) if metric is None else as_real("metric", metric)
     check_shape("metric", metric, (y.shape[1], y.shape[1]))
 
     def norm(vectors):

@@ -8,7 +8,7 @@ from skldos.docstrings import documented, entries_of
 from skldos.exceptions import ScoringError, as_scoring_error
 from skldos.scoring.pipelines import targets_of
 from skldos.search.scores._rows import AT_ONCE, rows_at, transformed
-from skldos.validation import check_finite
+from skldos.validation import as_real, check_finite, check_unmasked
 
 #: Parameter texts that the scorers share; see :func:`skldos.docstrings.documented`.
 OF_SCORERS = entries_of("""
@@ -31,10 +31,12 @@ def checked_rows(descriptors, targets):
     Raises
     ------
     ValueError
-        If the numbers of rows differ, or an array in memory holds NaN or infinite values, even in
-        rows that are not drawn. Only the drawn rows of lazy arrays are read.
+        If the numbers of rows differ, or are zero, or an array in memory holds NaN or infinite
+        values, even in rows that are not drawn. Only the drawn rows of lazy arrays are read.
+    TypeError
+        If they are not real numbers.
     """
-    descriptors, targets = _as_rows(descriptors), _as_rows(targets)
+    descriptors, targets = _as_rows("descriptors", descriptors), _as_rows("targets", targets)
     if descriptors.shape[0] != targets.shape[0]:
         raise ValueError(
             f"descriptors and targets must have one row per point, got {descriptors.shape[0]} and "
@@ -99,7 +101,15 @@ def block_targets(blocks, y, of_snapshots):
     return targets_of(blocks, y)
 
 
-def _as_rows(array):
+def _as_rows(name, array):
     """Return `array` with all leading axes joined, lazy if it was."""
+    array = array if hasattr(array, "dtype") else as_real(name, array)
+    check_unmasked(name, array)
+    if getattr(array.dtype, "kind", "f") not in "fiub":  # tensors have other types
+        raise TypeError(f"{name} must be real numbers, got values of {array.dtype}.")
+    if len(array.shape) < 2 or 0 in array.shape:
+        raise ValueError(
+            f"{name} must have at least one row and one column, got shape {tuple(array.shape)}."
+        )
     # Read scattered rows from a memory map; reading blocks of rows would read the whole file.
     return as_rows(array.memmap() if isinstance(array, ArrayFile) else array)
