@@ -306,6 +306,8 @@ class DOSDisplay:
             self.ax_.set_ylim(bottom=0)
         levels = self._fermi_level()
         if levels is not None and np.isfinite(levels).any():
+            low, high = self.ax_.get_ylim()
+            self.ax_.set_ylim(top=high + 0.06 * (high - low))  # room for the letter
             self.ax_.annotate(
                 "μ",
                 (np.nanmean(levels - shifts), 1),
