@@ -15,6 +15,7 @@ from skldos.decomposition import ADOSDecomposer
 from skldos.exceptions import FileFormatError, SnapshotError
 from skldos.io import read_npz
 from skldos.physics import band_energy, fermi_level
+from tests.decomposition import reference
 
 
 def test_the_sum_over_the_atoms_is_the_dos(ragged):
@@ -37,6 +38,26 @@ def test_atoms_of_a_perfect_crystal_are_alike(snapshots):
     field = np.ones_like(snapshot.ldos)
     block = ADOSDecomposer().fit_transform([snapshot.replace(atoms=atoms, ldos=field)])[0]
     np.testing.assert_allclose(block, np.full((4, 11), atoms.cell.volume / 4), rtol=1e-7)
+
+
+@pytest.mark.parametrize("sigma", [0.8, 1.3, {"Mg": 1.3, "Al": 0.8}, {"Mg": 0.6, "Al": 1.1}])
+def test_the_partition_is_that_of_explicit_sums(snapshots, sigma):
+    snapshot = snapshots[0]
+    atoms = snapshot.atoms.copy()
+    atoms.symbols[1:3] = "Mg"
+    alloy = snapshot.replace(atoms=atoms)
+    widths = [sigma[symbol] if isinstance(sigma, dict) else sigma for symbol in atoms.symbols]
+    cell = atoms.cell.array
+
+    def weights(points, positions, cell):
+        r2 = reference.squared_distances(points, positions, cell, (3, 3, 3))
+        gaussians = np.exp(-r2 / (2 * np.square(widths)[:, None])).sum(axis=2)
+        return gaussians / gaussians.sum(axis=1, keepdims=True)
+
+    expected = reference.ados(np.asarray(alloy.ldos, float), atoms.positions, cell, weights)
+    assert abs(expected[0] - expected[1]).max() > 1e-3
+    (block,) = ADOSDecomposer(sigma, tolerance=1e-14).fit_transform([alloy])
+    np.testing.assert_allclose(block, expected, rtol=1e-9, atol=1e-12)
 
 
 def test_files_are_streamed_to_the_same_blocks(snapshots, tmp_path):
