@@ -14,10 +14,11 @@ from skldos.regressors._adam import FusedAdam
 from skldos.regressors._autocast import MixedPrecisionRegressor, check_autocast, renew_statistics
 from skldos.regressors._batches import RowBatches, RowDataset
 from skldos.regressors._callbacks import default_callbacks
-from skldos.regressors._checkpoint import TrainingFile, training_name
+from skldos.regressors._checkpoint import TrainingFile
 from skldos.regressors._prediction import NetworkPrediction, is_container
 from skldos.regressors._split import Split
 from skldos.regressors._team import ALONE, check_distribution, join
+from skldos.regressors._training_name import training_name
 from skldos.regressors.checks import (
     check_carried,
     check_part,

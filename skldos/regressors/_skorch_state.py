@@ -11,8 +11,11 @@ from skorch.history import History
 
 from skldos.data.files import atomic_file
 from skldos.regressors import _state
+from skldos.regressors._plain_values import as_arrays, as_tensors, from_json, to_json
 from skldos.regressors.torch_state import Placeholders, own_defaults
 
+#: Metadata key in a file of weights, for everything else that predictions need.
+KEY = "skldos"
 #: Prefixes of the parameters of the parts of a net.
 PARTS = ("module", "criterion", "optimizer")
 
@@ -41,7 +44,7 @@ class SkorchState:
                 state["built"] = self._built
             if getattr(self, "optimizer_", None) is not None:
                 training = _state.optimizer_state(self) | (self._training_state or {})
-                state["training"] = _state.as_arrays(training)
+                state["training"] = as_arrays(training)
         for name in ("_sklearn_output_config", "_metadata_request"):
             if name in self.__dict__:
                 state[name] = self.__dict__[name]
@@ -55,7 +58,7 @@ class SkorchState:
     def _restore(self, state):
         weights, history = state.pop("weights", None), state.pop("history", [])
         params, built = state.pop("params"), state.pop("built", {})
-        training = _state.as_tensors(state.pop("training", {}))
+        training = as_tensors(state.pop("training", {}))
         self.__init__(**params)
         self.__dict__.update(state)
         if weights is None:
@@ -69,7 +72,7 @@ class SkorchState:
             warnings.simplefilter("ignore", DeviceWarning)
             self.initialize()
         vars(self).update(parts_of(params))
-        self.module_.load_state_dict(_state.as_tensors(weights))
+        self.module_.load_state_dict(as_tensors(weights))
         self.module_.eval()
         if training:
             self.optimizer_.load_state_dict(training.pop("optimizer"))
@@ -96,14 +99,14 @@ class SkorchState:
         f_params = kwargs.pop("f_module", None) or f_params
         if f_params is not None:
             self.check_is_fitted(msg="Cannot save the weights of a net that is not fitted.")
-            weights, fitted = self.module_.state_dict(), _state.to_json(self._fitted())
+            weights, fitted = self.module_.state_dict(), to_json(self._fitted())
             if use_safetensors:
                 from safetensors.torch import save
 
                 weights = {name: value.contiguous() for name, value in weights.items()}
-                _write(f_params, save(weights, {_state.KEY: fitted}))
+                _write(f_params, save(weights, {KEY: fitted}))
             else:
-                weights._metadata[_state.KEY] = {"fitted": fitted}
+                weights._metadata[KEY] = {"fitted": fitted}
                 content = io.BytesIO()
                 torch.save(weights, content)
                 _write(f_params, content.getvalue())
@@ -217,8 +220,8 @@ def _read_weights(f, use_safetensors):
         # The file begins with the length of a JSON header.
         length = int.from_bytes(content[:8], "little")
         metadata = json.loads(content[8 : 8 + length]).get("__metadata__", {})
-        weights, fitted = load(content), metadata.get(_state.KEY)
+        weights, fitted = load(content), metadata.get(KEY)
     else:
         weights = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-        fitted = getattr(weights, "_metadata", {}).pop(_state.KEY, {}).get("fitted")
-    return weights, None if fitted is None else _state.from_json(fitted)
+        fitted = getattr(weights, "_metadata", {}).pop(KEY, {}).get("fitted")
+    return weights, None if fitted is None else from_json(fitted)

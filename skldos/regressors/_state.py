@@ -1,16 +1,9 @@
 """The state of a training as arrays, numbers and strings, from which a stored net continues."""
 
-import json
-
-import numpy as np
 import torch
 from skorch.callbacks import LRScheduler
 
-#: Metadata key in a file of weights, for everything else that predictions need.
-KEY = "skldos"
-
-
-# -------------------------------------------------------------------- of a training
+from skldos.regressors._plain_values import plain
 
 
 def training_state(net):
@@ -20,7 +13,7 @@ def training_state(net):
     schedules store the annealed rate.
     """
     schedules = {
-        name: _plain(callback.lr_scheduler_.state_dict())
+        name: plain(callback.lr_scheduler_.state_dict())
         for name, callback in net.callbacks_
         if isinstance(callback, LRScheduler) and callback.lr_scheduler_ is not None
     }
@@ -74,7 +67,7 @@ def set_rates(net, options):
 def callback_states(net):
     """Return the plain attributes of every callback, such as best scores."""
     return {
-        name: _plain({k: v for k, v in vars(callback).items() if k.endswith("_")})
+        name: plain({k: v for k, v in vars(callback).items() if k.endswith("_")})
         for name, callback in net.callbacks_
     }
 
@@ -87,108 +80,10 @@ def restore_callbacks(net, states):
 
 def history_rows(net):
     """Return one dict of plain values per epoch, without the batches."""
-    return [_plain({k: v for k, v in row.items() if k != "batches"}) for row in net.history]
+    return [plain({k: v for k, v in row.items() if k != "batches"}) for row in net.history]
 
 
 def set_history(net, rows):
     """Replace the history of a net."""
     net.history.clear()
     net.history.extend(dict(row) | {"batches": []} for row in rows)
-
-
-# -------------------------------------------------------------------- plain values
-
-
-class _NotPlainError(TypeError):
-    """A value that cannot be stored in files and pickles of this package."""
-
-
-def _plain(mapping):
-    """Return the items of `mapping` that are plain, recursively."""
-    kept = {}
-    for name, value in mapping.items():
-        try:
-            kept[name] = _checked(value)
-        except _NotPlainError:
-            continue
-    return kept
-
-
-def _checked(value):
-    if isinstance(value, np.generic):
-        return value.item()
-    if value is None or isinstance(value, (bool, int, float, str, torch.Tensor)):
-        return value
-    if isinstance(value, (list, tuple)):
-        return type(value)(map(_checked, value)) if type(value) in (list, tuple) else _fail(value)
-    if isinstance(value, dict):
-        return {name: _checked(item) for name, item in value.items()}
-    return _fail(value)
-
-
-def _fail(value):
-    raise _NotPlainError(type(value).__name__)
-
-
-def as_arrays(value):
-    """Return `value` with tensors as arrays, and dicts with non-string keys as pairs."""
-    if isinstance(value, torch.Tensor):
-        return value.detach().cpu().numpy()
-    if isinstance(value, dict):
-        if all(isinstance(name, str) for name in value):
-            return {name: as_arrays(item) for name, item in value.items()}
-        return {"pairs": [[name, as_arrays(item)] for name, item in value.items()]}
-    if isinstance(value, (list, tuple)):
-        return type(value)(map(as_arrays, value))
-    return value
-
-
-def as_tensors(value):
-    """Undo :func:`as_arrays`."""
-    if isinstance(value, np.ndarray):
-        return torch.from_numpy(value.copy())
-    if isinstance(value, dict):
-        if list(value) == ["pairs"]:
-            return {name: as_tensors(item) for name, item in value["pairs"]}
-        return {name: as_tensors(item) for name, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return type(value)(map(as_tensors, value))
-    return value
-
-
-# -------------------------------------------------------------------- as text
-
-
-def to_json(values):
-    """Return attributes of a fitted net, including arrays, as text without loss of bits."""
-    return json.dumps({name: _encode(value) for name, value in values.items()})
-
-
-def from_json(text):
-    """Undo :func:`to_json`."""
-    return {name: _decode(value) for name, value in json.loads(text).items()}
-
-
-def _encode(value):
-    if isinstance(value, np.ndarray):
-        kind = "object" if value.dtype == object else value.dtype.str
-        return {"array": value.tolist(), "dtype": kind}
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, tuple):
-        return {"tuple": [_encode(item) for item in value]}
-    if isinstance(value, dict):
-        return {"dict": {name: _encode(item) for name, item in value.items()}}
-    return [_encode(item) for item in value] if isinstance(value, list) else value
-
-
-def _decode(value):
-    if isinstance(value, list):
-        return [_decode(item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    if "array" in value:
-        return np.array(value["array"], dtype=value["dtype"])
-    if "tuple" in value:
-        return tuple(_decode(item) for item in value["tuple"])
-    return {name: _decode(item) for name, item in value["dict"].items()}

@@ -13,7 +13,7 @@ from skorch.callbacks import Callback, Checkpoint, LoadInitState, LRScheduler
 from skldos import CSNNRegressor, LDOSRegressor, MDNRegressor
 from skldos.data import Blocks
 from skldos.exceptions import FileFormatError
-from skldos.regressors._checkpoint import PIECE_ROWS, _checksum
+from skldos.regressors._training_name import PIECE_ROWS, _checksum
 from tests.processes import start_python
 
 FLAT = {"module__n_spheres": 1, "module__subdivisions": None, "module__factor": 1}

@@ -98,10 +98,9 @@ def ewald(positions, cell, charges, *, method="auto", splitting=None, assume_iso
     -8.923514
     """
     check_option("method", method, METHODS)
-    positions, reduced = _in_reduced_cell(positions, cell, charges)
-    slab = cell if assume_isolated is not None else None
-    check_boundary(assume_isolated, cell)
-    cell = reduced
+    slab = None if assume_isolated is None else cell
+    positions, cell = _in_reduced_cell(positions, cell, charges)
+    check_boundary(assume_isolated, slab)
     n_atoms, volume = len(charges), torch.linalg.det(cell).abs()
     if method == "auto":
         method = "mesh" if n_atoms >= MANY_ATOMS else "direct"
