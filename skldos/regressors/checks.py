@@ -37,6 +37,12 @@ def validated_rows(estimator, X, *y, **options):
     return validate_data(estimator, X, *y, order="C", **options)
 
 
+def check_predicts_rows(name, regressor):
+    """Raise a ``TypeError`` unless an argument is a regressor: an instance that has ``predict``."""
+    if isinstance(regressor, type) or not hasattr(regressor, "predict"):
+        raise TypeError(f"{name} must be a regressor, such as Ridge(), got {regressor!r}.")
+
+
 def checked_dataset(X, y):
     """Return blocks and targets as a dataset, after checking numbers and shapes.
 

@@ -15,6 +15,7 @@ from skldos.regressors._prediction import NetworkPrediction
 from skldos.regressors._site_sums import SiteSums
 from skldos.regressors.checks import (
     check_carried,
+    check_predicts_rows,
     checked_dataset,
     checked_weights,
     common_broadening,
@@ -188,6 +189,7 @@ class SiteRegressor(PageLinkMixin, SiteSums, MetaEstimatorMixin, RegressorMixin,
         return self
 
     def _check_parameters(self):
+        check_predicts_rows("regressor", self.regressor)
         for name in ("dos_weight", "band_weight"):
             if getattr(self, name) is not None:
                 check_scalar(name, getattr(self, name), low=0)

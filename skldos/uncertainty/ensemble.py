@@ -8,7 +8,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skldos.data import Blocks
 from skldos.docstrings import documented
-from skldos.regressors.checks import checked_weights, weights_for
+from skldos.regressors.checks import check_predicts_rows, checked_weights, weights_for
 from skldos.uncertainty._base import OF_UNCERTAIN, UncertainRegressor, as_blocks
 from skldos.validation import check_option, check_scalar
 
@@ -91,6 +91,7 @@ class DeepEnsemble(UncertainRegressor):
         ValueError
             If the members would all be the same.
         """
+        check_predicts_rows("regressor", self.regressor)
         check_scalar("n_estimators", self.n_estimators, low=2, integer=True)
         check_option("bootstrap", self.bootstrap, (True, False))
         params = self.regressor.get_params()

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.linear_model import LinearRegression, Ridge
+from sklearn.preprocessing import StandardScaler
 
 from skldos import LDOSRegressor, SiteRegressor
 from skldos.uncertainty import DeepEnsemble
@@ -64,3 +65,12 @@ def test_members_must_differ(blocks, targets):
         DeepEnsemble(SiteRegressor(LinearRegression())).fit(blocks, targets)
     with pytest.raises(ValueError, match="n_estimators must be >= 2, got 1"):
         DeepEnsemble(network(), 1).fit(blocks, targets)
+
+
+@pytest.mark.parametrize("wrong", [None, "ridge", Ridge, StandardScaler()])
+def test_what_is_no_regressor_is_refused(blocks, targets, wrong):
+    for estimator in (DeepEnsemble(wrong), SiteRegressor(wrong)):
+        with pytest.raises(
+            TypeError, match=r"regressor must be a regressor, such as Ridge\(\), got"
+        ):
+            estimator.fit(blocks, targets)

@@ -9,7 +9,7 @@ import numpy as np
 import optuna
 from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.samplers import TPESampler
-from optuna.storages import RDBStorage
+from optuna.storages import BaseStorage, RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
@@ -92,8 +92,13 @@ def open_study(study=None, storage=None, study_name=None):
 
 
 def _storage(storage):
-    if not isinstance(storage, (str, os.PathLike)):
+    if storage is None or isinstance(storage, BaseStorage):
         return storage
+    if not isinstance(storage, (str, os.PathLike)):
+        raise TypeError(
+            "storage must be the path of a journal, the address of a database or a storage of "
+            f"optuna, got {storage!r}."
+        )
     if "://" in str(storage):
         return _database(str(storage))
     return open_journal(storage)

@@ -8,6 +8,7 @@ import numpy as np
 from optuna import TrialPruned
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.pruners import BasePruner, NopPruner
+from optuna.samplers import BaseSampler
 from optuna.trial import TrialState
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone, is_classifier
 from sklearn.model_selection import check_cv
@@ -251,6 +252,8 @@ class StudySearchCV(PageLinkMixin, BestEstimatorMixin, MetaEstimatorMixin, BaseE
             raise TypeError(f"error_score must be 'raise' or a number, got {self.error_score!r}.")
         if not (self.pruner is None or isinstance(self.pruner, BasePruner)):
             raise TypeError(f"pruner must be a pruner of optuna, got {self.pruner!r}.")
+        if not (self.sampler is None or isinstance(self.sampler, BaseSampler)):
+            raise TypeError(f"sampler must be a sampler of optuna, got {self.sampler!r}.")
         if isinstance(self.pruner, NASWOTPruner) and self.naswot is None:
             raise ValueError("NASWOTPruner needs scores: pass naswot=NASWOTScorer(...).")
 

@@ -414,6 +414,8 @@ def test_no_score_at_all():
         ({"scoring": {"a": "r2"}, "refit": "r2"}, ValueError, r"one of \['a'\]; got 'r2'"),
         ({"error_score": "nan"}, TypeError, "error_score must be 'raise' or a number"),
         ({"pruner": "median"}, TypeError, "pruner must be a pruner of optuna, got 'median'"),
+        ({"sampler": "tpe"}, TypeError, "sampler must be a sampler of optuna, got 'tpe'"),
+        ({"storage": 3}, TypeError, "storage must be the path of a journal.*got 3"),
     ],
 )
 def test_bad_input(options, error, message):
