@@ -275,7 +275,12 @@ def _check_many(snapshots):
             f"expected a sequence of snapshots, got a single {type(snapshots).__name__}; "
             "put it into a list: [snapshot]."
         )
-    if isinstance(snapshots, (str, bytes)) or not hasattr(snapshots, "__iter__"):
+    if isinstance(snapshots, (str, Path)):
+        raise TypeError(
+            f"expected a sequence of Snapshot or ase.Atoms, got the path {str(snapshots)!r}; read "
+            "it with skldos.io.read_snapshots, structures also with ase.io.read."
+        )
+    if isinstance(snapshots, bytes) or not hasattr(snapshots, "__iter__"):
         raise TypeError(
             f"expected a sequence of Snapshot or ase.Atoms, got {type(snapshots).__name__}."
         )

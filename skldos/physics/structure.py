@@ -80,7 +80,7 @@ def check_every_element(symbols, pseudopotentials):
     missing = sorted(set(symbols) - set(pseudopotentials))
     if missing:
         raise ValueError(
-            f"pseudopotentials must have one for every element, got none for {missing[0]} but "
+            f"pseudopotentials must have one for every element, got none for {missing[0]}, only "
             f"for {sorted(pseudopotentials)}."
         )
 

@@ -99,7 +99,10 @@ def free_energies_at(snapshots, temperature, energies=None):
     if energies is None:
         missing = [s for s in snapshots if "total_energy" not in s.reference]
         if missing:
-            raise SnapshotError(f"{missing[0]!r} has no reference 'total_energy'.")
+            raise SnapshotError(
+                f"{missing[0]!r} has no reference 'total_energy', the free energy in eV that a "
+                "calculation of these atoms gives."
+            )
         energies = np.array([s.reference["total_energy"] for s in snapshots], dtype=float)
     return energies + [change_of_free_energy(s, temperature) for s in snapshots]
 

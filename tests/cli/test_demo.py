@@ -106,7 +106,7 @@ def test_a_pseudopotential_of_another_element_is_noticed_before_training(
     arguments = ["--data", str(synthetic), "--output", str(tmp_path / "out")]
     assert main([*arguments, "--pseudo", str(path)]) == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert "got none for Al but for ['Be']" in line
+    assert "got none for Al, only for ['Be']" in line
 
 
 def test_a_seed_makes_it_repeatable(quick, tmp_path, capsys):

@@ -79,7 +79,7 @@ def test_bare_atoms_become_snapshots():
     [
         (bulk("Al", cubic=True), r"a single Atoms; put it into a list: \[snapshot\]"),
         (Snapshot(bulk("Al")), "a single Snapshot"),
-        ("Al", "got str"),
+        ("Al", "got the path 'Al'; read it with skldos.io.read_snapshots"),
         (3, "got int"),
         ((atoms for atoms in [bulk("Al")]), r"got generator, which .* SnapshotList\(X\)"),
         (np.zeros((4, 2)), r"got ndarray of shape \(2,\) at position 0"),

@@ -319,7 +319,7 @@ def test_energies_of_the_ldos_are_those_of_pw_but_for_its_broadening(aluminium):
 
 NA = {"Na": Pseudopotential("Na", 1, functional="pbe")}
 MISTAKES = [
-    ({"pseudopotentials": {"Al": Pseudopotential("Al", 3)}}, "got none for Na but for .'Al'."),
+    ({"pseudopotentials": {"Al": Pseudopotential("Al", 3)}}, "got none for Na, only for .'Al'."),
     ({"n_electrons": 5.0}, "n_electrons must be the sum of the valences .*, 4, got 5"),
     ({"functional": "b3lyp"}, "functional must be one of 'lda-pz', .*; got 'b3lyp'"),
     ({"pseudopotentials": pseudopotentials(None)}, r"functional must be given .*got \['None'\]"),
