@@ -7,9 +7,9 @@ PARAMETERS = entries_of("""
         Points along each cell vector, for snapshots without a grid; by default the grid of each
         snapshot.
     n_jobs : int, optional
-        Number of threads; None uses all threads available to this process. In
-        ``joblib.parallel_config("dask")``, or with any other backend than threads, ``transform``
-        and the cache use as many workers of that instead. The blocks are the same to the bit.
+        Number of threads; None uses all threads available to this process. Within
+        ``joblib.parallel_config("dask")``, or any backend other than threads, ``transform`` and
+        the cache use this number of its workers instead. The blocks are bitwise identical.
     memory : str, path-like or joblib.Memory, optional
         Folder for caching blocks. Cached blocks are returned as lazy handles and reused by later
         calls, other folds and other processes.

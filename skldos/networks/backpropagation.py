@@ -134,7 +134,7 @@ class Backpropagation:
         return predictions, loss
 
     def _prepare(self, n_rows, targets):
-        """Allocate memory for batches of so many rows."""
+        """Allocate memory for batches of `n_rows` rows."""
         self._n_rows, self._size = n_rows, targets.numel()
         self._delta = torch.empty_like(targets, memory_format=torch.contiguous_format)
         self._flat, delta = self._delta.view(-1), self._delta

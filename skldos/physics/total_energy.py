@@ -273,7 +273,7 @@ def _check_fermi_level(dos, energies, *, temperature, n_electrons, fermi_level):
 
 
 def breakdown(terms, *, keep):
-    """Return terms as a :class:`TotalEnergy`; as floats unless their tensors are to `keep`."""
+    """Return terms as a :class:`TotalEnergy` of floats, or of tensors with gradients if `keep`."""
     absurd = [name for name, value in terms.items() if not math.isfinite(_as_float(value))]
     if absurd:
         raise ValueError(

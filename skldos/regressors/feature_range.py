@@ -24,8 +24,8 @@ ROUNDING = 1e-5
 def feature_range(blocks):
     """Return the range of every column of training blocks.
 
-    Of blocks that are not in memory it is that of some thousand rows: one pass through all of them
-    may take hours.
+    For blocks that are not in memory, a few thousand rows are sampled: reading all of them may take
+    hours.
 
     Parameters
     ----------

@@ -73,9 +73,9 @@ class FreeEnergyRegressor(PageLinkMixin, FreeEnergyPrediction, RegressorMixin, B
         stress); it is left out of predictions. ``"fit"`` finds it, which takes energies at several
         densities.
     n_jobs : int, optional
-        Number of workers over snapshots, which compute the derivatives of the features; None is
-        one, unless :func:`joblib.parallel_config` says otherwise. Any backend of joblib will do.
-        The result is the same to the bit.
+        Number of workers over snapshots, which compute the derivatives of the features; None means
+        one, unless :func:`joblib.parallel_config` sets another number. Any joblib backend works.
+        The results are bitwise identical.
 
     Attributes
     ----------

@@ -65,7 +65,7 @@ def evaluate(
     y : sequence of array-like, optional
         True LDOS (or DOS of atoms); None uses those of the snapshots.
     pseudopotentials : mapping of str to Pseudopotential or path, optional
-        One per element, or the path of its UPF file; given, total free energies are compared too.
+        One per element, or the path of its UPF file. If given, total free energies are compared.
     functional : {"lda-pz", "lda-pw", "pbe", "pbesol"}, optional
         Exchange-correlation functional; None uses that of the pseudopotentials, which must be
         that of the calculation where the snapshots know it.
@@ -74,13 +74,12 @@ def evaluate(
     density : bool, default=False
         Whether electron densities are compared.
     reference : {"ldos", "dft"}, default="ldos"
-        What is true: energies integrated from the true LDOS, or those that the calculation
-        itself returned. The latter differ by the broadening of the LDOS, unless `sharpen` undoes
-        it.
+        The true values: energies integrated from the true LDOS, or those that the calculation
+        returned. The latter differ by the broadening of the LDOS, unless `sharpen` undoes it.
     sharpen : int or None, default=0
-        Order to which the broadening of the LDOS, predicted and true, is undone before anything
-        is integrated, as :func:`skldos.physics.sharpening_matrix` says; 0 leaves it, and None is 2
-        for snapshots that know their broadening, as in the calculator.
+        Order to which the broadening of the LDOS, predicted and true, is undone before
+        integration; see :func:`skldos.physics.sharpening_matrix`. 0 keeps the broadening. None
+        means 2 for snapshots whose broadening is known, as in the calculator.
     %(n_jobs)s
 
     Returns
@@ -110,10 +109,10 @@ def evaluate(
     Warns
     -----
     UserWarning
-        If a predicted DOS cannot hold the electrons within its energies: its Fermi level is
-        then taken at the end of the energy grid, and the error is as large as that makes it. If
-        a true DOS holds other numbers of electrons below the Fermi level of its calculation than
-        the snapshot has: its energies are wrong, and so are errors against them.
+        If a predicted DOS cannot hold the electrons within its energies. The end of the energy
+        grid then replaces the Fermi level, and the error is correspondingly large. If a true DOS
+        does not hold the electrons of the snapshot below the Fermi level of its calculation. Its
+        energies, and errors relative to them, are then wrong.
 
     Examples
     --------

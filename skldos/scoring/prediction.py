@@ -14,10 +14,10 @@ from skldos.scoring.pipelines import check_predicts_states, lazy_inputs, regress
 #: Parameter texts that functions and scorers share; see :func:`skldos.docstrings.documented`.
 OF_PREDICTIONS = entries_of("""
     n_jobs : int, optional
-        Number of workers over snapshots and their rows; None is one, unless
-        :func:`joblib.parallel_config` says otherwise. Any backend of joblib will do: processes,
-        threads, dask or ray. The result is the same to the bit. It acts where the estimator is a
-        pipeline that ends in a regressor of skldos.
+        Number of workers over snapshots and their rows; None means one, unless
+        :func:`joblib.parallel_config` sets another number. Any joblib backend works: processes,
+        threads, dask or ray. The results are bitwise identical. Only for pipelines that end in a
+        regressor of skldos.
 """)
 
 

@@ -44,7 +44,7 @@ def stream_electrons(
 ):
     """Return DOS, Fermi level and density of an LDOS, reading every row about once.
 
-    A second time only if the Fermi level is not where a sixteenth of the points says that it is.
+    Rows are read again only if the Fermi level is far from that of a sixteenth of the points.
 
     Parameters
     ----------

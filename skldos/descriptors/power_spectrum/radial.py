@@ -25,19 +25,20 @@ MAX_N, MAX_L = 64, 32
 #: Names of the radial functions.
 BASES = ("gto", "gto_n", "polynomial")
 
-#: To which fraction of r^l a Gaussian-type orbital has fallen at the radius that it belongs to.
+#: Value of a Gaussian-type orbital at the radius that it belongs to, as a fraction of r^l.
 GTO_THRESHOLD = 1e-3
 
-#: Where orbitals are zero to double precision, in units of the largest radius, and the nodes of the
-#: quadrature by which functions are made orthonormal.
+#: Radius beyond which orbitals are zero to double precision, in units of the largest radius, and
+#: number of nodes of the quadrature for the overlaps.
 GTO_REACH, OVERLAP_NODES = 5.0, 400
 
-#: Intervals of the table within the cutoff for a Gaussian as wide as a tenth of it; more for a
-#: narrower one. Cubic Hermite interpolation is then good to some 1e-10 of the largest value.
+#: Number of intervals of the table within the cutoff for a Gaussian as wide as a tenth of it; more
+#: for a narrower one. The error of cubic Hermite interpolation is then about 1e-10 of the largest
+#: value.
 INTERVALS = 500
 
-#: Nodes of the quadrature over x, at least and per Å, and how far it goes beyond the Gaussian, in
-#: its widths.
+#: Number of nodes of the quadrature over x, at least and per Å, and its range on both sides of the
+#: Gaussian in units of the width.
 NODES, NODES_PER_LENGTH, REACH = 200, 10.0, 9.0
 
 #: Terms of the series of the Bessel function, where its argument is small.
@@ -102,7 +103,7 @@ def _loewdin(l, n_max, radius, rbf):
 
 
 def _primitives(l, n_max, radius, rbf):
-    """Return a function that evaluates the primitive functions, and where they have ended."""
+    """Return a function that evaluates the primitives, and the radius beyond which they vanish."""
     n = np.arange(n_max)[:, None]
     if rbf == "polynomial":
         return lambda x: np.maximum(1 - x / radius, 0) ** (n + 3), radius
