@@ -5,7 +5,7 @@ Cell vectors are the rows of a (3, 3) array, as in ASE. Cells may be left-handed
 
 import numpy as np
 
-from skldos.validation import check_finite, check_shape
+from skldos.validation import as_real, check_finite, check_shape
 
 #: A cell with a smaller ratio of its volume to the product of its edges counts as flat.
 FLATTEST_CELL = 1e-10
@@ -42,9 +42,7 @@ def check_cell(cell):
     ...
     ValueError: cell must have three linearly independent vectors, got volume 0 ...
     """
-    cell = np.asarray(cell, dtype=np.float64)
-    check_shape("cell", cell, (3, 3))
-    check_finite("cell", cell)
+    cell = _as_cell(cell)
     largest = np.abs(cell).max()
     if largest > FARTHEST:
         raise ValueError(f"cell must be at most {FARTHEST:g} Å wide, got {largest:g} Å.")
@@ -54,6 +52,14 @@ def check_cell(cell):
             f"cell must have three linearly independent vectors, got volume {volume(cell):.3g} Å^3 "
             f"and edges {edges[0]:.3g}, {edges[1]:.3g}, {edges[2]:.3g} Å."
         )
+    return cell
+
+
+def _as_cell(cell):
+    """Return `cell` as finite float64 numbers of shape (3, 3)."""
+    cell = as_real("cell", cell)
+    check_shape("cell", cell, (3, 3))
+    check_finite("cell", cell)
     return cell
 
 
@@ -103,6 +109,7 @@ def volume(cell):
     >>> float(volume(np.diag([2.0, 3.0, -4.0])))
     24.0
     """
+    cell = _as_cell(cell)
     # Ω = |a1 · (a2 × a3)|
     return abs(np.dot(cell[0], np.cross(cell[1], cell[2])))
 
@@ -125,7 +132,12 @@ def reciprocal_cell(cell):
     >>> reciprocal_cell(2 * np.pi * np.eye(3)).diagonal()
     array([1., 1., 1.])
     """
-    return 2 * np.pi * np.linalg.inv(cell).T
+    try:
+        return 2 * np.pi * np.linalg.inv(_as_cell(cell)).T
+    except np.linalg.LinAlgError:
+        raise ValueError(
+            f"cell must have three linearly independent vectors, got {np.asarray(cell).tolist()}."
+        ) from None
 
 
 def plane_spacings(cell):

@@ -119,3 +119,28 @@ def test_grids_beyond_any_use_are_refused():
     # A product that wraps around in 64 bits.
     with pytest.raises(ValueError, match=f"at most {MAX_POINTS} points, got"):
         check_grid_shape((2**32, 2**32, 2**32))
+
+
+@pytest.mark.parametrize("function", [volume, reciprocal_cell, plane_spacings, check_cell])
+@pytest.mark.parametrize(
+    ("cell", "error", "message"),
+    [
+        ([4.0, 4.0, 4.0], ValueError, r"cell must have shape \(3, 3\), got \(3,\)"),
+        (np.eye(2), ValueError, r"cell must have shape \(3, 3\), got \(2, 2\)"),
+        (4 * np.eye(3) + np.diag([0, 0, np.nan]), ValueError, "cell must be finite, got 1 NaN"),
+        (4j * np.eye(3), TypeError, "cell must be real numbers, got values of complex128"),
+        (np.ma.masked_equal(4 * np.eye(3), 4), ValueError, "no masked elements, got 3 of 9"),
+        (None, TypeError, "cell must be real numbers"),
+        ("cubic", TypeError, "cell must be real numbers"),
+    ],
+)
+def test_what_is_no_cell(function, cell, error, message):
+    with pytest.raises(error, match=message):
+        function(cell)
+
+
+@pytest.mark.parametrize("function", [reciprocal_cell, plane_spacings])
+def test_flat_cells_have_no_reciprocal_vectors(function):
+    with pytest.raises(ValueError, match="three linearly independent vectors, got"):
+        function([[1, 0, 0], [0, 1, 0], [1, 1, 0]])
+    assert volume([[1, 0, 0], [0, 1, 0], [1, 1, 0]]) == 0
