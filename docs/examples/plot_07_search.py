@@ -2,7 +2,7 @@
 Hyperparameters
 ===============
 
-Judge networks before training, prune trainings that fall behind, and compare three searches, which
+Judge networks before training, prune networks that fall behind, and compare three searches, which
 you can exchange in one line.
 """
 

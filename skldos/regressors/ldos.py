@@ -80,7 +80,7 @@ class LDOSRegressor(BlockRegressor):
     A pickle holds parameters, weights, history and the state of the training (optimizer,
     schedules and random numbers) as plain arrays. ``partial_fit``, or ``fit`` with
     ``warm_start=True``, continues from there: without a schedule, or with ``"plateau"``, two
-    trainings of 50 epochs give the same bits as one of 100. ``"cosine"`` anneals anew in each
+    training runs of 50 epochs give the same bits as one of 100. ``"cosine"`` anneals anew in each
     ``fit``. The refit of the output layer is undone before training continues.
 
     References
