@@ -297,3 +297,12 @@ def _to(atoms, position):
     other.append("Al")
     other.positions[-1] = position
     return other.get_distances(108, range(108), mic=True, vector=True)
+
+
+def test_temperatures_and_moves_of_any_size_but_zero():
+    atoms = Atoms("H")
+    sampling = MonteCarlo(atoms, 0.3, max_move=0.01)
+    assert (sampling.temperature_K, sampling.max_move) == (0.3, 0.01)
+    for name in ("temperature_K", "max_move"):
+        with pytest.raises(ValueError, match=f"{name} must be > 0, got 0"):
+            MonteCarlo(atoms, **{"temperature_K": 300, name: 0})

@@ -7,7 +7,7 @@ import pytest
 
 from skldos import EnergyGrid
 from skldos.io import read_espresso, wavefunction_ldos
-from skldos.io.espresso.completeness import LOST, electrons_below
+from skldos.io.espresso.completeness import LOST, electrons_below, electrons_between
 from skldos.io.espresso.xml import read_xml
 from skldos.physics import broadening
 from skldos.units import BOHR, RYDBERG
@@ -109,3 +109,13 @@ def test_another_broadening_is_warned_of_where_it_moves_electrons(ldos):
         pytest.warns(UserWarning, match=r"broadened otherwise\?"),
     ):
         read_espresso(SILICON, ldos=ldos, energies=other)
+
+
+def test_electrons_between_two_windows_are_those_of_the_levels_there():
+    # Both ends of the gap lie within the occupied bands of silicon.
+    low, high = np.arange(-8.0, -2.1, 0.2), np.arange(1.0, 13.0, 0.2)
+    windows = EnergyGrid.joined(*(EnergyGrid(v, broadening=0.3) for v in (low, high)))
+    inside = (RUN.eigenvalues > low[-1]) & (RUN.eigenvalues < high[0])
+    expected = RUN.weights @ (RUN.occupations * inside).sum(axis=1)
+    assert 0.1 < expected < 7
+    assert electrons_between(RUN, windows) == pytest.approx(expected, abs=1e-12)

@@ -21,6 +21,7 @@ from skldos import (
 )
 from skldos.physics import Pseudopotential
 from skldos.scoring import DOSScorer
+from skldos.scoring.scorer import weighted_mean
 from skldos.testing import changes
 
 mpl.use("Agg")
@@ -92,3 +93,18 @@ def test_so_does_a_model_of_atoms(snapshots, change):
         expected = scorer.errors(model, snapshots[3:])
         assert np.abs(expected).min() > 1e-3
         np.testing.assert_allclose(scorer.errors(model, changed), expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("weights", [[0.25, 0.75], [0.0, 1.0], [0.1, 0.2], [3, 1]])
+def test_weights_are_relative(weights):
+    expected = (2.0 * weights[0] + 6.0 * weights[1]) / sum(weights)
+    assert weighted_mean([2.0, 6.0], weights) == pytest.approx(expected, rel=1e-14)
+    # Means of three numbers and of one.
+    expected = (6.0 * weights[0] + 6.0 * weights[1]) / (3 * weights[0] + weights[1])
+    assert weighted_mean([2.0, 6.0], weights, [3, 1]) == pytest.approx(expected, rel=1e-14)
+
+
+@pytest.mark.parametrize("weights", [[0.0, 0.0], [-1e-9, 1.0]])
+def test_weights_without_a_mean(weights):
+    with pytest.raises(ValueError, match="must not be negative, and not zero for all"):
+        weighted_mean([2.0, 6.0], weights)

@@ -185,3 +185,12 @@ def test_states_of_the_electrons_are_refused(snapshots, model):
     for ask in asked:
         with pytest.raises(ScoringError, match="without densities of states"):
             ask()
+
+
+def test_stresses_have_nine_components_or_six():
+    full = np.arange(9.0).reshape(3, 3)
+    assert full_stress(full) is not None
+    assert np.array_equal(full_stress(full), full)
+    for shape in ((4, 3), (3, 4), (9,), (5,), (1, 6)):
+        with pytest.raises(ValueError, match=r"reference\['stress'\] must have shape \(3, 3\)"):
+            full_stress(np.zeros(shape))
