@@ -1,9 +1,11 @@
 """Selection of the snapshots from which a model would learn most."""
 
 import numpy as np
+from ase import Atoms
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 
+from skldos.data import Snapshot
 from skldos.links import PageLinkMixin
 from skldos.uncertainty.energies import (
     covariance_units,
@@ -124,6 +126,8 @@ class SnapshotSelector(PageLinkMixin, BaseEstimator):
             If the strategy needs uncertainties and the estimator has none.
         """
         n_select = self.fit().n_select
+        if isinstance(pool, (Atoms, Snapshot)) or not hasattr(pool, "__len__"):
+            raise TypeError(f"pool must be a sequence of snapshots, got {type(pool).__name__}.")
         if n_select > len(pool):
             raise ValueError(
                 f"n_select must be at most the size of the pool, {len(pool)}, got {n_select}."

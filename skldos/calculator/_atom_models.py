@@ -125,10 +125,10 @@ class DOSModel(AtomModel):
                 f"{name} must end in a regressor of the densities of states of atoms that knows "
                 f"their energies, such as ADOSRegressor, got {type(self.regressor).__name__}."
             )
-        if getattr(self.regressor, "align", None) is not None:
+        if getattr(self.regressor, "reference_", None) is not None:
             raise ValueError(
-                f"{name} must be fitted with align=None, got align={self.regressor.align!r}: "
-                "spectra that are moved to a frame are not linear in the features."
+                f"{name} must be fitted with align=None, got {self.regressor!r}: spectra that are "
+                "moved to a frame are not linear in the features."
             )
         self.energies = self.regressor.energies_
 

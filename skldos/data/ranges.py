@@ -5,6 +5,7 @@ generous: they catch damaged files and wrong units, not bad physics. The functio
 ``ValueError`` or ``TypeError``.
 """
 
+import copy
 import warnings
 from collections.abc import Mapping
 from numbers import Number, Real
@@ -170,8 +171,8 @@ def check_grid_size(grid_shape):
 def check_reference(reference, n_atoms=None):
     """Return a mapping from names to finite numbers, arrays, strings or such mappings.
 
-    Entries that the package reads must have their shapes: of energies one number, of forces a row
-    for each of the `n_atoms`.
+    Arrays are copied, because a loop may fill the same array again. Entries that the package reads
+    must have their shapes: of energies one number, of forces a row for each of the `n_atoms`.
 
     Examples
     --------
@@ -198,15 +199,18 @@ def check_reference(reference, n_atoms=None):
 def _check_mapping(where, mapping, depth):
     if not isinstance(mapping, Mapping):
         raise TypeError(f"{where} must be a mapping, got {type(mapping).__name__}.")
+    copied = {}
     for name, value in mapping.items():
         if not isinstance(name, str):
             raise TypeError(f"{where} must have names as keys, got {name!r}.")
         entry = f"{where}[{name!r}]"
         if isinstance(value, Mapping) and depth > 1:
-            _check_mapping(entry, value, depth - 1)
-        elif not isinstance(value, (str, bool, np.bool_)):
+            copied[name] = _check_mapping(entry, value, depth - 1)
+            continue
+        if not isinstance(value, (str, bool, np.bool_)):
             check_within(entry, _numbers(entry, value), LARGEST_REFERENCE)
-    return dict(mapping)
+        copied[name] = value if isinstance(value, np.memmap) else copy.deepcopy(value)
+    return copied
 
 
 def _numbers(entry, value):

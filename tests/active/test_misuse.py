@@ -12,7 +12,7 @@ from ase.optimize import FIRE
 from sklearn.pipeline import make_pipeline
 
 from skldos import AtomSNAPTransformer, FreeEnergyRegressor, Snapshot
-from skldos.active import OnTheFlyLearner
+from skldos.active import OnTheFlyLearner, SnapshotSelector
 from skldos.active._run_state import read_state
 from skldos.exceptions import FileFormatError, SnapshotError
 
@@ -166,3 +166,10 @@ def test_damaged_tables_are_named(tmp_path):
     (tmp_path / "asked.csv").write_text("".join(rows[:-1]))
     with pytest.raises(FileFormatError, match="a row for each of 2 calculations, got 1"):
         learner(tmp_path)
+
+
+@pytest.mark.parametrize("pool", [None, cells()[0], Snapshot(cells()[0]), iter(cells())])
+@pytest.mark.parametrize("strategy", ["random", "uncertainty"])
+def test_pools_to_select_from_are_sequences(pool, strategy):
+    with pytest.raises(TypeError, match=f"pool must be a sequence .* got {type(pool).__name__}"):
+        SnapshotSelector(strategy).select(None, pool)

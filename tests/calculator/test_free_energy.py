@@ -333,10 +333,11 @@ def test_refused(atoms, potential, dos_model, training):
         FreeEnergyCalculator(potential, dos_model, temperature=-1)
     with pytest.raises(ValueError, match="dos_model is needed"):
         FreeEnergyCalculator(potential).get_dos(atoms)
-    aligned = copy.deepcopy(dos_model)
-    aligned[-1].align = "fermi"
-    with pytest.raises(ValueError, match="align=None"):
-        FreeEnergyCalculator(potential, aligned)
+    with_states = [s.replace(reference={}) for s in training]
+    aligned = clone(dos_model).set_params(adosregressor__align="fermi").fit(with_states)
+    for said in ("fermi", None):  # what was fitted counts
+        with pytest.raises(ValueError, match="must be fitted with align=None"):
+            FreeEnergyCalculator(potential, aligned.set_params(adosregressor__align=said))
     with pytest.raises(ValueError, match="sharpen must be 0 or None"):
         FreeEnergyCalculator(potential, dos_model, sharpen=1)
     mixed = [training[0].replace(temperature=300.0), *training[1:]]

@@ -156,7 +156,11 @@ def test_references_may_hold_numbers_arrays_texts_and_mappings_of_them():
         "none": [],
         "files": {"Al": "Al.UPF"},
     }
-    assert Snapshot(bulk("Al"), reference=reference).reference == reference
+    found = Snapshot(bulk("Al"), reference=reference).reference
+    assert found.keys() == reference.keys()
+    for name, value in reference.items():
+        np.testing.assert_equal(found[name], value)
+        assert type(found[name]) is type(value)
 
 
 def test_energies_beyond_floats_are_named():

@@ -167,3 +167,17 @@ def test_a_name_goes_along():
     assert repr(named.replace(name=None)) == repr(make(temperature=933.0))
     with pytest.raises(TypeError, match="name must be a string, got 3 of type int"):
         make(name=3)
+
+
+def test_references_do_not_change_with_the_arrays_they_were_made_of():
+    forces, nested = np.zeros((4, 3)), {"Al": [1.0, 2.0]}
+    reference = {"forces": forces, "charges": nested, "stress": np.eye(3).tolist()}
+    snapshot = Snapshot(ALUMINIUM, reference=reference)
+    other = snapshot.replace(temperature=300.0)
+    forces += 5
+    nested["Al"][0] = 7.0
+    reference["stress"][0][0] = 9.0
+    other.reference["forces"][0] = 3.0
+    np.testing.assert_array_equal(snapshot.reference["forces"], 0)
+    assert snapshot.reference["charges"] == {"Al": [1.0, 2.0]}
+    assert snapshot.reference["stress"][0][0] == 1.0
