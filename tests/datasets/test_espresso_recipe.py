@@ -125,7 +125,7 @@ def test_without_energies_there_is_the_density_alone(recipe, silicon, tmp_path):
 
 
 def test_the_folder_is_a_saved_list(recipe, silicon, tmp_path):
-    directory = tmp_path / "data"
+    directory = tmp_path / "of a study" / "data"
     snapshots = recipe.run([silicon] * 3, directory, verbose=False)
     loaded = SnapshotList.load(directory)
     assert len(loaded) == len(snapshots) == 3

@@ -225,6 +225,8 @@ def test_nearest_is_that_of_brute_force(level, rng):
     np.testing.assert_array_equal(mesh.nearest(n * rng.uniform(0.1, 9, (len(n), 1))), expected)
     assert len(np.unique(expected)) > 0.9 * mesh.n_vertices
     np.testing.assert_array_equal(mesh.nearest(mesh.vertices), np.arange(mesh.n_vertices))
+    whole = np.rint(1000 * mesh.vertices).astype(int)
+    np.testing.assert_array_equal(mesh.nearest(whole), np.arange(mesh.n_vertices))
 
 
 def test_of_equally_near_vertices_the_first_is_taken():
