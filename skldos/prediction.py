@@ -16,6 +16,7 @@ from skldos.scoring.pipelines import (
     check_calculations,
     check_predicts,
     check_predicts_states,
+    predicts_free_energies,
     regressor_of,
 )
 from skldos.scoring.unlabelled import check_domain, filled, temperatures
@@ -126,7 +127,7 @@ def predict(
     if pseudopotentials is not None:
         pseudopotentials = as_pseudopotentials(pseudopotentials)
         valence = {element: p.valence for element, p in pseudopotentials.items()}
-    is_potential = hasattr(regressor_of(model), "predict_atoms")
+    is_potential = predicts_free_energies(model)
     if is_potential:
         if dos or density:
             check_predicts_states(model)

@@ -106,11 +106,11 @@ def calculator(options):
     """Return the calculator that fits the model."""
     from skldos import ADOSRegressor, FreeEnergyCalculator, LDOSCalculator
     from skldos.cli.data import load_model, load_pseudopotentials
-    from skldos.scoring.pipelines import regressor_of
+    from skldos.scoring.pipelines import predicts_free_energies, regressor_of
 
     model = load_model(options.model)
     pseudopotentials = load_pseudopotentials(options.pseudo)
-    if hasattr(regressor_of(model), "predict_atoms"):
+    if predicts_free_energies(model):
         dos_model = None if options.dos_model is None else load_model(options.dos_model)
         if options.dos is not None and dos_model is None:
             raise ValueError("--dos needs --dos-model, because a potential does not predict a DOS.")

@@ -15,7 +15,12 @@ from skldos.data.calculation import electrons_of
 from skldos.data.html import table
 from skldos.persistence.header import read_header
 from skldos.scoring.evaluation import ERROR_UNITS
-from skldos.scoring.pipelines import calculation_of, regressor_of, steps_of
+from skldos.scoring.pipelines import (
+    calculation_of,
+    predicts_free_energies,
+    regressor_of,
+    steps_of,
+)
 from skldos.scoring.unlabelled import predicts_on_grid
 
 #: Packages whose versions a card lists.
@@ -159,10 +164,9 @@ def _as_errors(errors):
 
 
 def _predicts(model):
-    regressor = regressor_of(model)
-    if hasattr(regressor, "predict_atoms"):
+    if predicts_free_energies(model):
         return "free energies and their derivatives"
-    if getattr(regressor, "energies_", None) is None:
+    if getattr(regressor_of(model), "energies_", None) is None:
         return None
     if predicts_on_grid(model):
         return "the local density of states on a grid"

@@ -68,10 +68,15 @@ def check_predicts(estimator):
         )
 
 
+def predicts_free_energies(estimator):
+    """Return whether an estimator is a model of free energies, as sums over the atoms."""
+    return hasattr(regressor_of(estimator), "predict_atoms")
+
+
 def check_predicts_states(estimator):
     """Raise an error if a model of free energies is used to predict electronic states."""
     check_predicts(estimator)
-    if hasattr(regressor_of(estimator), "predict_atoms"):
+    if predicts_free_energies(estimator):
         raise ScoringError(
             "a FreeEnergyRegressor predicts free energies without densities of states; use a model "
             "of these, such as skldos.models.atoms()."
