@@ -66,7 +66,7 @@ PROMISED = {
     "regressors.target_scaling": {"SMALLEST_VARIANCE": 1e-10},
     "scoring.completeness": {"ELECTRON_TOLERANCE": 1e-3},
     "scoring.forces": {"FORCE_UNITS": {"eV/Å": 1.0, "meV/Å": 1000.0}}
-    | {"STRESS_UNITS": {"eV/Å³": 1.0, "GPa": 160.21766208}},
+    | {"STRESS_UNITS": {"eV/Å³": 1.0, "GPa": 160.2176634}},
     "scoring.free_energies": {"SAME_TEMPERATURE": 10.0},
     "scoring.observables": {"DEFAULT_ORDER": 2},
     "search.effects": {"MAX_LEVELS": 6, "N_BINS": 3},

@@ -10,7 +10,7 @@ from skldos.scoring.scorer import Scorer, weighted_mean
 from skldos.validation import check_option, check_shape
 
 FORCE_UNITS = {"eV/Å": 1.0, "meV/Å": 1e3}
-STRESS_UNITS = {"eV/Å³": 1.0, "GPa": 160.21766208}
+STRESS_UNITS = {"eV/Å³": 1.0, "GPa": 160.2176634}
 
 ENTRIES = entries_of("""
     estimator : estimator

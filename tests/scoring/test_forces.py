@@ -36,7 +36,7 @@ from skldos.plotting import ParityDisplay
 from skldos.scoring import predict_stress
 from skldos.scoring.forces import full_stress
 
-GPA = 160.21766208  # eV/Å³, CODATA 2018
+GPA = 160.2176634  # per eV/Å³: the elementary charge of 2018 is exact
 
 
 class Wrong(BaseEstimator):
