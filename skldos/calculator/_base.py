@@ -90,6 +90,11 @@ class ModelCalculator(Calculator):
     def _may_predict_stress(self):
         return self.allow_stress or self._knows_stress()
 
+    def _check_atoms(self):
+        """Raise a ``ValueError`` if there are no atoms, neither given nor of a calculation."""
+        if self.atoms is None:
+            raise ValueError("atoms are needed, because nothing was calculated before; got None.")
+
     def _warn_outside(self, snapshot):
         """Warn once if the density or temperature is outside the range of the training data."""
         if self._warned or not self._training:

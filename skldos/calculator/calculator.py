@@ -265,6 +265,7 @@ class LDOSCalculator(ModelCalculator):
         )
 
     def _snapshot(self):
+        self._check_atoms()
         valences = self.surface.pseudopotentials
         symbols = self.atoms.symbols
         check_every_element(symbols, valences)
@@ -312,4 +313,5 @@ class LDOSCalculator(ModelCalculator):
     def _of_electrons(self, name, atoms):
         # Computed with every energy; from ASE's cache if nothing changed.
         self.get_property("energy", atoms)
-        return self._electrons[name]
+        found = self._electrons[name]
+        return found.copy() if isinstance(found, np.ndarray) else found

@@ -180,8 +180,7 @@ class FreeEnergyCalculator(ModelCalculator):
     # ------------------------------------------------------------------- guards
 
     def _snapshot(self):
-        if self.atoms is None:
-            raise ValueError("atoms are needed, because nothing was calculated before; got None.")
+        self._check_atoms()
         if not self.atoms.pbc.all():
             raise SnapshotError(
                 f"FreeEnergyCalculator needs atoms that are periodic in all three directions, got "

@@ -90,6 +90,15 @@ def test_what_is_beside_the_results_is_that_of_the_last_atoms(atoms, calculator)
     np.testing.assert_array_equal(calculator.get_dos(atoms), first[0])
 
 
+def test_what_was_handed_out_may_be_changed(atoms, calculator, model, aluminium, training):
+    fresh = LDOSCalculator(model, aluminium, **STATE)
+    for handed_out in (calculator.get_dos(atoms), calculator.get_density(atoms)):
+        handed_out *= 0
+    np.testing.assert_array_equal(calculator.get_dos(), fresh.get_dos(atoms))
+    np.testing.assert_array_equal(calculator.get_density(), fresh.get_density(atoms))
+    np.testing.assert_array_equal(calculator.get_forces(atoms), fresh.get_forces(atoms))
+
+
 def test_forces_and_stress_are_derivatives_of_the_energy(atoms):
     forces, stress = atoms.get_forces(), atoms.get_stress(voigt=False)
 
@@ -673,6 +682,8 @@ def test_settings_that_change_act_at_once(model, training, aluminium):
         np.testing.assert_array_equal(calculator.get_forces(atoms), fresh.get_forces(atoms))
         found = calculator.get_potential_energy(atoms), calculator.get_fermi_level()
         assert found == (fresh.get_potential_energy(), fresh.get_fermi_level()) != before
+    with pytest.raises(ValueError, match="atoms are needed, because nothing was calculated"):
+        LDOSCalculator(model, aluminium, temperature=298).get_fermi_level()
     with pytest.raises(ValueError, match="temperature must be >= 0, got -1"):
         calculator.temperature = -1
     with pytest.raises(ValueError, match=r"grid_shape\[1\] must be >= 1, got 0"):
