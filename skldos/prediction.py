@@ -137,13 +137,14 @@ def predict(
     check_calculations(model, snapshots)
     if is_potential:
         return _of_potential(model, snapshots)
+    _check_complete(snapshots)
     terms = [_terms(model, s, pseudopotentials, functional) for s in snapshots]
     on_grid = density or pseudopotentials is not None
     if on_grid:
         options = {"terms": terms, "density": density, "sharpen": sharpen}
-        seen = list(iter_observables(model, _needed(snapshots), n_jobs, **options))
+        seen = list(iter_observables(model, snapshots, n_jobs, **options))
     else:
-        fields = predict_dos(model, _needed(snapshots), n_jobs=n_jobs)
+        fields = predict_dos(model, snapshots, n_jobs=n_jobs)
         seen = [
             (s, of_dos(field, s, sharpen=sharpen, predicted=True))
             for s, field in zip(snapshots, fields, strict=True)
@@ -193,8 +194,8 @@ def _terms(model, snapshot, pseudopotentials, functional):
     return {"pseudopotentials": pseudopotentials, "functional": functional}
 
 
-def _needed(snapshots):
-    """Return the snapshots, or raise an error that explains how to pass missing data."""
+def _check_complete(snapshots):
+    """Raise an error that explains how to pass missing data."""
     ways = {
         "energies": "the model was not fitted, or not to snapshots with the energies of their LDOS",
         "temperature": "pass temperature, since the model was trained at several, or at none",
@@ -205,7 +206,6 @@ def _needed(snapshots):
         for name, way in ways.items():
             if getattr(snapshot, name) is None:
                 raise ScoringError(f"{snapshot!r} lacks {name}: {way}.")
-    return snapshots
 
 
 def _table(snapshots, seen):

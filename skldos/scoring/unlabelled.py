@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 
 from skldos.data import SnapshotList
-from skldos.data.calculation import electrons_of, energy_grid_of
+from skldos.data.calculation import SAME_ELECTRONS, electrons_of, energy_grid_of
 from skldos.data.training import check_elements, outside_training
 from skldos.scoring.pipelines import calculation_of, regressor_of, steps_of
 from skldos.validation import check_scalar
@@ -118,10 +118,18 @@ def check_domain(estimator, snapshots):
 
 def _electrons(atoms, known, valence):
     """Return the number of valence electrons, or None if it cannot be determined."""
-    if valence is not None and set(atoms.symbols) <= set(valence):
-        return float(sum(valence[symbol] for symbol in atoms.symbols))
-    # The charge of another cell is not known.
-    return None if known.get("charge") else electrons_of(atoms, known)
+    if known.get("charge"):  # the charge of another cell is not known
+        return None
+    trained = electrons_of(atoms, known)
+    if valence is None or not set(atoms.symbols) <= set(valence):
+        return trained
+    given = float(sum(valence[symbol] for symbol in atoms.symbols))
+    if trained is not None and abs(given - trained) > SAME_ELECTRONS:
+        raise ValueError(
+            f"pseudopotentials must be those of the training data, with which {atoms.symbols} has "
+            f"{trained:g} valence electrons; with these it has {given:g}."
+        )
+    return given
 
 
 def predicts_on_grid(estimator):
