@@ -189,12 +189,16 @@ def test_every_module_that_writes_is_known():
     assert found == set(WRITING)
 
 
+#: Of a run that has no dynamics yet.
+FIRST_STATE = {"n_snapshots": 1, "dynamics": None, "check": None}
+
+
 def test_a_full_disk_keeps_the_last_state_of_a_run(tmp_path):
-    write_state(tmp_path, {"step": 1})
+    write_state(tmp_path, FIRST_STATE)
     with largest_file(4096), pytest.raises(OSError, match=r"[Ff]ile too large|No space"):
-        write_state(tmp_path, {"step": 2, "positions": list(range(4096))})
+        write_state(tmp_path, FIRST_STATE | {"positions": list(range(4096))})
     assert files(tmp_path) == [tmp_path / STATE]
-    assert read_state(tmp_path) == {"step": 1}
+    assert read_state(tmp_path) == FIRST_STATE
 
 
 @pytest.mark.parametrize("size", [300, 8000], ids=["parameters do not fit", "coefficients do not"])
@@ -222,8 +226,8 @@ def test_files_for_mala_on_a_full_disk(tmp_path):
 
 @pytest.mark.parametrize("content", [b"", b'{"step": 1', b"[]", b"\xff", b"[" * 100_000])
 def test_a_damaged_state_of_a_run_is_named(content, tmp_path):
-    write_state(tmp_path, {"step": 1})
-    assert read_state(tmp_path) == {"step": 1}
+    write_state(tmp_path, FIRST_STATE)
+    assert read_state(tmp_path) == FIRST_STATE
     (tmp_path / STATE).write_bytes(content)
     with pytest.raises(FileFormatError, match=f"not the state of a run.*{STATE}"):
         read_state(tmp_path)
