@@ -32,11 +32,12 @@ def say(snapshots, **facts):
 
 @every_model
 def test_what_the_snapshots_say_is_remembered(snapshots, model):
-    known = say(snapshots[:1], functional="pbe", charge=1.0)
+    said = {"functional": "pbe", "charge": 1.0}
+    known = [snapshots[0].replace(n_electrons=11.0, reference=said)]
     fitted = MODELS[model]().fit(SnapshotList([*snapshots[1:3], *known]))
     facts = fitted[-1].calculation_
     assert (facts["functional"], facts["charge"]) == ("pbe", 1.0)
-    # The first of this formula was neutral.
+    # Of the neutral cell, and of the charged one without its charge.
     assert facts["valence_electrons"] == {"Al4": 12.0}
     assert pickle.loads(pickle.dumps(fitted))[-1].calculation_ == facts
     silent = SnapshotList([s.replace(n_electrons=None) for s in snapshots[:2]])
