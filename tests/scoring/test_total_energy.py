@@ -178,6 +178,7 @@ def test_the_reference_may_be_the_calculation(oracle):
     assert band(model, snapshots) > -0.3
 
 
+@pytest.mark.filterwarnings("ignore:density_cutoff=5 eV leaves out most")
 def test_a_cutoff_acts_on_both(snapshots):
     # Without the wave along an axis that has been put into the prediction, errors are others.
     model, cut = Predicts(tilted).fit(snapshots), {"density_cutoff": 5.0}
