@@ -53,8 +53,8 @@ def same_kind_out(*names, large=()):
             for name in large:
                 if not hasattr(arguments.get(name), "shape"):
                     arguments[name] = np.asarray(arguments[name])
-            given = (arguments[name] for name in (*names, *large) if name in arguments)
-            tensors = [value for value in given if isinstance(value, torch.Tensor)]
+            values = (arguments[name] for name in (*names, *large) if name in arguments)
+            tensors = [array for array in values if isinstance(array, torch.Tensor)]
             device = next((t.device for t in tensors if t.device.type != "cpu"), None)
             with autograd(bool(tensors) and torch.is_grad_enabled()):
                 for name in names:

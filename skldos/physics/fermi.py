@@ -8,7 +8,7 @@ from skldos.physics.dos import check_arguments, check_broadcast, integrate
 from skldos.physics.quadrature import electrons_and_slope
 
 _TOLERANCE = 1e-13  # eV; Newton's last step leaves an error of its square
-_FLAT = 1e-9  # of the electrons: what the states of a gap may be in the first guess
+_GAP_TOLERANCE = 1e-9  # of the electrons: what the states of a gap may be in the first guess
 _MAX_ITERATIONS = 200  # bisection alone reaches the tolerance in about 50
 
 
@@ -118,20 +118,20 @@ def _cold_level(dos, energies, n_electrons):
     h = torch.diff(energies)
     # Half an interval of the tail below the grid, then trapezoids.
     steps = torch.cat([h[:1] * dos[..., :1] / 2, h * (dos[..., 1:] + dos[..., :-1]) / 2], dim=-1)
-    states, wanted = torch.broadcast_tensors(steps.cumsum(dim=-1), n_electrons[..., None])
-    wanted, last = wanted[..., :1], len(h) - 1
-    slack = _FLAT * wanted
+    states, target = torch.broadcast_tensors(steps.cumsum(dim=-1), n_electrons[..., None])
+    target, last = target[..., :1], len(h) - 1
+    slack = _GAP_TOLERANCE * target
 
     def crossing(left, level):
         left = left.clamp(0, last)
         low, high = (states.gather(-1, index) for index in (left, left + 1))
-        part = ((level - low) / (high - low)).nan_to_num(0.5, 0.5, 0.5)
-        return energies[left] + part * h[left]
+        fraction = ((level - low) / (high - low)).nan_to_num(0.5, 0.5, 0.5)
+        return energies[left] + fraction * h[left]
 
-    enough, few = ((states >= wanted - slack).long(), (states <= wanted + slack).long())
+    enough, few = ((states >= target - slack).long(), (states <= target + slack).long())
     first = enough.argmax(dim=-1, keepdim=True) - 1
     final = last + 1 - few.flip(-1).argmax(dim=-1, keepdim=True)
-    ends = crossing(first, wanted - slack), crossing(final, wanted + slack)
+    ends = crossing(first, target - slack), crossing(final, target + slack)
     return ((ends[0] + ends[1]) / 2)[..., 0]
 
 

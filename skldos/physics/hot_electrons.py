@@ -21,7 +21,7 @@ from skldos.physics.fermi import fermi_level
 from skldos.units import BOLTZMANN
 
 #: A DOS must reach this many kT beyond the Fermi level; the occupation there is e^-10, or 5e-5.
-REACH = 10.0
+TAIL_IN_KT = 10.0
 
 
 @same_kind_out("dos", "energies", "temperature", "n_electrons")
@@ -149,10 +149,10 @@ def check_reach(energies, *, temperature, fermi_level):
     """
     kT = BOLTZMANN * temperature
     above = float(energies[-1]) - float(fermi_level)
-    if above < REACH * kT:
+    if above < TAIL_IN_KT * kT:
         raise FermiLevelError(
-            f"the energies of the DOS must reach {REACH:g} kT above the Fermi level, to "
-            f"{fermi_level + REACH * kT:.1f} eV for {temperature:g} K, but they end at "
+            f"the energies of the DOS must reach {TAIL_IN_KT:g} kT above the Fermi level, to "
+            f"{fermi_level + TAIL_IN_KT * kT:.1f} eV for {temperature:g} K, but they end at "
             f"{energies[-1]:g} eV, {above:.1f} eV above it, which is enough for "
-            f"{max(above, 0.0) / REACH / BOLTZMANN:.0f} K."
+            f"{max(above, 0.0) / TAIL_IN_KT / BOLTZMANN:.0f} K."
         )

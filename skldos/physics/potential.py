@@ -66,8 +66,8 @@ def atomic_density(positions, cell, grid_shape, symbols, pseudopotentials, *, de
 
 def _atom_as_core(pseudopotentials, symbol):
     """Return a pseudopotential whose core charge is the density of the free atom."""
-    # Core charges and atomic densities are superposed alike: form factors, cut at 10 bohr as in
-    # pw.x.
+    # Core charges and atomic densities are superposed in the same way: form factors, cut at 10 bohr
+    # as in pw.x.
     if symbol not in pseudopotentials:
         raise ValueError(
             f"pseudopotentials must have one for each of the symbols, got none for {symbol}."

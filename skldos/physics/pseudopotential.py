@@ -77,13 +77,13 @@ class Pseudopotential:
 
     def _check_mesh_of(self, density):
         """Raise a ``ValueError`` unless the density of this name has as many points as the mesh."""
-        wanted = getattr(self, density)
+        values = getattr(self, density)
         for name in ("radii", "radial_weights"):
-            values = getattr(self, name)
-            if wanted is not None and (values is None or len(values) != len(wanted)):
-                got = "none" if values is None else f"{len(values)}"
+            mesh = getattr(self, name)
+            if values is not None and (mesh is None or len(mesh) != len(values)):
+                got = "none" if mesh is None else f"{len(mesh)}"
                 raise ValueError(
-                    f"{name} must have one value per value of {density}, {len(wanted)}, got {got}."
+                    f"{name} must have one value per value of {density}, {len(values)}, got {got}."
                 )
 
 

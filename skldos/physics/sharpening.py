@@ -34,7 +34,7 @@ KERNELS = ("gaussian", "fermi-dirac")
 #: power.
 SECOND_DERIVATIVE = (-1 / 560, 8 / 315, -1 / 5, 8 / 5, -205 / 72, 8 / 5, -1 / 5, 8 / 315, -1 / 560)
 #: Largest deviation of the spacings from their mean, relative to it.
-UNEVEN = 1e-6
+SPACING_TOLERANCE = 1e-6
 
 
 @same_kind_out("energies")
@@ -83,7 +83,7 @@ def sharpening_matrix(energies, *, broadening, kernel="gaussian", order=2):
     check_scalar("order", order, low=0, integer=True)
     spacings = torch.diff(energies)
     h = spacings.mean().item()
-    if (spacings - h).abs().max() > UNEVEN * h:
+    if (spacings - h).abs().max() > SPACING_TOLERANCE * h:
         raise ValueError(
             "energies must be evenly spaced to undo a broadening, got spacings from "
             f"{spacings.min().item():.6g} to {spacings.max().item():.6g} eV."

@@ -91,15 +91,15 @@ def common_functional(symbols, pseudopotentials, functional=None, used=None):
     It must equal the functional that the calculation `used`, if known.
     """
     if functional is None:
-        named = {pseudopotentials[symbol].functional for symbol in symbols}
-        if named == {None} and used is not None:
-            named = {used}
-        if len(named) != 1 or None in named:
+        functionals = {pseudopotentials[symbol].functional for symbol in symbols}
+        if functionals == {None} and used is not None:
+            functionals = {used}
+        if len(functionals) != 1 or None in functionals:
             raise ValueError(
-                "the exchange-correlation functional must be given where the pseudopotentials do "
-                f"not name one and the same, got {sorted(map(str, named))}."
+                "functional is required unless all pseudopotentials name the same one, got "
+                f"{sorted(map(str, functionals))}."
             )
-        (functional,) = named
+        (functional,) = functionals
     if used not in (None, functional):
         raise ValueError(
             f"the calculation was made with the functional {used!r}, but energies would be "

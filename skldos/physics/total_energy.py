@@ -200,9 +200,9 @@ def total_energy(
     check_electrons(structure.symbols, pseudopotentials, n_electrons)
     settings = {"temperature": temperature, "n_electrons": n_electrons, "fermi_level": fermi_level}
     check_ldos(ldos)
-    given = (ldos, energies, structure.positions, structure.cell)
-    keep = any(isinstance(value, torch.Tensor) for value in given)
-    with torch.set_grad_enabled(keep and torch.is_grad_enabled()):
+    inputs = (ldos, energies, structure.positions, structure.cell)
+    keep_tensors = any(isinstance(value, torch.Tensor) for value in inputs)
+    with torch.set_grad_enabled(keep_tensors and torch.is_grad_enabled()):
         structure = structure.to_tensors()
         voxel = structure.volume / np.prod(ldos.shape[:3])
         dos = dos_from_ldos(ldos, voxel)
@@ -216,7 +216,7 @@ def total_energy(
         terms = density_terms(
             n, structure, pseudopotentials, functional, density_cutoff, assume_isolated
         )
-    return breakdown(bands | terms, keep=keep)
+    return breakdown(bands | terms, keep=keep_tensors)
 
 
 @autograd(False)
@@ -261,12 +261,12 @@ def energy_of_fields(
 def _check_fermi_level(dos, energies, *, temperature, n_electrons, fermi_level):
     """Warn if a Fermi level does not give the right number of electrons."""
     state = {"temperature": temperature, "fermi_level": fermi_level}
-    held = float(count_electrons(dos.detach(), energies.detach(), **state))
-    if abs(held - float(n_electrons)) > ELECTRON_TOLERANCE * float(n_electrons):
+    electrons = float(count_electrons(dos.detach(), energies.detach(), **state))
+    if abs(electrons - float(n_electrons)) > ELECTRON_TOLERANCE * float(n_electrons):
         warnings.warn(
-            f"fermi_level={float(fermi_level):g} eV holds {held:.6g} electrons instead of "
-            f"n_electrons={float(n_electrons):g}: the energy is not that of these atoms. Leave "
-            "fermi_level out to take that of the LDOS.",
+            f"fermi_level={float(fermi_level):g} eV holds {electrons:.6g} electrons instead of "
+            f"n_electrons={float(n_electrons):g}, so the total energy is wrong. Leave out "
+            "fermi_level to compute it from the LDOS.",
             UserWarning,
             stacklevel=3,
         )

@@ -9,9 +9,9 @@ from skldos.geometry.cell import FLATTEST_CELL
 from skldos.geometry.neighbors import SAME_SITE
 from skldos.physics import Pseudopotential, ewald, exchange_correlation, sharpening_matrix
 from skldos.physics.fourier import in_sphere
-from skldos.physics.sharpening import UNEVEN
+from skldos.physics.sharpening import SPACING_TOLERANCE
 from skldos.physics.structure import check_electrons
-from skldos.physics.terms.ewald import CLOSEST
+from skldos.physics.terms.ewald import MIN_DISTANCE
 from skldos.physics.terms.xc.energy import SMALLEST_DENSITY
 
 
@@ -21,9 +21,9 @@ def test_uneven_energies():
         energies[20:] += 0.1 * off  # one spacing is longer
         return sharpening_matrix(energies, broadening=0.3)
 
-    np.testing.assert_allclose(matrix(UNEVEN / 3), matrix(0.0), atol=1e-5)
+    np.testing.assert_allclose(matrix(SPACING_TOLERANCE / 3), matrix(0.0), atol=1e-5)
     with pytest.raises(ValueError, match="energies must be evenly spaced"):
-        matrix(3 * UNEVEN)
+        matrix(3 * SPACING_TOLERANCE)
 
 
 @pytest.mark.parametrize("method", ["direct", "mesh"])
@@ -31,9 +31,9 @@ def test_atoms_that_coincide(method):
     def energy(distance):
         return ewald([[0, 0, 0], [0, distance, 0]], 4 * np.eye(3), [1.0, 2.0], method=method)
 
-    assert energy(3 * CLOSEST) > 100
-    with pytest.raises(ValueError, match=f"positions must be at least {CLOSEST} Å apart"):
-        energy(CLOSEST / 3)
+    assert energy(3 * MIN_DISTANCE) > 100
+    with pytest.raises(ValueError, match=f"positions must be at least {MIN_DISTANCE} Å apart"):
+        energy(MIN_DISTANCE / 3)
 
 
 def test_flat_cells():

@@ -322,10 +322,10 @@ MISTAKES = [
     ({"pseudopotentials": {"Al": Pseudopotential("Al", 3)}}, "got none for Na, only for .'Al'."),
     ({"n_electrons": 5.0}, "n_electrons must be the sum of the valences .*, 4, got 5"),
     ({"functional": "b3lyp"}, "functional must be one of 'lda-pz', .*; got 'b3lyp'"),
-    ({"pseudopotentials": pseudopotentials(None)}, r"functional must be given .*got \['None'\]"),
+    ({"pseudopotentials": pseudopotentials(None)}, r"functional is required .*got \['None'\]"),
     (
         {"pseudopotentials": {**NA, "Al": Pseudopotential("Al", 3)}},
-        r"functional must be given .*got \['None', 'pbe'\]",
+        r"functional is required .*got \['None', 'pbe'\]",
     ),
     ({"pseudopotentials": pseudopotentials("B3LYP")}, "functional must be one of .*'B3LYP'"),
     ({"temperature": -1.0}, "temperature must be >= 0 K, got -1"),

@@ -8,7 +8,7 @@ from ase import Atoms
 from skldos import physics
 from skldos.exceptions import FermiLevelError
 from skldos.physics import Pseudopotential
-from skldos.physics.terms.checks import DENSEST
+from skldos.physics.terms.checks import MAX_DENSITY
 
 E = np.linspace(-6, 10, 30)
 DOS = np.sqrt(np.clip(E + 5, 0, None))
@@ -103,9 +103,9 @@ def test_functions_of_the_package_are_all_here():
 @pytest.mark.parametrize("sign", [1, -1])
 def test_densities_that_no_matter_has_are_refused(sign):
     for n in (N, torch.from_numpy(N)):
-        physics.hartree(sign * n * DENSEST / 0.3, CELL)
+        physics.hartree(sign * n * MAX_DENSITY / 0.3, CELL)
         with pytest.raises(ValueError, match=r"density must be at most 1e\+08 1/Å\^3, got 3e\+08"):
-            physics.hartree(sign * n * DENSEST / 0.1 * 3, CELL)
+            physics.hartree(sign * n * MAX_DENSITY / 0.1 * 3, CELL)
 
 
 def test_a_broadening_wider_than_the_energies_is_refused():

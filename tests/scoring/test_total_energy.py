@@ -305,7 +305,7 @@ def test_atoms_as_sites_are_named(snapshots):
     [
         ([Pseudopotential("Na", 1, functional="pbe")], "got none for Al but for .'Na'."),
         ([Pseudopotential("Al", 11, functional="pbe")], "sum of the valences .*, 44, got 12"),
-        ([Pseudopotential("Al", 3)], "functional must be given"),
+        ([Pseudopotential("Al", 3)], "functional is required"),
     ],
 )
 def test_pseudopotentials_that_do_not_fit_are_named(snapshots, oracle, pseudopotentials, message):

@@ -10,7 +10,7 @@ from skldos.units import BOHR, RYDBERG
 from skldos.validation import check_scalar
 
 #: Largest density in 1/Å^3: ten times the all-electron density at the heaviest nucleus.
-DENSEST = 1e8
+MAX_DENSITY = 1e8
 #: Factor between the kinetic energies that a grid holds and a cutoff, beyond which to warn. Grids
 #: of pw.x hold up to twice the cutoff of the density, which is four times that of the wave
 #: functions and 13.6 times its number in Ry.
@@ -18,11 +18,11 @@ FINER_THAN_CUTOFF = 3.0
 
 
 def check_range(name, density):
-    """Raise a ``ValueError`` unless a density in 1/Å³ is finite and at most :data:`DENSEST`."""
+    """Raise a ``ValueError`` unless a density in 1/Å³ is finite and at most :data:`MAX_DENSITY`."""
     check_finite(name, density)
-    if density.numel() and density.abs().max() > DENSEST:
+    if density.numel() and density.abs().max() > MAX_DENSITY:
         raise ValueError(
-            f"{name} must be at most {DENSEST:g} 1/Å^3, got {density.abs().max().item():.6g}."
+            f"{name} must be at most {MAX_DENSITY:g} 1/Å^3, got {density.abs().max().item():.6g}."
         )
 
 
@@ -32,7 +32,7 @@ def check_density(density, cell, density_cutoff):
     Parameters
     ----------
     density : tensor of shape (..., n_x, n_y, n_z)
-        Finite values up to :data:`DENSEST`.
+        Finite values up to :data:`MAX_DENSITY`.
     cell : tensor of shape (3, 3)
         Linearly independent rows.
     density_cutoff : float or None
@@ -81,12 +81,12 @@ def warn_of_low_cutoff(density_cutoff, cell, grid_shape):
         return
     lengths = np.linalg.norm(cell.detach().cpu().numpy(), axis=1)
     # The largest sphere |G| <= π n_i / |a_i|, with G² bohr² in Ry.
-    held = float((np.pi * np.divide(grid_shape, lengths)).min() * BOHR) ** 2 * RYDBERG
-    if held > FINER_THAN_CUTOFF * density_cutoff:
+    grid_cutoff = float((np.pi * np.divide(grid_shape, lengths)).min() * BOHR) ** 2 * RYDBERG
+    if grid_cutoff > FINER_THAN_CUTOFF * density_cutoff:
         warnings.warn(
             f"density_cutoff={density_cutoff:g} eV leaves out most plane waves of the density, "
-            f"whose grid holds those up to {held:.4g} eV: is it in eV, and the cutoff of the "
-            "density (ecutrho) rather than of wave functions?",
+            f"whose grid holds those up to {grid_cutoff:.4g} eV: is it in eV, and the cutoff of "
+            "the density (ecutrho) rather than of wave functions?",
             UserWarning,
             stacklevel=3,
         )

@@ -24,10 +24,10 @@ from skldos.validation import check_option, check_shape
 
 METHODS = ("auto", "direct", "mesh")
 #: Radius in Å up to which pw.x integrates over the radial mesh.
-REACH = 10 * BOHR
+RADIAL_CUTOFF = 10 * BOHR
 #: Order of the splines on a mesh with twice the points along each axis. The relative error of the
 #: waves is 5e-8 in the corners of the grid, where a core charge is small, and less inside.
-ORDER = 16
+SPLINE_ORDER = 16
 #: The mesh is faster from this number of atoms of one species.
 MANY_ATOMS = 1000
 #: Chebyshev polynomials beyond half the product of the largest G and r: enough for 1e-15.
@@ -110,17 +110,17 @@ def core_charge(
     species = _atoms_of_species(positions, symbols, pseudopotentials)
 
     G = wave_vectors(cell, grid_shape)
-    kept = in_sphere(G, density_cutoff) & _has_sign(grid_shape, G.device)
-    G2 = (G[kept] ** 2).sum(-1)
+    mask = in_sphere(G, density_cutoff) & _has_sign(grid_shape, G.device)
+    G2 = (G[mask] ** 2).sum(-1)
     fractional = positions @ torch.linalg.inv(cell)
     fractional = fractional - torch.floor(fractional.detach())
     n = torch.zeros(len(G2), dtype=torch.complex128, device=G.device)
     for symbol, atoms in species.items():
         S = _structure_factors(fractional[atoms], grid_shape, method)
-        n = n + S[kept] * form_factor(G2, pseudopotentials[symbol])
+        n = n + S[mask] * form_factor(G2, pseudopotentials[symbol])
     # n_c(G) = Σ_s S_s(G) f_s(G) / Ω
     n = n / torch.linalg.det(cell).abs()
-    n_G = torch.zeros(kept.shape, dtype=n.dtype, device=n.device).index_put((kept,), n)
+    n_G = torch.zeros(mask.shape, dtype=n.dtype, device=n.device).index_put((mask,), n)
     return torch.fft.irfftn(n_G, s=grid_shape, dim=GRID_AXES, norm="forward")
 
 
@@ -168,7 +168,7 @@ def _shells(pseudopotential):
     """Radii up to pw.x's limit, and the charge 4π r² n(r) dr of each with Simpson's weights."""
     r = pseudopotential.radii
     # pw.x: the first radius beyond 10 Bohr is the last; the number of points is odd.
-    n = min(len(r), int(np.searchsorted(r, REACH, side="right")) + 1)
+    n = min(len(r), int(np.searchsorted(r, RADIAL_CUTOFF, side="right")) + 1)
     n -= 1 - n % 2
     simpson = np.where(np.arange(n) % 2 == 0, 2.0, 4.0)
     simpson[[0, -1]] = 1.0
@@ -218,7 +218,9 @@ def _structure_factors(fractional, grid_shape, method):
     mz = torch.arange(nz // 2 + 1, **like)
     if method == "mesh":
         mesh = tuple(2 * n for n in grid_shape)
-        S = mesh_structure_factors(fractional, torch.ones_like(fractional[:, 0]), mesh, ORDER)
+        S = mesh_structure_factors(
+            fractional, torch.ones_like(fractional[:, 0]), mesh, SPLINE_ORDER
+        )
         x, y, z = (torch.remainder(m.long(), n) for m, n in zip((mx, my, mz), mesh, strict=True))
         return S[x][:, y][:, :, z]
 

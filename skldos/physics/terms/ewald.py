@@ -36,13 +36,13 @@ from skldos.validation import check_finite, check_option, check_scalar, check_sh
 
 METHODS = ("auto", "direct", "mesh")
 #: Smallest distance of two nuclei, in Å.
-CLOSEST = 0.01
-#: Both sums end where their Gaussian is exp(-REACH²): 1e-17, or 1e-13 with a mesh, whose own error
+MIN_DISTANCE = 0.01
+#: Both sums end where their Gaussian is exp(-reach²): 1e-17, or 1e-13 with a mesh, whose own error
 #: is larger.
 REACH_DIRECT, REACH_MESH = 6.2, 5.5
 #: Order of the splines, and mesh spacing in units of 1/α; the relative error is at most 2e-11,
 #: measured on crystals, liquids and random charges.
-ORDER, SPACING = 12, 0.22
+SPLINE_ORDER, MESH_SPACING = 12, 0.22
 #: Best α in units of (N/Ω²)^(1/6) and (N/Ω)^(1/3), and the number of atoms from which the mesh
 #: is faster, all measured on one core.
 SPLITTING_DIRECT, SPLITTING_MESH, MANY_ATOMS = 4.5, 1.3, 500
@@ -207,10 +207,10 @@ def _real_space(positions, cell, charges, alpha, r_cut):
 
 def _check_distances(r, first, second):
     """Raise a ``ValueError`` if any two atoms of a list of pairs coincide."""
-    if len(r) and r.min() < CLOSEST:
+    if len(r) and r.min() < MIN_DISTANCE:
         at = int(r.argmin())
         raise ValueError(
-            f"positions must be at least {CLOSEST} Å apart, got {r[at].item():.3g} Å between "
+            f"positions must be at least {MIN_DISTANCE} Å apart, got {r[at].item():.3g} Å between "
             f"atoms {first[at].item()} and {second[at].item()} or an image of it."
         )
 
@@ -257,8 +257,10 @@ def _waves_of_mesh(positions, cell, charges, alpha, slab):
     """Reciprocal sum over the waves of a mesh, with its structure factors."""
     reciprocal = torch.linalg.inv(cell).T
     edges = torch.linalg.vector_norm(cell.detach(), dim=1)
-    shape = [next_fast_len(math.ceil(edge * alpha / SPACING), real=True) for edge in edges.tolist()]
-    S = mesh_structure_factors(positions @ reciprocal.T, charges, shape, ORDER)
+    shape = [
+        next_fast_len(math.ceil(edge * alpha / MESH_SPACING), real=True) for edge in edges.tolist()
+    ]
+    S = mesh_structure_factors(positions @ reciprocal.T, charges, shape, SPLINE_ORDER)
     mx, my = (torch.fft.fftfreq(n, 1 / n).to(edges) for n in shape[:2])
     mz = torch.arange(shape[2] // 2 + 1).to(edges)
     weights = pair_weights(shape, device=S.device)

@@ -71,10 +71,10 @@ def hartree(density, cell, *, density_cutoff=None, assume_isolated=None):
     check_boundary(assume_isolated, cell)
     shape = density.shape[-3:]
     G2 = squared_waves(cell, shape)
-    kept = below_cutoff(G2, density_cutoff)
-    kept[0, 0, 0] = False
+    mask = below_cutoff(G2, density_cutoff)
+    mask[0, 0, 0] = False
     # e²/ε0 / G²; the denominator is masked before the division to keep the gradients finite.
-    kernel = torch.where(kept, 4 * torch.pi * COULOMB / torch.where(kept, G2, 1.0), 0.0)
+    kernel = torch.where(mask, 4 * torch.pi * COULOMB / torch.where(mask, G2, 1.0), 0.0)
     if assume_isolated is not None:
         kernel = kernel * slab_factor(wave_vectors(cell, shape), cell)
 

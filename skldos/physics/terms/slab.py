@@ -22,7 +22,7 @@ from skldos.validation import check_option
 
 BOUNDARIES = (None, "2D")
 #: Tolerance for the cosine of the angle to the normal, for cells rounded in files.
-UPRIGHT = 1e-6
+TILT_TOLERANCE = 1e-6
 
 
 def check_boundary(assume_isolated, cell):
@@ -40,7 +40,7 @@ def check_boundary(assume_isolated, cell):
         return
     a, b, c = cell.detach()
     cosines = [abs(v @ c) / (torch.linalg.norm(v) * torch.linalg.norm(c)) for v in (a, b)]
-    if max(cosines) > UPRIGHT:
+    if max(cosines) > TILT_TOLERANCE:
         raise ValueError(
             "assume_isolated='2D' needs a cell whose third vector is normal to the other two, got "
             f"{cell.detach().tolist()} Å."

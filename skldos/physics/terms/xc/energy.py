@@ -151,15 +151,15 @@ def _energy_density(n, cell, functional):
 
 def _without_gradient(uniform, n):
     size = n.abs() * BOHR**3
-    kept = size > SMALLEST_DENSITY
-    return torch.where(kept, n, 0.0) * uniform(torch.where(kept, size, 1.0))
+    mask = size > SMALLEST_DENSITY
+    return torch.where(mask, n, 0.0) * uniform(torch.where(mask, size, 1.0))
 
 
 def _with_gradient(correction, n, gradient2):
     size = n.abs() * BOHR**3
-    kept = (size > SMALLEST_CORRECTED_DENSITY) & (gradient2 > SMALLEST_CORRECTED_GRADIENT2)
-    gradient2 = torch.where(kept, gradient2, 0.0)
-    return torch.where(kept, n, 0.0) * correction(torch.where(kept, size, 1.0), gradient2)
+    mask = (size > SMALLEST_CORRECTED_DENSITY) & (gradient2 > SMALLEST_CORRECTED_GRADIENT2)
+    gradient2 = torch.where(mask, gradient2, 0.0)
+    return torch.where(mask, n, 0.0) * correction(torch.where(mask, size, 1.0), gradient2)
 
 
 def _squared_gradient(n, cell):
@@ -167,8 +167,8 @@ def _squared_gradient(n, cell):
     shape = n.shape[-3:]
     waves = torch.fft.rfftn(n, dim=GRID_AXES, norm="forward")
     # (∇n)_G = i G n_G
-    parts = (
-        torch.fft.irfftn(1j * component * waves, s=shape, dim=GRID_AXES, norm="forward")
-        for component in wave_vectors(cell, shape).unbind(-1)
+    gradient = (
+        torch.fft.irfftn(1j * G * waves, s=shape, dim=GRID_AXES, norm="forward")
+        for G in wave_vectors(cell, shape).unbind(-1)
     )
-    return BOHR**8 * sum(part**2 for part in parts)
+    return BOHR**8 * sum(component**2 for component in gradient)
