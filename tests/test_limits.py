@@ -27,7 +27,7 @@ PROMISED = {
     "descriptors.affine": {"TOLERANCE": 1e-8},
     "descriptors.atom_env.blocks": {"ORTHOGONAL": 1e-6},
     "descriptors.atom_env.spheres": {"GAUSSIAN_AT_CUTOFF": 0.01},
-    "geometry.cell": {"FLATTEST_CELL": 1e-10, "FARTHEST": 1e5},
+    "geometry.cell": {"FLATTEST_CELL": 1e-10, "MAX_LENGTH": 1e5},
     "geometry.neighbors": {"SAME_SITE": 1e-20, "MAX_NEIGHBORS": 100_000},
     "geometry.sphere": {"MAX_SUBDIVISIONS": 6},
     "io.cube": {"SAME_POSITION": 1e-3, "LARGEST_VALUE": 1e150},

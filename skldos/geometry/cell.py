@@ -12,7 +12,7 @@ FLATTEST_CELL = 1e-10
 #: Largest distance from the origin in Å. Rounding errors of positions are 1e-11 Å there. Ten times
 #: farther away, they exceed the 1e-10 Å within which an atom counts as being at a point; at 1e16 Å,
 #: they exceed the cell.
-FARTHEST = 1e5
+MAX_LENGTH = 1e5
 
 
 def check_cell(cell):
@@ -44,8 +44,8 @@ def check_cell(cell):
     """
     cell = _as_cell(cell)
     largest = np.abs(cell).max()
-    if largest > FARTHEST:
-        raise ValueError(f"cell must be at most {FARTHEST:g} Å wide, got {largest:g} Å.")
+    if largest > MAX_LENGTH:
+        raise ValueError(f"cell must be at most {MAX_LENGTH:g} Å wide, got {largest:g} Å.")
     edges = np.linalg.norm(cell, axis=1)
     if not volume(cell) > FLATTEST_CELL * edges.prod():
         raise ValueError(
@@ -84,10 +84,10 @@ def check_positions(positions):
     ValueError: positions must be within 100000 Å of the origin, got 1e+18.
     """
     check_finite("positions", positions)
-    far = np.abs(positions) > FARTHEST
+    far = np.abs(positions) > MAX_LENGTH
     if far.any():
         raise ValueError(
-            f"positions must be within {FARTHEST:g} Å of the origin, got {positions[far][0]:g}."
+            f"positions must be within {MAX_LENGTH:g} Å of the origin, got {positions[far][0]:g}."
         )
 
 

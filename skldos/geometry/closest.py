@@ -9,7 +9,7 @@ from skldos.geometry.cell import plane_spacings
 def closest_pair(positions, cell, within):
     r"""Return the closest two atoms, counting their periodic images.
 
-    An atom and its own images are no pair.
+    An atom and its own images do not count as a pair.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ def closest_pair(positions, cell, within):
     Returns
     -------
     tuple of (float, int, int) or None
-        The distance in Å and the indices of the atoms; None if there is no pair so close.
+        The distance in Å and the indices of the atoms; None if no pair is that close.
 
     Examples
     --------
@@ -42,8 +42,8 @@ def closest_pair(positions, cell, within):
     pairs = tree.query_pairs(within, p=np.inf, output_type="ndarray")
     if len(pairs) == 0:
         return None
-    apart = fractions[pairs[:, 0]] - fractions[pairs[:, 1]]
-    distances = np.linalg.norm((apart - np.round(apart)) @ cell, axis=1)
+    differences = fractions[pairs[:, 0]] - fractions[pairs[:, 1]]
+    distances = np.linalg.norm((differences - np.round(differences)) @ cell, axis=1)
     best = int(np.argmin(distances))
     if distances[best] > within:
         return None

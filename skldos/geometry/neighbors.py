@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from skldos.compilation import compiled
-from skldos.geometry.cell import FARTHEST, check_cell, check_positions, plane_spacings, volume
+from skldos.geometry.cell import MAX_LENGTH, check_cell, check_positions, plane_spacings, volume
 from skldos.validation import check_scalar
 
 #: An atom within this squared distance (in Å^2) is the centre itself, not its neighbour.
@@ -23,7 +23,7 @@ BINS_PER_CUTOFF = 3
 MAX_BINS = 1 << 18
 BINS_PER_IMAGE = 8
 #: Number of recent results kept, because descriptors process the same snapshot in chunks.
-KEPT = 2
+CACHE_SIZE = 2
 #: Largest number of atoms within the cutoff of a point, on average. Very dense matter of one atom
 #: per Å^3 has 34,000 within 20 Å. A cell that is flat by mistake has millions, and the search would
 #: never end.
@@ -126,7 +126,7 @@ def periodic_images(positions, cell, r_cut):
     """
     check_positions(positions)
     check_cell(cell)
-    check_scalar("r_cut", float(r_cut), low=0, high=FARTHEST)
+    check_scalar("r_cut", float(r_cut), low=0, high=MAX_LENGTH)
     reach = r_cut / plane_spacings(cell)
     _check_extent(len(positions), cell, r_cut, reach)
     fractional = positions @ np.linalg.inv(cell)
@@ -159,7 +159,7 @@ def _check_extent(n_atoms, cell, r_cut, reach):
             )
 
 
-_kept, _lock = [], Lock()
+_cache, _lock = [], Lock()
 
 
 def bin_neighbors(positions, cell, r_cut):
@@ -192,15 +192,15 @@ def bin_neighbors(positions, cell, r_cut):
     6
     """
     check_cell(cell)
-    check_scalar("r_cut", float(r_cut), low=0, high=FARTHEST, strict=True)
+    check_scalar("r_cut", float(r_cut), low=0, high=MAX_LENGTH, strict=True)
     with _lock:
-        for known, bins in _kept:
-            if known[2] == r_cut and all(map(np.array_equal, known[:2], (positions, cell))):
+        for arguments, bins in _cache:
+            if arguments[2] == r_cut and all(map(np.array_equal, arguments[:2], (positions, cell))):
                 return bins
     bins = _bins(positions, cell, r_cut)
     with _lock:
-        _kept.insert(0, ((np.array(positions), np.array(cell), r_cut), bins))
-        del _kept[KEPT:]
+        _cache.insert(0, ((np.array(positions), np.array(cell), r_cut), bins))
+        del _cache[CACHE_SIZE:]
     return bins
 
 
@@ -257,10 +257,10 @@ def search_range(point, bins, home, low, high):
 
 
 @compiled
-def collect_neighbors(point, bins, home, low, high, displacements, found):
+def collect_neighbors(point, bins, home, low, high, displacements, atoms):
     """Write the neighbours of a point: what :func:`find_neighbors` returns, without allocating.
 
-    Returns their number, or minus the length needed if `found` is too short.
+    Returns their number, or minus the length needed if `atoms` is too short.
     """
     search_range(point, bins, home, low, high)
     x, y, z = bins.images[0], bins.images[1], bins.images[2]
@@ -270,7 +270,7 @@ def collect_neighbors(point, bins, home, low, high, displacements, found):
         for by in range(low[1], high[1] + 1):
             row = (bx * bins.shape[1] + by) * bins.shape[2]
             begin, end = bins.first[row + low[2]], bins.first[row + high[2] + 1]
-            if n + end - begin > len(found):
+            if n + end - begin > len(atoms):
                 return -(n + end - begin)
             for k in range(begin, end):
                 dx, dy, dz = x[k] - home[0], y[k] - home[1], z[k] - home[2]
@@ -280,7 +280,7 @@ def collect_neighbors(point, bins, home, low, high, displacements, found):
                 displacements[0, n] = dx
                 displacements[1, n] = dy
                 displacements[2, n] = dz
-                found[n] = bins.atoms[k]
+                atoms[n] = bins.atoms[k]
                 n += (r2 < r_cut2) & (r2 > SAME_SITE)
     return n
 

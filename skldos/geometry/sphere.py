@@ -268,10 +268,10 @@ def _unit(directions):
 
 @compiled
 def _scan_nearest(directions, vertices):
-    found = np.empty(len(directions), dtype=np.int64)
+    nearest = np.empty(len(directions), dtype=np.int64)
     for i in range(len(directions)):
-        found[i] = nearest_vertex(directions[i, 0], directions[i, 1], directions[i, 2], vertices)
-    return found
+        nearest[i] = nearest_vertex(directions[i, 0], directions[i, 1], directions[i, 2], vertices)
+    return nearest
 
 
 @compiled

@@ -11,7 +11,7 @@ from skldos.geometry import (
     volume,
     voxel_volume,
 )
-from skldos.geometry.cell import FARTHEST
+from skldos.geometry.cell import MAX_LENGTH
 from skldos.geometry.grid import MAX_POINTS
 
 TRICLINIC = np.array([[3.0, 0.2, 0.1], [-1.0, 2.5, 0.3], [0.4, -0.7, 4.0]])
@@ -106,7 +106,7 @@ def test_check_block_says_what_is_wrong():
 
 @pytest.mark.parametrize("scale", [1.0, -1.0])
 def test_cells_beyond_double_precision_are_refused(scale):
-    cell = np.diag([4.0, 4.0, scale * FARTHEST])
+    cell = np.diag([4.0, 4.0, scale * MAX_LENGTH])
     check_cell(cell / 3)
     with pytest.raises(ValueError, match="cell must be at most 100000 Å wide, got 300000 Å"):
         check_cell(3 * cell)

@@ -3,7 +3,7 @@ import pytest
 
 from skldos.geometry import bin_neighbors, find_neighbors, periodic_images, volume, wrap
 from skldos.geometry import neighbors as module
-from skldos.geometry.cell import FARTHEST
+from skldos.geometry.cell import MAX_LENGTH
 
 CELLS = {
     "cubic": 4.0 * np.eye(3),
@@ -74,7 +74,7 @@ def test_number_of_bins_is_bounded(monkeypatch):
     fine = bin_neighbors(position, cell, 0.5)
     monkeypatch.setattr(module, "MAX_BINS", 100)
     monkeypatch.setattr(module, "BINS_PER_IMAGE", 1)
-    monkeypatch.setattr(module, "_kept", [])
+    monkeypatch.setattr(module, "_cache", [])
     coarse = bin_neighbors(position, cell, 0.5)
     assert coarse.shape.prod() <= 100 < fine.shape.prod()
     for bins in (fine, coarse):
@@ -97,7 +97,7 @@ def test_bins_are_made_once_for_all_chunks_of_a_grid(monkeypatch, rng):
     positions[0, 0] += 1e-9  # in place: what is kept is what was seen
     for moved in ((positions, cell, 3.0), (positions, cell * 1.01, 3.0)):
         assert bin_neighbors(*moved) is not first
-    assert len(module._kept) == module.KEPT < len(made) == 4
+    assert len(module._cache) == module.CACHE_SIZE < len(made) == 4
 
 
 def test_a_large_cell_has_many_bins(monkeypatch, rng):
@@ -189,7 +189,7 @@ def test_positions_that_double_precision_cannot_resolve_are_refused(axis):
     cell = CELLS["triclinic"]
     positions = np.array([[0.3, 0.4, 0.5], [1.0, 2.0, 3.0]]) @ cell
     turns = np.zeros(3, dtype=int)
-    turns[axis] = int(FARTHEST / 3 / np.abs(cell[axis]).max())
+    turns[axis] = int(MAX_LENGTH / 3 / np.abs(cell[axis]).max())
     bins = bin_neighbors(positions, cell, 3.0)
     for sign in (1, -1):
         far = positions + sign * np.outer([0, 1], turns @ cell)
