@@ -176,12 +176,12 @@ class ADOSDecomposer(SnapshotTransformer):
         snapshot.require("energies")
         shape = (len(snapshot.atoms), len(snapshot.energies))
         check_shape("reference['ados']", np.asarray(snapshot.reference["ados"]), shape)
-        known = snapshot.reference.get("ados_sigma")
+        sigma = snapshot.reference.get("ados_sigma")
         widths = self._widths(snapshot.atoms)
-        if self.partition != "gaussian" or known is None or not np.allclose(known, widths):
+        if self.partition != "gaussian" or sigma is None or not np.allclose(sigma, widths):
             raise SnapshotError(
-                f"{snapshot!r} has no LDOS, and its ADOS used Gaussians of {known} Å: set "
-                f"partition='gaussian' and sigma={known}, got {self.partition!r} and {self.sigma}."
+                f"{snapshot!r} has no LDOS, and its ADOS used Gaussians of {sigma} Å: set "
+                f"partition='gaussian' and sigma={sigma}, got {self.partition!r} and {self.sigma}."
             )
 
     def compute(self, snapshot, start, stop):

@@ -29,7 +29,7 @@ from skldos.units import BOHR
 from skldos.validation import check_finite, check_scalar, check_shape
 
 #: Number of waves per slice.
-PIECE = 2048
+WAVES_AT_ONCE = 2048
 #: Products of Gaussians below this fraction are left out of sums over the lattice.
 NEGLIGIBLE = 1e-18
 
@@ -197,8 +197,8 @@ class Gaussians:
         scale = (np.pi / self.exponents) ** 1.5 / volume(self.cell)
         shared = (self.exponents == self.exponents[0]).all()
         exponents = self.exponents[:1] if shared else self.exponents
-        for start in range(0, len(waves), PIECE):
-            part = slice(start, start + PIECE)
+        for start in range(0, len(waves), WAVES_AT_ONCE):
+            part = slice(start, start + WAVES_AT_ONCE)
             G = waves[part]
             radial = np.exp(-(G**2).sum(1)[:, None, None] / (4 * exponents))
             # The phase of -G·t, [wave, atom]
@@ -273,8 +273,8 @@ class NormalEquations(NamedTuple):
         components = vectors.T @ (self.projections / self.norms)
         smallest = eigenvalues[-1] * len(eigenvalues) * np.finfo(float).eps
         scaled = eigenvalues + ridges[:, None]
-        kept = scaled > smallest
-        a = np.where(kept, components / np.where(kept, scaled, 1.0), 0.0) @ vectors.T
+        mask = scaled > smallest
+        a = np.where(mask, components / np.where(mask, scaled, 1.0), 0.0) @ vectors.T
         return (a if np.ndim(ridge) else a[0]) / self.norms
 
     def condition(self, ridge=0.0):

@@ -31,7 +31,7 @@ PARTITIONS = ("gaussian", "nearest")
 EQUALLY_NEAR = 1e-8
 #: Every slice of a field is summed in this many parts, independent of the number of threads, so
 #: that the order of the additions, and the result, do not depend on it.
-PARTS = 8
+N_PARTIAL_SUMS = 8
 
 
 class Partition(NamedTuple):
@@ -116,18 +116,18 @@ def decompose(field, positions, cell, partition, n_threads=None, scales=None):
     rows = as_rows(field)
     scales = np.ones(len(positions)) if scales is None else np.ascontiguousarray(scales, float)
     search = _Search(positions, cell, partition, scales)
-    sums = np.zeros((PARTS, len(positions), rows.shape[1]))
+    sums = np.zeros((N_PARTIAL_SUMS, len(positions), rows.shape[1]))
 
-    def add(part, first, piece):
-        search.add(grid_points(cell, grid_shape, first, first + len(piece)), piece, sums[part])
+    def add(i, first, piece):
+        search.add(grid_points(cell, grid_shape, first, first + len(piece)), piece, sums[i])
 
-    with ThreadPoolExecutor(min(check_threads(n_threads), PARTS)) as pool:
+    with ThreadPoolExecutor(min(check_threads(n_threads), N_PARTIAL_SUMS)) as pool:
         first = 0
         for values in iter_slices(rows):
             values = _as_floats(values)
-            ends = np.linspace(0, len(values), PARTS + 1).astype(int)
+            ends = np.linspace(0, len(values), N_PARTIAL_SUMS + 1).astype(int)
             starts, pieces = ends[:-1] + first, np.split(values, ends[1:-1])
-            for _ in pool.map(add, range(PARTS), starts, pieces):
+            for _ in pool.map(add, range(N_PARTIAL_SUMS), starts, pieces):
                 pass
             first += len(values)
     return sums.sum(axis=0) * (volume(cell) / len(rows))
@@ -179,17 +179,17 @@ def add_shared(points, values, bins, exponent, reach2, scales, sums, open_):
     """
     home, low, high = np.empty(3), np.empty(3, np.int64), np.empty(3, np.int64)
     room = bins.images.shape[1]
-    r2, found = np.empty(room), np.empty(room, np.int64)
+    r2, atoms = np.empty(room), np.empty(room, np.int64)
     weights = np.zeros(len(sums))
     sharing = np.empty(len(sums), np.int64)
     row = np.empty(values.shape[1])
     r_cut2 = bins.r_cut * bins.r_cut
     for p in range(len(points)):
         search_range(points[p], bins, home, low, high)
-        n = squared_distances(bins, home, low, high, r2, found)
+        n = squared_distances(bins, home, low, high, r2, atoms)
         nearest2 = r_cut2
         for k in range(n):
-            r2[k] *= scales[found[k]]
+            r2[k] *= scales[atoms[k]]
             nearest2 = min(nearest2, r2[k])
         if nearest2 + reach2 > r_cut2:
             open_[p] = True
@@ -199,10 +199,10 @@ def add_shared(points, values, bins, exponent, reach2, scales, sums, open_):
         for k in range(n):
             if r2[k] <= nearest2 + reach2:
                 weight = np.exp(-exponent * (r2[k] - nearest2))
-                if weights[found[k]] == 0.0:
-                    sharing[n_sharing] = found[k]
+                if weights[atoms[k]] == 0.0:
+                    sharing[n_sharing] = atoms[k]
                     n_sharing += 1
-                weights[found[k]] += weight
+                weights[atoms[k]] += weight
                 total += weight
         for e in range(len(row)):
             row[e] = values[p, e]
@@ -213,7 +213,7 @@ def add_shared(points, values, bins, exponent, reach2, scales, sums, open_):
 
 
 @compiled
-def squared_distances(bins, home, low, high, r2, found):
+def squared_distances(bins, home, low, high, r2, atoms):
     """Write the squared distances of the images in some bins; return their number.
 
     Unlike the neighbours of a site, an atom at the point itself counts.
@@ -226,7 +226,7 @@ def squared_distances(bins, home, low, high, r2, found):
             for k in range(bins.first[row + low[2]], bins.first[row + high[2] + 1]):
                 dx, dy, dz = x[k] - home[0], y[k] - home[1], z[k] - home[2]
                 r2[n] = dx * dx + dy * dy + dz * dz
-                found[n] = bins.atoms[k]
+                atoms[n] = bins.atoms[k]
                 n += 1
     return n
 

@@ -245,28 +245,29 @@ class GaussianPotentialDecomposer(SnapshotTransformer):
         density_cutoff = snapshot.reference.get("ecutrho")
         name, params, *rest = super().cache_key(snapshot)
         # Contents rather than paths: a file may change, and relative paths depend on the folder.
-        used = {s: self.pseudopotentials_[s] for s in sorted(set(snapshot.atoms.symbols))}
-        params = params | {"pseudopotentials": used}
+        species = sorted(set(snapshot.atoms.symbols))
+        pseudopotentials = {symbol: self.pseudopotentials_[symbol] for symbol in species}
+        params = params | {"pseudopotentials": pseudopotentials}
         return (name, params, *rest, snapshot.density, density_cutoff)
 
     # ----------------------------------------------------------------
 
     def _exponents_of(self, species):
         """Return the exponents of every element."""
-        given = geometric_exponents(N_GAUSSIANS) if self.exponents is None else self.exponents
-        if not isinstance(given, Mapping):
-            given = dict.fromkeys(species, given)
-        missing = [symbol for symbol in species if symbol not in given]
+        exponents = geometric_exponents(N_GAUSSIANS) if self.exponents is None else self.exponents
+        if not isinstance(exponents, Mapping):
+            exponents = dict.fromkeys(species, exponents)
+        missing = [symbol for symbol in species if symbol not in exponents]
         if missing:
             raise ValueError(f"exponents must name every element, got none for {missing[0]}.")
-        exponents = {symbol: check_exponents(given[symbol], 1)[0].copy() for symbol in species}
-        if len({len(alpha) for alpha in exponents.values()}) > 1:
+        by_element = {symbol: check_exponents(exponents[symbol], 1)[0].copy() for symbol in species}
+        if len({len(alpha) for alpha in by_element.values()}) > 1:
             raise ValueError(
-                "exponents must be equally many for all elements, got "
-                + " and ".join(f"{len(alpha)} for {symbol}" for symbol, alpha in exponents.items())
+                "exponents must have the same number for all elements, got "
+                + " and ".join(f"{len(alpha)} for {symbol}" for symbol, alpha in by_element.items())
                 + "."
             )
-        return exponents
+        return by_element
 
     def _potential(self, snapshot):
         """Return the change of the potential of a snapshot."""
@@ -290,10 +291,10 @@ class GaussianPotentialDecomposer(SnapshotTransformer):
         if snapshots is None:
             snapshots = X.snapshots if isinstance(X, Blocks) else None
         if snapshots is None:
-            raise ValueError("snapshots must be given if the blocks of X have none.")
+            raise ValueError("pass snapshots: the blocks of X are not linked to any.")
         snapshots = SnapshotList(as_snapshots(snapshots))
         if len(X) != len(snapshots):
-            raise ValueError(f"X must hold {len(snapshots)} blocks, one a snapshot, got {len(X)}.")
+            raise ValueError(f"X must hold one block per snapshot, {len(snapshots)}, got {len(X)}.")
         for i, (block, snapshot) in enumerate(zip(X, snapshots, strict=True)):
             shape = (len(snapshot.atoms), self.n_features_out_)
             block = np.asarray(block[:] if hasattr(block, "shape") else block, dtype=float)

@@ -108,7 +108,7 @@ def test_elements_have_widths_of_their_own(snapshots):
     np.testing.assert_allclose(block.sum(axis=0), snapshot.dos(), rtol=1e-12)
     # A wider Gaussian takes more of the space.
     assert block[:2].sum() > 1.1 * alike[:2].sum()
-    with pytest.raises(SnapshotError, match="sigma must name every element: Al of"):
+    with pytest.raises(SnapshotError, match="sigma must have a value for every element: Al of"):
         ADOSDecomposer({"Mg": 1.2}).fit([alloy])
     # An earlier decomposition will do if its widths are the same.
     stored = alloy.replace(ldos=None, reference={"ados": alike, "ados_sigma": 0.9})

@@ -296,5 +296,5 @@ def test_pieces_of_the_waves_do_not_show(piece, rng, monkeypatch):
     field, exponents = rng.random((5, 6, 7)), np.array([[0.5, 1.5]] * 2)
     of = (rng.random((2, 3)) @ cell, cell, field.shape, exponents)
     whole = Gaussians(*of).fit(field, 1e-4)
-    monkeypatch.setattr("skldos.decomposition.gaussians.PIECE", piece)
+    monkeypatch.setattr("skldos.decomposition.gaussians.WAVES_AT_ONCE", piece)
     np.testing.assert_allclose(Gaussians(*of).fit(field, 1e-4), whole, rtol=1e-9)

@@ -255,7 +255,7 @@ def test_exponents_of_different_lengths(silicon):
     atoms = Atoms("SiAl", positions=[[0, 0, 0], [2, 2, 2]], cell=4 * np.eye(3), pbc=True)
     snapshot = Snapshot(atoms, density=np.ones((4, 4, 4)))
     exponents = {"Si": [1.0, 2.0], "Al": [1.0]}
-    with pytest.raises(ValueError, match="equally many for all elements, got 1 for Al and 2"):
+    with pytest.raises(ValueError, match="the same number for all elements, got 1 for Al and 2"):
         GaussianPotentialDecomposer(silicon, exponents).fit([snapshot])
 
 
@@ -274,9 +274,9 @@ def test_snapshots_without_density_or_free_atoms(snapshots, decomposer):
 
 
 def test_inverse_of_blocks_that_do_not_fit(decomposer, snapshots):
-    with pytest.raises(ValueError, match="snapshots must be given"):
+    with pytest.raises(ValueError, match="pass snapshots: the blocks"):
         decomposer.inverse_transform([np.zeros((8, 6))])
-    with pytest.raises(ValueError, match="X must hold 1 blocks, one a snapshot, got 2"):
+    with pytest.raises(ValueError, match="X must hold one block per snapshot, 1, got 2"):
         decomposer.inverse_transform([np.zeros((8, 6))] * 2, snapshots[:1])
     with pytest.raises(ValueError, match=r"block of shape \(8, 6\) for .*, got \(8, 5\)"):
         decomposer.inverse_transform([np.zeros((8, 5))], snapshots[:1])
