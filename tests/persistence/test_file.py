@@ -32,7 +32,7 @@ from skldos import (
     SiteRidgeCV,
 )
 from skldos.exceptions import FileFormatError
-from skldos.persistence.types import PLAIN, is_trusted
+from skldos.persistence.types import PLAIN_TYPES, is_trusted
 
 SNAP = {"twojmax": 2, "n_jobs": 1}
 NET = {"module__hidden_layer_sizes": (4,), "max_epochs": 1, "random_state": 0}
@@ -216,6 +216,9 @@ DANGEROUS = (
     *("skldos.cli.main", "torch.hub.load", "skldos.data.blocks.Blocks", "skldos.persistence.load"),
     *("torch.nn.modules.container.Any", "skldos.nothing.Here", "skldos.", ".", "torch.optim.adam"),
     *("skldos.regressors.LDOSRegressor", "skldos.regressors.ldos.LDOSRegressor.fit"),
+    # Modules of torch, but not of torch.nn.modules: these run code that they bring along.
+    *("torch.fx.graph_module.GraphModule", "torch.nn.parallel.distributed.DistributedDataParallel"),
+    *("torch.jit._script.RecursiveScriptModule", "torch.nn.modulesX.Linear"),
 )
 
 
@@ -224,7 +227,18 @@ def test_types_that_are_not_trusted(name):
     assert not is_trusted(name)
 
 
-@pytest.mark.parametrize("name", PLAIN)
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("torch.nn.modules.linear.Linear", "torch.nn.modules.module.Module"),
+        *("torch.optim.adam.Adam", "torch.optim.lr_scheduler.StepLR"),
+    ],
+)
+def test_parts_of_networks_are_trusted(name):
+    assert is_trusted(name)
+
+
+@pytest.mark.parametrize("name", PLAIN_TYPES)
 def test_plain_types_are_trusted(name):
     assert is_trusted(name)
 

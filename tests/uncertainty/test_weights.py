@@ -54,6 +54,34 @@ def test_whole_weights_are_repetitions(blocks, targets):
     np.testing.assert_allclose(drawn.mean(axis=0), again.sample_sums(blocks).mean(axis=0), rtol=0.1)
 
 
+@pytest.mark.parametrize("dos_weight", [None, 4.0])
+def test_weighted_residuals_are_those_of_fits_without_the_snapshot(blocks, targets, dos_weight):
+    weights = np.array([1, 0, 2, 1, 0.5, 1, 3, 1])
+
+    def fit(weights):
+        # Without an intercept, which the mean of the features of all snapshots would enter.
+        site = SiteRegressor(Ridge(0.1, fit_intercept=False), dos_weight=dos_weight, center=False)
+        return RidgePosterior(site, random_state=0).fit(blocks, targets, sample_weight=weights)
+
+    fitted, variance, n_rows = fit(weights), 0.0, 0.0
+    for row, k in enumerate(np.flatnonzero(weights)):
+        refit = fit(np.where(np.arange(8) == k, 0.0, weights))
+        errors = targets[k] - refit.predict(blocks)[k]
+        # One observation of this snapshot, whatever its weight.
+        n, a = len(errors), dos_weight or 0.0
+        noise = np.linalg.inv(np.eye(n) + a / n)
+        covariance = noise + blocks[k] @ np.linalg.inv(refit.precision_) @ blocks[k].T
+        scale = weights.sum() / weights[k] * covariance.sum()
+        expected = errors.sum(axis=0)
+        assert abs(expected).min() > 1e-3
+        np.testing.assert_allclose(fitted.loo_residuals_[row], expected, rtol=1e-8)
+        np.testing.assert_allclose(fitted.sum_residuals_[row], expected / np.sqrt(scale), rtol=1e-8)
+        whitened = np.linalg.solve(np.linalg.cholesky(covariance), errors)
+        variance = variance + weights[k] * (whitened**2).sum(axis=0)
+        n_rows += weights[k] * n
+    np.testing.assert_allclose(fitted.site_variance_, variance / n_rows, rtol=1e-8)
+
+
 def test_members_of_an_ensemble_take_their_weights_along(blocks, targets):
     """With a bootstrap, a drawn block has its own weight."""
     X = [np.full((2, 1), float(i)) for i in range(8)]
