@@ -25,7 +25,7 @@ PROMISED = {
     "datasets.synthetic": {"VALENCE": 3.0, "FILLED_TO": 7.0},
     "decomposition.partition": {"EQUALLY_NEAR": 1e-8},
     "descriptors.affine": {"TOLERANCE": 1e-8},
-    "descriptors.atom_env.blocks": {"ORTHOGONAL": 1e-6},
+    "descriptors.atom_env.blocks": {"ORTHOGONALITY_TOLERANCE": 1e-6},
     "descriptors.atom_env.spheres": {"GAUSSIAN_AT_CUTOFF": 0.01},
     "geometry.cell": {"FLATTEST_CELL": 1e-10, "MAX_LENGTH": 1e5},
     "geometry.neighbors": {"SAME_SITE": 1e-20, "MAX_NEIGHBORS": 100_000},

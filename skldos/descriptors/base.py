@@ -344,8 +344,8 @@ class SnapshotTransformer(BlockTransformerMixin, BaseEstimator, metaclass=ABCMet
         """
         n_jobs = n_workers(self.n_jobs)
         backend, _ = get_active_backend(prefer="threads")
-        at_home = isinstance(backend, ThreadingBackend) or backend.nesting_level != 0
-        if at_home or effective_n_jobs(n_jobs) == 1:
+        threads = isinstance(backend, ThreadingBackend) or backend.nesting_level != 0
+        if threads or effective_n_jobs(n_jobs) == 1:
             return self, 1
         worker = copy(self)
         worker.n_jobs = 1

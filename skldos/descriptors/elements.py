@@ -27,8 +27,8 @@ def check_elements(name, by_element, snapshot):
     missing = sorted(set(snapshot.atoms.symbols) - set(by_element))
     if missing:
         raise SnapshotError(
-            f"{name} must name every element: {missing[0]} of {snapshot!r} is missing among "
-            f"{sorted(by_element)}."
+            f"{name} must have a value for every element: {missing[0]} of {snapshot!r} is not "
+            f"among {sorted(by_element)}."
         )
 
 

@@ -168,16 +168,16 @@ class RowWise(BlockTransformerMixin, BaseEstimator):
         n_rows = sum(block.shape[0] for block in blocks)
         if self.max_rows is None or n_rows <= self.max_rows:
             return np.concatenate([np.asarray(block) for block in blocks])
-        chosen = check_random_state(self.random_state if seed is None else seed)
-        chosen = chosen.choice(n_rows, self.max_rows, replace=False)
-        chosen.sort()
-        parts, first = [], 0
+        rng = check_random_state(self.random_state if seed is None else seed)
+        indices = rng.choice(n_rows, self.max_rows, replace=False)
+        indices.sort()
+        samples, first = [], 0
         for block in blocks:
             for rows in iter_slices(block):
-                inside = chosen[(chosen >= first) & (chosen < first + len(rows))]
-                parts.append(rows[inside - first])
+                inside = indices[(indices >= first) & (indices < first + len(rows))]
+                samples.append(rows[inside - first])
                 first += len(rows)
-        return np.concatenate(parts)
+        return np.concatenate(samples)
 
     def _apply(self, X, function, framed=False):
         blocks, single = _blocks_of(X)
@@ -195,8 +195,8 @@ class RowWise(BlockTransformerMixin, BaseEstimator):
 
 def _rows_of(function, rows):
     """Convert a transformer's DataFrame or sparse matrix to an array."""
-    made = function(rows)
-    return made.toarray() if issparse(made) else np.asarray(made)
+    transformed = function(rows)
+    return transformed.toarray() if issparse(transformed) else np.asarray(transformed)
 
 
 def _apply_to_block(block, function):
@@ -231,9 +231,11 @@ def _targets_of(X, y, blocks, single):
         [np.asarray(y)] if single else [t if hasattr(t, "shape") else np.asarray(t) for t in y]
     )
     targets = [target if target.ndim == 1 else as_rows(target) for target in targets]
-    sizes, wanted = [len(target) for target in targets], [block.shape[0] for block in blocks]
-    if sizes != wanted:
-        raise ValueError(f"y must have one row per row of X, {wanted} in its blocks; got {sizes}.")
+    n_targets, n_rows = [len(target) for target in targets], [block.shape[0] for block in blocks]
+    if n_targets != n_rows:
+        raise ValueError(
+            f"y must have one row per row of X, {n_rows} in its blocks; got {n_targets}."
+        )
     return targets
 
 

@@ -209,9 +209,9 @@ class GridSNAPTransformer(GridTransformer, _SNAPTransformer):
         memory=None,
         verbose=False,
     ):
-        same = r_cut, twojmax, rfac0, rmin0, switch, weights, radii
-        computing = {"device": device, "n_jobs": n_jobs, "memory": memory, "verbose": verbose}
-        super().__init__(*same, chem=chem, dtype=dtype, **computing)
+        parameters = r_cut, twojmax, rfac0, rmin0, switch, weights, radii
+        options = {"device": device, "n_jobs": n_jobs, "memory": memory, "verbose": verbose}
+        super().__init__(*parameters, chem=chem, dtype=dtype, **options)
         self.grid_shape = grid_shape
 
     def compute(self, snapshot, start, stop):

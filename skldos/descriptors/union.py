@@ -183,11 +183,11 @@ class BlockUnion(BlockTransformerMixin, FeatureUnion):
         widths = [step.n_features_out_ for step in self.parts]
         check_shape("sensitivity", np.asarray(sensitivity), (None, sum(widths)))
         columns = np.split(np.asarray(sensitivity), np.cumsum(widths)[:-1], axis=1)
-        of_parts = [
-            step.pullback(snapshot, part, start, stop)
-            for step, part in zip(self.parts, columns, strict=True)
+        derivatives = [
+            step.pullback(snapshot, gradient, start, stop)
+            for step, gradient in zip(self.parts, columns, strict=True)
         ]
-        return tuple(sum(derivatives) for derivatives in zip(*of_parts, strict=True))
+        return tuple(sum(terms) for terms in zip(*derivatives, strict=True))
 
     def _steps(self):
         """Return names and types of the parts, which check their own parameters."""

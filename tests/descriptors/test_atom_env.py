@@ -401,7 +401,7 @@ def test_changed_parameters_need_another_fit(aluminium):
         ({"fade": 0.0}, ValueError, "fade must be > 0 and <= 5.0, got 0.0"),
         ({"weights": [1.0]}, TypeError, "weights must be a mapping of elements to numbers"),
         ({"weights": {"Al": "x"}}, TypeError, r"weights\['Al'\] must be a number"),
-        ({"weights": {"Na": 1.0}}, SnapshotError, r"Al of Snapshot.* missing among \['Na'\]"),
+        ({"weights": {"Na": 1.0}}, SnapshotError, r"Al of Snapshot.* not among \['Na'\]"),
         ({"center": "yes"}, ValueError, "center must be one of True, False"),
         ({"lazy": 2}, ValueError, "lazy must be one of True, False"),
         ({"lazy": True, "memory": "x"}, ValueError, "memory must be None if lazy is set, got 'x'"),

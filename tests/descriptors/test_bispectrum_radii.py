@@ -177,7 +177,7 @@ def test_what_cannot_be_combined(salt):
 
 def test_every_element_has_a_radius(salt):
     snap = AtomSNAPTransformer(**salt.settings, **(salt.options | {"radii": {"Na": 1.0}}))
-    with pytest.raises(SnapshotError, match="radii must name every element: Cl"):
+    with pytest.raises(SnapshotError, match="radii must have a value for every element: Cl"):
         snap.fit_transform([salt.atoms])
     with pytest.raises(TypeError, match="radii must be a mapping"):
         snap.set_params(radii=[1.0]).fit([salt.atoms])

@@ -170,7 +170,7 @@ def test_pieces_and_threads_and_room_change_nothing(monkeypatch, rng):
     every = power_spectrum_derivatives(*at, **SETTINGS)
     monkeypatch.setattr(api, "ATOMS_AT_ONCE", 3)
     monkeypatch.setattr(api, "MOST_PIECES", 100)
-    monkeypatch.setattr(api, "ROOM", 1)
+    monkeypatch.setattr(api, "INITIAL_ROOM", 1)
     for n_threads in (1, 3):
         options = SETTINGS | {"n_threads": n_threads}
         np.testing.assert_array_equal(power_spectrum(*at, **options), whole)

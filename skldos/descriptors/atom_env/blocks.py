@@ -9,7 +9,7 @@ from skldos.geometry import bin_neighbors, find_neighbors
 from skldos.validation import check_finite
 
 #: Largest allowed deviation of a rotation from orthogonality.
-ORTHOGONAL = 1e-6
+ORTHOGONALITY_TOLERANCE = 1e-6
 
 
 class Neighbors(NamedTuple):
@@ -50,9 +50,9 @@ class Neighbors(NamedTuple):
         start, stop, _ = atoms.indices(self.n_atoms)
         stop = max(start, stop)
         bounds = self.first[start : stop + 1]
-        part = slice(bounds[0], bounds[-1])
-        rest = (array[part] for array in (self.vectors, self.atoms, self.channels, self.weights))
-        return Neighbors(bounds - bounds[0], *rest)
+        arrays = self.vectors, self.atoms, self.channels, self.weights
+        arrays = (array[bounds[0] : bounds[-1]] for array in arrays)
+        return Neighbors(bounds - bounds[0], *arrays)
 
     def rotated(self, rotations):
         """Return the neighbours as seen after a rotation of each atom's surroundings.
@@ -62,8 +62,8 @@ class Neighbors(NamedTuple):
         rotations : ndarray of shape (n_atoms, 3, 3)
             One matrix per atom, acting on column vectors.
         """
-        each = np.repeat(rotations, np.diff(self.first), axis=0)
-        return self._replace(vectors=np.einsum("kab,kb->ka", each, self.vectors))
+        matrices = np.repeat(rotations, np.diff(self.first), axis=0)
+        return self._replace(vectors=np.einsum("kab,kb->ka", matrices, self.vectors))
 
 
 def find_environment(positions, cell, r_cut, channels, weights, start=0, stop=None):
@@ -221,6 +221,6 @@ def check_rotations(rotations):
         raise ValueError(f"rotations must have shape (3, 3) or (any, 3, 3), got {matrices.shape}.")
     check_finite("rotations", matrices)
     error = np.abs(matrices @ np.swapaxes(matrices, -1, -2) - np.eye(3)).max(initial=0)
-    if error > ORTHOGONAL:
+    if error > ORTHOGONALITY_TOLERANCE:
         raise ValueError(f"rotations must be orthogonal, got an error of R Rᵀ of {error:.2g}.")
     return matrices

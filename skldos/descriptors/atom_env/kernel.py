@@ -48,7 +48,7 @@ def add_smooth(
     n_spheres = out.shape[2]
     total = np.zeros(out.shape[1:])
     spline, slope = np.empty(SPLINES), np.empty(SPLINES)
-    found, kernel = np.empty(len(vertices), np.int64), np.empty(len(vertices))
+    near, kernel = np.empty(len(vertices), np.int64), np.empty(len(vertices))
     for i in range(len(out)):
         total[:] = 0
         for k in range(first[i], first[i + 1]):
@@ -56,12 +56,12 @@ def add_smooth(
             d = np.sqrt(x * x + y * y + z * z)
             value, _ = faded_part(d, r_cut, fade, radial, decay)
             shell = spline_weights(d, r_min, (r_cut - r_min) / n_spheres, spline, slope)
-            n, norm = collect_vertices(x / d, y / d, z / d, vertices, edge, found, kernel)
+            n, norm = collect_vertices(x / d, y / d, z / d, vertices, edge, near, kernel)
             for j in range(SPLINES):
                 row = total[channels[k], min(max(shell + j, 0), n_spheres - 1)]
                 amount = weights[k] * value * spline[j] / norm
                 for m in range(n):
-                    row[found[m]] += amount * kernel[m] ** 3
+                    row[near[m]] += amount * kernel[m] ** 3
         out[i] = total
 
 
@@ -73,19 +73,19 @@ def pull_back(
     """Write derivatives by the vectors to `gradient`, from those by `add_smooth`'s result."""
     n_spheres = sensitivity.shape[2]
     spline, slope = np.empty(SPLINES), np.empty(SPLINES)
-    found, kernel = np.empty(len(vertices), np.int64), np.empty(len(vertices))
+    near, kernel = np.empty(len(vertices), np.int64), np.empty(len(vertices))
     for i in range(len(sensitivity)):
         for k in range(first[i], first[i + 1]):
             d = np.sqrt(vectors[k, 0] ** 2 + vectors[k, 1] ** 2 + vectors[k, 2] ** 2)
             x, y, z = vectors[k] / d
             value, change = faded_part(d, r_cut, fade, radial, decay)
             shell = spline_weights(d, r_min, (r_cut - r_min) / n_spheres, spline, slope)
-            n, norm = collect_vertices(x, y, z, vertices, edge, found, kernel)
+            n, norm = collect_vertices(x, y, z, vertices, edge, near, kernel)
             # g_v = Σ_s B_s G_sv and its derivative by d; their means over the weights w_v.
             mean, steep = 0.0, 0.0
             tx, ty, tz, sx, sy, sz = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
             for m in range(n):
-                v = found[m]
+                v = near[m]
                 g, dg = 0.0, 0.0
                 for j in range(SPLINES):
                     s = min(max(shell + j, 0), n_spheres - 1)
@@ -157,7 +157,7 @@ def spline_weights(d, r_min, width, spline, slope):
 
 
 @compiled
-def collect_vertices(x, y, z, vertices, edge, found, kernel):
+def collect_vertices(x, y, z, vertices, edge, near, kernel):
     """Write the vertices v within reach, and t = (n·v - edge) / (1 - edge); return their number.
 
     Returns the sum of t³ as well.
@@ -167,7 +167,7 @@ def collect_vertices(x, y, z, vertices, edge, found, kernel):
         cosine = x * vertices[v, 0] + y * vertices[v, 1] + z * vertices[v, 2]
         if cosine > edge:
             t = (cosine - edge) / (1 - edge)
-            found[n], kernel[n] = v, t
+            near[n], kernel[n] = v, t
             norm += t * t * t
             n += 1
     return n, norm

@@ -121,9 +121,9 @@ class ConcentricSpheres:
         gradient = np.empty_like(neighbors.vectors)
 
         def compute(atoms):
-            part = slice(neighbors.first[atoms.start], neighbors.first[atoms.stop])
+            vectors = slice(neighbors.first[atoms.start], neighbors.first[atoms.stop])
             arrays = neighbors[atoms].arrays
-            pull_back(*arrays, *self._parameters(), sensitivity[atoms], gradient[part])
+            pull_back(*arrays, *self._parameters(), sensitivity[atoms], gradient[vectors])
 
         _by_slices(compute, neighbors.n_atoms, n_threads)
         return gradient
@@ -132,8 +132,8 @@ class ConcentricSpheres:
         """Return the arguments of the compiled functions, in order."""
         r_min, r_cut = float(self.r_min), float(self.r_cut)
         decay = -np.log(GAUSSIAN_AT_CUTOFF) / r_cut**2
-        of_both = (self.mesh.vertices, r_min, r_cut, RADIAL[self.radial], decay)
-        return (*of_both, float(self.fade), self.mesh.edge_cosine(self.reach))
+        common = (self.mesh.vertices, r_min, r_cut, RADIAL[self.radial], decay)
+        return (*common, float(self.fade), self.mesh.edge_cosine(self.reach))
 
 
 def _by_slices(compute, n_atoms, n_threads):

@@ -177,8 +177,8 @@ class AtomEnvTransformer(SnapshotTransformer):
         if matrices.ndim != 3:
             raise ValueError(f"rotations must have shape (any, 3, 3), got {matrices.shape}.")
         out = np.empty((len(matrices), *block.shape), block.dtype)
-        for turned, matrix in zip(out, matrices, strict=True):
-            turned[:] = block.rotated(matrix)
+        for environments, matrix in zip(out, matrices, strict=True):
+            environments[:] = block.rotated(matrix)
         return out
 
     def pullback(self, snapshot, sensitivity, rotations=None):

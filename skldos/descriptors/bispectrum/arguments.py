@@ -167,7 +167,7 @@ class Elements(NamedTuple):
 def check_point_elements(elements, point_elements, n_elements, n_atoms, n_points, device):
     """Return the elements of atoms and points after checking them, or None."""
     if elements is not None and point_elements is None:
-        raise ValueError("point_elements must be given where elements is, got None.")
+        raise ValueError("point_elements is required with elements, got None.")
     return check_elements(elements, point_elements, n_elements, n_atoms, n_points, device)
 
 

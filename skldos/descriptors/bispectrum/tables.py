@@ -205,7 +205,7 @@ def fibre_strips(jmax, degree):
 
 
 def partners(j, j1, n):
-    """Yield up to four orders j2 <= j1 that go with j and j1, the nodes they need, and a weight.
+    """Yield up to four orders j2 <= j1 that couple to j and j1, the nodes they need, and a weight.
 
     Of n angles of the fibre, every other one averages exactly up to ``|m'| = n - 1``.
     """
@@ -219,20 +219,20 @@ def partners(j, j1, n):
 def triple_sums(jmax, degree):
     """Plan of the sums of triple products; see Tables.triple, Tables.order, Tables.scale."""
     n = len(fibre_angles(degree))
-    groups, found = [], {}
+    groups, places = [], {}
     for j in range(1, jmax + 1):
         for j1 in range(1, j + 1):
-            for some, nodes, weight in partners(j, j1, n):
-                groups.append((j, j1, some[0], len(some), nodes))
-                for j2 in some:
-                    found[j1, j2, j] = len(found), weight
+            for members, nodes, weight in partners(j, j1, n):
+                groups.append((j, j1, members[0], len(members), nodes))
+                for j2 in members:
+                    places[j1, j2, j] = len(places), weight
     order, scale = [], []
     for j1, j2, j in bispectrum_components(jmax):
         if j2 == 0:
             order.append(-1 - j)
             scale.append(1.0)
         else:
-            where, weight = found[j1, j2, j]
+            where, weight = places[j1, j2, j]
             order.append(where)
             scale.append((j + 1) * weight)
     return np.array(groups, dtype=np.int64).reshape(-1, 5), np.array(order), np.array(scale)

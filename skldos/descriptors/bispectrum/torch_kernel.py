@@ -340,7 +340,7 @@ def average_products(F, c, jmax):
     -------
     Tensor of shape (n_points, n_components)
     """
-    found = {}
+    components = {}
     # One tensor per order: the gradient of a slice would be a tensor of the size of F, mostly
     # zeros.
     order = dict(zip(by_parity(jmax), F.unbind(1), strict=True))
@@ -349,10 +349,10 @@ def average_products(F, c, jmax):
             partners = [j2 for j2 in range(max(1, j - j1), j1 + 1) if (j + j1 + j2) % 2 == 0]
             product = order[j] * order[j1] if partners else None
             for j2 in partners:
-                found[j1, j2, j] = (j + 1) * (product * order[j2]).sum(1)
+                components[j1, j2, j] = (j + 1) * (product * order[j2]).sum(1)
     for j in range(jmax + 1):
-        found[j, 0, j] = c[0][:, 0] * (c[j] ** 2).sum(1)
-    return torch.stack([found[key] for key in bispectrum_components(jmax)], dim=1)
+        components[j, 0, j] = c[0][:, 0] * (c[j] ** 2).sum(1)
+    return torch.stack([components[key] for key in bispectrum_components(jmax)], dim=1)
 
 
 def chunk_buffers(size, twojmax, dtype, device):
@@ -367,7 +367,7 @@ def _averages_in_place(c, harmonics, buffers):
     place = {j: i for i, j in enumerate(by_parity(jmax))}
     for j, i in place.items():
         torch.mm(c[j], harmonics[j], out=F[i])
-    found = {(j, 0, j): c[0][:, 0] * (c[j] ** 2).sum(1) for j in range(jmax + 1)}
+    components = {(j, 0, j): c[0][:, 0] * (c[j] ** 2).sum(1) for j in range(jmax + 1)}
     for j in range(1, jmax + 1):
         for j1 in range(1, j + 1):
             partners = [j2 for j2 in range(max(1, j - j1), j1 + 1) if (j + j1 + j2) % 2 == 0]
@@ -378,8 +378,8 @@ def _averages_in_place(c, harmonics, buffers):
             first, last = place[partners[0]], place[partners[-1]]
             sums = torch.bmm(F[first : last + 1].transpose(0, 1), product[:, :, None])[..., 0]
             for j2 in partners:
-                found[j1, j2, j] = (j + 1) * sums[:, place[j2] - first]
-    return torch.stack([found[key] for key in bispectrum_components(jmax)], dim=1)
+                components[j1, j2, j] = (j + 1) * sums[:, place[j2] - first]
+    return torch.stack([components[key] for key in bispectrum_components(jmax)], dim=1)
 
 
 def cutoffs_of(reach, first, last, atoms):

@@ -13,7 +13,7 @@ from skldos.geometry import bin_neighbors, check_cell
 from skldos.validation import check_finite, check_option, check_scalar, check_shape
 
 #: Initial room for neighbours; doubled if there are more.
-ROOM = 256
+INITIAL_ROOM = 256
 
 #: Smallest number of atoms per piece, and largest number of pieces. Each piece has its own sum over
 #: all atoms. The sums are added in the order of the atoms, so that the result does not depend on
@@ -306,7 +306,7 @@ def _run(kernel, work, begin, end, further):
 
     ``further(at)`` returns the last arguments for a run that starts at atom `at`.
     """
-    room = ROOM
+    room = INITIAL_ROOM
     while begin < end:
         begin = kernel(*work[:-1], begin, end, room, *further(begin))
         room *= 2
@@ -319,10 +319,10 @@ def _by_pieces(function, start, stop, n_threads):
     return in_threads(lambda piece: function(*piece), pieces, n_threads)
 
 
-def _summed(parts):
+def _summed(tuples):
     """Return the sums of pairs of arrays, added to the first pair in order."""
-    total = next(parts)
-    for part in parts:
-        for whole, some in zip(total, part, strict=True):
-            whole += some
+    total = next(tuples)
+    for arrays in tuples:
+        for array, addend in zip(total, arrays, strict=True):
+            array += addend
     return total

@@ -39,7 +39,7 @@ INTERVALS = 500
 
 #: Number of nodes of the quadrature over x, at least and per Å, and its range on both sides of the
 #: Gaussian in units of the width.
-NODES, NODES_PER_LENGTH, REACH = 200, 10.0, 9.0
+NODES, NODES_PER_LENGTH, GAUSSIAN_REACH = 200, 10.0, 9.0
 
 #: Terms of the series of the Bessel function, where its argument is small.
 SERIES_BELOW, SERIES_TERMS = 0.5, 12
@@ -144,7 +144,7 @@ def radial_table(n_max, l_max, r_cut, sigma, radius, rbf):
     r = np.linspace(0, r_cut, n_knots)[:, None]
     # No further than the functions reach: the kink at the end of polynomials would spoil it.
     _, end = _primitives(0, n_max, radius, rbf)
-    low, high = np.clip([r - REACH * sigma, r + REACH * sigma], 0, end)
+    low, high = np.clip([r - GAUSSIAN_REACH * sigma, r + GAUSSIAN_REACH * sigma], 0, end)
     n_nodes = max(NODES, int(NODES_PER_LENGTH * (high - low).max()))
     nodes, weights = np.polynomial.legendre.leggauss(n_nodes)
     x = low + (high - low) * (nodes + 1) / 2  # [knot, node]
