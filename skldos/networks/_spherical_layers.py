@@ -65,7 +65,7 @@ class NeighborSum(nn.Module):
         self._register("transposed_", source[order], into[order], n_vertices)
 
     def _register(self, prefix, into, source, n_sums):
-        # Constants of the mesh: they move to a device with the network, but are no weights.
+        # Constants of the mesh: they move to a device with the network, but are not trained.
         starts = np.searchsorted(into, np.arange(n_sums))
         for name, values in (("sources", source), ("starts", starts)):
             self.register_buffer(prefix + name, torch.tensor(values), persistent=False)

@@ -204,8 +204,8 @@ class _Activation:
         return self._function(z, **self._options, out=self._h)
 
     def backward(self, delta, z, h):
-        known = h if self._of_result else z
-        return self._backward(delta, known, **self._backward_options, grad_input=delta)
+        values = h if self._of_result else z
+        return self._backward(delta, values, **self._backward_options, grad_input=delta)
 
 
 def _weights(network):

@@ -18,7 +18,7 @@ from skldos.networks._spherical_layers import (
 from skldos.validation import check_option, check_scalar
 
 #: Channels of the first level for a factor of 1; every level has twice as many as the one before.
-CHANNELS = 16
+BASE_CHANNELS = 16
 
 #: Meshes that the network supports, from the finest to none.
 SUBDIVISIONS = (3, 2, 1, 0, None)
@@ -122,8 +122,8 @@ class ConcentricSpherical(nn.Sequential):
         check_scalar("dropout", dropout, low=0, high=1)
         check_option("output", output, ("smooth", "linear"))
         n_vertices = count_vertices(subdivisions)
-        n_channels, rest = divmod(n_in, n_spheres * n_vertices)
-        if rest:
+        n_channels, remainder = divmod(n_in, n_spheres * n_vertices)
+        if remainder:
             raise ValueError(
                 f"n_in must be channels × n_spheres × vertices, a multiple of {n_spheres} × "
                 f"{n_vertices} for n_spheres={n_spheres} and subdivisions={subdivisions}; got "
@@ -131,7 +131,7 @@ class ConcentricSpherical(nn.Sequential):
             )
         check_option("spheres", spheres, ("convolution", "channels"))
         levels = _levels(subdivisions, n_levels)
-        width = CHANNELS * factor
+        width = BASE_CHANNELS * factor
         options = {"dropout": dropout, "self_weight": self_weight}
         if spheres == "channels":
             layers = [Spheres(n_channels * n_spheres, 1, n_vertices)]

@@ -46,11 +46,11 @@ class MixtureParameters(NamedTuple):
                 self.means, self.factors, self.scale**2, validate_args=False
             )
             return normal.log_prob(targets)
-        apart = targets - self.means
+        deviation = targets - self.means
         if self.scale.ndim == self.means.ndim:
-            z, log_det = apart / self.scale, -self.scale.log().sum(dim=-1)
+            z, log_det = deviation / self.scale, -self.scale.log().sum(dim=-1)
         else:
-            z = (self.scale.mT @ apart[..., None])[..., 0]
+            z = (self.scale.mT @ deviation[..., None])[..., 0]
             log_det = self.scale.diagonal(dim1=-2, dim2=-1).log().sum(dim=-1)
         constant = 0.5 * targets.shape[-1] * math.log(2 * math.pi)
         return log_det - 0.5 * z.square().sum(dim=-1) - constant
