@@ -44,7 +44,7 @@ PROMISED = {
     "io.olcao": {"LARGEST": 1e15, "N_COLUMNS": 5},
     "io.upf": {"MAX_VALENCE": 118, "LARGEST": 1e15, "LARGEST_RADIUS": 1e6},
     "networks.csnn": {"BASE_CHANNELS": 16},
-    "persistence.header": {"FORMAT": 1},
+    "persistence.header": {"FORMAT_VERSION": 1},
     "physics.hot_electrons": {"TAIL_IN_KT": 10.0},
     "physics.sharpening": {"SPACING_TOLERANCE": 1e-6},
     "physics.terms.checks": {"MAX_DENSITY": 1e8},

@@ -36,7 +36,7 @@ UNITS = {
     "stress": "eV/Å³",
 }
 #: Attribute in which a loaded model stores the card of its file.
-ATTRIBUTE = "_skldos_card"
+CARD_ATTRIBUTE = "_skldos_card"
 #: Printed titles of entries, and their units.
 TITLES = {"n_snapshots": "snapshots", "n_atoms": "atoms per snapshot", "n": "number"}
 ENTRY_UNITS = {
@@ -125,12 +125,12 @@ def model_card(model):
         units=UNITS,
         versions=_versions(),
     )
-    stored = getattr(best, ATTRIBUTE, None)
+    stored = getattr(best, CARD_ATTRIBUTE, None)
     # A model that was fitted again since is a different one.
     if stored is not None and stored.get("trained_on") == card["trained_on"]:
-        kept = {name: stored[name] for name in ("errors", "versions", "saved", "notes")
+        entries = {name: stored[name] for name in ("errors", "versions", "saved", "notes")
                 if name in stored}  # fmt: skip
-        card.update(kept)
+        card.update(entries)
     return ModelCard({name: value for name, value in card.items() if value})
 
 
@@ -174,14 +174,14 @@ def _predicts(model):
 
 
 def _trained_on(model):
-    known = dict(calculation_of(model))
-    training = dict(known.pop("training", {}))
+    calculation = dict(calculation_of(model))
+    training = dict(calculation.pop("training", {}))
     if not training.get("stress", True):
         del training["stress"]
-    by_element = {e: electrons_of(Atoms(e), known) for e in training.get("elements", ())}
-    if by_element and None not in by_element.values():
-        known["valence_electrons"] = by_element
-    return {name: _plain(value) for name, value in (training | known).items()}
+    valence = {e: electrons_of(Atoms(e), calculation) for e in training.get("elements", ())}
+    if valence and None not in valence.values():
+        calculation["valence_electrons"] = valence
+    return {name: _plain(value) for name, value in (training | calculation).items()}
 
 
 def _energies(model):
@@ -189,14 +189,14 @@ def _energies(model):
     energies = getattr(regressor, "energies_", None)
     if energies is None:
         return None
-    known = {
+    entries = {
         "n": len(energies),
         "from": float(energies[0]),
         "to": float(energies[-1]),
         "broadening": getattr(regressor, "broadening_", None),
         "kernel": getattr(regressor, "kernel_", None),
     }
-    return {name: _plain(value) for name, value in known.items() if value is not None}
+    return {name: _plain(value) for name, value in entries.items() if value is not None}
 
 
 def _own_errors(model):

@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator
 import skldos
 from skldos.data.files import atomic_file
 from skldos.exceptions import FileFormatError
-from skldos.persistence.card import ATTRIBUTE, ModelCard, model_card, with_remarks
+from skldos.persistence.card import CARD_ATTRIBUTE, ModelCard, model_card, with_remarks
 from skldos.persistence.header import add_header, read_header
 from skldos.persistence.types import is_trusted
 
@@ -80,11 +80,11 @@ def save(model, path, *, errors=None, notes=None, overwrite=False):
         raise FileExistsError(f"{path} exists already; pass overwrite=True to replace it.")
     card = with_remarks(model_card(model), errors, notes)
     model = _without_caches(getattr(model, "best_estimator_", model))
-    vars(model).pop(ATTRIBUTE, None)
+    vars(model).pop(CARD_ATTRIBUTE, None)
     try:
         content = dumps(model)
     except (UnsupportedTypeException, TypeError) as error:
-        raise TypeError(f"model cannot be kept in a file: {error}") from error
+        raise TypeError(f"model cannot be saved: {error}") from error
     foreign = _foreign(content, "the model")
     if foreign:
         warnings.warn(
@@ -130,10 +130,10 @@ def load(path, *, trusted=()):
 
     path = Path(path)
     card = ModelCard(read_header(path))
-    written, here = card.get("versions", {}).get("skldos", "0"), skldos.__version__
-    if _numbers(written) > _numbers(here):
+    saved_by, installed = card.get("versions", {}).get("skldos", "0"), skldos.__version__
+    if _numbers(saved_by) > _numbers(installed):
         warnings.warn(
-            f"{path} was saved by skldos {written}, which is newer than this one, {here}.",
+            f"{path} was saved by skldos {saved_by}, which is newer than this one, {installed}.",
             UserWarning,
             stacklevel=2,
         )
@@ -151,7 +151,7 @@ def load(path, *, trusted=()):
         raise FileFormatError(
             f"damaged, or of other versions of the packages ({_text(card)}): {error}", path
         ) from error
-    vars(model)[ATTRIBUTE] = card
+    vars(model)[CARD_ATTRIBUTE] = card
     return model
 
 
@@ -178,26 +178,26 @@ def _without_caches(model):
     return model
 
 
-def _estimators(thing, seen):
+def _estimators(value, visited):
     """Yield all estimators in an estimator, a list or a dictionary."""
-    if id(thing) in seen:
+    if id(value) in visited:
         return
-    seen.add(id(thing))
-    parts = ()
-    if isinstance(thing, BaseEstimator):
-        yield thing
-        parts = vars(thing).values()
-    elif isinstance(thing, dict):
-        parts = thing.values()
-    elif isinstance(thing, (list, tuple)):
-        parts = thing
-    for part in parts:
-        yield from _estimators(part, seen)
+    visited.add(id(value))
+    children = ()
+    if isinstance(value, BaseEstimator):
+        yield value
+        children = vars(value).values()
+    elif isinstance(value, dict):
+        children = value.values()
+    elif isinstance(value, (list, tuple)):
+        children = value
+    for child in children:
+        yield from _estimators(child, visited)
 
 
 def _numbers(text):
     """Return the numbers of a version for comparison."""
-    return tuple(int(part) if part.isdigit() else 0 for part in str(text).split(".")[:3])
+    return tuple(int(number) if number.isdigit() else 0 for number in str(text).split(".")[:3])
 
 
 def _text(card):

@@ -9,18 +9,18 @@ import skldos
 from skldos.exceptions import FileFormatError
 
 #: Version of the format. Raise it when older versions cannot read new files.
-FORMAT = 1
+FORMAT_VERSION = 1
 #: Name of the card within the archive.
-CARD = "card.json"
+CARD_FILE = "card.json"
 
 
 def add_header(content, card):
     """Return the bytes of an archive with the model's card."""
-    whole = io.BytesIO(content)
-    with zipfile.ZipFile(whole, "a") as archive:
-        header = {"format": FORMAT, "card": card}
-        archive.writestr(CARD, json.dumps(header, indent=1, ensure_ascii=False))
-    return whole.getvalue()
+    buffer = io.BytesIO(content)
+    with zipfile.ZipFile(buffer, "a") as archive:
+        header = {"format": FORMAT_VERSION, "card": card}
+        archive.writestr(CARD_FILE, json.dumps(header, indent=1, ensure_ascii=False))
+    return buffer.getvalue()
 
 
 def read_header(path):
@@ -34,7 +34,7 @@ def read_header(path):
     path = Path(path)
     try:
         with zipfile.ZipFile(path) as archive:
-            header = json.loads(archive.read(CARD))
+            header = json.loads(archive.read(CARD_FILE))
         version, card = header["format"], dict(header["card"])
     except (zipfile.BadZipFile, KeyError, ValueError, TypeError, NotImplementedError) as error:
         raise FileFormatError(
@@ -42,11 +42,11 @@ def read_header(path):
             "and is not read here",
             path,
         ) from error
-    if not isinstance(version, int) or version > FORMAT:
-        written = card.get("versions", {}).get("skldos", "a newer version")
+    if not isinstance(version, int) or version > FORMAT_VERSION:
+        writer = card.get("versions", {}).get("skldos", "a newer version")
         raise FileFormatError(
-            f"saved by skldos {written} in version {version} of the format, of which skldos "
-            f"{skldos.__version__} knows {FORMAT}: install a newer skldos",
+            f"saved by skldos {writer} in version {version} of the format, but skldos "
+            f"{skldos.__version__} only reads up to {FORMAT_VERSION}: install a newer skldos",
             path,
         )
     return card

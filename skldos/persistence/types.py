@@ -4,7 +4,7 @@ from importlib import import_module
 
 #: Modules of skldos with further classes that can be parts of models. They do not include types
 #: whose creation has side effects, such as file readers.
-OWN = (
+OWN_MODULES = (
     "skldos.data.energy_grid",
     "skldos.physics.pseudopotential",
     "skldos.scoring",
@@ -12,9 +12,9 @@ OWN = (
     "skldos.regressors.mixtures",
 )
 #: Modules of torch whose classes may be parts of a network.
-TORCH = ("torch.nn.modules", "torch.optim")
+TORCH_MODULES = ("torch.nn.modules", "torch.optim")
 #: Plain types that skops does not trust by default.
-PLAIN = ("collections.OrderedDict", "numpy.random.mtrand.RandomState", "builtins.slice")
+PLAIN_TYPES = ("collections.OrderedDict", "numpy.random.mtrand.RandomState", "builtins.slice")
 
 
 def is_trusted(name):
@@ -38,7 +38,7 @@ def is_trusted(name):
     >>> is_trusted("skldos.data.files.atomic_file")
     False
     """
-    if name in PLAIN:
+    if name in PLAIN_TYPES:
         return True
     module, _, attribute = name.rpartition(".")
     if module.split(".")[0] not in ("skldos", "torch"):
@@ -53,19 +53,19 @@ def is_trusted(name):
     return _is_part_of_torch(module, kind) if module.startswith("torch") else _is_own(module, kind)
 
 
-def _is_part_of_torch(module, found):
+def _is_part_of_torch(module, kind):
     from torch.nn import Module
     from torch.optim import Optimizer
     from torch.optim.lr_scheduler import LRScheduler
 
-    known = any(module == name or module.startswith(f"{name}.") for name in TORCH)
-    return known and issubclass(found, (Module, Optimizer, LRScheduler))
+    in_torch = any(module == name or module.startswith(f"{name}.") for name in TORCH_MODULES)
+    return in_torch and issubclass(kind, (Module, Optimizer, LRScheduler))
 
 
-def _is_own(module, found):
+def _is_own(module, kind):
     from sklearn.base import BaseEstimator
     from torch.nn import Module
 
-    if issubclass(found, (BaseEstimator, Module)):
+    if issubclass(kind, (BaseEstimator, Module)):
         return True
-    return any(module == name or module.startswith(f"{name}.") for name in OWN)
+    return any(module == name or module.startswith(f"{name}.") for name in OWN_MODULES)

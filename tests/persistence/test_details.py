@@ -125,11 +125,11 @@ def test_the_header_is_text_that_people_read(model, tmp_path):
 
 @pytest.mark.parametrize(("version", "read"), [(1, True), (0, True), (2, False), ("1", False)])
 def test_formats_that_are_read(version, read, tmp_path, monkeypatch):
-    monkeypatch.setattr("skldos.persistence.header.FORMAT", version)
+    monkeypatch.setattr("skldos.persistence.header.FORMAT_VERSION", version)
     path = tmp_path / "a.skldos"
     empty = b"PK\x05\x06" + bytes(18)
     path.write_bytes(add_header(empty, {"a": 1}))
-    monkeypatch.setattr("skldos.persistence.header.FORMAT", 1)
+    monkeypatch.setattr("skldos.persistence.header.FORMAT_VERSION", 1)
     if read:
         assert read_header(path) == {"a": 1}
     else:
