@@ -130,8 +130,8 @@ class MCDropout(UncertainRegressor):
             raise ValueError(
                 f"regressor must have n_rotations=1, got {self.regressor.n_rotations}."
             )
-        known = "dropout" in signature(self.regressor.module).parameters
-        if known and not getattr(self.regressor, "module__dropout", 0.0):
+        has_rate = "dropout" in signature(self.regressor.module).parameters
+        if has_rate and not getattr(self.regressor, "module__dropout", 0.0):
             self._refuse()  # before the training
         network = clone(self.regressor)
         if self.random_state is not None and network.random_state is None:
@@ -171,17 +171,17 @@ class MCDropout(UncertainRegressor):
 
     def _mean_and_std(self, blocks):
         shapes = [(len(block), self.regressor_.n_outputs_) for block in blocks]
-        total, squares = ([np.zeros(shape) for shape in shapes] for _ in range(2))
+        totals, squares = ([np.zeros(shape) for shape in shapes] for _ in range(2))
         # Deviations from the network without dropout: no cancellation where passes agree.
         center = self.regressor_.predict(blocks)
         for i, rows, _, outputs in self._passes(blocks):
-            apart = outputs - np.asarray(center[i][rows], dtype=float)
-            total[i][rows] += apart.sum(axis=0)
-            squares[i][rows] += np.square(apart).sum(axis=0)
+            deviation = outputs - np.asarray(center[i][rows], dtype=float)
+            totals[i][rows] += deviation.sum(axis=0)
+            squares[i][rows] += np.square(deviation).sum(axis=0)
         n = self.n_passes_
-        for whole, first, second in zip(center, total, squares, strict=True):
-            variance = np.maximum(second - first**2 / n, 0.0) / (n - 1)
-            yield (whole + first / n).astype(np.float32), np.sqrt(variance).astype(np.float32)
+        for mean, total, square in zip(center, totals, squares, strict=True):
+            variance = np.maximum(square - total**2 / n, 0.0) / (n - 1)
+            yield (mean + total / n).astype(np.float32), np.sqrt(variance).astype(np.float32)
 
     def _passes(self, X):
         """Yield block number, slice of rows, slice of passes, and outputs (passes, rows, …)."""
@@ -269,9 +269,9 @@ def _split_at_dropout(network, independent):
     network = copy.deepcopy(uncompiled(network)).eval()
     layers = []
     for name in _dropouts(network):
-        parent, _, own = name.rpartition(".")
+        parent, _, attribute = name.rpartition(".")
         layers.append(MaskedDropout(network.get_submodule(name).p, independent))
-        setattr(network.get_submodule(parent), own, layers[-1])
+        setattr(network.get_submodule(parent), attribute, layers[-1])
     if type(network).forward is not nn.Sequential.forward:
         return nn.Identity(), network, layers
     steps = list(network)

@@ -150,7 +150,7 @@ def _sampler(estimator):
     """Return the regressor with ``sample_sums``: the last step, or inside an ADOSRegressor."""
     last = regressor_of(estimator)
     candidates = (last, getattr(last, "regressor_", None))
-    return next((one for one in candidates if hasattr(one, "sample_sums")), None)
+    return next((candidate for candidate in candidates if hasattr(candidate, "sample_sums")), None)
 
 
 def inputs_of(estimator, X):

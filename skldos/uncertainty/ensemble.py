@@ -130,11 +130,11 @@ class DeepEnsemble(UncertainRegressor):
         member = clone(self.regressor).set_params(**states)
         if not self.bootstrap:
             return member, X, y, weights_for(sample_weight)
-        chosen = rng.randint(len(X), size=len(X))
+        indices = rng.randint(len(X), size=len(X))
         if sample_weight is not None:
-            sample_weight = checked_weights(sample_weight, len(X))[chosen]
-        y = None if y is None else _take(y, chosen)
-        return member, _take(X, chosen), y, weights_for(sample_weight)
+            sample_weight = checked_weights(sample_weight, len(X))[indices]
+        y = None if y is None else _take(y, indices)
+        return member, _take(X, indices), y, weights_for(sample_weight)
 
     def _mean_and_std(self, blocks):
         for block in blocks:
@@ -142,8 +142,8 @@ class DeepEnsemble(UncertainRegressor):
             predicted = np.stack([np.asarray(m.predict(X)[0]) for m in self.estimators_])
             # Deviations from the first member, so that members that agree have exactly zero
             # deviation.
-            apart = predicted.astype(float) - predicted[0]
-            yield predicted[0] + apart.mean(axis=0), apart.std(axis=0, ddof=1)
+            deviations = predicted.astype(float) - predicted[0]
+            yield predicted[0] + deviations.mean(axis=0), deviations.std(axis=0, ddof=1)
 
 
 def _fit(member, X, y, weights):

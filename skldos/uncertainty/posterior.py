@@ -173,7 +173,7 @@ class RidgePosterior(UncertainRegressor):
         if isinstance(outer, SiteRidgeCV):
             return
         inner = getattr(outer, "regressor", None)
-        plain = (
+        supported = (
             isinstance(outer, SiteRegressor)
             and type(inner) is Ridge
             and not (outer.band_weight or outer.n_components or inner.positive)
@@ -181,7 +181,7 @@ class RidgePosterior(UncertainRegressor):
             # The mean target would include the snapshot that is left out.
             and (inner.fit_intercept or not outer.center)
         )
-        if not plain:
+        if not supported:
             raise ValueError(
                 "regressor must be a SiteRidgeCV, or a SiteRegressor around a Ridge with one "
                 "penalty, without band_weight and n_components, and center=False if it has no "
@@ -285,10 +285,10 @@ class RidgePosterior(UncertainRegressor):
     def _mean_and_std(self, blocks):
         for block, mean in zip(blocks, self.regressor_.predict(blocks), strict=True):
             n, weight = len(mean), self._dos_weight
-            known = np.square(self._whiten(self._design(block))).sum(axis=1)
+            leverage = np.square(self._whiten(self._design(block))).sum(axis=1)
             # The diagonal of the inverse of M.
             noise = 1 - weight / (n * (1 + weight))
-            yield mean, np.sqrt(np.outer(known + noise, self.site_variance_))
+            yield mean, np.sqrt(np.outer(leverage + noise, self.site_variance_))
 
     # ---------------------------------------------------------------- parts of the formulas
 
@@ -319,8 +319,8 @@ class RidgePosterior(UncertainRegressor):
             self._cholesky = cho_factor(precision, lower=True)
         except np.linalg.LinAlgError as error:
             raise ValueError(
-                f"alpha={self.regressor_.regressor_.alpha!r} of the Ridge is too small to tell "
-                "the features apart; take a larger one."
+                f"alpha={self.regressor_.regressor_.alpha!r} of the Ridge is too small to "
+                "separate the features; increase it."
             ) from error
 
     def _whiten(self, rows):

@@ -60,8 +60,8 @@ def crps(y, means, stds, weights=None):
         raise ValueError(f"stds must not be negative, got {stds.min()}.")
     score = (weights * _expected_distance(y - means, stds)).sum(axis=0)
     for mean, std, weight in zip(means, stds, weights, strict=True):
-        apart = _expected_distance(mean - means, np.hypot(std, stds))
-        score = score - 0.5 * weight * (weights * apart).sum(axis=0)
+        distances = _expected_distance(mean - means, np.hypot(std, stds))
+        score = score - 0.5 * weight * (weights * distances).sum(axis=0)
     return score
 
 
@@ -119,6 +119,8 @@ def energy_score(y, samples, metric=None):
         squares = np.einsum("...i,ij,...j->...", vectors, metric, vectors)
         return np.sqrt(np.maximum(squares, 0.0))
 
-    apart = sum(norm(samples[i + 1 :] - samples[i]).sum(axis=0) for i in range(len(samples) - 1))
+    distances = sum(
+        norm(samples[i + 1 :] - samples[i]).sum(axis=0) for i in range(len(samples) - 1)
+    )
     pairs = len(samples) * (len(samples) - 1) / 2
-    return norm(samples - y).mean(axis=0) - 0.5 * apart / pairs
+    return norm(samples - y).mean(axis=0) - 0.5 * distances / pairs
