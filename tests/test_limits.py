@@ -72,8 +72,8 @@ PROMISED = {
     "search.effects": {"MAX_LEVELS": 6, "N_BINS": 3},
     "search.scores.naswot": {"CONVENTIONS": {"fiedler": 1.0, "mellor": -1.0}},
     "search.scores.readout": {"N_PARTS": 5},
-    "search.study._storage": {"PATIENCE": 4, "ATTEMPTS": 3},
-    "search.study.screening": {"PERSISTENCE": 200},
+    "search.study._storage": {"MISSED_HEARTBEATS": 4, "STORAGE_ATTEMPTS": 3},
+    "search.study.screening": {"MAX_REPEATS": 200},
     "uncertainty.calibration": {"LEVELS": (0.68, 0.95)},
     "units": {"BOLTZMANN": 8.617333262145179e-5, "HARTREE": 27.211386245988}
     | {"BOHR": 0.529177210903, "DALTON": 1.6605390666},

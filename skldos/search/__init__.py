@@ -7,7 +7,7 @@
 
 To compare the results of searches, use :mod:`skldos.search.candidates` (a table),
 :mod:`skldos.search.effects` (which parameters mattered) and :mod:`skldos.search.correlation`
-(whether two scores rank the candidates alike).
+(whether two scores rank the candidates in the same order).
 """
 
 from skldos.search.correlation import KendallInterval, kendall_interval

@@ -51,7 +51,7 @@ def _seconds(search, results):
     """Return the total time of fits and scores of every candidate."""
     splits = {m[1] for name in results if (m := re.match(r"split(\d+)_test_", name))}
     n_fits = np.full(len(results["params"]), getattr(search, "n_splits_", None) or len(splits))
-    times = [np.asarray(results[f"mean_{what}_time"], dtype=float) for what in ("fit", "score")]
+    times = [np.asarray(results[f"mean_{step}_time"], dtype=float) for step in ("fit", "score")]
     # Fits that did not finish may have no time.
     return n_fits * np.nan_to_num(times).sum(axis=0)
 

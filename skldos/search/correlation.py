@@ -42,7 +42,7 @@ def kendall_interval(a, b, *, confidence=0.95, n_resamples=2000, random_state=No
     .. math:: \tau_b = \frac{\sum_{ij} s_{ij} t_{ij}}
               {\big( \sum_{ij} s_{ij}^2 \; \sum_{ij} t_{ij}^2 \big)^{1/2}}
 
-    is 1 if both rank all items alike, −1 if the rankings are opposite, and about 0 if they are
+    is 1 if both rankings agree, −1 if they are opposite, and about 0 if they are
     unrelated. Pairs that are equal in one ranking count for neither.
 
     Parameters
@@ -82,8 +82,8 @@ def kendall_interval(a, b, *, confidence=0.95, n_resamples=2000, random_state=No
     a, b = as_real("a", a), as_real("b", b)
     check_shape("a", a, (None,))
     check_shape("b", b, a.shape)
-    both = ~(np.isnan(a) | np.isnan(b))
-    a, b = a[both], b[both]
+    mask = ~(np.isnan(a) | np.isnan(b))
+    a, b = a[mask], b[mask]
     if len(a) < 2 or (a == a[0]).all() or (b == b[0]).all():
         return KendallInterval(np.nan, np.nan, np.nan, np.nan)
     tau, pvalue = map(float, kendalltau(a, b))
@@ -100,10 +100,11 @@ def _resampled(a, b, n_resamples, rng):
     # How often each item is in each sample. Every sum over pairs is a quadratic form of these
     # counts.
     counts = rng.multinomial(len(a), np.full(len(a), 1 / len(a)), size=n_resamples).astype(float)
-    both, one, other = (((counts @ m) * counts).sum(axis=1) for m in (s * t, s * s, t * t))
+    products = (s * t, s * s, t * t)
+    covariance, variance_a, variance_b = (((counts @ m) * counts).sum(axis=1) for m in products)
     # Counts and their sums are integers, so there are no rounding errors before the division.
-    defined = (one > 0) & (other > 0)
-    return both[defined] / np.sqrt(one[defined] * other[defined])
+    defined = (variance_a > 0) & (variance_b > 0)
+    return covariance[defined] / np.sqrt(variance_a[defined] * variance_b[defined])
 
 
 def _ranks(values):

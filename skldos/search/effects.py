@@ -49,10 +49,11 @@ def main_effects(search, metric=None):
         ``parameter``, ``value`` (as text) and ``effect``; parameters in the order of their
         importance, the range of their effects.
     """
-    known = getattr(search, "main_effects_", None)
-    if known is not None and metric in (None, getattr(search, "refit", None)):
+    fitted = getattr(search, "main_effects_", None)
+    if fitted is not None and metric in (None, getattr(search, "refit", None)):
         effects = {
-            name: (list(map(_name, search.values_[name])), values) for name, values in known.items()
+            name: (list(map(_name, search.values_[name])), values)
+            for name, values in fitted.items()
         }
     else:
         effects = _additive(candidates(search, metric))
@@ -85,10 +86,10 @@ def _additive(table):
     # The minimum-norm solution splits effects evenly between parameters that cannot be separated.
     design = np.hstack([np.eye(code.max() + 1)[code] for code in codes])
     coefficients = np.linalg.lstsq(design, score - score.mean(), rcond=None)[0]
-    parts = np.split(coefficients, np.cumsum([code.max() + 1 for code in codes])[:-1])
+    effects = np.split(coefficients, np.cumsum([code.max() + 1 for code in codes])[:-1])
     return {
-        name: (labels, score.mean() + part - part[code].mean())
-        for (name, (labels, code)), part in zip(levels.items(), parts[:-1], strict=True)
+        name: (labels, score.mean() + effect - effect[code].mean())
+        for (name, (labels, code)), effect in zip(levels.items(), effects[:-1], strict=True)
     }
 
 
@@ -97,8 +98,8 @@ def _levels(values):
     present = [value for value in values if value is not None]
     if all(isinstance(v, Real) and not isinstance(v, (bool, np.bool_)) for v in present):
         numbers = np.asarray(present, dtype=float)
-        few = len(np.unique(numbers)) <= MAX_LEVELS
-        labels = _texts(numbers, 6) if few else _bins(numbers)
+        is_discrete = len(np.unique(numbers)) <= MAX_LEVELS
+        labels = _texts(numbers, 6) if is_discrete else _bins(numbers)
         order = np.argsort(numbers, kind="stable")
     else:
         labels = [_name(value) for value in present]
@@ -106,8 +107,8 @@ def _levels(values):
     different = list(dict.fromkeys(labels[i] for i in order))
     if len(present) < len(values):
         different.append("none")
-    left = iter(labels)
-    codes = [different.index("none" if value is None else next(left)) for value in values]
+    remaining = iter(labels)
+    codes = [different.index("none" if value is None else next(remaining)) for value in values]
     return different, np.array(codes)
 
 

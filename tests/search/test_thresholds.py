@@ -27,7 +27,7 @@ def test_rows_of_gradients_that_vary_by_rounding_are_equal(factor, varies):
 def test_columns_that_hardly_vary_tell_nothing(factor, varies, rng):
     targets = rng.normal(size=(300, 1))
     unit = (targets - targets.mean()) / targets.std()
-    descriptors = 5.0 * (1 + factor * information.CONSTANT * unit)
+    descriptors = 5.0 * (1 + factor * information.SPREAD_TOLERANCE * unit)
     assert (mutual_information(descriptors, targets) > 1) == varies
 
 
@@ -45,7 +45,7 @@ def test_how_long_a_process_may_be_silent(factor, dead, monkeypatch):
     study.ask()
     roll = _storage.RollCall(30.0)
     roll.call(study)
-    now[0] += factor * _storage.PATIENCE * 30.0
+    now[0] += factor * _storage.MISSED_HEARTBEATS * 30.0
     roll.call(study)
     assert (study.trials[0].state == TrialState.FAIL) == dead
 

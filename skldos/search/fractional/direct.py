@@ -109,24 +109,24 @@ class DirectSearchCV(PartialGridSearchCV):
         centre = _start(self.start, values)
         evaluate = Evaluations(values, evaluate_candidates, self.refit)
         lines = [(axis, len(v)) for axis, v in enumerate(values.values())]
-        path, self.n_rounds_, moved = [centre], 0, True
-        while moved and self.n_rounds_ != self.max_rounds:
+        path, self.n_rounds_, improved = [centre], 0, True
+        while improved and self.n_rounds_ != self.max_rounds:
             self.n_rounds_ += 1
-            moved = False
+            improved = False
             for axis, n_values in lines:
                 better = _best(evaluate, centre, _line(centre, axis, n_values))
                 if better != centre:
-                    centre, moved = better, True
+                    centre, improved = better, True
                     path.append(centre)
-        if moved:
-            around = [p for axis, n_values in lines for p in _line(centre, axis, n_values)]
-            better = _best(evaluate, centre, around)
-            moved = better != centre
-            if moved:
+        if improved:
+            neighbors = [p for axis, n_values in lines for p in _line(centre, axis, n_values)]
+            better = _best(evaluate, centre, neighbors)
+            improved = better != centre
+            if improved:
                 path.append(better)
         self.path_ = [evaluate.index[point] for point in path]
-        self.locally_optimal_ = not moved
-        if moved:
+        self.locally_optimal_ = not improved
+        if improved:
             warnings.warn(
                 f"max_rounds={self.max_rounds} ended the search before a local optimum: a change "
                 "of one parameter still helped.",

@@ -116,9 +116,9 @@ def _fill(scores, array):
 
 def _means(scores, filled, column):
     """Return the mean of each value's runs, NaN where all of them failed."""
-    chosen = column == np.arange(column.max() + 1)[:, None]
-    means = np.array([filled[rows].mean() for rows in chosen])
-    return np.where([np.isfinite(scores[rows]).any() for rows in chosen], means, np.nan)
+    masks = column == np.arange(column.max() + 1)[:, None]
+    means = np.array([filled[mask].mean() for mask in masks])
+    return np.where([np.isfinite(scores[mask]).any() for mask in masks], means, np.nan)
 
 
 def _first_best(effects):

@@ -187,9 +187,9 @@ def _hadamard_plans(levels):
 
 
 def _subspace_plans(levels):
-    if len(parts := prime_powers(prod(levels))) > 1:
+    if len(primes := prime_powers(prod(levels))) > 1:
         return
-    (p,) = parts
+    (p,) = primes
     dimensions = tuple(prime_powers(s)[p] for s in levels)
     k = sum(dimensions[:2])
     while p**k <= _LARGEST_SPACE and k < sum(dimensions):
@@ -227,24 +227,24 @@ def _difference_plans(levels):
         for n_columns in range(len(fitting), 0, -1):
             # Larger levels are rarer, and harder to place elsewhere.
             inside = fitting[:n_columns]
-            rest = [i for i in range(len(levels)) if i not in inside]
-            n_rest = _plan(tuple(levels[i] for i in rest))[0] if rest else 1
-            n_rows = scheme_rows(s, n_columns, lcm(n_rest, s), max(prod(levels), bound) // s)
+            outside = [i for i in range(len(levels)) if i not in inside]
+            n_outside = _plan(tuple(levels[i] for i in outside))[0] if outside else 1
+            n_rows = scheme_rows(s, n_columns, lcm(n_outside, s), max(prod(levels), bound) // s)
             if n_rows is not None:
-                yield n_rows * s, _developed(levels, s, n_rows, inside, rest)
+                yield n_rows * s, _developed(levels, s, n_rows, inside, outside)
 
 
-def _developed(levels, s, n_rows, inside, rest):
+def _developed(levels, s, n_rows, inside, outside):
     def build():
         add, _ = field(s)
         scheme = difference_scheme(s, n_rows, len(inside))
         array = np.zeros((n_rows * s, len(levels)), dtype=int)
         developed = add[scheme[:, None, :], np.arange(s)[None, :, None]]
         array[:, inside] = developed.reshape(n_rows * s, -1) % [levels[i] for i in inside]
-        if rest:
-            columns = orthogonal_array([levels[i] for i in rest])
+        if outside:
+            columns = orthogonal_array([levels[i] for i in outside])
             columns = np.tile(columns, (n_rows // len(columns), 1))
-            array[:, rest] = np.repeat(columns, s, axis=0)
+            array[:, outside] = np.repeat(columns, s, axis=0)
         return array
 
     return build

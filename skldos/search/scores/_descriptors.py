@@ -53,10 +53,10 @@ def checked_rows(descriptors, targets):
 def drawn_rows(descriptors, targets, n_points, random_state):
     """Return `n_points` rows of both in double precision, or all rows if there are fewer."""
     n_rows = descriptors.shape[0]
-    chosen = np.arange(n_rows)
+    indices = np.arange(n_rows)
     if n_points < n_rows:
-        chosen = check_random_state(random_state).choice(n_rows, n_points, replace=False)
-    return rows_at(descriptors, chosen), rows_at(targets, chosen)
+        indices = check_random_state(random_state).choice(n_rows, n_points, replace=False)
+    return rows_at(descriptors, indices), rows_at(targets, indices)
 
 
 @documented(OF_SCORERS)

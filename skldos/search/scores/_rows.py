@@ -6,7 +6,7 @@ from skldos.scoring.pipelines import steps_of, transform_lazily
 
 #: Largest gap of unneeded rows that are computed rather than skipped: the neighbour search for the
 #: first bispectrum takes as long as 50 to 200 more of them.
-GAP = 64
+MAX_GAP = 64
 #: Largest number of rows computed at once.
 AT_ONCE = 8192
 
@@ -37,7 +37,7 @@ def rows_at(block, indices):
         return np.asarray(block[indices], dtype=float)
     order = np.argsort(indices)
     ordered = indices[order]
-    ends = np.flatnonzero((np.diff(ordered) > GAP) | (np.diff(ordered // AT_ONCE) > 0)) + 1
+    ends = np.flatnonzero((np.diff(ordered) > MAX_GAP) | (np.diff(ordered // AT_ONCE) > 0)) + 1
     runs = np.split(ordered, ends)
     rows = [np.asarray(block[int(r[0]) : int(r[-1]) + 1], dtype=float)[r - r[0]] for r in runs]
     return np.concatenate(rows)[np.argsort(order)]

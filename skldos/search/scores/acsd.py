@@ -13,7 +13,7 @@ from skldos.validation import check_finite, check_option, check_scalar
 
 SIDED = ("two", "one")
 #: Number of points whose cosines with all others are in memory at a time.
-BATCH = 1024
+BATCH_ROWS = 1024
 
 
 def acsd(descriptors, targets, *, n_pairs=40000, sided="one", random_state=None):
@@ -75,11 +75,11 @@ def acsd(descriptors, targets, *, n_pairs=40000, sided="one", random_state=None)
                 "carry no information."
             )
     n_points = n_rows if n_pairs is None else min(n_rows, _n_points(n_pairs))
-    rows, others = drawn_rows(descriptors, targets, n_points, random_state)
-    rows, others = _unit("descriptors", rows), _unit("targets", others)
+    x, y = drawn_rows(descriptors, targets, n_points, random_state)
+    x, y = _unit("descriptors", x), _unit("targets", y)
     total = 0.0
-    for batch in gen_batches(n_points, BATCH):
-        difference = rows[batch] @ rows.T - others[batch] @ others.T
+    for batch in gen_batches(n_points, BATCH_ROWS):
+        difference = x[batch] @ x.T - y[batch] @ y.T
         difference = np.abs(difference) if sided == "two" else np.maximum(difference, 0)
         # A point and itself do not form a pair.
         difference[np.arange(len(difference)), np.arange(batch.start, batch.stop)] = 0

@@ -13,9 +13,9 @@ from skldos.search.scores._descriptors import OF_SCORERS, checked_rows, drawn_ro
 from skldos.validation import check_finite, check_scalar
 
 #: Relative spread up to which a column counts as constant.
-CONSTANT = 1e-6
+SPREAD_TOLERANCE = 1e-6
 #: Number of points whose distances to all others are in memory at a time.
-BATCH = 512
+BATCH_ROWS = 512
 
 
 def mutual_information(descriptors, targets, *, n_points=2000, n_neighbors=3, random_state=None):
@@ -179,7 +179,7 @@ class MutualInformationScorer(Scorer):
 def _standard(rows):
     """Scale every column to unit variance, and leave out constant columns."""
     spread = rows.std(axis=0)
-    varies = spread > CONSTANT * np.abs(rows).max(axis=0)
+    varies = spread > SPREAD_TOLERANCE * np.abs(rows).max(axis=0)
     return rows[:, varies] / spread[varies]
 
 
@@ -195,15 +195,17 @@ def _unit(rows):
 def _terms(a, b, k):
     """Return ψ(k) − ψ(n_a + 1) − ψ(n_b + 1) for every point."""
     terms = np.empty(len(a))
-    for batch in gen_batches(len(a), BATCH):
-        in_a, in_b = cdist(a[batch], a), cdist(b[batch], b)
-        in_both = np.maximum(in_a, in_b)
+    for batch in gen_batches(len(a), BATCH_ROWS):
+        distances_a, distances_b = cdist(a[batch], a), cdist(b[batch], b)
+        distances = np.maximum(distances_a, distances_b)
         # A point itself, at the distance 0, is the first of its neighbours.
-        radius = np.partition(in_both, k, axis=1)[:, k, None]
+        radius = np.partition(distances, k, axis=1)[:, k, None]
         # The counts include the point itself. If k other points coincide with the point, none is
         # nearer; all coinciding points are then counted, in both spaces.
-        same = radius == 0
-        n_both = np.where(same[:, 0], np.sum(in_both == 0, axis=1), k)
-        n_a, n_b = (np.sum((x < radius) | (same & (x == 0)), axis=1) for x in (in_a, in_b))
-        terms[batch] = digamma(n_both) - digamma(n_a) - digamma(n_b)
+        coincide = radius == 0
+        n_neighbors = np.where(coincide[:, 0], np.sum(distances == 0, axis=1), k)
+        n_a, n_b = (
+            np.sum((d < radius) | (coincide & (d == 0)), axis=1) for d in (distances_a, distances_b)
+        )
+        terms[batch] = digamma(n_neighbors) - digamma(n_a) - digamma(n_b)
     return terms

@@ -239,13 +239,13 @@ class NASWOTScorer(Scorer):
                 f"correlations need two rows and three features or more, got {sum(lengths)} and "
                 f"{n_features}."
             )
-        drawn = np.sort(rng.choice(sum(lengths), size, replace=False))
+        indices = np.sort(rng.choice(sum(lengths), size, replace=False))
         ends = np.cumsum(lengths)
-        of_block = np.split(drawn, np.searchsorted(drawn, ends[:-1]))
+        by_block = np.split(indices, np.searchsorted(indices, ends[:-1]))
         return np.concatenate(
             [
                 rows_at(block, rows - end + length)
-                for block, rows, end, length in zip(blocks, of_block, ends, lengths, strict=True)
+                for block, rows, end, length in zip(blocks, by_block, ends, lengths, strict=True)
                 if len(rows)
             ]
         )

@@ -102,11 +102,11 @@ def readout_score(network, inputs, targets, *, metric="dos", ridge=1e-6):
     features = _features(network, inputs)
     residuals = _left_out(features, targets, ridge)
     if metric == "dos":
-        wrong = sum(residual.sum(dim=0).abs().sum() for residual in residuals)
-        return -float(wrong / sum(block.sum(dim=0).abs().sum() for block in targets))
+        error = sum(residual.sum(dim=0).abs().sum() for residual in residuals)
+        return -float(error / sum(block.sum(dim=0).abs().sum() for block in targets))
     mean = torch.cat(targets).mean(dim=0)
-    wrong = sum(residual.square().sum() for residual in residuals)
-    return -float((wrong / sum((block - mean).square().sum() for block in targets)).sqrt())
+    error = sum(residual.square().sum() for residual in residuals)
+    return -float((error / sum((block - mean).square().sum() for block in targets)).sqrt())
 
 
 @documented(OF_SCORERS)
@@ -242,10 +242,10 @@ def _checked(inputs, targets):
     """Return blocks of inputs and targets as tensors in double precision."""
     if len(inputs) < 2 or len(inputs) != len(targets):
         raise ValueError(
-            "inputs and targets must be at least two blocks, and equally many, got "
+            "inputs and targets must hold the same number of blocks, at least two, got "
             f"{len(inputs)} and {len(targets)}."
         )
-    both = []
+    tensors = []
     for name, blocks in (("inputs", inputs), ("targets", targets)):
         arrays = [np.asarray(block, dtype=float) for block in blocks]
         for i, (array, other) in enumerate(zip(arrays, inputs, strict=True)):
@@ -255,8 +255,8 @@ def _checked(inputs, targets):
                     f"targets, got {array.shape}."
                 )
             check_finite(f"{name}[{i}]", array)
-        both.append([torch.from_numpy(array) for array in arrays])
-    return both
+        tensors.append([torch.from_numpy(array) for array in arrays])
+    return tensors
 
 
 def _features(network, inputs):

@@ -135,6 +135,6 @@ def reseeded(estimator, repeat):
         if isinstance(seed, Integral):
             seeds[name] = int(seed) + repeat
         elif isinstance(seed, np.random.RandomState):
-            drawn = copy.deepcopy(seed).randint(2**31 - 1, size=repeat)
-            seeds[name] = np.random.RandomState(drawn[-1])
+            draws = copy.deepcopy(seed).randint(2**31 - 1, size=repeat)
+            seeds[name] = np.random.RandomState(draws[-1])
     return estimator.set_params(**seeds)

@@ -15,9 +15,9 @@ LOCK_TIMEOUT = 300
 #: Time in s between attempts to take the lock.
 POLL_INTERVAL = 0.005
 #: Number of bytes at the end to search for the last line first.
-TAIL = 4096
+TAIL_BYTES = 4096
 #: Start of every record.
-RECORD = b'{"op_code":'
+RECORD_START = b'{"op_code":'
 
 
 def open_journal(path):
@@ -147,20 +147,22 @@ class JournalFile(BaseJournalBackend):
             if torn and _parsed(torn) is not None:
                 end += len(torn)
                 _append(self.path, b"\n", end)
-                end, done = end + 1, "its newline was added"
+                end, repair = end + 1, "its newline was added"
             elif torn:
                 # Never remove anything from a file that is not a journal.
-                rest = torn.strip(b"\0")
-                if end == 0 and not (rest.startswith(RECORD) or RECORD.startswith(rest)):
-                    raise FileFormatError("the file is no journal of Optuna", self.path, 1)
+                line = torn.strip(b"\0")
+                if end == 0 and not (
+                    line.startswith(RECORD_START) or RECORD_START.startswith(line)
+                ):
+                    raise FileFormatError("the file is not a journal of Optuna", self.path, 1)
                 os.truncate(self.path, end)
-                done = f"{len(torn)} bytes without a complete record were removed"
+                repair = f"{len(torn)} bytes without a complete record were removed"
             if text:
                 _append(self.path, text, end)
         if torn:
             warnings.warn(
                 f"the last line of the journal {self.path} was incomplete, as after a crash: "
-                f"{done}. All records before it are kept.",
+                f"{repair}. All records before it are kept.",
                 UserWarning,
                 stacklevel=2,
             )
@@ -190,7 +192,7 @@ def _whole_and_torn(file):
 
 def _last_line(file, end):
     """Return the line that ends at `end`, and its start."""
-    length = TAIL
+    length = TAIL_BYTES
     while True:
         start = max(0, end - length)
         file.seek(start)

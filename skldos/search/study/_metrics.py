@@ -3,7 +3,7 @@
 from sklearn.metrics import check_scoring
 
 #: Name of a single metric.
-SINGLE = "score"
+SINGLE_METRIC = "score"
 
 
 class Metrics:
@@ -28,21 +28,21 @@ class Metrics:
 
     def __init__(self, estimator, scoring, refit):
         if isinstance(scoring, (list, tuple, set, dict)):
-            named = scoring if isinstance(scoring, dict) else {name: name for name in scoring}
-            if refit not in named:
+            scorers = scoring if isinstance(scoring, dict) else {name: name for name in scoring}
+            if refit not in scorers:
                 raise ValueError(
                     "refit must name the metric that the study follows, one of "
-                    f"{sorted(map(str, named))}; got {refit!r}."
+                    f"{sorted(map(str, scorers))}; got {refit!r}."
                 )
             #: As ``scorer_`` of scikit-learn's searches: a scorer, or a dict of them.
             self.scorers = {
-                name: check_scoring(estimator, scoring=scorer) for name, scorer in named.items()
+                name: check_scoring(estimator, scoring=scorer) for name, scorer in scorers.items()
             }
             self.followed = refit
             self._score = check_scoring(estimator, scoring=self.scorers)  # one prediction
         elif scoring is None or isinstance(scoring, str) or callable(scoring):
             self.scorers = check_scoring(estimator, scoring=scoring)
-            self.followed = SINGLE
+            self.followed = SINGLE_METRIC
             self._score = self.scorers
         else:
             raise TypeError(
@@ -53,7 +53,7 @@ class Metrics:
     @property
     def names(self):
         """Names of the metrics."""
-        return list(self.scorers) if isinstance(self.scorers, dict) else [SINGLE]
+        return list(self.scorers) if isinstance(self.scorers, dict) else [SINGLE_METRIC]
 
     def __call__(self, estimator, *data):
         """Return the scores of a fitted estimator, a float for each name."""
@@ -66,5 +66,5 @@ class Metrics:
                 "scoring by a name of scikit-learn compares y, but the targets are in the "
                 "snapshots: pass a scorer such as BandEnergyScorer()."
             ) from error
-        scores = scores if isinstance(self.scorers, dict) else {SINGLE: scores}
+        scores = scores if isinstance(self.scorers, dict) else {SINGLE_METRIC: scores}
         return {name: float(score) for name, score in scores.items()}

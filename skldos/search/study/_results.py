@@ -5,7 +5,7 @@ from optuna import TrialPruned
 from optuna.trial import TrialState
 from scipy.stats import rankdata
 
-from skldos.search.study._metrics import SINGLE
+from skldos.search.study._metrics import SINGLE_METRIC
 from skldos.search.study._space import parameters
 
 
@@ -38,7 +38,7 @@ def parameters_of(space, trials):
 
 def noted_as(metric):
     """Return the name under which a trial records its scores for a metric."""
-    return metric if metric == SINGLE else f"test_{metric}"
+    return metric if metric == SINGLE_METRIC else f"test_{metric}"
 
 
 def cv_results(space, trials, n_splits, metrics):
@@ -70,10 +70,10 @@ def cv_results(space, trials, n_splits, metrics):
             if name in p:
                 column[i : i + 1] = _one(p[name])
         results[f"param_{name}"] = column
-    for what in ("fit_time", "score_time"):
+    for name in ("fit_time", "score_time"):
         # A fold that a trial did not reach took no time, so the mean gives the cost of the trial.
-        times = np.nan_to_num(_folds(trials, what, n_splits)).sum(axis=2)
-        results[f"mean_{what}"], results[f"std_{what}"] = times.mean(axis=1), times.std(axis=1)
+        times = np.nan_to_num(_folds(trials, name, n_splits)).sum(axis=2)
+        results[f"mean_{name}"], results[f"std_{name}"] = times.mean(axis=1), times.std(axis=1)
     complete = np.array([trial.state == TrialState.COMPLETE for trial in trials], dtype=bool)
     values = [trial.value if trial.state == TrialState.COMPLETE else np.nan for trial in trials]
     values = np.array(values, dtype=float)

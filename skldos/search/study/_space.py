@@ -6,7 +6,7 @@ import numpy as np
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FixedTrial
 
-PLAIN = (type(None), bool, int, float, str)
+PLAIN_TYPES = (type(None), bool, int, float, str)
 
 
 def label(value):
@@ -21,7 +21,9 @@ def label(value):
     """
     value = value.item() if isinstance(value, np.generic) else value
     # Without its address, which differs between processes.
-    return value if isinstance(value, PLAIN) else re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))
+    return (
+        value if isinstance(value, PLAIN_TYPES) else re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))
+    )
 
 
 class NamedChoices:

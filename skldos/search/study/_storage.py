@@ -17,10 +17,10 @@ from skldos.search.study._journal import open_journal
 from skldos.search.study._space import label
 
 #: Number of missing heartbeats after which a trial counts as dead.
-PATIENCE = 4
+MISSED_HEARTBEATS = 4
 
 #: Number of attempts to open a database before its error is raised.
-ATTEMPTS = 3
+STORAGE_ATTEMPTS = 3
 
 #: Default name of a study in a storage; all processes must use the same name.
 STUDY_NAME = "skldos"
@@ -108,7 +108,7 @@ def _database(address):
     """Open a database; if several processes start at once, one of them creates the tables."""
     from sqlalchemy.exc import SQLAlchemyError  # optuna also imports it only for databases
 
-    for _ in range(ATTEMPTS - 1):
+    for _ in range(STORAGE_ATTEMPTS - 1):
         try:
             return RDBStorage(address)
         except SQLAlchemyError:
@@ -119,13 +119,13 @@ def _database(address):
 def check_same(study, **settings):
     """Raise a ``ValueError`` if earlier trials had other folds or scores; record them if new."""
     for name, value in settings.items():
-        known = study.user_attrs.get(name)
-        if known is None:
+        recorded = study.user_attrs.get(name)
+        if recorded is None:
             study.set_user_attr(name, value)
-        elif known != value:
+        elif recorded != value:
             raise ValueError(
-                f"the study was made with other {name}, and its scores do not compare: expected "
-                f"{known}, got {value}. Choose another study_name, and seed a splitter that "
+                f"the study has other {name}, so its scores are not comparable: expected "
+                f"{recorded}, got {value}. Choose another study_name, and seed a splitter that "
                 "shuffles."
             )
 
@@ -248,17 +248,17 @@ class RollCall:
 
     def __init__(self, interval):
         self.pause = min(interval, 1.0)
-        self._patience = PATIENCE * interval
-        self._seen = {}
+        self._patience = MISSED_HEARTBEATS * interval
+        self._heartbeats = {}
 
     def call(self, study):
         """Abandon trials without recent heartbeats; each is tried once more."""
         now = time.monotonic()
         for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             sign = trial.user_attrs.get("alive")
-            last, since = self._seen.get(trial.number, (None, None))
+            last, since = self._heartbeats.get(trial.number, (None, None))
             if since is None or sign != last:
-                self._seen[trial.number] = sign, now
+                self._heartbeats[trial.number] = sign, now
             elif now - since > self._patience:
                 abandon(study, trial.number, again=True)
 

@@ -18,7 +18,7 @@ from skldos.search.study._results import noted_as
 from skldos.search.study._space import suggest
 
 #: Exceptions that end a trial but are not failures.
-ENDS = (TrialPruned, UpdateFinishedTrialError)
+TRIAL_ENDS = (TrialPruned, UpdateFinishedTrialError)
 
 
 class TrialRunner:
@@ -58,7 +58,7 @@ class TrialRunner:
             if np.isnan(score):
                 trial.set_user_attr("error", "the score is NaN")
             return score
-        except ENDS:
+        except TRIAL_ENDS:
             raise
         except Exception:  # any error of a fit, as in scikit-learn's searches
             if search.error_score == "raise":

@@ -16,7 +16,7 @@ from skldos.search.study._storage import quiet
 from skldos.validation import check_scalar
 
 #: Draws without a new candidate after which a space counts as exhausted.
-PERSISTENCE = 200
+MAX_REPEATS = 200
 
 
 def screen_candidates(
@@ -79,22 +79,22 @@ def screen_candidates(
     check_space(space)
     check_scalar("n_candidates", n_candidates, low=1, integer=True)
     check_scalar("n_best", n_best, low=1, integer=True)
-    drawn = list(islice(_draw(space, random_state), n_candidates))
+    candidates = list(islice(_draw(space, random_state), n_candidates))
     groups = defaultdict(list)
-    for i, (_, params) in enumerate(drawn):
+    for i, (_, params) in enumerate(candidates):
         groups[_transformers(estimator, params)].append(i)
-    everything = np.arange(n_samples(X)), []
-    scores = np.empty(len(drawn))
+    split = np.arange(n_samples(X)), []
+    scores = np.empty(len(candidates))
     for members in groups.values():  # one group at a time, because descriptors are large
         fold = None
         for i in members:
-            params = clone(drawn[i][1], safe=False)
+            params = clone(candidates[i][1], safe=False)
             candidate = clone(estimator).set_params(**params)
-            fold = Fold(candidate, X, y, everything) if fold is None else fold
+            fold = Fold(candidate, X, y, split) if fold is None else fold
             scores[i] = fold.training_free(scorer, candidate)
     # The first of those with equal scores.
     order = np.unique(-scores, return_index=True)[1][:n_best]
-    return [drawn[i][0] for i in order], scores[order]
+    return [candidates[i][0] for i in order], scores[order]
 
 
 def _draw(space, random_state):
@@ -102,18 +102,18 @@ def _draw(space, random_state):
     seed = check_random_state(random_state).randint(2**31 - 1)
     with quiet():
         study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
-    seen, in_vain = set(), 0
-    while in_vain < PERSISTENCE:
+    keys, n_repeats = set(), 0
+    while n_repeats < MAX_REPEATS:
         trial = study.ask()
-        in_vain += 1
+        n_repeats += 1
         try:
             params = suggest(space, trial)
         except TrialPruned:  # the space forbids it
             continue
         key = repr(sorted(trial.params.items()))
-        if key not in seen:
-            in_vain = 0
-            seen.add(key)
+        if key not in keys:
+            n_repeats = 0
+            keys.add(key)
             yield (dict(trial.params) if callable(space) else params), params
 
 

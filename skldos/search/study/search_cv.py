@@ -70,7 +70,7 @@ class StudySearchCV(PageLinkMixin, BestEstimatorMixin, MetaEstimatorMixin, BaseE
     monitor : str or callable, optional
         Value to report after each epoch of a network: a loss of its history, such as
         ``"valid_loss"``, or a scorer, called with the network and the *transformed* held-out
-        samples, which know their snapshots. None means ``valid_loss`` for a network with its own
+        samples, which are linked to snapshots. None means ``valid_loss`` for a network with its own
         validation data (`train_split`), and its ``score`` on the held-out samples otherwise.
     study : optuna.Study, optional
         An existing study. It must maximise.
@@ -261,7 +261,7 @@ class StudySearchCV(PageLinkMixin, BestEstimatorMixin, MetaEstimatorMixin, BaseE
         study, is_new = _storage.open_study(self.study, self.storage, self.study_name)
         _storage.check_same(
             study,
-            folds=joblib.hash([[np.asarray(part) for part in split] for split in splits]),
+            folds=joblib.hash([[np.asarray(indices) for indices in split] for split in splits]),
             scoring=_storage.fingerprint(self._followed_scoring()),
             naswot=_storage.fingerprint(self.naswot),
             n_repeats=self.n_repeats,

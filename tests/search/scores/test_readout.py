@@ -191,9 +191,9 @@ def test_wrong_options(data, options, message):
 
 def test_wrong_data(data):
     net, (inputs, targets) = network(5), data
-    with pytest.raises(ValueError, match="at least two blocks, and equally many, got 1 and 1"):
+    with pytest.raises(ValueError, match="number of blocks, at least two, got 1 and 1"):
         readout_score(net, inputs[:1], targets[:1])
-    with pytest.raises(ValueError, match="equally many, got 4 and 3"):
+    with pytest.raises(ValueError, match="at least two, got 4 and 3"):
         readout_score(net, inputs, targets[:3])
     with pytest.raises(ValueError, match=r"targets\[0\] must have shape .* got \(50, 2\)"):
         readout_score(net, inputs, targets[1:] + targets[:1])

@@ -221,7 +221,7 @@ def test_damage_in_the_middle_is_an_error_that_names_the_line(journal, tmp_path,
 def test_a_file_of_something_else_stays_as_it_is(tmp_path, text):
     path = tmp_path / "data.csv"
     path.write_bytes(text)
-    with pytest.raises(FileFormatError, match=r"no journal of Optuna \(.*data\.csv:1\)"):
+    with pytest.raises(FileFormatError, match=r"not a journal of Optuna \(.*data\.csv:1\)"):
         search(path, 4).fit(X)
     assert path.read_bytes() == text
 

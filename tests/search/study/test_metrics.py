@@ -118,7 +118,7 @@ def test_a_study_that_goes_on_must_follow_the_same_metric(tmp_path):
         column = f"mean_test_{name}"
         np.testing.assert_array_equal(again.cv_results_[column][:6], first.cv_results_[column])
         assert np.isfinite(again.cv_results_[column]).all()
-    with pytest.raises(ValueError, match="made with other scoring"):
+    with pytest.raises(ValueError, match="the study has other scoring"):
         search(scoring, "r2", **options).fit(X, Y)
 
 

@@ -129,7 +129,7 @@ def test_the_living_are_not(monkeypatch):
             sign = study.trials[0].user_attrs["alive"]
             if sign not in seen:  # in good time, by the clock of whoever calls the roll
                 seen.add(sign)
-                clock[0] += 0.9 * _storage.PATIENCE
+                clock[0] += 0.9 * _storage.MISSED_HEARTBEATS
             roll.call(study)
     assert study.trials[0].state == TrialState.RUNNING
 
