@@ -13,9 +13,19 @@ PROMISED = {
     "calculator.calculator": {"COARSEST": 2.0, "COARSEST_UNKNOWN": 1.0},
     "calculator.surface": {"CHARGED": 1e-3},
     "data.ranges": {
-        **{"LARGEST": 1e30, "HEAVIEST": 118, "LARGEST_LENGTH": 1e6, "SMALLEST_HEIGHT": 0.01},
-        **{"SMALLEST_VOLUME": 0.01, "COINCIDING": 0.01, "CLOSE": 0.3, "CLOSE_PART": 0.3},
-        **{"HOTTEST": 1e9, "LARGEST_ENERGY": 1e6, "MOST_ELECTRONS": 1e4, "MOST_CHARGE": 2},
+        **{
+            "LARGEST": 1e30,
+            "MAX_ATOMIC_NUMBER": 118,
+            "LARGEST_LENGTH": 1e6,
+            "SMALLEST_HEIGHT": 0.01,
+        },
+        **{
+            "SMALLEST_VOLUME": 0.01,
+            "COINCIDENCE_DISTANCE": 0.01,
+            "CLOSE_DISTANCE": 0.3,
+            "CLOSE_FRACTION": 0.3,
+        },
+        **{"MAX_TEMPERATURE": 1e9, "LARGEST_ENERGY": 1e6, "MOST_ELECTRONS": 1e4, "MOST_CHARGE": 2},
         **{"LARGEST_REFERENCE": 1e15, "FINEST_GRID": 100_000},
     },
     "data.training": {"DENSITY_MARGIN": 0.01, "TEMPERATURE_MARGIN": 0.1, "SAME_TEMPERATURE": 50.0},
@@ -31,14 +41,23 @@ PROMISED = {
     "geometry.neighbors": {"SAME_SITE": 1e-20, "MAX_NEIGHBORS": 100_000},
     "geometry.sphere": {"MAX_SUBDIVISIONS": 6},
     "io.cube": {"SAME_POSITION": 1e-3, "LARGEST_VALUE": 1e150},
-    "io.espresso.completeness": {"LOST": 1e-3, "DIFFERING": 0.01, "FEWEST_ENERGIES": 5}
-    | {"REACH": {"gaussian": 4.0, "fermi-dirac": 16.0}},
+    "io.espresso.completeness": {
+        "MAX_LOST_FRACTION": 1e-3,
+        "ELECTRON_TOLERANCE": 0.01,
+        "FEWEST_ENERGIES": 5,
+    }
+    | {"KERNEL_REACH": {"gaussian": 4.0, "fermi-dirac": 16.0}},
     "io.espresso.geometry": {"SAME_POSITION": 1e-5},
     "io.espresso.lines": {"LONGEST_LINE": 5000},
     "io.espresso.output": {"ENERGY_ERROR": 5e-9, "ELECTRONS_ERROR": 5e-3},
     "io.limits": {
-        **{"LARGEST_CUTOFF": 1e5, "SMALLEST_CUTOFF": 0.1, "FINER": 16, "BEYOND": 1.0},
-        **{"MISSING_ELECTRONS": 0.01, "ASYMMETRIC_STRESS": 1e-4, "COMPRESSION": 1100},
+        **{
+            "LARGEST_CUTOFF": 1e5,
+            "SMALLEST_CUTOFF": 0.1,
+            "MAX_OVERSAMPLING": 16,
+            "OCCUPATION_MARGIN": 1.0,
+        },
+        **{"MISSING_ELECTRONS": 0.01, "ASYMMETRIC_STRESS": 1e-4, "MAX_COMPRESSION": 1100},
     },
     "io.mala_archive": {"LARGEST_MEMBER": 1_073_741_824},
     "io.olcao": {"LARGEST": 1e15, "N_COLUMNS": 5},
@@ -58,9 +77,9 @@ PROMISED = {
     "regressors._base": {"AUTO_DOS_WEIGHT": 100.0},
     "regressors._units": {"LARGEST_FACTOR": 3.0, "SMALLEST_CORRELATION": 0.9}
     | {"FEWEST_FREEDOMS": 4, "LEAST_UNEXPLAINED": 0.05},
-    "regressors.alignment": {"DEGREE": 5, "SNAPSHOTS_PER_TERM": 3, "LARGEST_LEVERAGE": 0.9},
+    "regressors.alignment": {"SPLINE_DEGREE": 5, "SNAPSHOTS_PER_TERM": 3, "LARGEST_LEVERAGE": 0.9},
     "regressors.feature_range": {"MARGIN": 3.0, "FEW_ROWS": 1e-3, "MIN_ROWS": 100}
-    | {"SAMPLED_ROWS": 4096, "RUNS": 4},
+    | {"SAMPLED_ROWS": 4096, "N_RUNS": 4},
     "regressors.free_energy": {"OTHER_FORCES": 0.01},
     "regressors.output_layer": {"RIDGE": 1e-6},
     "regressors.target_scaling": {"SMALLEST_VARIANCE": 1e-10},

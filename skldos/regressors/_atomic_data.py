@@ -92,7 +92,7 @@ class RowsOf:
     Parameters
     ----------
     X : Blocks of shape (n_snapshots,)
-        Blocks of atoms, which know their derivatives.
+        Blocks of atoms, with derivatives.
     has_forces : sequence of bool, or None
         Whether forces and stress of a snapshot are used; None uses none, and needs no derivatives.
     """
@@ -126,12 +126,12 @@ def _rows(snapshot, derivatives, n_features):
         raise SnapshotError(f"{snapshot!r} has no reference 'forces'; set forces=False.")
     n_atoms = len(snapshot.atoms)
     check_shape("reference['forces']", np.asarray(forces), (n_atoms, 3))
-    found = -by_positions.reshape(3 * n_atoms, -1), np.ravel(forces).astype(float)
+    values = -by_positions.reshape(3 * n_atoms, -1), np.ravel(forces).astype(float)
     if (stress := snapshot.reference.get("stress")) is None:
-        return _no_rows(n_features)._replace(forces=found[0], force_targets=found[1])
+        return _no_rows(n_features)._replace(forces=values[0], force_targets=values[1])
     # δA = V σ : ε
     virial = full_stress(stress) * snapshot.atoms.cell.volume
-    return Rows(*found, *(symmetric_rows(v) / n_atoms for v in (by_strain, virial)))
+    return Rows(*values, *(symmetric_rows(v) / n_atoms for v in (by_strain, virial)))
 
 
 def warn_of_density(snapshots, training):
@@ -152,13 +152,13 @@ def warn_of_composition(fractions, snapshots, inverse):
     inverse : ndarray of shape (n_elements, n_elements)
         The inverse, or pseudoinverse, of the normal matrix of the training compositions.
     """
-    known = np.linalg.pinv(inverse, hermitian=True) @ inverse
-    outside = np.abs(fractions - fractions @ known).max(axis=1)
+    projector = np.linalg.pinv(inverse, hermitian=True) @ inverse
+    outside = np.abs(fractions - fractions @ projector).max(axis=1)
     if outside.max(initial=0) > SAME_COMPOSITION:
         warnings.warn(
-            f"{snapshots[int(np.argmax(outside))]!r} has a composition that no mixture of the "
-            "training data has, which do not tell the energies of the elements apart: its energy "
-            "may be off by a constant.",
+            f"{snapshots[int(np.argmax(outside))]!r} has a composition that is not a mixture of "
+            "those of the training data, which do not determine the energy of each element: its "
+            "energy may be off by a constant.",
             UserWarning,
             stacklevel=3,
         )

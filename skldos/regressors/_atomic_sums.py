@@ -17,8 +17,8 @@ from skldos.workers import results_of
 #: Bytes of rows kept in memory; rows of further snapshots are recomputed when needed.
 KEPT_BYTES = 2**29
 #: Independent components of a symmetric tensor, and factors that preserve its norm.
-PAIRS = [(0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1)]
-FACTORS = np.array([1.0, 1.0, 1.0, 2.0, 2.0, 2.0]) ** 0.5
+VOIGT_PAIRS = [(0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1)]
+VOIGT_FACTORS = np.array([1.0, 1.0, 1.0, 2.0, 2.0, 2.0]) ** 0.5
 #: The isotropic tensor in these components.
 ISOTROPIC = np.array([1.0, 1.0, 1.0, 0.0, 0.0, 0.0])
 #: Threshold above which an energy is (almost) the only one that determines its baseline, so that
@@ -91,7 +91,7 @@ class AtomicSums:
     """
 
     def __init__(self, means, energies, fractions, rows, counts, pulay=0.0, n_jobs=None):
-        self._compute, self._kept, self._room = rows, {}, KEPT_BYTES
+        self._compute, self._cache, self._room = rows, {}, KEPT_BYTES
         self.counts, self.pulay, self.n_snapshots = counts, pulay, len(means)
         self._fractions = fractions
         self._composition(means, energies)
@@ -149,24 +149,24 @@ class AtomicSums:
 
     def rows(self, s):
         """Return the rows of a snapshot, kept or computed."""
-        return self._kept[s] if s in self._kept else self._compute(s)
+        return self._cache[s] if s in self._cache else self._compute(s)
 
     def _keep(self, s, rows):
         """Keep the rows of a snapshot if they fit into the memory limit."""
-        size = sum(part.nbytes for part in rows)
+        size = sum(array.nbytes for array in rows)
         if size <= self._room:
             self._room -= size
-            self._kept[s] = rows
+            self._cache[s] = rows
 
     def decompose(self, energy_weight, virial_weight):
         """Return eigenvalues and eigenvectors of the normal matrix, and its right side in them."""
         normal = self._forces + energy_weight**2 * self._energies
-        right = self._by_forces + energy_weight**2 * self._by_energies
+        rhs = self._by_forces + energy_weight**2 * self._by_energies
         if self.n_stressed:
             normal = normal + virial_weight**2 * self._virials
-            right = right + virial_weight**2 * self._by_virials
+            rhs = rhs + virial_weight**2 * self._by_virials
         values, vectors = eigh(normal)
-        return np.maximum(values, 0), vectors, vectors.T @ right
+        return np.maximum(values, 0), vectors, vectors.T @ rhs
 
     def energies_by_forces(self, alpha):
         """Return energies per atom, and those of a model of the forces alone, without baseline."""
@@ -180,7 +180,7 @@ class AtomicSums:
         errors are (1 − H)⁻¹ times the errors of the full model, and (1 − H)⁻¹ − 1 is the covariance
         of the left-out predictions.
         """
-        values, vectors, right = decomposed
+        values, vectors, rhs = decomposed
         r, count = self.rows(s), self.counts[s]
         weights = np.concatenate(
             [
@@ -202,12 +202,14 @@ class AtomicSums:
         alone = self._leverages[s] > SOLE_LEVERAGE
         baseline[0, 0] = 0.0 if alone else self._leverages[s]
         if self.pulay is None and len(r.virials):
-            part = slice(len(A) - len(r.virials), len(A))
-            baseline[part, part] = count * np.outer(isotropic, isotropic) / (3 * self.n_stressed)
+            virial = slice(len(A) - len(r.virials), len(A))
+            baseline[virial, virial] = (
+                count * np.outer(isotropic, isotropic) / (3 * self.n_stressed)
+            )
         Z = A @ vectors
         for setting in settings:
             damped = Z / (values + setting.alpha * self.scale)
-            residuals = damped @ right - targets
+            residuals = damped @ rhs - targets
             errors, variances = _without(damped @ Z.T + baseline, residuals)
             errors, variances = errors / scaled, variances / scaled**2
             if alone:
@@ -217,8 +219,8 @@ class AtomicSums:
 
     def solve(self, decomposed, alpha):
         """Return the weights of the features, the baseline, and the constant of the virials."""
-        values, vectors, right = decomposed
-        coef = vectors @ (right / (values + alpha * self.scale))
+        values, vectors, rhs = decomposed
+        coef = vectors @ (rhs / (values + alpha * self.scale))
         pulay = self._trace_target - self._traces @ coef
         return coef, self.energy_baseline - self.feature_baseline @ coef, float(pulay)
 
@@ -240,5 +242,5 @@ def baseline_variance(fractions, composition_inverse):
 def symmetric_rows(tensors):
     """Return the independent components of tensors of shape (3, 3, ...), of the same norm."""
     tensors = np.asarray(tensors)
-    parts = np.array([(tensors[i, j] + tensors[j, i]) / 2 for i, j in PAIRS])
-    return FACTORS.reshape(-1, *[1] * (tensors.ndim - 2)) * parts
+    components = np.array([(tensors[i, j] + tensors[j, i]) / 2 for i, j in VOIGT_PAIRS])
+    return VOIGT_FACTORS.reshape(-1, *[1] * (tensors.ndim - 2)) * components

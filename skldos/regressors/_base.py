@@ -17,7 +17,7 @@ from skldos.regressors._callbacks import default_callbacks
 from skldos.regressors._checkpoint import TrainingFile
 from skldos.regressors._prediction import NetworkPrediction, is_container
 from skldos.regressors._split import Split
-from skldos.regressors._team import ALONE, check_distribution, join
+from skldos.regressors._team import SINGLE_PROCESS, check_distribution, join
 from skldos.regressors._training_name import training_name
 from skldos.regressors.checks import (
     check_carried,
@@ -59,7 +59,7 @@ class BlockRegressor(NetworkPrediction, MixedPrecisionRegressor):
     dos_weight = distributed = None
     dos_ridge = RIDGE
     _epochs_ = 0
-    _team_ = ALONE
+    _team_ = SINGLE_PROCESS
     # The explicit gradient and the bare kernel of the optimizer, if possible; set when an epoch
     # begins.
     _backpropagation_ = _fused_adam_ = None
@@ -140,7 +140,7 @@ class BlockRegressor(NetworkPrediction, MixedPrecisionRegressor):
                 self.__dict__.pop("module_", None)
             raise
         finally:
-            self._team_ = ALONE
+            self._team_ = SINGLE_PROCESS
 
     def _fit_dataset(self, dataset, *, reset):
         with seeded(self._team_.agree_on_seed(self.random_state), self.device) as seed:
@@ -172,17 +172,17 @@ class BlockRegressor(NetworkPrediction, MixedPrecisionRegressor):
 
     def _prepare_sharing(self, split, seed, *, reset):
         """Return the checkpoint file, if any; check that all processes have the same training."""
-        parts = [part for part in (split.training, split.validation) if part is not None]
-        what = self, parts, self._epochs_
+        datasets = [data for data in (split.training, split.validation) if data is not None]
+        training = self, datasets, self._epochs_
         if self._team_.size > 1:
             self._team_.check_same(
-                (seed, training_name(*what, goes_on=not reset)),
+                (seed, training_name(*training, goes_on=not reset)),
                 "distributed='auto' needs the same parameters and all snapshots in every process; "
                 "got different ones. skldos distributes the rows itself.",
             )
         if self.checkpoint is None:
             return None
-        file = TrainingFile(self.checkpoint, *what, goes_on=not reset)
+        file = TrainingFile(self.checkpoint, *training, goes_on=not reset)
         self._team_.file = file.path
         return file
 
@@ -270,8 +270,8 @@ class BlockRegressor(NetworkPrediction, MixedPrecisionRegressor):
         dataset.snapshots = snapshots
         self._check_n_features(dataset.inputs[0].shape[1], reset=reset)
         self.energies_ = common_energies(snapshots, self.energies_)
-        known = self.broadening_, self.kernel_
-        self.broadening_, self.kernel_ = common_broadening(snapshots, known)
+        broadening = self.broadening_, self.kernel_
+        self.broadening_, self.kernel_ = common_broadening(snapshots, broadening)
         if reset:
             self.__dict__.pop("feature_names_in_", None)
             self.target_dtype_, self.target_ndim_ = "<f4", 2
@@ -368,15 +368,15 @@ class BlockRegressor(NetworkPrediction, MixedPrecisionRegressor):
 
     def run_single_epoch(self, *args, **kwargs):
         """Run over all batches once; see the base class."""
-        plain = (
+        own_gradient = (
             self.autocast is None
             and self._loss_is_square_error
             and self.criterion_.reduction == "mean"
             and Backpropagation.knows(self.module_)
         )
-        self._backpropagation_ = Backpropagation(self.module_) if plain else None
-        bare = self.autocast is None and FusedAdam.knows(self.optimizer_)
-        self._fused_adam_ = FusedAdam(self.optimizer_) if bare else None
+        self._backpropagation_ = Backpropagation(self.module_) if own_gradient else None
+        fused = self.autocast is None and FusedAdam.knows(self.optimizer_)
+        self._fused_adam_ = FusedAdam(self.optimizer_) if fused else None
         super().run_single_epoch(*args, **kwargs)
 
     def optimizer_step(self):

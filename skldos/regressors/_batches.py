@@ -5,7 +5,7 @@ import torch
 
 from skldos.data import Blocks, LazyArray, as_rows
 from skldos.data.ranges import check_unmasked
-from skldos.regressors._team import ALONE
+from skldos.regressors._team import SINGLE_PROCESS
 
 #: Rows collected in one call in random order; few enough for the cache.
 GATHER_BYTES = 2**19
@@ -45,17 +45,17 @@ class BlockDataset(torch.utils.data.Dataset):
     def take(self, indices):
         """Return the dataset of the blocks at `indices`."""
         targets = None if self.targets is None else [self.targets[i] for i in indices]
-        part = BlockDataset([self.inputs[i] for i in indices], targets)
+        dataset = BlockDataset([self.inputs[i] for i in indices], targets)
         if self.snapshots is not None:
-            part.snapshots = self.snapshots[np.asarray(indices)]
+            dataset.snapshots = self.snapshots[np.asarray(indices)]
         if self.weights is not None:
-            part.weights = [self.weights[i] for i in indices]
+            dataset.weights = [self.weights[i] for i in indices]
         elif self.sample_weight is not None:
-            sizes = [block.shape[0] for block in part.inputs]
-            part.weights = [
+            sizes = [block.shape[0] for block in dataset.inputs]
+            dataset.weights = [
                 np.full(n, w) for n, w in zip(sizes, self.sample_weight[indices], strict=True)
             ]
-        return part
+        return dataset
 
     @property
     def blocks(self):
@@ -94,10 +94,10 @@ class RowDataset(torch.utils.data.Dataset):
 
     def take(self, indices):
         """Return a dataset with one block: the rows at `indices`."""
-        part = BlockDataset([self.inputs[indices]], [self.targets[indices]])
+        dataset = BlockDataset([self.inputs[indices]], [self.targets[indices]])
         if self.sample_weight is not None:
-            part.weights = [self.sample_weight[indices]]
-        return part
+            dataset.weights = [self.sample_weight[indices]]
+        return dataset
 
 
 class Batch(tuple):
@@ -144,7 +144,9 @@ class RowBatches:
     #: Number of pieces mixed in a full buffer: more pieces shuffle better, fewer are read faster.
     pieces_per_buffer = 16
 
-    def __init__(self, dataset, batch_size, *, shuffle, buffer_bytes, device, scaling, team=ALONE):
+    def __init__(
+        self, dataset, batch_size, *, shuffle, buffer_bytes, device, scaling, team=SINGLE_PROCESS
+    ):
         self.dataset = dataset
         self.batch_size = batch_size
         self.shuffle = shuffle
@@ -179,8 +181,8 @@ class RowBatches:
             return
         rest = None
         for pieces in self._fillings():
-            parts = self._fill(pieces, rest)
-            n_rows = len(parts[0])
+            buffer = self._fill(pieces, rest)
+            n_rows = len(buffer[0])
             order = torch.randperm(n_rows, device=self.device) if self.shuffle else None
             end = n_rows - n_rows % self.batch_size
             # Several batches at once: for small ones the call dominates.
@@ -188,52 +190,54 @@ class RowBatches:
             step = n_batches * self.batch_size
             for start in range(0, end, step):
                 rows = slice(start, min(start + step, end))
-                chosen = [_select(part, rows if order is None else order[rows]) for part in parts]
-                split = (part.split(self.batch_size) for part in chosen)
+                selected = [
+                    _select(tensor, rows if order is None else order[rows]) for tensor in buffer
+                ]
+                split = (tensor.split(self.batch_size) for tensor in selected)
                 for batch in zip(*split, strict=True):
                     yield Batch(*batch)
             # Rows that do not fill a batch wait for the next buffer.
             rows = slice(end, n_rows) if order is None else order[end:]
-            rest = [part[rows].clone() for part in parts] if end < n_rows else None
-            del parts  # so that only one buffer exists at a time
+            rest = [tensor[rows].clone() for tensor in buffer] if end < n_rows else None
+            del buffer  # so that only one buffer exists at a time
         if rest is not None:
             yield Batch(*rest)
 
     def _shared_batches(self):
         """Yield this process's rows of every batch."""
-        rest, places_of_rest = None, torch.empty(0, dtype=torch.int64, device="cpu")
+        rest, rest_places = None, torch.empty(0, dtype=torch.int64, device="cpu")
         for pieces in self._fillings():
-            parts = self._fill(pieces[self.team.rank :: self.team.size], rest)
-            places = self._places(pieces, places_of_rest)
+            buffer = self._fill(pieces[self.team.rank :: self.team.size], rest)
+            places = self._places(pieces, rest_places)
             order = self.team.permutation(len(places))
             end = len(places) - len(places) % self.batch_size
             for start in range(0, end, self.batch_size):
-                yield self._share(parts, places[order[start : start + self.batch_size]])
-            places_of_rest = places[order[end:]]
-            here = places_of_rest >= 0
-            rows = places_of_rest[here].to(self.device)
-            rest = [part[rows].clone() for part in parts]
-            places_of_rest[here] = torch.arange(len(rows))
-            del parts  # so that only one buffer exists at a time
-        if len(places_of_rest) > 0:
-            yield self._share(rest, places_of_rest)
+                yield self._share(buffer, places[order[start : start + self.batch_size]])
+            rest_places = places[order[end:]]
+            local = rest_places >= 0
+            rows = rest_places[local].to(self.device)
+            rest = [tensor[rows].clone() for tensor in buffer]
+            rest_places[local] = torch.arange(len(rows))
+            del buffer  # so that only one buffer exists at a time
+        if len(rest_places) > 0:
+            yield self._share(rest, rest_places)
 
-    def _places(self, pieces, places_of_rest):
+    def _places(self, pieces, rest_places):
         """Return the position of every row in this process's buffer, -1 if it is not there."""
-        n_rest = int((places_of_rest >= 0).sum())
+        n_rest = int((rest_places >= 0).sum())
         sizes = [stop - start for _, start, stop in pieces]
         owners = torch.repeat_interleave(
             torch.arange(len(pieces)) % self.team.size, torch.tensor(sizes)
         )
         places = torch.full((sum(sizes),), -1)
-        here = owners == self.team.rank
-        places[here] = n_rest + torch.arange(int(here.sum()))
-        return torch.cat([places_of_rest, places])
+        local = owners == self.team.rank
+        places[local] = n_rest + torch.arange(int(local.sum()))
+        return torch.cat([rest_places, places])
 
-    def _share(self, parts, places):
+    def _share(self, buffer, places):
         """Return this process's rows of one batch."""
         rows = places[places >= 0].to(self.device)
-        batch = Batch(*(_select(part, rows) for part in parts))
+        batch = Batch(*(_select(tensor, rows) for tensor in buffer))
         batch.n_shared = len(places)
         return batch
 
@@ -276,9 +280,9 @@ class RowBatches:
         ]
 
 
-def _select(part, rows):
+def _select(tensor, rows):
     """Return rows of a tensor; ``index_select`` is three times faster than indexing."""
-    return part[rows] if isinstance(rows, slice) else torch.index_select(part, 0, rows)
+    return tensor[rows] if isinstance(rows, slice) else torch.index_select(tensor, 0, rows)
 
 
 def as_block(name, block):
@@ -291,9 +295,9 @@ def as_block(name, block):
     """
     if not isinstance(block, LazyArray):
         check_unmasked(name, block)
-        given, block = type(block).__name__, np.asarray(block)
+        kind, block = type(block).__name__, np.asarray(block)
         if block.dtype.kind not in "fiub" or block.ndim < 2:
-            got = f"a {given}" if block.ndim == 0 else f"shape {block.shape} of {block.dtype}"
+            got = f"a {kind}" if block.ndim == 0 else f"shape {block.shape} of {block.dtype}"
             raise ValueError(f"{name} must have a row per site and hold real numbers, got {got}.")
     if block.shape[-1] == 0:
         raise ValueError(f"{name} must have at least one column, got shape {tuple(block.shape)}.")

@@ -56,8 +56,7 @@ class TrainingFile:
         head, body = content[: len(MAGIC) + 8], content[len(MAGIC) + 8 :]
         if head != MAGIC + f"{zlib.crc32(body):08x}".encode():
             raise FileFormatError(
-                "expected a training of skldos, whole and unchanged; remove the file to train from "
-                "the start",
+                "expected a complete checkpoint of skldos; remove the file to train from the start",
                 self.path,
             )
         try:

@@ -22,7 +22,7 @@ from skldos.scoring.free_energies import free_energies_at
 
 ENTRIES = entries_of("""
     X : Blocks of shape (n_snapshots,)
-        One block ``(n_atoms, n_features)`` per snapshot, which they know.
+        One block ``(n_atoms, n_features)`` per snapshot, linked to the snapshots.
 """)
 
 

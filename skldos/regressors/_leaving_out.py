@@ -36,10 +36,10 @@ class LeavingOut:
         for first, group in self._by_weights(range(len(settings))):
             decomposed = problem.decompose(*settings[first][:2])
             for s in range(problem.n_snapshots):
-                chosen = [settings[i] for i in group]
-                for i, left in zip(group, problem.left_out(s, decomposed, chosen), strict=True):
+                left_out = problem.left_out(s, decomposed, [settings[i] for i in group])
+                for i, snapshot in zip(group, left_out, strict=True):
                     for kind in kinds:
-                        errors = getattr(left, kind)
+                        errors = getattr(snapshot, kind)
                         errors = errors[~np.isnan(errors)]
                         self.squares[kind][i, s] = errors @ errors
                         self.numbers[kind][i, s] = len(errors)
@@ -73,12 +73,12 @@ class LeavingOut:
         list of LeftOut
             In the order of the snapshots.
         """
-        chosen = np.array([self.best(without=s)[0] for s in range(self.problem.n_snapshots)])
-        errors = [None] * len(chosen)
-        for first, group in self._by_weights(np.unique(chosen)):
+        best = np.array([self.best(without=s)[0] for s in range(self.problem.n_snapshots)])
+        errors = [None] * len(best)
+        for first, group in self._by_weights(np.unique(best)):
             decomposed = self.problem.decompose(*self.settings[first][:2])
-            for s in np.flatnonzero(np.isin(chosen, group)):
-                setting = [self.settings[chosen[s]]]
+            for s in np.flatnonzero(np.isin(best, group)):
+                setting = [self.settings[best[s]]]
                 (errors[s],) = self.problem.left_out(s, decomposed, setting)
         return errors
 
@@ -87,18 +87,18 @@ def _mean(sums, numbers):
     return np.divide(sums, numbers, out=np.full_like(sums, np.nan), where=numbers > 0)
 
 
-def per_snapshot(left_out, kind, unit=1.0):
+def per_snapshot(snapshots, kind, unit=1.0):
     """Return the energy error of every snapshot, or root-mean-square errors of other kinds."""
-    errors = [unit * getattr(left, kind) for left in left_out]
+    errors = [unit * getattr(snapshot, kind) for snapshot in snapshots]
     if kind == "energy":
         return np.concatenate(errors)
     return np.array([np.sqrt(np.mean(e**2)) if len(e) else np.nan for e in errors])
 
 
-def calibration(left_out, kind, counts):
+def calibration(snapshots, kind, counts):
     """Return the result of :func:`calibrated` for the errors of one kind, with snapshot weights."""
-    errors = [getattr(left, kind) for left in left_out]
-    variances = [getattr(left, f"{kind}_variance") for left in left_out]
+    errors = [getattr(snapshot, kind) for snapshot in snapshots]
+    variances = [getattr(snapshot, f"{kind}_variance") for snapshot in snapshots]
     repeated = np.repeat(counts, [len(e) for e in errors])
     return calibrated(np.concatenate(errors), np.concatenate(variances), repeated)
 
@@ -124,8 +124,8 @@ def calibrated(errors, variances, counts):
     >>> calibrated(np.array([3.0, -3.0]), np.array([2.0, 2.0]), np.ones(2))
     (8.1, 0.45)
     """
-    known = np.isfinite(errors) & (variances > 0)
-    errors, variances, counts = errors[known], variances[known], counts[known]
+    finite = np.isfinite(errors) & (variances > 0)
+    errors, variances, counts = errors[finite], variances[finite], counts[finite]
     if len(errors) == 0:
         return np.nan, np.nan
     mean = np.average(variances, weights=counts)

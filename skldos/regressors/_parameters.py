@@ -55,7 +55,7 @@ ATTRIBUTES = entries_of("""
         Smallest and largest value of every feature in the training data, of blocks on disk in some
         thousand of their rows. Predictions far outside of it warn. None of fewer than 100 rows.
     energies_ : ndarray of shape (n_outputs,) or None
-        Energies of the outputs in eV, if the blocks knew their snapshots.
+        Energies of the outputs in eV, if the blocks were linked to snapshots.
     broadening_, kernel_ : float and str, or None
         Broadening of the snapshots' LDOS, as in :class:`~skldos.EnergyGrid`.
 """)

@@ -12,13 +12,13 @@ class _NotPlainError(TypeError):
 
 def plain(mapping):
     """Return the items of `mapping` that are plain, recursively."""
-    kept = {}
+    items = {}
     for name, value in mapping.items():
         try:
-            kept[name] = _checked(value)
+            items[name] = _checked(value)
         except _NotPlainError:
             continue
-    return kept
+    return items
 
 
 def _checked(value):

@@ -96,11 +96,11 @@ class NetworkPrediction(SiteSums):
         return self._predict_rows(block[start:stop])
 
     def _predict_rows(self, block):
-        known = getattr(self, "feature_range_", None)  # not known for a converted model
+        feature_range = getattr(self, "feature_range_", None)  # not known for a converted model
         predicted = np.empty((block.shape[0], self.n_outputs_), dtype=np.float32)
         for start in range(0, block.shape[0], PREDICT_ROWS):
             rows = block[start : start + PREDICT_ROWS]
-            warn_outside(rows, known)
+            warn_outside(rows, feature_range)
             predicted[start : start + len(rows)] = self._forward(rows)
         return predicted
 
@@ -147,7 +147,7 @@ class NetworkPrediction(SiteSums):
             for start in range(0, block.shape[0], PREDICT_ROWS):
                 rows = block[start : start + PREDICT_ROWS]
                 outputs = self._outputs(rows, training=training)
-                yield _moved(outputs, device)
+                yield _on_device(outputs, device)
 
     def forward(self, X, training=False, device="cpu"):
         """Return the outputs of the network for all rows of `X`; see :meth:`forward_iter`.
@@ -179,7 +179,7 @@ class NetworkPrediction(SiteSums):
         return inputs
 
 
-def _moved(outputs, device):
+def _on_device(outputs, device):
     """Return a tensor, or a named tuple of them, on a device."""
     if isinstance(outputs, tuple):
         return type(outputs)(*(None if part is None else part.to(device) for part in outputs))
@@ -194,5 +194,5 @@ def _unpack(X, y=None):
 
 def is_container(X):
     """Return whether X holds arrays in another form that skorch accepts."""
-    named = isinstance(X, dict) and not issparse(X)  # one kind of sparse matrix is a dict
-    return named or isinstance(X, torch.utils.data.Dataset)
+    is_dict = isinstance(X, dict) and not issparse(X)  # one kind of sparse matrix is a dict
+    return is_dict or isinstance(X, torch.utils.data.Dataset)

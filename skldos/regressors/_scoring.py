@@ -24,9 +24,9 @@ class DatasetScoring:
 
     def __call__(self, net, X, y=None):
         """Return the score of `net` on a dataset, or on a batch of tensors."""
-        of_rows = isinstance(self.scoring, str) or hasattr(self.scoring, "_score_func")
+        by_rows = isinstance(self.scoring, str) or hasattr(self.scoring, "_score_func")
         if isinstance(X, BlockDataset):
-            if not of_rows:
+            if not by_rows:
                 blocks = X.blocks
                 if self.scoring is None:
                     return net.score(blocks, X.targets)
@@ -34,15 +34,15 @@ class DatasetScoring:
             pairs = list(net._true_and_predicted(X))
             true, predicted = (np.concatenate([pair[i] for pair in pairs]) for i in (0, 1))
         else:
-            if not (of_rows or self.scoring is None):
+            if not (by_rows or self.scoring is None):
                 return self.scoring(net, X, y)
             true = net._scaling.restore(np.asarray(y))
-            predicted = np.concatenate([net._restored(out) for out in net.forward_iter(X)])
-        known = _Known(predicted)
-        return check_scoring(known, self.scoring)(known, predicted, true)
+            predicted = np.concatenate([net._restored(outputs) for outputs in net.forward_iter(X)])
+        estimator = _StoredPrediction(predicted)
+        return check_scoring(estimator, self.scoring)(estimator, predicted, true)
 
 
-class _Known(RegressorMixin, BaseEstimator):
+class _StoredPrediction(RegressorMixin, BaseEstimator):
     """An estimator that returns stored predictions."""
 
     def __init__(self, predicted):

@@ -65,14 +65,14 @@ class SkorchRegressor(PageLinkMixin, SkorchTraining, SkorchState, NeuralNetRegre
     @property
     def _params_to_validate(self):
         """Names of free keyword arguments: ``module__x``, ``optimizer__x``, typos."""
-        named = {
+        parameters = {
             name
             for kind in type(self).__mro__
             if "__init__" in vars(kind)
             for name, parameter in signature(kind.__init__).parameters.items()
             if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
         }
-        return set(self._get_param_names()) - named
+        return set(self._get_param_names()) - parameters
 
     @_params_to_validate.setter
     def _params_to_validate(self, names):
@@ -94,14 +94,14 @@ class SkorchRegressor(PageLinkMixin, SkorchTraining, SkorchState, NeuralNetRegre
         self
             The estimator.
         """
-        plain = {}
+        own = {}
         for name, value in params.items():
             prefix, separator, _ = name.partition("__")
             if separator and prefix in self.prefixes_:
                 setattr(self, name, value)
             else:
-                plain[name] = value
-        BaseEstimator.set_params(self, **plain)
+                own[name] = value
+        BaseEstimator.set_params(self, **own)
         return self
 
     def __sklearn_tags__(self):
@@ -167,11 +167,11 @@ class SkorchRegressor(PageLinkMixin, SkorchTraining, SkorchState, NeuralNetRegre
         """Create the callbacks; a parameter of an inactive callback is an error."""
         names = {name for name, _ in self._uniquely_named_callbacks()}
         for parameter in self._get_param_names():
-            prefix, _, rest = parameter.partition("__")
+            prefix, _, suffix = parameter.partition("__")
             # A callback that does not exist need not be removed.
-            absent = rest in OWN_CALLBACKS and getattr(self, parameter) is None
-            known = not rest or rest.partition("__")[0] in names or absent
-            if prefix == "callbacks" and not known:
+            absent = suffix in OWN_CALLBACKS and getattr(self, parameter) is None
+            is_active = not suffix or suffix.partition("__")[0] in names or absent
+            if prefix == "callbacks" and not is_active:
                 raise ValueError(
                     f"{parameter} belongs to no active callback; active are {sorted(names)}."
                 )

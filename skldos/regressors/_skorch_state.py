@@ -15,9 +15,9 @@ from skldos.regressors._plain_values import as_arrays, as_tensors, from_json, to
 from skldos.regressors.torch_state import Placeholders, own_defaults
 
 #: Metadata key in a file of weights, for everything else that predictions need.
-KEY = "skldos"
+METADATA_KEY = "skldos"
 #: Prefixes of the parameters of the parts of a net.
-PARTS = ("module", "criterion", "optimizer")
+PART_PREFIXES = ("module", "criterion", "optimizer")
 
 
 class SkorchState:
@@ -104,9 +104,9 @@ class SkorchState:
                 from safetensors.torch import save
 
                 weights = {name: value.contiguous() for name, value in weights.items()}
-                _write(f_params, save(weights, {KEY: fitted}))
+                _write(f_params, save(weights, {METADATA_KEY: fitted}))
             else:
-                weights._metadata[KEY] = {"fitted": fitted}
+                weights._metadata[METADATA_KEY] = {"fitted": fitted}
                 content = io.BytesIO()
                 torch.save(weights, content)
                 _write(f_params, content.getvalue())
@@ -159,13 +159,13 @@ class SkorchState:
                 f"f_params={f_params!r} holds weights alone, without the scaling of the targets "
                 "that a prediction needs; expected a file by save_params of skldos."
             )
-        theirs = tuple(fitted[name] for name in sizes)
+        file_sizes = tuple(fitted[name] for name in sizes)
         if self.initialized_:
-            ours = tuple(getattr(self, name) for name in sizes)
-            if ours != theirs:
+            net_sizes = tuple(getattr(self, name) for name in sizes)
+            if net_sizes != file_sizes:
                 raise ValueError(
                     "f_params holds a net for {} inputs and {} outputs, but this one was fitted "
-                    "with {} and {}.".format(*theirs, *ours)
+                    "with {} and {}.".format(*file_sizes, *net_sizes)
                 )
         else:
             vars(self).update(fitted)
@@ -195,7 +195,7 @@ class SkorchState:
 
 def parts_of(params):
     """Return the parameters with which the parts of a net are built."""
-    return {name: value for name, value in params.items() if name.startswith(PARTS)}
+    return {name: value for name, value in params.items() if name.startswith(PART_PREFIXES)}
 
 
 def _same_objects(one, other):
@@ -220,8 +220,8 @@ def _read_weights(f, use_safetensors):
         # The file begins with the length of a JSON header.
         length = int.from_bytes(content[:8], "little")
         metadata = json.loads(content[8 : 8 + length]).get("__metadata__", {})
-        weights, fitted = load(content), metadata.get(KEY)
+        weights, fitted = load(content), metadata.get(METADATA_KEY)
     else:
         weights = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-        fitted = getattr(weights, "_metadata", {}).pop(KEY, {}).get("fitted")
+        fitted = getattr(weights, "_metadata", {}).pop(METADATA_KEY, {}).get("fitted")
     return weights, None if fitted is None else from_json(fitted)

@@ -8,7 +8,7 @@ from skorch.callbacks import Callback
 
 from skldos.regressors import _state
 from skldos.regressors._checkpoint import restore, training_file_state
-from skldos.regressors._team import ALONE
+from skldos.regressors._team import SINGLE_PROCESS
 
 
 class _StopTraining(Exception):  # noqa: N818 (an event, not an error)
@@ -26,7 +26,7 @@ class SkorchTraining:
     _training_state = None
     _file_ = None
     # The processes that share the training.
-    _team_ = ALONE
+    _team_ = SINGLE_PROCESS
     # Whether a callback uses every gradient; set when an epoch begins.
     _grad_listeners_ = False
     # Subclasses may have a parameter of this name.
@@ -62,7 +62,7 @@ class SkorchTraining:
         skorch treats a user's interrupt as such an end, and silently returns a half-trained model.
         Here the interrupt is raised.
         """
-        before = len(self.history)
+        n_before = len(self.history)
         # A learning rate that was set since, or annealed by a schedule, is reset.
         anew = state is None or self.lr != state["lr"] or self.lr_schedule == "cosine"
         if anew and goes_on and not hasattr(self, "optimizer__param_groups"):
@@ -81,7 +81,7 @@ class SkorchTraining:
         if stored is not None:
             restore(self, stored)
         # Epochs loaded from a file, or by skorch's LoadInitState, are not trained again.
-        loaded = len(self.history) - before if stored is not None or not goes_on else 0
+        loaded = len(self.history) - n_before if stored is not None or not goes_on else 0
         self._file_ = file
         try:
             if stored is None or not stored["stopped"]:

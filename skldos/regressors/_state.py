@@ -43,9 +43,9 @@ def restore_random(net, state):
 def restore_training(net, state):
     """Continue the schedules of the callbacks, and the scaling of the loss."""
     for name, callback in net.callbacks_:
-        known = state["schedules"].get(name)
-        if known is not None and isinstance(callback, LRScheduler):
-            callback.lr_scheduler_.load_state_dict(known)
+        schedule = state["schedules"].get(name)
+        if schedule is not None and isinstance(callback, LRScheduler):
+            callback.lr_scheduler_.load_state_dict(schedule)
     if state["scaler"] and getattr(net, "_scaler_", None) is not None:
         net._scaler_.load_state_dict(state["scaler"])
 
@@ -60,8 +60,8 @@ def rates(net):
 
 def set_rates(net, options):
     """Set the options that :func:`rates` returned."""
-    for group, known in zip(net.optimizer_.param_groups, options, strict=True):
-        group.update(known)
+    for group, values in zip(net.optimizer_.param_groups, options, strict=True):
+        group.update(values)
 
 
 def callback_states(net):

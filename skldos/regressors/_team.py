@@ -17,7 +17,7 @@ from torch import distributed
 from skldos.validation import check_option
 
 #: Environment variables that torchrun sets.
-LAUNCHED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+TORCHRUN_VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 
 class Team:
@@ -77,7 +77,7 @@ class Team:
 
     def check_shareable(self, network):
         """Raise a ``ValueError`` unless the gradient of a batch is the sum over its rows."""
-        if self.size > 1 and any(hasattr(part, "running_mean") for part in network.modules()):
+        if self.size > 1 and any(hasattr(module, "running_mean") for module in network.modules()):
             raise ValueError(
                 "distributed='auto' needs a network without batch normalisation, whose statistics "
                 f"would be those of the rows of one process; got {network}."
@@ -116,8 +116,8 @@ class Team:
         # A single message, because waiting for other processes takes most of the time.
         flat = torch.cat([tensor.detach().reshape(-1) for tensor in tensors]).to(self.device)
         self._talk(distributed.all_reduce, flat, op=operation)
-        parts = flat.to(tensors[0].device).split([tensor.numel() for tensor in tensors])
-        return [part.view(tensor.shape) for part, tensor in zip(parts, tensors, strict=True)]
+        pieces = flat.to(tensors[0].device).split([tensor.numel() for tensor in tensors])
+        return [piece.view(tensor.shape) for piece, tensor in zip(pieces, tensors, strict=True)]
 
     def _talk(self, function, *args, **kwargs):
         try:
@@ -130,13 +130,13 @@ class Team:
                     "run again with the same parameters and data to continue from there."
                 )
             raise RuntimeError(
-                f"process {self.rank} of {self.size} lost another one, which was killed or failed "
-                f"with an error of its own ({error}).{stored}"
+                f"process {self.rank} of {self.size} lost another process, which was killed or "
+                f"raised an error ({error}).{stored}"
             ) from error
 
 
 #: A single process.
-ALONE = Team()
+SINGLE_PROCESS = Team()
 
 
 def check_distribution(net):
@@ -181,7 +181,7 @@ def join(name, mode, device):
     running = distributed.is_available() and distributed.is_initialized()
     size = distributed.get_world_size() if running else _launched()
     if size == 1:
-        return ALONE
+        return SINGLE_PROCESS
     if mode is None:
         raise RuntimeError(
             f"{name} trains in one process, but torch.distributed runs {size}, each of which would "
@@ -201,8 +201,12 @@ def join(name, mode, device):
 
 def _launched():
     """Return the number of processes started by torchrun, without workers of this process."""
-    own = multiprocessing.current_process().name == "MainProcess"
-    if not (own and distributed.is_available() and all(name in os.environ for name in LAUNCHED)):
+    in_main = multiprocessing.current_process().name == "MainProcess"
+    if not (
+        in_main
+        and distributed.is_available()
+        and all(name in os.environ for name in TORCHRUN_VARIABLES)
+    ):
         return 1
     return int(os.environ["WORLD_SIZE"])
 

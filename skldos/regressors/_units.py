@@ -37,14 +37,14 @@ def warn_of_outliers(energies, fractions):
     --------
     >>> warn_of_outliers(np.array([-57.1, -57.2, -57.0, -57.3]), np.ones((4, 1)))
     """
-    left = energies - fractions @ np.linalg.lstsq(fractions, energies, rcond=None)[0]
-    distances = np.abs(left - np.median(left))
+    residuals = energies - fractions @ np.linalg.lstsq(fractions, energies, rcond=None)[0]
+    distances = np.abs(residuals - np.median(residuals))
     worst = int(np.argmax(distances))
     if distances[worst] > max(FAR, FAR_TIMES * np.median(distances)):
         warnings.warn(
-            f"the energy of snapshot {worst}, {energies[worst]:.6g} eV/atom, is "
-            f"{distances[worst]:.3g} eV/atom off those of most others: is it in other units, or "
-            "of another calculation?",
+            f"the energy of snapshot {worst}, {energies[worst]:.6g} eV/atom, differs from most "
+            f"others by {distances[worst]:.3g} eV/atom: is it in other units, or from another "
+            "calculation?",
             UserWarning,
             stacklevel=3,
         )
@@ -84,17 +84,17 @@ def warn_of_units(energies, by_forces, fractions, densities, counts):
     explained = root[:, None] * np.column_stack([fractions, z, z**2])
     # Densities that are equal up to rounding explain nothing.
     residual = np.eye(len(root)) - explained @ np.linalg.pinv(explained, rcond=1e-6)
-    true, expected = residual @ (root * energies), residual @ (root * by_forces)
+    deviations, expected = residual @ (root * energies), residual @ (root * by_forces)
     mixture = root[:, None] * fractions
     within = root * energies - mixture @ (np.linalg.pinv(mixture) @ (root * energies))
     spread, expected_spread, spread_within = np.linalg.norm(
-        [true, expected, within], axis=1
+        [deviations, expected, within], axis=1
     ) / np.sqrt(counts.sum())
     if np.trace(residual) < FEWEST_FREEDOMS - 0.5 or spread < LEAST_UNEXPLAINED * spread_within:
         return
     if min(spread, expected_spread, spread_within) < ROUNDING:
         return
-    correlation = true @ expected / np.sqrt((true @ true) * (expected @ expected))
+    correlation = deviations @ expected / np.sqrt((deviations @ deviations) * (expected @ expected))
     factor = spread / expected_spread
     agree = correlation > 0 and 1 / LARGEST_FACTOR <= factor <= LARGEST_FACTOR
     if abs(correlation) < SMALLEST_CORRELATION or agree:

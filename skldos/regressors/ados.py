@@ -14,10 +14,10 @@ from skldos.links import PageLinkMixin
 from skldos.regressors.alignment import (
     ALIGNMENTS,
     ReferenceEnergy,
+    align_sums,
     electrons_and_temperatures,
-    moved,
-    placed,
     reference_energies,
+    shift_dos,
 )
 from skldos.regressors.checks import (
     checked_weights,
@@ -127,7 +127,7 @@ class ADOSRegressor(PageLinkMixin, MetaEstimatorMixin, RegressorMixin, BaseEstim
         SnapshotError
             If a snapshot has no LDOS, or a different energy grid.
         ValueError
-            If the blocks do not know their snapshots, or do not have one row per atom.
+            If the blocks are not linked to snapshots, or do not have one row per atom.
         """
         check_option("align", self.align, (None, *ALIGNMENTS))
         snapshots = self._snapshots(X, y)
@@ -167,7 +167,7 @@ class ADOSRegressor(PageLinkMixin, MetaEstimatorMixin, RegressorMixin, BaseEstim
             raise ValueError(
                 f"predict takes no options with align={self._fitted_align!r}, got {[*options]}."
             )
-        return self._moved_back(X, self.regressor_.predict(X))
+        return self._in_own_frames(X, self.regressor_.predict(X))
 
     def predict_sum(self, X):
         """Predict the density of states of every snapshot, the sum over its atoms.
@@ -249,7 +249,7 @@ class ADOSRegressor(PageLinkMixin, MetaEstimatorMixin, RegressorMixin, BaseEstim
         last = np.ceil((energies[-1] - references.min()) / step)
         self._frame = step * np.arange(first, last + 1)
         targets = [
-            moved(np.asarray(block), energies, self._frame, reference)
+            shift_dos(np.asarray(block), energies, self._frame, reference)
             for block, reference in zip(targets, references, strict=True)
         ]
         grid = EnergyGrid(self._frame, broadening=self.broadening_, kernel=self.kernel_)
@@ -258,15 +258,15 @@ class ADOSRegressor(PageLinkMixin, MetaEstimatorMixin, RegressorMixin, BaseEstim
         )
         return Blocks(list(X), frames, X.derivatives), targets
 
-    def _moved_back(self, X, blocks):
+    def _in_own_frames(self, X, blocks):
         """Return predicted blocks of the common frame at the energies of the snapshots."""
         snapshots = self._snapshots(X, None)
         references = self.reference_.predict(X, snapshots)
         state = electrons_and_temperatures(snapshots, self.calculation_)
         blocks = [np.asarray(block, dtype=float) for block in blocks]
         frames = self._frame, self.energies_
-        found = placed(blocks, *frames, references, kind=self._fitted_align, **state)
-        return Blocks(found, snapshots)
+        shifted = align_sums(blocks, *frames, references, kind=self._fitted_align, **state)
+        return Blocks(shifted, snapshots)
 
     def _snapshots(self, X, y):
         """Return the snapshots behind the blocks, with the LDOS `y` if that is given."""

@@ -27,7 +27,7 @@ from skldos.exceptions import FermiLevelError, SnapshotError
 from skldos.physics import band_energy, fermi_level
 
 #: Degree of the splines that shift a spectrum, which is smooth on the scale of its broadening.
-DEGREE = 5
+SPLINE_DEGREE = 5
 #: Penalties of the reference energy's weights to choose from, relative to the mean eigenvalue.
 ALPHAS = tuple(10.0 ** np.arange(-10, 3))
 #: Orders of the terms of composition and density to choose from.
@@ -37,7 +37,7 @@ SNAPSHOTS_PER_TERM, LARGEST_LEVERAGE = 3, 0.9
 ALIGNMENTS = ("fermi", "band")
 #: A spectrum is linear between the energies, so their positions matter slightly. Newton steps
 #: correct this; each reduces the error by a factor of a hundred.
-CORRECTIONS = 3
+N_CORRECTIONS = 3
 
 
 def reference_energies(dos, energies, *, kind, temperature, n_electrons):
@@ -76,8 +76,8 @@ def reference_energies(dos, energies, *, kind, temperature, n_electrons):
     return band_energy(dos, energies, fermi_level=mu, temperature=temperature) / n_electrons
 
 
-def moved(block, energies, wanted, shift):
-    r"""Return densities of states at ``wanted + shift``, by splines.
+def shift_dos(block, energies, new_energies, shift):
+    r"""Return densities of states at ``new_energies + shift``, by splines.
 
     Parameters
     ----------
@@ -85,23 +85,23 @@ def moved(block, energies, wanted, shift):
         In 1/eV.
     energies : ndarray of shape (n_energies,)
         Energies of `block` in eV.
-    wanted : ndarray of shape (n_wanted,)
+    new_energies : ndarray of shape (n_new,)
         In eV.
     shift : float
         In eV.
 
     Returns
     -------
-    ndarray of shape (..., n_wanted)
+    ndarray of shape (..., n_new)
         Constant beyond both ends of the energies.
     """
-    at = np.clip(wanted + shift, energies[0], energies[-1])
-    degree = min(DEGREE, (len(energies) - 1) | 1)  # odd
+    at = np.clip(new_energies + shift, energies[0], energies[-1])
+    degree = min(SPLINE_DEGREE, (len(energies) - 1) | 1)  # odd
     degree = degree if degree < len(energies) else degree - 2
     return make_interp_spline(energies, block, k=degree, axis=-1)(at)
 
 
-def placed(blocks, frame, energies, references, *, kind, temperature, n_electrons):
+def align_sums(blocks, frame, energies, references, *, kind, temperature, n_electrons):
     """Shift predicted densities of states of atoms so that their sums have the reference energies.
 
     Parameters
@@ -120,42 +120,43 @@ def placed(blocks, frame, energies, references, *, kind, temperature, n_electron
     list of ndarray of shape (n_atoms, n_energies)
         A spectrum that does not hold the electrons is not shifted further.
     """
-    state = {"kind": kind, "temperature": temperature, "n_electrons": n_electrons}
 
-    def at(shifts):
+    def shifted(shifts):
         pairs = zip(blocks, shifts, strict=True)
-        return [moved(block, frame, energies, shift) for block, shift in pairs]
+        return [shift_dos(block, frame, energies, shift) for block, shift in pairs]
 
-    def own(parts, where):
-        sums = np.stack([part.sum(axis=0) for part in parts])
-        return reference_energies(sums, where, **state)
+    def references_of(blocks, energies):
+        dos = np.stack([block.sum(axis=0) for block in blocks])
+        return reference_energies(
+            dos, energies, kind=kind, temperature=temperature, n_electrons=n_electrons
+        )
 
     try:
-        shifts = own(blocks, frame) - references
-        for _ in range(CORRECTIONS):
-            shifts = shifts + own(at(shifts), energies) - references
+        shifts = references_of(blocks, frame) - references
+        for _ in range(N_CORRECTIONS):
+            shifts = shifts + references_of(shifted(shifts), energies) - references
     except FermiLevelError:
         if len(blocks) == 1:
-            return at(-references)
+            return shifted(-references)
         singles = []
         for i, block in enumerate(blocks):
-            one = {"kind": kind, "temperature": temperature[[i]], "n_electrons": n_electrons[[i]]}
-            singles += placed([block], frame, energies, references[[i]], **one)
+            state = {"temperature": temperature[[i]], "n_electrons": n_electrons[[i]]}
+            singles += align_sums([block], frame, energies, references[[i]], kind=kind, **state)
         return singles
-    return at(shifts)
+    return shifted(shifts)
 
 
-def electrons_and_temperatures(snapshots, known):
+def electrons_and_temperatures(snapshots, calculation):
     """Return numbers of electrons and temperatures in K of snapshots, as keywords.
 
-    Values that bare atoms lack come from `known`, the summary of the training data.
+    Values that bare atoms lack come from `calculation`, the summary of the training data.
     """
     mean = None
-    if "temperature" in known.get("training", {}):
-        mean = float(np.mean(known["training"]["temperature"]))
+    if "temperature" in calculation.get("training", {}):
+        mean = float(np.mean(calculation["training"]["temperature"]))
     electrons, temperatures = [], []
     for s in snapshots:
-        n = electrons_of(s.atoms, known) if s.n_electrons is None else s.n_electrons
+        n = electrons_of(s.atoms, calculation) if s.n_electrons is None else s.n_electrons
         kelvin = mean if s.temperature is None else s.temperature
         if n is None or kelvin is None:
             raise SnapshotError(
@@ -201,10 +202,10 @@ class ReferenceEnergy(BaseEstimator):
             if order == ORDERS[0] or _can_be_left_out(Q):
                 candidates.append((order, baseline, *_left_out(features, Q, y)))
         self.order, baseline, self.alpha, self.error, self._weights = min(
-            candidates, key=lambda one: one[3]
+            candidates, key=lambda candidate: candidate[3]
         )
-        rest = y - features @ self._weights
-        self._baseline = np.linalg.lstsq(baseline, rest, rcond=1e-10)[0]
+        residual = y - features @ self._weights
+        self._baseline = np.linalg.lstsq(baseline, residual, rcond=1e-10)[0]
         return self
 
     def predict(self, blocks, snapshots):
@@ -263,17 +264,17 @@ def _left_out(features, Q, y):
 
     The baseline, with basis Q, is projected out of all columns, because it is not penalised.
     """
-    rest, y_rest = features - Q @ (Q.T @ features), y - Q @ (Q.T @ y)
-    u, sigma, vt = np.linalg.svd(rest, full_matrices=False)
+    projected, y_projected = features - Q @ (Q.T @ features), y - Q @ (Q.T @ y)
+    u, sigma, vt = np.linalg.svd(projected, full_matrices=False)
     level = (sigma**2).mean() or 1.0
     best = None, np.inf, np.zeros(features.shape[1])
     for alpha in ALPHAS:
-        kept = sigma**2 / (sigma**2 + alpha * level)
-        left = y_rest - u @ (kept * (u.T @ y_rest))
+        shrinkage = sigma**2 / (sigma**2 + alpha * level)
+        residuals = y_projected - u @ (shrinkage * (u.T @ y_projected))
         # (y - ŷ) / (1 - H_ss) is the error of a model without snapshot s.
-        outside = 1 - (u**2) @ kept - (Q**2).sum(axis=1)
-        error = np.sqrt(np.mean((left / np.maximum(outside, 1e-12)) ** 2))
+        outside = 1 - (u**2) @ shrinkage - (Q**2).sum(axis=1)
+        error = np.sqrt(np.mean((residuals / np.maximum(outside, 1e-12)) ** 2))
         if error < best[1]:
-            weights = vt.T @ (sigma / (sigma**2 + alpha * level) * (u.T @ y_rest))
+            weights = vt.T @ (sigma / (sigma**2 + alpha * level) * (u.T @ y_projected))
             best = alpha, float(error), weights
     return best

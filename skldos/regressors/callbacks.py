@@ -17,7 +17,7 @@ class SnapshotScoring(EpochScoring):
     ----------
     scoring : callable
         Called with the net, the validation blocks and their targets. For example
-        :class:`~skldos.BandEnergyScorer`, which needs blocks that know their snapshots.
+        :class:`~skldos.BandEnergyScorer`, which needs blocks that are linked to snapshots.
     every : int, default=1
         Epochs between scores.
     on_train : bool, default=False

@@ -15,7 +15,7 @@ from skldos.scoring.r2 import coefficient_of_determination
 from skldos.validation import check_scalar
 
 #: Parameters of skorch, and their prefixes, that nets of this package do not use.
-UNUSED = {
+UNUSED_PARAMETERS = {
     *("iterator_train", "iterator_valid", "dataset", "predict_nonlinearity", "use_caching"),
     "torch_load_kwargs",
 }
@@ -81,7 +81,7 @@ def linked_snapshots(X, name):
     snapshots = getattr(X, "snapshots", None) if is_blocks(X) else None
     if snapshots is None:
         raise ValueError(
-            f"{name} takes blocks that know their snapshots, got {type(X).__name__}: put a "
+            f"{name} needs blocks that are linked to snapshots, got {type(X).__name__}: put a "
             "transformer such as AtomSNAPTransformer before it, in a pipeline."
         )
     return snapshots
@@ -127,7 +127,7 @@ def common_energies(snapshots, energies=None):
     return energies
 
 
-def common_broadening(snapshots, known=(None, None)):
+def common_broadening(snapshots, broadening=(None, None)):
     """Return width (eV) and kernel with which all LDOS were broadened; None where none says.
 
     Raises
@@ -139,14 +139,15 @@ def common_broadening(snapshots, known=(None, None)):
         grid = snapshot.energy_grid
         if grid is None or grid.broadening is None:
             continue
-        if known[0] is None:
-            known = grid.broadening, grid.kernel
-        elif known != (grid.broadening, grid.kernel):
+        if broadening[0] is None:
+            broadening = grid.broadening, grid.kernel
+        elif broadening != (grid.broadening, grid.kernel):
             raise ValueError(
                 "all snapshots must have the same broadening of the LDOS: "
-                f"{known[1]} {known[0]:g} eV and {grid.kernel} {grid.broadening:g} eV differ."
+                f"{broadening[1]} {broadening[0]:g} eV and {grid.kernel} {grid.broadening:g} eV "
+                "differ."
             )
-    return known
+    return broadening
 
 
 def checked_weights(sample_weight, n_samples):
@@ -205,7 +206,7 @@ def check_unused(net):
     Batches are tensors already when a net gets them, and predictions have the units of the targets.
     """
     for name in net.get_params(deep=False):
-        if name.partition("__")[0] in UNUSED:
+        if name.partition("__")[0] in UNUSED_PARAMETERS:
             raise ValueError(
                 f"{name} is a parameter of skorch that has no effect on {type(net).__name__}: "
                 "batch_size, buffer_size and train_split set the batches."
@@ -230,16 +231,15 @@ def check_part(net, part):
     kind = getattr(net, part)
     if not isinstance(kind, type):
         return
-    known = inspect.signature(kind).parameters
-    if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in known.values()):
+    parameters = inspect.signature(kind).parameters
+    if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
         return
     for name in net.get_params(deep=False):
-        given = name.removeprefix(f"{part}__")
+        key = name.removeprefix(f"{part}__")
         # Nested names are parameter groups and nested modules, which skorch checks.
-        if given != name and "__" not in given and given not in (*known, "param_groups"):
+        if key != name and "__" not in key and key not in (*parameters, "param_groups"):
             raise ValueError(
-                f"{part}__{given} must be a parameter of {kind.__name__}, which are "
-                f"{', '.join(known)}."
+                f"{part}__{key} must be a parameter of {kind.__name__}: {', '.join(parameters)}."
             )
 
 

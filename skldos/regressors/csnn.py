@@ -211,26 +211,28 @@ class CSNNRegressor(BlockRegressor):
 
     def _check_shape(self, shape):
         """Raise an error if blocks have other axes than in ``fit``; two-axis blocks always pass."""
-        known = self.environment_shape_
-        if None not in (shape, known) and shape != known:
-            raise ValueError(f"X must hold environments of shape {known} as in fit, got {shape}.")
+        fitted_shape = self.environment_shape_
+        if None not in (shape, fitted_shape) and shape != fitted_shape:
+            raise ValueError(
+                f"X must hold environments of shape {fitted_shape} as in fit, got {shape}."
+            )
 
     # ---------------------------------------------------------------- the network
 
     def get_params_for(self, prefix):
         """Return the arguments of a part; the network's include the shape of environments."""
         arguments = super().get_params_for(prefix)
-        known = self.__dict__.get("environment_shape_")
-        of_ours = isinstance(self.module, type) and issubclass(self.module, ConcentricSpherical)
-        if prefix != "module" or known is None or not of_ours:
+        environment = self.__dict__.get("environment_shape_")
+        is_csnn = isinstance(self.module, type) and issubclass(self.module, ConcentricSpherical)
+        if prefix != "module" or environment is None or not is_csnn:
             return arguments
-        n_spheres, n_vertices = known[-2:]
+        n_spheres, n_vertices = environment[-2:]
         shape = {"n_spheres": n_spheres, "subdivisions": subdivisions_of(n_vertices)}
         for name, value in shape.items():
             if arguments.get(name, value) != value:
                 raise ValueError(
-                    f"module__{name} must be {value}, as the environments of shape {known} have "
-                    f"it, or left out; got {arguments[name]!r}."
+                    f"module__{name} must be {value}, as in environments of shape {environment}, "
+                    f"or left out; got {arguments[name]!r}."
                 )
         return arguments | shape
 

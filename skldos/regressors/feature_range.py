@@ -16,7 +16,7 @@ FEW_ROWS = 1e-3
 #: With fewer rows, the range is too random, and there is no warning.
 MIN_ROWS = 100
 #: Number of rows read from a block that is not in memory, in runs of consecutive rows.
-SAMPLED_ROWS, RUNS = 4096, 4
+SAMPLED_ROWS, N_RUNS = 4096, 4
 #: Relative width of a constant feature: rounding in single precision.
 ROUNDING = 1e-5
 
@@ -56,19 +56,19 @@ def _sampled(block):
         if n_rows:
             yield np.asarray(block)
         return
-    length = SAMPLED_ROWS // RUNS
-    for start in np.linspace(0, n_rows - length, RUNS).astype(int):
+    length = SAMPLED_ROWS // N_RUNS
+    for start in np.linspace(0, n_rows - length, N_RUNS).astype(int):
         yield np.asarray(block[start : start + length])
 
 
-def warn_outside(rows, known):
+def warn_outside(rows, limits):
     """Warn if features lie far outside their range in the training data.
 
     Parameters
     ----------
     rows : ndarray of shape (n_rows, n_features)
         Rows that are predicted.
-    known : ndarray of shape (2, n_features) or None
+    limits : ndarray of shape (2, n_features) or None
         What :func:`feature_range` returned for the training data.
 
     Warns
@@ -77,9 +77,9 @@ def warn_outside(rows, known):
         If in more than one of a thousand rows any feature lies outside by more than :data:`MARGIN`
         times the width of its range. The text is always the same, so that Python shows it once.
     """
-    if known is None or not len(rows):
+    if limits is None or not len(rows):
         return
-    low, high = known
+    low, high = limits
     margin = MARGIN * np.maximum(high - low, ROUNDING * np.maximum(np.abs(low), np.abs(high)))
     low, high = low - margin, high + margin
     if (rows.min(axis=0) >= low).all() and (rows.max(axis=0) <= high).all():

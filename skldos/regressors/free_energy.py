@@ -84,8 +84,8 @@ class FreeEnergyRegressor(PageLinkMixin, FreeEnergyPrediction, RegressorMixin, B
     baseline_ : dict of str to float
         Energy of an atom of each element in eV without its features.
     temperature_ : float or None
-        Electronic temperature of the predicted free energies in K; None if the snapshots knew
-        none, or if differences were ignored.
+        Electronic temperature of the predicted free energies in K; None if the snapshots had none,
+        or if differences were ignored.
     alpha_, energy_weight_, virial_weight_ : float
         The chosen ones.
     pulay_virial_ : float
@@ -118,7 +118,7 @@ class FreeEnergyRegressor(PageLinkMixin, FreeEnergyPrediction, RegressorMixin, B
 
     Notes
     -----
-    Features must know their derivatives: blocks of ``AtomSOAPTransformer`` and
+    Features must have derivatives: blocks of ``AtomSOAPTransformer`` and
     ``AtomSNAPTransformer`` do, also after affine row-wise steps such as
     ``RowWise(StandardScaler())`` and in a ``BlockUnion``. The normal equations are summed up
     snapshot by snapshot. Derivatives are kept up to half a gigabyte, those of further snapshots
@@ -200,7 +200,8 @@ class FreeEnergyRegressor(PageLinkMixin, FreeEnergyPrediction, RegressorMixin, B
         Raises
         ------
         ValueError
-            If blocks do not know their snapshots or derivatives, are too few, or shapes differ.
+            If blocks are not linked to snapshots, lack derivatives or are too few, or if shapes
+            differ.
         SnapshotError
             If a snapshot lacks its free energy or forces, or electronic temperatures differ and
             one has no density of states.
@@ -227,8 +228,8 @@ class FreeEnergyRegressor(PageLinkMixin, FreeEnergyPrediction, RegressorMixin, B
         self.calculation_ = common_calculation(snapshots)
         if self.pulay_virial == "fit" and has_one_density(self.calculation_["training"]):
             raise ValueError(
-                "pulay_virial='fit' needs snapshots of densities that differ by 1 % at least: from "
-                "one density alone it cannot be told from the pressure."
+                "pulay_virial='fit' needs snapshots whose densities differ by at least 1 %: at "
+                "a single density it cannot be separated from the pressure."
             )
         self.temperature_ = common_temperature(snapshots, self.temperature)
         targets = free_energies_at(snapshots, self.temperature_, energies)

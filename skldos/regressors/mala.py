@@ -110,7 +110,7 @@ def _energies(content):
     if targets["target_type"] != "LDOS":
         _refuse(content, "a model of the LDOS", targets["target_type"])
     n, offset, spacing = (
-        targets[f"ldos_grid{what}"] for what in ("size", "offset_ev", "spacing_ev")
+        targets[f"ldos_grid{suffix}"] for suffix in ("size", "offset_ev", "spacing_ev")
     )
     if any(isinstance(value, list) for value in (n, offset, spacing)):
         _refuse(content, "energies of one spacing", f"offsets {offset} and spacings {spacing} eV")

@@ -70,8 +70,8 @@ class GaussianMixtures:
 
     def covariance(self):
         """Return the covariances of y, of shape (n_rows, n_outputs, n_outputs)."""
-        apart = self.means - self.mean()[:, None]
-        between = np.einsum("nk,nki,nkj->nij", self.weights, apart, apart)
+        deviations = self.means - self.mean()[:, None]
+        between = np.einsum("nk,nki,nkj->nij", self.weights, deviations, deviations)
         return between + np.einsum("nk,nkij->nij", self.weights, self.covariances)
 
     def std(self):
@@ -115,8 +115,8 @@ class GaussianMixtures:
             shares = np.exp(logs - logs.max(axis=1, keepdims=True))
             shares /= shares.sum(axis=1, keepdims=True)
             matrix = np.einsum("nk,nkij->nij", shares, precisions)
-            right = np.einsum("nk,nki->ni", shares, pulls)
-            step = np.linalg.solve(matrix, right[..., None])[..., 0] - y
+            rhs = np.einsum("nk,nki->ni", shares, pulls)
+            step = np.linalg.solve(matrix, rhs[..., None])[..., 0] - y
             y = y + step
             if (np.abs(step) <= MODE_PRECISION * widths).all():
                 break
@@ -168,8 +168,8 @@ class GaussianMixtures:
         check_scalar("n_samples", n_samples, low=1, integer=True)
         rng = check_random_state(random_state)
         uniform = rng.random_sample((n_samples, len(self), 1))
-        chosen = (uniform > np.cumsum(self.weights, axis=1)[None, :, :-1]).sum(axis=-1)
+        components = (uniform > np.cumsum(self.weights, axis=1)[None, :, :-1]).sum(axis=-1)
         rows = np.arange(len(self))[None]
-        roots = self.roots[rows, chosen]
+        roots = self.roots[rows, components]
         normal = rng.standard_normal((n_samples, len(self), self.means.shape[2]))
-        return self.means[rows, chosen] + np.einsum("snij,snj->sni", roots, normal)
+        return self.means[rows, components] + np.einsum("snij,snj->sni", roots, normal)

@@ -18,7 +18,7 @@ from itertools import repeat
 import torch
 from torch import nn
 
-from skldos.regressors._team import ALONE
+from skldos.regressors._team import SINGLE_PROCESS
 from skldos.regressors.torch_state import uncompiled
 
 #: Ridge penalty on the change of weights, for many more rows than weights.
@@ -35,7 +35,9 @@ def output_layer(network):
 
 
 @torch.no_grad()
-def fit_output_layer(network, snapshots, weight, ridge=RIDGE, snapshot_weights=None, team=ALONE):
+def fit_output_layer(
+    network, snapshots, weight, ridge=RIDGE, snapshot_weights=None, team=SINGLE_PROCESS
+):
     """Refit the last layer of a trained `network` in place.
 
     Parameters
@@ -49,7 +51,7 @@ def fit_output_layer(network, snapshots, weight, ridge=RIDGE, snapshot_weights=N
         Weight of the error of the sum over a snapshot, >= 0.
     ridge : float
         Ridge on the change of weights, in units of the mean eigenvalue of the normal matrix, > 0:
-        where the hidden layer says nothing, the trained weights stay.
+        weights that the hidden layer does not determine stay as trained.
     snapshot_weights : sequence of float, optional
         How often every snapshot counts; None is once.
     team : Team
@@ -59,7 +61,7 @@ def fit_output_layer(network, snapshots, weight, ridge=RIDGE, snapshot_weights=N
     n_hidden = last.in_features + 1  # the bias is the weight of a constant
     double = {"dtype": torch.float64, "device": last.weight.device}
     normal = torch.zeros((n_hidden, n_hidden), **double)
-    right = torch.zeros((n_hidden, last.out_features), **double)
+    rhs = torch.zeros((n_hidden, last.out_features), **double)
     sums = []
     for slices, w in zip(snapshots, snapshot_weights or repeat(1.0)):  # noqa: B905 (endless)
         # Sums of the hidden outputs, the constant (the number of rows) and the residuals.
@@ -71,16 +73,16 @@ def fit_output_layer(network, snapshots, weight, ridge=RIDGE, snapshot_weights=N
             hidden, residual = hidden.double(), residual.double()
             hidden = torch.cat([hidden, torch.ones_like(hidden[:, :1])], dim=1)
             normal += w * (hidden.T @ hidden)
-            right += w * (hidden.T @ residual)
+            rhs += w * (hidden.T @ residual)
             total += torch.cat([hidden, residual], dim=1).sum(dim=0)
         sums.append(total)
-    normal, right, sums = team.sum(normal, right, torch.stack(sums))
+    normal, rhs, sums = team.sum(normal, rhs, torch.stack(sums))
     for total, w in zip(sums, snapshot_weights or repeat(1.0)):  # noqa: B905 (endless)
         hidden_sum, residual_sum = total[:n_hidden], total[n_hidden:]
         factor = w * weight / hidden_sum[-1]
         normal += factor * torch.outer(hidden_sum, hidden_sum)
-        right += factor * torch.outer(hidden_sum, residual_sum)
+        rhs += factor * torch.outer(hidden_sum, residual_sum)
     normal.diagonal().add_(ridge * normal.trace() / n_hidden)
-    change = torch.linalg.solve(normal, right).T.to(last.weight.dtype)
+    change = torch.linalg.solve(normal, rhs).T.to(last.weight.dtype)
     last.weight += change[:, :-1]
     last.bias += change[:, -1]

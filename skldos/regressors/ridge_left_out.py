@@ -33,11 +33,11 @@ class LeaveOneOutRidge:
     def __init__(self, dataset, weight, counts):
         self._root = np.sqrt(1 + weight)
         self._n_features = p = dataset.inputs[0].shape[1]
-        parts = list(zip(dataset.inputs, dataset.targets, counts, strict=True))
-        self._n_rows = sum(count * block.shape[0] for block, _, count in parts)
-        sums = (count * _joined(block, target).sum(axis=0) for block, target, count in parts)
+        triples = list(zip(dataset.inputs, dataset.targets, counts, strict=True))
+        self._n_rows = sum(count * block.shape[0] for block, _, count in triples)
+        sums = (count * _joined(block, target).sum(axis=0) for block, target, count in triples)
         self._mean = sum(sums) / self._n_rows
-        R = _triangle(self._scaled(*part) for part in parts)
+        R = _triangle(self._scaled(*triple) for triple in triples)
         U, self._s, axes = np.linalg.svd(R[:p, :p], full_matrices=False)
         self._along = U.T @ R[:p, p:]
         # The rows of U for a block are its rows times this matrix.
@@ -64,9 +64,9 @@ class LeaveOneOutRidge:
         constant = np.full((len(U), 1), np.sqrt(count / self._n_rows))
         errors = []
         for alpha in alphas:
-            kept = self._s**2 / (self._s**2 + alpha)
-            residuals = values - U @ (kept[:, None] * self._along)
-            root = np.hstack([U * np.sqrt(kept), constant])  # H_kk = root root^T
+            shrinkage = self._s**2 / (self._s**2 + alpha)
+            residuals = values - U @ (shrinkage[:, None] * self._along)
+            root = np.hstack([U * np.sqrt(shrinkage), constant])  # H_kk = root root^T
             errors.append(_solve_outside(root, residuals).sum(axis=0))
         return np.array(errors) / (np.sqrt(count) * self._root)
 
@@ -84,12 +84,12 @@ def _joined(block, target):
 
 def _triangle(blocks):
     """Return R of the QR decomposition of all rows, with few of them in memory."""
-    held = []
+    stack = []
     for rows in blocks:
-        held.append(rows)
-        if sum(map(len, held)) > (1 + ROWS_PER_TRIANGLE) * rows.shape[1]:
-            held = [np.linalg.qr(np.concatenate(held), mode="r")]
-    return np.linalg.qr(np.concatenate(held), mode="r")
+        stack.append(rows)
+        if sum(map(len, stack)) > (1 + ROWS_PER_TRIANGLE) * rows.shape[1]:
+            stack = [np.linalg.qr(np.concatenate(stack), mode="r")]
+    return np.linalg.qr(np.concatenate(stack), mode="r")
 
 
 def _solve_outside(root, residuals):

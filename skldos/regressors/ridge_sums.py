@@ -56,9 +56,9 @@ class RidgeSums:
         groups = _groups(list(zip(inputs, targets, weights, strict=True)))
         tasks = (delayed(_sums)(group, self._origin) for group in groups)
         self._rows, self._means = 0.0, 0.0
-        for of_rows, of_means in Parallel(n_jobs=n_workers(n_jobs), return_as="generator")(tasks):
-            self._rows = self._rows + of_rows
-            self._means = self._means + of_means
+        for row_sums, mean_sums in Parallel(n_jobs=n_workers(n_jobs), return_as="generator")(tasks):
+            self._rows = self._rows + row_sums
+            self._means = self._means + mean_sums
         mean = self._rows[0, 1:] / self._rows[0, 0] + self._origin
         self.target_mean = mean[self._n_features :]
 
@@ -118,12 +118,12 @@ def fits_by_sums(regressor, n_rows, n_features):
     )
 
 
-def _groups(parts):
+def _groups(blocks):
     """Yield lists of consecutive blocks with at least the rows of a slice in total."""
     group, n_rows = [], 0
-    for part in parts:
-        group.append(part)
-        n_rows += part[0].shape[0]
+    for block in blocks:
+        group.append(block)
+        n_rows += block[0].shape[0]
         if n_rows >= SLICE_ROWS:
             yield group
             group, n_rows = [], 0
@@ -134,17 +134,17 @@ def _groups(parts):
 def _sums(group, origin):
     """Return the two matrices of some blocks."""
     size = len(origin) + 1
-    of_rows, of_means = np.zeros((size, size)), np.zeros((size, size))
+    row_sums, mean_sums = np.zeros((size, size)), np.zeros((size, size))
     for block, target, weight in group:
         S = np.zeros((size, size))
         for start in range(0, block.shape[0], SLICE_ROWS):
             rows = slice(start, start + SLICE_ROWS)
-            parts = [_finite("X", block[rows]), _finite("y", target[rows])]
-            z = np.column_stack([np.ones(len(parts[0])), np.column_stack(parts) - origin])
+            arrays = [_finite("X", block[rows]), _finite("y", target[rows])]
+            z = np.column_stack([np.ones(len(arrays[0])), np.column_stack(arrays) - origin])
             S += z.T @ z
-        of_rows += weight * S
-        of_means += weight * np.outer(S[0], S[0]) / S[0, 0]
-    return of_rows, of_means
+        row_sums += weight * S
+        mean_sums += weight * np.outer(S[0], S[0]) / S[0, 0]
+    return row_sums, mean_sums
 
 
 def _first_row(name, block):

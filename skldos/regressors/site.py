@@ -64,7 +64,7 @@ class SiteRegressor(PageLinkMixin, SiteSums, MetaEstimatorMixin, RegressorMixin,
         ``coef_``) and accepts ``sample_weight``. Put scalers and feature maps before this
         regressor, in a :class:`~skldos.RowWise`.
     band_weight : float, optional
-        :math:`\kappa`; None means 0. Needs blocks that know their snapshots, for the energies,
+        :math:`\kappa`; None means 0. Needs blocks that are linked to snapshots, for the energies,
         temperatures and numbers of electrons.
     center : bool, default=True
         Whether to fit the difference to the mean target. Regressors without an intercept (kernels)
@@ -181,11 +181,11 @@ class SiteRegressor(PageLinkMixin, SiteSums, MetaEstimatorMixin, RegressorMixin,
         self.direction_, self.band_regressor_ = direction, None
         scores = targets if self.components_ is None else targets @ self.components_.T
         weight = self.dos_weight or 0.0
-        same = sizes, weights, by_row
-        self.regressor_ = self._fit_rows(rows, scores, weight, *same)
+        layout = sizes, weights, by_row
+        self.regressor_ = self._fit_rows(rows, scores, weight, *layout)
         if direction is not None:
             weight += self.band_weight
-            self.band_regressor_ = self._fit_rows(rows, targets @ direction, weight, *same)
+            self.band_regressor_ = self._fit_rows(rows, targets @ direction, weight, *layout)
         return self
 
     def _check_parameters(self):

@@ -115,7 +115,7 @@ class SiteRidgeCV(PageLinkMixin, RegressorMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If blocks do not know their snapshots, are too few or do not match the targets.
+            If blocks are not linked to snapshots, are too few or do not match the targets.
         SnapshotError
             If a snapshot lacks energies, a temperature or a number of electrons.
         """
@@ -144,8 +144,8 @@ class SiteRidgeCV(PageLinkMixin, RegressorMixin, BaseEstimator):
         slopes = map(_band_energy_slope, dataset.targets, snapshots)
         multiplicities = np.ones(len(X)) if counts is None else counts
         models = [LeaveOneOutRidge(dataset, weight, multiplicities) for weight in weights]
-        parts = zip(dataset.inputs, dataset.targets, multiplicities, slopes, strict=True)
-        tasks = (delayed(_errors)(models, alphas, *part) for part in parts)
+        arguments = zip(dataset.inputs, dataset.targets, multiplicities, slopes, strict=True)
+        tasks = (delayed(_errors)(models, alphas, *args) for args in arguments)
         self.errors_ = np.stack(Parallel(n_jobs=self.n_jobs)(tasks), axis=-1)
         scores = -np.sqrt(np.average(self.errors_**2, axis=2, weights=counts))
         best = np.unravel_index(np.argmax(scores), scores.shape)

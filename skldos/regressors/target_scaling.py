@@ -7,7 +7,7 @@ import torch
 
 from skldos.data import iter_slices
 from skldos.exceptions import FileFormatError, SnapshotError
-from skldos.regressors._team import ALONE
+from skldos.regressors._team import SINGLE_PROCESS
 from skldos.validation import check_option
 
 SCALINGS = ("max", "minmax", "standard", "whiten", None)
@@ -33,7 +33,7 @@ class TargetScaling:
         self.scale = np.asarray(scale, dtype=np.float32)
 
     @classmethod
-    def learn(cls, blocks, method, weights=None, team=ALONE):
+    def learn(cls, blocks, method, weights=None, team=SINGLE_PROCESS):
         """Learn the map from target blocks.
 
         ``"max"`` divides by the largest absolute value of all outputs, as Ellis et al. (2021)

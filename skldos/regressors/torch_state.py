@@ -66,12 +66,12 @@ def uncompiled(network):
 @contextmanager
 def torch_threads(n_threads):
     """Let torch use at most `n_threads` on the CPU within the block; None changes nothing."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(before if n_threads is None else min(n_threads, before))
+    previous = torch.get_num_threads()
+    torch.set_num_threads(previous if n_threads is None else min(n_threads, previous))
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        torch.set_num_threads(previous)
 
 
 @contextmanager

@@ -132,7 +132,7 @@ def test_parameters_and_clones(snapshots):
 
 def test_blocks_must_be_of_atoms_and_know_them(snapshots):
     regressor = ADOSRegressor(SiteRegressor(Ridge()))
-    with pytest.raises(ValueError, match="takes blocks that know their snapshots, got ndarray"):
+    with pytest.raises(ValueError, match="needs blocks that are linked to snapshots, got ndarray"):
         regressor.fit(np.zeros((4, 2)))
     with pytest.raises(ValueError, match="put a transformer such as AtomSNAPTransformer before"):
         regressor.fit(snapshots)

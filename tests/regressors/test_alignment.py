@@ -29,7 +29,7 @@ from skldos.data import Blocks
 from skldos.datasets import load_aluminium_magnesium, make_snapshots
 from skldos.exceptions import SnapshotError
 from skldos.physics import band_energy, fermi_level, n_electrons
-from skldos.regressors.alignment import ReferenceEnergy, moved, placed, reference_energies
+from skldos.regressors.alignment import ReferenceEnergy, align_sums, reference_energies, shift_dos
 
 WEIGHTS = {"Al": 1.0, "Mg": 0.3}
 
@@ -75,13 +75,13 @@ def test_a_spectrum_moves_there_and_back(rng):
     def peaks(e):  # broadened as the data are
         return np.exp(-(((e[:, None] - centers) / 0.4) ** 2)).sum(axis=1)
 
-    shifted = moved(peaks(energies), energies, energies[10:-10], 1.37)
+    shifted = shift_dos(peaks(energies), energies, energies[10:-10], 1.37)
     np.testing.assert_allclose(shifted, peaks(energies[10:-10] + 1.37), atol=1e-3)
     assert shifted.max() > 1
     # Beyond the ends it stays as it ends.
-    ramp = moved(energies, energies, np.array([-20.0, 20.0]), 0.0)
+    ramp = shift_dos(energies, energies, np.array([-20.0, 20.0]), 0.0)
     np.testing.assert_allclose(ramp, energies[[0, -1]])
-    few = moved(np.arange(3.0), np.arange(3.0), np.array([0.5]), 1.0)
+    few = shift_dos(np.arange(3.0), np.arange(3.0), np.array([0.5]), 1.0)
     np.testing.assert_allclose(few, [1.5])
 
 
@@ -239,7 +239,7 @@ def test_a_spectrum_that_does_not_hold_the_electrons_stays_where_the_frame_says(
     frame = np.arange(-5.0, 5.1, 0.2)
     few, enough = np.full((2, len(frame)), 1e-3), np.tile(np.log1p(np.exp(3 * frame + 9)), (2, 1))
     state = {"temperature": np.full(2, 300.0), "n_electrons": np.full(2, 6.0)}
-    found = placed([few, enough], frame, frame, np.array([0.0, 1.0]), kind="fermi", **state)
+    found = align_sums([few, enough], frame, frame, np.array([0.0, 1.0]), kind="fermi", **state)
     np.testing.assert_allclose(found[0], few)
     at = {"temperature": 300.0, "fermi_level": 1.0}
     assert n_electrons(found[1].sum(axis=0), frame, **at) == pytest.approx(6)

@@ -16,7 +16,7 @@ from skldos import CSNNRegressor, LDOSRegressor, MDNRegressor
 from skldos.data import Blocks
 from skldos.networks import FeedForward
 from skldos.regressors._batches import BlockDataset, RowBatches
-from skldos.regressors._team import ALONE, Team, join
+from skldos.regressors._team import SINGLE_PROCESS, Team, join
 from skldos.regressors.output_layer import fit_output_layer
 from skldos.regressors.target_scaling import TargetScaling
 
@@ -173,9 +173,9 @@ def test_several_processes_need_to_be_told(make, blocks, targets, monkeypatch):
 
 
 def test_one_process_trains_alone(make, blocks, targets, monkeypatch):
-    assert join("", "auto", "cpu") is ALONE
+    assert join("", "auto", "cpu") is SINGLE_PROCESS
     monkeypatch.setenv("WORLD_SIZE", "2")  # of another launcher, which says no more
-    assert make(distributed="auto").fit(blocks, targets)._team_ is ALONE
+    assert make(distributed="auto").fit(blocks, targets)._team_ is SINGLE_PROCESS
 
 
 def different(rank, model, blocks, targets):
@@ -225,7 +225,7 @@ def test_a_killed_process_ends_the_training_and_leaves_the_checkpoint(
     model = make(callbacks=[Kill()], **params)
     found = together(tmp_path / "group", fitted, model, blocks, targets)
     assert found[1] is None
-    assert found[0].startswith("RuntimeError: process 0 of 2 lost another one"), found[0]
+    assert found[0].startswith("RuntimeError: process 0 of 2 lost another process"), found[0]
     (file,) = folder.iterdir()
     assert f"stored in {str(file)!r}" in found[0]
     resumed = model.fit(blocks, targets)

@@ -339,7 +339,7 @@ def test_wrong_parameters_are_named(blocks, params, error, message):
 
 def test_wrong_data_are_named(snap, blocks, snapshots):
     model = FreeEnergyRegressor(**ONE)
-    with pytest.raises(ValueError, match="takes blocks that know their snapshots, got ndarray"):
+    with pytest.raises(ValueError, match="needs blocks that are linked to snapshots, got ndarray"):
         model.fit(np.zeros((4, 3)), np.zeros(4))
     with pytest.raises(ValueError, match=r"at least two snapshots .*, got 1"):
         model.fit(blocks[:1])
@@ -498,7 +498,7 @@ def test_a_model_of_one_density_says_so(snap, snapshots):
     assert not one.knows_stress()
     with pytest.warns(UserWarning, match=r"at a single density, 9.0\d g/cm³, without stresses"):
         one.predict_stress(cells(3.6))
-    with pytest.raises(ValueError, match="needs snapshots of densities that differ by 1 %"):
+    with pytest.raises(ValueError, match="snapshots whose densities differ by at least 1 %"):
         FreeEnergyRegressor(**ONE, pulay_virial="fit").fit(cells(3.6, near))
     two = FreeEnergyRegressor(**ONE).fit(cells(3.6, far, 3.6))
     assert two.knows_stress()
@@ -519,7 +519,7 @@ def test_a_composition_that_is_no_mixture_is_warned_of(snap):
 
     alike = [cell("AuCuAuCu", seed) for seed in range(4)]
     model = make_pipeline(snap, FreeEnergyRegressor(**ONE)).fit(alike)
-    with pytest.warns(UserWarning, match="that no mixture of the training data has"):
+    with pytest.warns(UserWarning, match="that is not a mixture of those of the training"):
         model.predict([cell("AuAuAuAu", 9)])
     assert len(model.predict(alike)) == 4
     # The only snapshot of another composition cannot tell its own energy.

@@ -197,7 +197,7 @@ def test_wrong_parameters(atoms, params, error, message):
 
 def test_mistakes_in_the_data(atoms, blocks, targets):
     X, y = atoms
-    with pytest.raises(ValueError, match="blocks that know their snapshots, got Blocks"):
+    with pytest.raises(ValueError, match="blocks that are linked to snapshots, got Blocks"):
         SiteRidgeCV().fit(blocks, targets)
     with pytest.raises(ValueError, match=r"at least two of them, got 1\. With one, set"):
         SiteRidgeCV().fit(X[:1], y[:1])

@@ -71,9 +71,9 @@ def test_a_subclass_has_parameters_of_its_own(kind, blocks, targets, weights):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"module__hiden": 3}, "module__hiden must be a parameter of FeedForward, .*activation"),
-        ({"optimizer__weightdecay": 3}, "optimizer__weightdecay must be .* Adam, .*weight_decay"),
-        ({"criterion__reductio": "mean"}, "criterion__reductio must be .* MSELoss, .*reduction"),
+        ({"module__hiden": 3}, "module__hiden must be a parameter of FeedForward: .*activation"),
+        ({"optimizer__weightdecay": 3}, "optimizer__weightdecay must be .* Adam: .*weight_decay"),
+        ({"criterion__reductio": "mean"}, "criterion__reductio must be .* MSELoss: .*reduction"),
     ],
 )
 def test_misspelt_parameters_of_parts_are_named(blocks, targets, given, message):
