@@ -6,7 +6,7 @@ from abc import abstractmethod
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
 from ase.stress import full_3x3_to_voigt_6_stress
 
-from skldos.data.results import PREDICTED
+from skldos.data.results import CALCULATOR_PREFIX
 from skldos.data.training import outside_training
 from skldos.validation import check_option
 
@@ -47,7 +47,7 @@ class ModelCalculator(Calculator):
 
     def _get_name(self):
         # ASE writes the name to trajectories; it distinguishes predictions from references.
-        return f"{PREDICTED}-{type(self).__name__.lower()}"
+        return f"{CALCULATOR_PREFIX}-{type(self).__name__.lower()}"
 
     def reset(self):
         """Discard the last calculation."""

@@ -7,14 +7,14 @@ from tokenize import TokenError
 
 import numpy as np
 
-from skldos.data.checksums import CHUNK, Checksums, checksum, parse_trailer
+from skldos.data.checksums import CHUNK_BYTES, Checksums, checksum, parse_trailer
 from skldos.data.files import atomic_file, write_npy_header
 from skldos.data.lazy import LazyArray
 from skldos.data.ranges import LARGEST
 from skldos.exceptions import FileFormatError
 
 #: A trailer of checksums takes at most this fraction of the data, and these bytes.
-TRAILER_PER_BYTE, TRAILER_BYTES = 8 / CHUNK, 2**12
+TRAILER_PER_BYTE, TRAILER_BYTES = 8 / CHUNK_BYTES, 2**12
 
 
 class ArrayFile(LazyArray):
@@ -81,7 +81,7 @@ class ArrayFile(LazyArray):
             self.shape, self.dtype = _read_header(file, self.path)
             self._offset, self._written = file.tell(), _written(file)
             self._sums, self.label, self.digest = self._read_trailer(file)
-        self._checked = np.zeros(-(-self.nbytes // CHUNK), bool)
+        self._checked = np.zeros(-(-self.nbytes // CHUNK_BYTES), bool)
 
     def read(self, start, stop):
         """Return rows `start` to `stop` of the first axis as an array in memory."""
@@ -108,9 +108,9 @@ class ArrayFile(LazyArray):
         FileFormatError
             If the data do not match the checksums, or are not finite.
         """
-        for begin in range(0, self.nbytes, CHUNK):
-            if not self._checked[begin // CHUNK]:
-                self._read_bytes(begin, min(begin + CHUNK, self.nbytes))
+        for begin in range(0, self.nbytes, CHUNK_BYTES):
+            if not self._checked[begin // CHUNK_BYTES]:
+                self._read_bytes(begin, min(begin + CHUNK_BYTES, self.nbytes))
         return self
 
     def memmap(self):
@@ -122,11 +122,13 @@ class ArrayFile(LazyArray):
 
     def _read_bytes(self, begin, end):
         """Return bytes `begin` to `end` of the data; check every chunk they touch."""
-        chunks = range(begin // CHUNK, -(-end // CHUNK) if end > begin else begin // CHUNK)
+        chunks = range(
+            begin // CHUNK_BYTES, -(-end // CHUNK_BYTES) if end > begin else begin // CHUNK_BYTES
+        )
         first, last = begin, end
         if not self._checked[chunks.start : chunks.stop].all():
             # A checksum needs the whole chunk, even if only part of it was requested.
-            first, last = chunks.start * CHUNK, min(chunks.stop * CHUNK, self.nbytes)
+            first, last = chunks.start * CHUNK_BYTES, min(chunks.stop * CHUNK_BYTES, self.nbytes)
         with open(self.path, "rb") as file:
             if _written(file) != self._written:
                 raise FileFormatError(
@@ -140,11 +142,11 @@ class ArrayFile(LazyArray):
             )
         for i in chunks:
             if not self._checked[i]:
-                self._check_chunk(i, data[i * CHUNK - first : (i + 1) * CHUNK - first])
+                self._check_chunk(i, data[i * CHUNK_BYTES - first : (i + 1) * CHUNK_BYTES - first])
         return data[begin - first : end - first]
 
     def _check_chunk(self, i, data):
-        where = f"bytes {i * CHUNK} to {i * CHUNK + len(data)} of the data"
+        where = f"bytes {i * CHUNK_BYTES} to {i * CHUNK_BYTES + len(data)} of the data"
         if self._sums is not None and checksum(data) != self._sums[i]:
             raise FileFormatError(
                 f"{where} do not match the checksum that was written with them; the file is "

@@ -63,8 +63,8 @@ class Blocks(np.ndarray):
     __copy__ = copy
 
     def __deepcopy__(self, memo):
-        parts = (list(self), self.snapshots, self.derivatives)
-        return Blocks(*(deepcopy(part, memo) for part in parts))
+        attributes = (list(self), self.snapshots, self.derivatives)
+        return Blocks(*(deepcopy(attribute, memo) for attribute in attributes))
 
     def __reduce__(self):
         return (Blocks, (list(self), self.snapshots, self.derivatives))
@@ -77,10 +77,10 @@ class Blocks(np.ndarray):
     __str__ = __repr__
 
     def _repr_html_(self):
-        known = [None] * len(self) if self.snapshots is None else self.snapshots
+        snapshots = [None] * len(self) if self.snapshots is None else self.snapshots
         rows = [
             (str(i), "" if s is None else s.label, " × ".join(map(str, block.shape)))
-            for i, (block, s) in enumerate(zip(self[:ROWS], known[:ROWS], strict=True))
+            for i, (block, s) in enumerate(zip(self[:ROWS], snapshots[:ROWS], strict=True))
         ]
         more = f", the first {ROWS}" if len(self) > ROWS else ""
         header = ["", "snapshot", "sites × features"]

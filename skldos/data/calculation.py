@@ -11,19 +11,19 @@ from skldos.data.training import training_range
 from skldos.exceptions import SnapshotError
 
 #: Properties of a calculation that must be the same for all snapshots of a model.
-FACTS = ("functional", "charge", "pseudopotentials", "assume_isolated")
+SHARED_PROPERTIES = ("functional", "charge", "pseudopotentials", "assume_isolated")
 #: Tolerance for numbers of electrons: more than the rounding in files.
 SAME_ELECTRONS = 1e-3
 
 
-def common_calculation(snapshots, known=None):
+def common_calculation(snapshots, calculation=None):
     """Return the common properties of the calculations of all `snapshots`.
 
     Parameters
     ----------
     snapshots : sequence of Snapshot, or None
         The `reference` of each may contain functional, charge and pseudopotentials.
-    known : dict, optional
+    calculation : dict, optional
         Result of this function for earlier snapshots, with which these must agree.
 
     Returns
@@ -44,28 +44,32 @@ def common_calculation(snapshots, known=None):
     --------
     >>> from skldos.datasets import load_aluminium
     >>> snapshots = [s.replace(reference={"functional": "lda-pz"}) for s in load_aluminium()[:2]]
-    >>> known = common_calculation(snapshots)
-    >>> known["functional"], known["valence_electrons"], known["training"]["n_snapshots"]
-    ('lda-pz', {'Al4': 12.0}, 2)
+    >>> calculation = common_calculation(snapshots)
+    >>> calculation["functional"], calculation["valence_electrons"]
+    ('lda-pz', {'Al4': 12.0})
     """
-    known = dict(known or {})
-    electrons = dict(known.get("valence_electrons", {}))
+    calculation = dict(calculation or {})
+    electrons = dict(calculation.get("valence_electrons", {}))
     for snapshot in snapshots or ():
-        said = {name: snapshot.reference[name] for name in FACTS if name in snapshot.reference}
+        properties = {
+            name: snapshot.reference[name]
+            for name in SHARED_PROPERTIES
+            if name in snapshot.reference
+        }
         if snapshot.energy_grid is not None and len(snapshot.energy_grid.windows) > 1:
             windows = snapshot.energy_grid.windows
-            said["windows"] = [[len(w), w.broadening, w.kernel] for w in windows]
-        for name, value in said.items():
-            if not _same(known.setdefault(name, value), value):
+            properties["windows"] = [[len(w), w.broadening, w.kernel] for w in windows]
+        for name, value in properties.items():
+            if not _same(calculation.setdefault(name, value), value):
                 raise SnapshotError(
-                    f"all snapshots must be calculated with the same {name}: {known[name]!r} and "
-                    f"{value!r} differ."
+                    f"all snapshots must be calculated with the same {name}: "
+                    f"{calculation[name]!r} and {value!r} differ."
                 )
             if isinstance(value, Mapping):  # one entry per element of the cell
-                known[name] = known[name] | value
+                calculation[name] = calculation[name] | value
         if snapshot.n_electrons is not None:
             formula = snapshot.atoms.get_chemical_formula()
-            neutral = snapshot.n_electrons + said.get("charge", 0.0)
+            neutral = snapshot.n_electrons + properties.get("charge", 0.0)
             if abs(electrons.setdefault(formula, neutral) - neutral) > SAME_ELECTRONS:
                 raise SnapshotError(
                     f"all snapshots of {formula} must have the same number of valence electrons: "
@@ -73,10 +77,10 @@ def common_calculation(snapshots, known=None):
                     "reference must contain the 'charge'."
                 )
     if electrons:
-        known["valence_electrons"] = electrons
+        calculation["valence_electrons"] = electrons
     if snapshots:
-        known["training"] = training_range(snapshots, known.get("training"))
-    return known
+        calculation["training"] = training_range(snapshots, calculation.get("training"))
+    return calculation
 
 
 def energy_grid_of(regressor):
@@ -86,7 +90,7 @@ def energy_grid_of(regressor):
     ----------
     regressor : estimator
         With ``energies_``, ``broadening_`` and ``kernel_``, and the result of
-        :func:`common_calculation` in ``calculation_``, as far as it knows them.
+        :func:`common_calculation` in ``calculation_``, as far as it has them.
 
     Returns
     -------
@@ -110,14 +114,14 @@ def energy_grid_of(regressor):
     return EnergyGrid.joined(*grids)
 
 
-def electrons_of(atoms, known):
+def electrons_of(atoms, calculation):
     """Return the number of valence electrons of a neutral cell, derived from training cells.
 
     Parameters
     ----------
     atoms : ase.Atoms
         The cell.
-    known : dict
+    calculation : dict
         Result of :func:`common_calculation`.
 
     Returns
@@ -133,18 +137,18 @@ def electrons_of(atoms, known):
     3.0
     >>> electrons_of(bulk("Mg"), {"valence_electrons": {"Al4": 12.0}})
     """
-    cells = {formula: counts_of(formula) for formula in known.get("valence_electrons", {})}
+    cells = {formula: counts_of(formula) for formula in calculation.get("valence_electrons", {})}
     elements = sorted({element for counts in cells.values() for element in counts})
-    wanted = counts_of(atoms.get_chemical_formula())
-    if not cells or not set(wanted) <= set(elements):
+    composition = counts_of(atoms.get_chemical_formula())
+    if not cells or not set(composition) <= set(elements):
         return None
     counts = np.array([[cell.get(e, 0) for e in elements] for cell in cells.values()], dtype=float)
-    target = np.array([wanted.get(e, 0) for e in elements], dtype=float)
+    target = np.array([composition.get(e, 0) for e in elements], dtype=float)
     # The cell as a combination of training cells: c = xᵀ C, and then N = x · N_train.
     share = np.linalg.lstsq(counts.T, target, rcond=None)[0]
     if not np.allclose(share @ counts, target):
         return None
-    return float(np.round(share @ list(known["valence_electrons"].values()), 6))
+    return float(np.round(share @ list(calculation["valence_electrons"].values()), 6))
 
 
 def counts_of(formula):
@@ -158,20 +162,24 @@ def counts_of(formula):
     return Formula(formula).count()
 
 
-def differing_fact(reference, known):
-    """Return the name of a property in which a reference differs from the known ones, or None."""
-    for name in FACTS:
-        if name in reference and name in known and not _same(known[name], reference[name]):
+def differing_fact(reference, calculation):
+    """Return the name of a property in which a reference differs from a calculation, or None."""
+    for name in SHARED_PROPERTIES:
+        if (
+            name in reference
+            and name in calculation
+            and not _same(calculation[name], reference[name])
+        ):
             return name
     return None
 
 
-def _same(one, other):
+def _same(a, b):
     """Return whether two properties agree; numbers may differ by rounding in files.
 
     Mappings agree if their common entries agree.
     """
-    if isinstance(one, Mapping) and isinstance(other, Mapping):
-        return all(_same(one[key], other[key]) for key in one.keys() & other.keys())
-    numbers = isinstance(one, Real) and isinstance(other, Real)
-    return abs(one - other) < 1e-6 if numbers else one == other
+    if isinstance(a, Mapping) and isinstance(b, Mapping):
+        return all(_same(a[key], b[key]) for key in a.keys() & b.keys())
+    numbers = isinstance(a, Real) and isinstance(b, Real)
+    return abs(a - b) < 1e-6 if numbers else a == b

@@ -11,14 +11,14 @@ import zlib
 import numpy as np
 
 #: Bytes of data that share a checksum; a multiple of the size of every number.
-CHUNK = 2**18
+CHUNK_BYTES = 2**18
 MAGIC = b"skldos\x00\x01"
 #: Magic number, CRC-32 of all that follows and of the header of the file, chunk size.
-FIXED = struct.Struct("<8sII")
+FIXED_TRAILER = struct.Struct("<8sII")
 
 # The raw stream of a bit generator is the same in every version of NumPy. Odd factors are
 # invertible modulo 2^64, so that no change of a single word goes unnoticed.
-_FACTORS = np.random.PCG64(2**61 - 1).random_raw(CHUNK // 8) | np.uint64(1)
+_FACTORS = np.random.PCG64(2**61 - 1).random_raw(CHUNK_BYTES // 8) | np.uint64(1)
 
 
 def checksum(data):
@@ -33,7 +33,7 @@ def checksum(data):
     Parameters
     ----------
     data : ndarray of uint8 of shape (n_bytes,)
-        At most :data:`CHUNK` bytes, padded with zeros to a whole word.
+        At most :data:`CHUNK_BYTES` bytes, padded with zeros to a whole word.
 
     Returns
     -------
@@ -67,27 +67,27 @@ class Checksums:
 
     def __init__(self):
         self._sums = []
-        self._rest = np.empty(0, np.uint8)
+        self._tail = np.empty(0, np.uint8)
 
     def update(self, array):
         """Add the next numbers of an array in C order."""
         data = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
-        if len(self._rest):  # complete the current chunk
-            missing = CHUNK - len(self._rest)
-            self._rest = np.append(self._rest, data[:missing])
-            data = data[missing:]
-            if len(self._rest) < CHUNK:
+        if len(self._tail):  # complete the current chunk
+            n_missing = CHUNK_BYTES - len(self._tail)
+            self._tail = np.append(self._tail, data[:n_missing])
+            data = data[n_missing:]
+            if len(self._tail) < CHUNK_BYTES:
                 return
-            self._sums.append(checksum(self._rest))
-        whole = len(data) - len(data) % CHUNK
-        self._sums += [checksum(data[i : i + CHUNK]) for i in range(0, whole, CHUNK)]
-        self._rest = data[whole:].copy()
+            self._sums.append(checksum(self._tail))
+        end = len(data) - len(data) % CHUNK_BYTES
+        self._sums += [checksum(data[i : i + CHUNK_BYTES]) for i in range(0, end, CHUNK_BYTES)]
+        self._tail = data[end:].copy()
 
     def trailer(self, header, label=""):
         """Return the bytes to write after the data of a file that begins with `header`."""
-        sums = [*self._sums, checksum(self._rest)] if len(self._rest) else self._sums
+        sums = [*self._sums, checksum(self._tail)] if len(self._tail) else self._sums
         body = np.array(sums, "<u8").tobytes() + label.encode()
-        return FIXED.pack(MAGIC, _digest(header, body), CHUNK) + body
+        return FIXED_TRAILER.pack(MAGIC, _digest(header, body), CHUNK_BYTES) + body
 
 
 def parse_trailer(trailer, header, n_bytes):
@@ -121,12 +121,12 @@ def parse_trailer(trailer, header, n_bytes):
     >>> parse_trailer(Checksums().trailer(b"header", "empty"), b"header", 0)[1]
     'empty'
     """
-    if len(trailer) < FIXED.size or trailer[: len(MAGIC)] != MAGIC:
+    if len(trailer) < FIXED_TRAILER.size or trailer[: len(MAGIC)] != MAGIC:
         raise ValueError("it is not a list of checksums")
-    _, digest, chunk = FIXED.unpack_from(trailer)
-    body = trailer[FIXED.size :]
-    length = 8 * -(-n_bytes // CHUNK)
-    if chunk != CHUNK or len(body) < length or digest != _digest(header, body):
+    _, digest, chunk = FIXED_TRAILER.unpack_from(trailer)
+    body = trailer[FIXED_TRAILER.size :]
+    length = 8 * -(-n_bytes // CHUNK_BYTES)
+    if chunk != CHUNK_BYTES or len(body) < length or digest != _digest(header, body):
         raise ValueError("the header of the file or its list of checksums is damaged")
     return np.frombuffer(body[:length], "<u8"), body[length:].decode(), digest
 

@@ -59,10 +59,10 @@ class EnergyGrid:
     def __init__(self, values, *, broadening=None, kernel=None):
         try:
             check_unmasked("energies", values)
-            given = np.asarray(values)
-            if given.dtype.kind not in "fiuO":  # O: integers beyond 64 bits
-                raise TypeError(f"energies must be real numbers in eV, got {given.dtype}.")
-            values = np.array(given, dtype=float)
+            array = np.asarray(values)
+            if array.dtype.kind not in "fiuO":  # O: integers beyond 64 bits
+                raise TypeError(f"energies must be real numbers in eV, got {array.dtype}.")
+            values = np.array(array, dtype=float)
         except OverflowError:
             raise ValueError(f"energies must lie within ±{LARGEST_ENERGY:g} eV.") from None
         check_shape("energies", values, (None,))
@@ -160,9 +160,9 @@ class EnergyGrid:
         array([1., 2., 0., 0., 3., 4., 5.])
         """
         arrays = [np.asarray(array) for array in arrays]
-        widths, wanted = [a.shape[-1] for a in arrays], [len(window) for window in self.windows]
-        if widths != wanted:
-            raise ValueError(f"arrays must have {wanted} energies, got {widths}.")
+        widths, lengths = [a.shape[-1] for a in arrays], [len(window) for window in self.windows]
+        if widths != lengths:
+            raise ValueError(f"arrays must have {lengths} energies, got {widths}.")
         dtype = np.result_type(np.float32, *(a.dtype for a in arrays))
         joined = np.zeros((*arrays[0].shape[:-1], len(self)), dtype)
         for columns, array in zip(self.columns, arrays, strict=True):
@@ -187,12 +187,14 @@ class EnergyGrid:
         # Imported here, so that descriptors, which need grids, do not import torch.
         from skldos.physics import broadening as broadening_at
 
-        levels, chosen = np.asarray(levels), np.arange(len(self))[columns]
-        peaks = np.zeros((len(levels), len(chosen)))
+        levels, indices = np.asarray(levels), np.arange(len(self))[columns]
+        peaks = np.zeros((len(levels), len(indices)))
         for window, place in zip(self.windows, self.columns, strict=True):
-            inside = (chosen >= place.start) & (chosen < place.stop)
-            at = self.values[chosen[inside]] - levels[:, None]
-            peaks[:, inside] = broadening_at(at, width=window.broadening, kernel=window.kernel)
+            inside = (indices >= place.start) & (indices < place.stop)
+            distances = self.values[indices[inside]] - levels[:, None]
+            peaks[:, inside] = broadening_at(
+                distances, width=window.broadening, kernel=window.kernel
+            )
         return peaks
 
     def sharpening_matrix(self, order=2):

@@ -31,11 +31,11 @@ except ImportError:  # Windows
     fcntl = None
 
 #: Bytes written at once where a file system cannot reserve space.
-ZEROS = 2**22
+ZERO_BYTES = 2**22
 #: Seconds after which a temporary file is assumed to belong to a killed process.
 ABANDONED_AFTER = 24 * 3600
-PARTIAL = ".partial"
-LOCK = "lock"
+PARTIAL_SUFFIX = ".partial"
+LOCK_FILE = "lock"
 
 
 def allocate(file, size):
@@ -71,8 +71,8 @@ def allocate(file, size):
                 raise
     position = file.tell()
     file.seek(start)
-    for begin in range(start, size, ZEROS):
-        file.write(bytes(min(ZEROS, size - begin)))
+    for begin in range(start, size, ZERO_BYTES):
+        file.write(bytes(min(ZERO_BYTES, size - begin)))
     file.flush()
     file.seek(position)
 
@@ -215,7 +215,7 @@ def staging_folder(folder):
     ['a']
     """
     remove_abandoned(folder)
-    stage = folder / f"{uuid4().hex}{PARTIAL}"
+    stage = folder / f"{uuid4().hex}{PARTIAL_SUFFIX}"
     stage.mkdir()
     try:
         with _locked_folder(stage):
@@ -236,11 +236,11 @@ def remove_abandoned(folder):
     folder : pathlib.Path
         The folder to clean; its subfolders are left alone.
     """
-    for path in folder.glob(f"*{PARTIAL}"):
+    for path in folder.glob(f"*{PARTIAL_SUFFIX}"):
         # Another process may remove it at the same time, or this one may lack permission.
         with suppress(OSError):
-            if path.is_dir() and (path / LOCK).exists():
-                with open(path / LOCK, "rb") as lock:
+            if path.is_dir() and (path / LOCK_FILE).exists():
+                with open(path / LOCK_FILE, "rb") as lock:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # an error if it is held
                     shutil.rmtree(path)
             elif time.time() - path.stat().st_mtime > ABANDONED_AFTER:
@@ -297,7 +297,7 @@ def _locked_folder(stage):
     with open(stage / "unlocked", "wb") as lock:
         if _lock(lock):
             # The folder gets its final name only after it is locked.
-            os.replace(stage / "unlocked", stage / LOCK)
+            os.replace(stage / "unlocked", stage / LOCK_FILE)
         yield
 
 
@@ -349,7 +349,7 @@ def temporary_name(path):
     """Return a name in the folder of `path` that no other process will use."""
     path = Path(path)
     # Part of the original name shows where a file left by a killed process came from.
-    return path.with_name(f"{path.name[:32]}.{uuid4().hex}{PARTIAL}")
+    return path.with_name(f"{path.name[:32]}.{uuid4().hex}{PARTIAL_SUFFIX}")
 
 
 def sync(file):

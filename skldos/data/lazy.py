@@ -78,10 +78,10 @@ class LazyArray:
         """Return the rows of a slice, reading only rows between its ends."""
         if step == 1:
             return self.read(start, max(start, stop))
-        chosen = range(start, stop, step)
-        if not chosen:
+        indices = range(start, stop, step)
+        if not indices:
             return self.read(0, 0)
-        return self.read(min(chosen), max(chosen) + 1)[::step]
+        return self.read(min(indices), max(indices) + 1)[::step]
 
     def reshape_rows(self):
         """Return the array as ``(n_rows, n_columns)``, all leading axes joined, still lazy."""

@@ -18,7 +18,7 @@ from skldos.validation import check_finite, check_scalar, check_shape, check_unm
 #: Physical values in eV, Å and K are far smaller; only damaged data hold larger ones.
 LARGEST = 1e30
 #: Largest atomic number.
-HEAVIEST = 118
+MAX_ATOMIC_NUMBER = 118
 #: Largest coordinate of an atom, and length of a cell vector, in Å: a tenth of a millimetre.
 LARGEST_LENGTH = 1e6
 #: Smallest distance of opposite faces of the cell in Å.
@@ -26,12 +26,12 @@ SMALLEST_HEIGHT = 1e-2
 #: Smallest volume per atom in Å³, far below that of any atom inside a star.
 SMALLEST_VOLUME = 1e-2
 #: Distance in Å below which two atoms count as one that is listed twice.
-COINCIDING = 0.01
+COINCIDENCE_DISTANCE = 0.01
 #: Atoms closer than this distance in Å, or this fraction of the edge of a cube with the volume per
 #: atom, are closer than in any real structure.
-CLOSE, CLOSE_PART = 0.3, 0.3
+CLOSE_DISTANCE, CLOSE_FRACTION = 0.3, 0.3
 #: Largest electronic temperature in K.
-HOTTEST = 1e9
+MAX_TEMPERATURE = 1e9
 #: Largest energy on the grid, and width of a level, in eV; the 1s level of uranium is at −1.2e5.
 LARGEST_ENERGY = 1e6
 #: Largest number of electrons per atom of a snapshot.
@@ -79,9 +79,9 @@ def check_atoms_values(atoms):
                 f"{name} of atoms must be {'integers' if name == 'numbers' else 'real numbers'}, "
                 f"got {atoms.arrays[name].dtype}."
             )
-    if numbers.min() < 1 or numbers.max() > HEAVIEST:
-        wrong = numbers[(numbers < 1) | (numbers > HEAVIEST)][0]
-        raise ValueError(f"atomic numbers must be between 1 and {HEAVIEST}, got {wrong}.")
+    if numbers.min() < 1 or numbers.max() > MAX_ATOMIC_NUMBER:
+        wrong = numbers[(numbers < 1) | (numbers > MAX_ATOMIC_NUMBER)][0]
+        raise ValueError(f"atomic numbers must be between 1 and {MAX_ATOMIC_NUMBER}, got {wrong}.")
     check_within(f"the positions of {atoms.symbols}", atoms.positions, LARGEST_LENGTH, "Å")
     cell = atoms.cell.array
     check_within(f"the cell of {atoms.symbols}", cell, LARGEST_LENGTH, "Å")
@@ -103,27 +103,31 @@ def check_atoms_values(atoms):
 
 def _check_distances(atoms, cell, volume):
     """Raise an error if atoms coincide; warn if they are closer than in any real structure."""
-    within = max(COINCIDING, min(CLOSE, CLOSE_PART * (volume / len(atoms)) ** (1 / 3)))
+    within = max(
+        COINCIDENCE_DISTANCE, min(CLOSE_DISTANCE, CLOSE_FRACTION * (volume / len(atoms)) ** (1 / 3))
+    )
     closest = closest_pair(np.asarray(atoms.positions, dtype=float), cell, within)
     if closest is None:
         return
     distance, i, j = closest
-    found = (
+    pair = (
         f"atoms {i} and {j} of {atoms.symbols} are {distance:.2g} Å apart, periodic images included"
     )
-    if distance <= COINCIDING:
+    if distance <= COINCIDENCE_DISTANCE:
         raise ValueError(
-            f"atoms must not coincide: {found}. List an atom on the boundary of the cell once."
+            f"atoms must not coincide: {pair}. List an atom on the boundary of the cell once."
         )
     warnings.warn(
-        f"{found}: closer than {within:.2g} Å. Check units and cell.", UserWarning, stacklevel=5
+        f"{pair}: closer than {within:.2g} Å. Check units and cell.",
+        UserWarning,
+        stacklevel=5,
     )
 
 
 def check_temperature(temperature):
     """Return an electronic temperature in K as a float."""
     check_scalar("temperature", temperature, low=0)
-    return check_scalar("temperature", temperature, high=HOTTEST)
+    return check_scalar("temperature", temperature, high=MAX_TEMPERATURE)
 
 
 def check_n_electrons(n_electrons, atoms):

@@ -1,7 +1,7 @@
 """Results of an ASE calculator, under the names of a snapshot's reference."""
 
 #: Prefix of the names of calculators whose results are predictions of a fitted model.
-PREDICTED = "skldos"
+CALCULATOR_PREFIX = "skldos"
 
 
 def results_of(atoms):
@@ -30,16 +30,16 @@ def results_of(atoms):
     >>> results_of(atoms)
     {'total_energy': -57.3}
     """
-    if atoms.calc is None or str(getattr(atoms.calc, "name", "")).startswith(PREDICTED):
+    if atoms.calc is None or str(getattr(atoms.calc, "name", "")).startswith(CALCULATOR_PREFIX):
         return {}
     names = {"energy": "total_energy", "free_energy": "total_energy"}
     names |= {"forces": "forces", "stress": "stress"}
-    found = {}
-    for theirs, ours in names.items():
-        value = _result(atoms, theirs)
+    results = {}
+    for property_name, name in names.items():
+        value = _result(atoms, property_name)
         if value is not None:
-            found[ours] = value
-    return found
+            results[name] = value
+    return results
 
 
 def _result(atoms, name):

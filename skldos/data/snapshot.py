@@ -134,8 +134,8 @@ class Snapshot:
         """The name, or else formula and temperature; for legends and tables."""
         if self.name is not None:
             return self.name
-        known = [] if self.temperature is None else [f"{self.temperature:g} K"]
-        return ", ".join([self.formula, *known])
+        temperature = [] if self.temperature is None else [f"{self.temperature:g} K"]
+        return ", ".join([self.formula, *temperature])
 
     @property
     def energies(self):
@@ -258,8 +258,8 @@ class Snapshot:
     def _curve(self):
         """Return the DOS as a small curve, unless that requires reading a file."""
         if self.ldos is None:
-            known = None if self.energy_grid is None else self.energies.shape
-            if np.shape(self.reference.get("dos")) != known:
+            shape = None if self.energy_grid is None else self.energies.shape
+            if np.shape(self.reference.get("dos")) != shape:
                 return None
         elif isinstance(self.ldos, (LazyArray, np.memmap)):
             return "of an LDOS on disk"

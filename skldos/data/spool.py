@@ -44,9 +44,9 @@ def spooled(array, max_bytes=None, slices=None):
     if not isinstance(array, LazyArray):
         return array
     if array.nbytes <= (SPOOL_BYTES if max_bytes is None else max_bytes):
-        kept = np.empty(array.shape, array.dtype)
+        buffer = np.empty(array.shape, array.dtype)
     else:
         with tempfile.TemporaryFile() as file:
-            kept = mapped(file, array.shape, array.dtype)
-    fill(kept, iter_slices(array) if slices is None else slices)
-    return kept
+            buffer = mapped(file, array.shape, array.dtype)
+    fill(buffer, iter_slices(array) if slices is None else slices)
+    return buffer

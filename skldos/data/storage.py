@@ -35,9 +35,9 @@ def save_snapshots(snapshots, directory, *, overwrite=False):
     directory.mkdir(parents=True, exist_ok=True)
     with staging_folder(directory) as stage:
         records = [_write(snapshot, stage, i) for i, snapshot in enumerate(snapshots)]
-        moved = []
+        created = []
         try:
-            _move_fields(records, stage, directory, moved)
+            _move_fields(records, stage, directory, created)
             content = {"format": FORMAT, "version": VERSION, "snapshots": records}
             # Another program may have saved here in the meantime.
             replaced = _check_free(index, overwrite)
@@ -46,7 +46,7 @@ def save_snapshots(snapshots, directory, *, overwrite=False):
                 json.dump(content, file, indent=1, allow_nan=False)
         except BaseException:
             # The new index may already be in place; then its files stay.
-            for name in set(moved) - _check_free(index, overwrite=True):
+            for name in set(created) - _check_free(index, overwrite=True):
                 (directory / name).unlink(missing_ok=True)
             raise
     for name in replaced:
@@ -73,11 +73,11 @@ def _check_free(index, overwrite):
     return set(_field_files(_read_index(index)))
 
 
-def _move_fields(records, stage, directory, moved):
+def _move_fields(records, stage, directory, created):
     """Move the files of `records` to unused names in `directory`, and record these names."""
     number = 0
     for record in records:
-        while not _claim(record, number, directory, moved):
+        while not _claim(record, number, directory, created):
             number += 1
         for name in FIELDS:
             if name in record:
@@ -88,20 +88,20 @@ def _move_fields(records, stage, directory, moved):
     sync_folder(directory)
 
 
-def _claim(record, number, directory, moved):
+def _claim(record, number, directory, created):
     """Create empty files with the final names of one record; False if one of them exists.
 
     Existing files are never overwritten: they may belong to others, or be open for reading.
     """
-    n_moved = len(moved)
+    n_created = len(created)
     for name in (f"{name}_{number:05d}.npy" for name in FIELDS if name in record):
         try:
             (directory / name).touch(exist_ok=False)
         except FileExistsError:
-            while len(moved) > n_moved:
-                (directory / moved.pop()).unlink()
+            while len(created) > n_created:
+                (directory / created.pop()).unlink()
             return False
-        moved.append(name)
+        created.append(name)
     return True
 
 

@@ -12,14 +12,14 @@ DENSITY_MARGIN = 0.01
 TEMPERATURE_MARGIN, SAME_TEMPERATURE = 0.1, 50.0
 
 
-def training_range(snapshots, known=None):
+def training_range(snapshots, training=None):
     """Return a summary of the training data, used to warn about predictions far outside of it.
 
     Parameters
     ----------
     snapshots : sequence of Snapshot
         The training data.
-    known : dict, optional
+    training : dict, optional
         The result of this function for earlier training data.
 
     Returns
@@ -36,22 +36,24 @@ def training_range(snapshots, known=None):
     >>> training["elements"], training["temperature"], round(training["density"][0], 2)
     (['Al'], [298.0, 933.0], 2.7)
     """
-    known = known or {"n_snapshots": 0, "elements": [], "stress": False}
-    found = {
-        "n_snapshots": known["n_snapshots"] + len(snapshots),
-        "elements": sorted({*known["elements"], *(e for s in snapshots for e in s.atoms.symbols)}),
-        "stress": known["stress"] or any("stress" in s.reference for s in snapshots),
+    training = training or {"n_snapshots": 0, "elements": [], "stress": False}
+    summary = {
+        "n_snapshots": training["n_snapshots"] + len(snapshots),
+        "elements": sorted(
+            {*training["elements"], *(e for s in snapshots for e in s.atoms.symbols)}
+        ),
+        "stress": training["stress"] or any("stress" in s.reference for s in snapshots),
     }
     values = {
         "n_atoms": [len(s.atoms) for s in snapshots],
         "density": [mass_density(s.atoms) for s in snapshots],
         "temperature": [s.temperature for s in snapshots if s.temperature is not None],
     }
-    for name, seen in values.items():
-        seen = [*seen, *known.get(name, ())]
-        if seen:
-            found[name] = [min(seen), max(seen)]
-    return found
+    for name, numbers in values.items():
+        numbers = [*numbers, *training.get(name, ())]
+        if numbers:
+            summary[name] = [min(numbers), max(numbers)]
+    return summary
 
 
 def mass_density(atoms):
@@ -77,11 +79,11 @@ def check_elements(snapshot, elements):
 
 def outside_training(training, snapshots):
     """Return a description of how snapshots lie far outside the training data, or None."""
-    found = [_outside_density(training, snapshots), _outside_temperature(training, snapshots)]
-    found = [text for text in found if text]
-    if not found:
+    problems = [_outside_density(training, snapshots), _outside_temperature(training, snapshots)]
+    problems = [text for text in problems if text]
+    if not problems:
         return None
-    return f"outside of the training data: {'; '.join(found)}. Predictions there are unreliable."
+    return f"outside of the training data: {'; '.join(problems)}. Predictions there are unreliable."
 
 
 def has_one_density(training):
@@ -94,23 +96,23 @@ def _outside_density(training, snapshots):
     low, high = training["density"]
     densities = np.array([mass_density(snapshot.atoms) for snapshot in snapshots])
     outside = (densities < low * (1 - DENSITY_MARGIN)) | (densities > high * (1 + DENSITY_MARGIN))
-    return _said("density", densities, outside, (low, high), "g/cm³", ".3f")
+    return _description("density", densities, outside, (low, high), "g/cm³", ".3f")
 
 
 def _outside_temperature(training, snapshots):
     if "temperature" not in training:
         return None
     low, high = training["temperature"]
-    known = [np.nan if s.temperature is None else s.temperature for s in snapshots]
-    temperatures = np.array(known, dtype=float)
+    numbers = [np.nan if s.temperature is None else s.temperature for s in snapshots]
+    temperatures = np.array(numbers, dtype=float)
     below = temperatures < low - max(SAME_TEMPERATURE, TEMPERATURE_MARGIN * low)
     above = temperatures > high + max(SAME_TEMPERATURE, TEMPERATURE_MARGIN * high)
     # A temperature below 1 K may be one in other units.
     digits = ".3g" if (temperatures[below] < 1).any() else ".0f"
-    return _said("temperature", temperatures, below | above, (low, high), "K", digits)
+    return _description("temperature", temperatures, below | above, (low, high), "K", digits)
 
 
-def _said(name, values, outside, ends, unit, digits):
+def _description(name, values, outside, ends, unit, digits):
     if not outside.any():
         return None
     i = int(np.argmax(outside))

@@ -239,7 +239,7 @@ def test_file_errors_survive_pickling(tmp_path):
 def small_chunks(monkeypatch):
     """Chunks of 64 bytes, eight numbers each, so that small arrays have many."""
     for module in ("array_file", "checksums"):
-        monkeypatch.setattr(f"skldos.data.{module}.CHUNK", 64)
+        monkeypatch.setattr(f"skldos.data.{module}.CHUNK_BYTES", 64)
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ def test_the_factors_are_those_of_files_written_before():
 
 @pytest.mark.parametrize("lengths", [[1] * 30, [30], [7, 16, 7], [15, 15], [0, 17, 0, 13]])
 def test_pieces_do_not_show(lengths, monkeypatch, rng):
-    monkeypatch.setattr(checksums, "CHUNK", 16 * 8)
+    monkeypatch.setattr(checksums, "CHUNK_BYTES", 16 * 8)
     array = rng.random(30)
     whole, pieces = Checksums(), Checksums()
     whole.update(array)
@@ -44,12 +44,12 @@ def test_pieces_do_not_show(lengths, monkeypatch, rng):
     assert label == "x"
 
 
-@pytest.mark.parametrize("n", [0, 1, 10, 2 * checksums.CHUNK // 8])
+@pytest.mark.parametrize("n", [0, 1, 10, 2 * checksums.CHUNK_BYTES // 8])
 def test_a_label_may_be_empty(n):
     sums = Checksums()
     sums.update(np.arange(float(n)))
     found, label, _ = parse_trailer(sums.trailer(b"header", ""), b"header", 8 * n)
-    assert (len(found), label) == (-(-8 * n // checksums.CHUNK), "")
+    assert (len(found), label) == (-(-8 * n // checksums.CHUNK_BYTES), "")
 
 
 def test_any_change_of_a_trailer_is_noticed():
@@ -65,6 +65,6 @@ def test_any_change_of_a_trailer_is_noticed():
             parse_trailer(bytes(wrong), b"header", 80)
         with pytest.raises(ValueError, match="list of checksums"):
             parse_trailer(trailer[:i], b"header", 80)
-    for header, n_bytes in ((b"another", 80), (b"header", checksums.CHUNK * 9)):
+    for header, n_bytes in ((b"another", 80), (b"header", checksums.CHUNK_BYTES * 9)):
         with pytest.raises(ValueError, match="damaged"):
             parse_trailer(trailer, header, n_bytes)

@@ -126,7 +126,7 @@ def with_a_file_system_that_cannot(monkeypatch):
 @pytest.mark.parametrize("size", [1, 5000, 10001])
 def test_space_is_really_reserved(tmp_path, monkeypatch, prepare, size):
     prepare(monkeypatch)
-    monkeypatch.setattr(files, "ZEROS", 4096)
+    monkeypatch.setattr(files, "ZERO_BYTES", 4096)
     with open(tmp_path / "scratch", "w+b") as file:
         file.write(b"abc")
         files.allocate(file, size)

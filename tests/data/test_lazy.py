@@ -113,7 +113,7 @@ def test_joined_rows_are_read_once(array, tmp_path, max_bytes, monkeypatch):
     # A slab has 192 bytes, a line 64, a row 32.
     np.save(tmp_path / "a.npy", array)
     read = []
-    monkeypatch.setattr("skldos.data.array_file.CHUNK", 8)
+    monkeypatch.setattr("skldos.data.array_file.CHUNK_BYTES", 8)
     file = ArrayFile(tmp_path / "a.npy")
     read_bytes = file._read_bytes
     monkeypatch.setattr(file, "_read_bytes", lambda a, b: read.append(b - a) or read_bytes(a, b))

@@ -37,7 +37,7 @@ LIMITS = {
     "cell": (lambda x: Snapshot(cell_with(x)), ranges.LARGEST_LENGTH, 1),
     "thin cell": (lambda x: Snapshot(cell_with(x, 1)), ranges.SMALLEST_HEIGHT, -1),
     "crowded cell": (crowded, ranges.SMALLEST_VOLUME, -1),
-    "temperature": (lambda x: Snapshot(bulk("Al"), temperature=x), ranges.HOTTEST, 1),
+    "temperature": (lambda x: Snapshot(bulk("Al"), temperature=x), ranges.MAX_TEMPERATURE, 1),
     "electrons": (lambda x: Snapshot(bulk("Al"), n_electrons=x), ranges.MOST_ELECTRONS, 1),
     "charge": (lambda x: ranges.check_charge(x, bulk("Al")), ranges.MOST_CHARGE * 13, 1),
     "grid": (lambda x: with_grid((4, 4, int(x))), ranges.FINEST_GRID, 1),
@@ -90,13 +90,15 @@ def pair(distance, edge=4.0):
     return Atoms("Al2", positions, cell=edge * np.eye(3), pbc=True)
 
 
-@pytest.mark.parametrize("distance", [0.0, 1e-12, ranges.COINCIDING / 3])
+@pytest.mark.parametrize("distance", [0.0, 1e-12, ranges.COINCIDENCE_DISTANCE / 3])
 def test_atoms_that_coincide_are_an_error(distance):
     with pytest.raises(SnapshotError, match=r"atoms 0 and 1 of Al2 are .* List an atom .* once"):
         Snapshot(pair(distance))
 
 
-@pytest.mark.parametrize("distance", [3 * ranges.COINCIDING, 0.99 * ranges.CLOSE])
+@pytest.mark.parametrize(
+    "distance", [3 * ranges.COINCIDENCE_DISTANCE, 0.99 * ranges.CLOSE_DISTANCE]
+)
 def test_atoms_that_nearly_coincide_are_a_warning(distance):
     with pytest.warns(UserWarning, match=rf"are {distance:.2g} Å apart.*Check units") as caught:
         Snapshot(pair(distance))
@@ -104,7 +106,7 @@ def test_atoms_that_nearly_coincide_are_a_warning(distance):
 
 
 def test_atoms_of_dense_matter_may_be_close():
-    Snapshot(pair(1.01 * ranges.CLOSE))  # no warning: it would be an error here
+    Snapshot(pair(1.01 * ranges.CLOSE_DISTANCE))  # no warning: it would be an error here
     # With 0.061 Å³ per atom the limit is 0.3 times 0.39 Å.
     Snapshot(pair(0.2, edge=0.496))
     with pytest.warns(UserWarning, match=r"closer than 0\.12 Å"):

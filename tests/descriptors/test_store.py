@@ -21,7 +21,7 @@ SHAPE, DTYPE = (100, 30), np.dtype(np.float64)
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch):
     for module in ("array_file", "checksums"):
-        monkeypatch.setattr(f"skldos.data.{module}.CHUNK", 4096)
+        monkeypatch.setattr(f"skldos.data.{module}.CHUNK_BYTES", 4096)
 
 
 @pytest.fixture
