@@ -15,7 +15,7 @@ def load_data(path):
     """
     from skldos.data import SnapshotList
     from skldos.data.storage import INDEX
-    from skldos.io.folders import WORDS, find_sources
+    from skldos.io.folders import KIND_NAMES, find_sources
 
     path = Path(path)
     if str(path) == BUNDLED and not path.exists():
@@ -28,7 +28,7 @@ def load_data(path):
         sources = find_sources(path)
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{path} holds no snapshots: {error}") from None
-    kind = WORDS[sources[0].kind]
+    kind = KIND_NAMES[sources[0].kind]
     raise FileNotFoundError(
         f"{path} holds no snapshots, but {len(sources)} × {kind}: run 'skldos convert {path} "
         "--output snapshots' first."

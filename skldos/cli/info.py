@@ -12,7 +12,7 @@ DESCRIPTION = (
 EXAMPLES = ("skldos info snapshots", "skldos info model.skldos", "skldos info runs")
 
 #: What snapshots can be used for, and what that requires.
-USES = {
+REQUIREMENTS = {
     "models.grid": ("ldos", "energies", "temperature", "n_electrons"),
     "models.atoms": ("ldos or ados", "energies", "temperature", "n_electrons"),
     "models.potential": ("total_energy", "forces"),
@@ -49,12 +49,13 @@ def describe(path):
 
 def describe_sources(path):
     """Describe the files that could be converted; a single one in detail."""
-    from skldos.io.folders import WORDS, find_sources, read_source
+    from skldos.io.folders import KIND_NAMES, find_sources, read_source
 
     sources = find_sources(path)
     kind = sources[0].kind
     title = (
-        f"{path}: {WORDS[kind]}, {len(sources)} in all; 'skldos convert' converts them to snapshots"
+        f"{path}: {KIND_NAMES[kind]}, {len(sources)} in all; 'skldos convert' converts them to "
+        "snapshots"
     )
     if len(sources) > 1 or kind == "mala":
         return "\n".join([title, *(f"  {source.path}" for source in sources)])
@@ -81,42 +82,42 @@ def describe_snapshots(snapshots):
         ("energies", _distinct(s.energy_grid and s.energy_grid.summary() for s in snapshots)),
     ]
     try:
-        known = common_calculation(snapshots)
+        calculation = common_calculation(snapshots)
         for name in ("functional", "pseudopotentials", "charge"):
-            lines.append((name, str(known[name]) if name in known else ""))
+            lines.append((name, str(calculation[name]) if name in calculation else ""))
     except SnapshotError as error:
         lines.append(("problem", str(error)))
     references = sorted({name for s in snapshots for name in s.reference})
     lines.append(("reference", ", ".join(references)))
-    for use, needed in USES.items():
-        lines.append((f"for {use}", _missing(snapshots, needed)))
+    for use, names in REQUIREMENTS.items():
+        lines.append((f"for {use}", _missing(snapshots, names)))
     width = max(len(name) for name, _ in lines)
     return "\n".join(f"{name:{width}}  {text}" for name, text in lines if text)
 
 
 def _range(values, unit, digits):
-    known = values.dropna()
-    if known.empty:
+    numbers = values.dropna()
+    if numbers.empty:
         return ""
-    low, high = (f"{end:{digits}}" for end in (known.min(), known.max()))
-    missing = "" if len(known) == len(values) else f", {len(values) - len(known)} without"
-    return f"{low if low == high else f'{low} to {high}'} {unit}{missing}"
+    low, high = (f"{end:{digits}}" for end in (numbers.min(), numbers.max()))
+    note = "" if len(numbers) == len(values) else f", {len(values) - len(numbers)} without"
+    return f"{low if low == high else f'{low} to {high}'} {unit}{note}"
 
 
 def _distinct(texts):
     return ", ".join(sorted({text for text in texts if text}))
 
 
-def _missing(snapshots, needed):
+def _missing(snapshots, requirements):
     """Return the required data that snapshots lack."""
 
     def lacks(snapshot, names):
-        known = (snapshot.reference.get(n, getattr(snapshot, n, None)) for n in names)
-        return all(value is None for value in known)
+        values = (snapshot.reference.get(n, getattr(snapshot, n, None)) for n in names)
+        return all(value is None for value in values)
 
     counts = {
         names: sum(lacks(snapshot, names.split(" or ")) for snapshot in snapshots)
-        for names in needed
+        for names in requirements
     }
     lacking = [f"{name} ({n} of {len(snapshots)})" for name, n in counts.items() if n]
     return "complete" if not lacking else "lacks " + ", ".join(lacking)

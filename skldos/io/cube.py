@@ -13,7 +13,7 @@ from ase import Atoms
 
 from skldos.data import ArrayFile, EnergyGrid
 from skldos.data.files import atomic_array
-from skldos.data.ranges import HEAVIEST
+from skldos.data.ranges import MAX_ATOMIC_NUMBER
 from skldos.exceptions import FileFormatError
 from skldos.io.fortran import to_float
 from skldos.io.limits import check_atoms, check_numbers, reads_file
@@ -151,8 +151,8 @@ def _gather(paths, energies, atoms, stated, ldos, length, verbose):
             chunk = paths[start : start + length]
             block = np.empty((*grid_shape, len(chunk)), dtype=np.float32)
             for k, path in enumerate(chunk):
-                values, others, title = _read(path)
-                _check_same(paths[0], atoms, grid_shape, path, others, values.shape)
+                values, file_atoms, title = _read(path)
+                _check_same(paths[0], atoms, grid_shape, path, file_atoms, values.shape)
                 if (ENERGY.search(title) is not None) != stated:
                     raise FileFormatError(
                         f"expected an LDOS at one energy, as {paths[0]}, got {title.strip()!r}",
@@ -176,20 +176,20 @@ def cube_paths(paths):
             raise ValueError("paths must be at least one cube file, got none.")
         return paths
     pattern = os.fspath(paths)
-    found = [Path(pattern)] if os.path.exists(pattern) else map(Path, glob.glob(pattern))
-    found = list(found)
-    if not found:
+    paths = [Path(pattern)] if os.path.exists(pattern) else map(Path, glob.glob(pattern))
+    paths = list(paths)
+    if not paths:
         raise FileNotFoundError(f"no file matches {pattern!r}.")
-    return _in_order(found)
+    return _in_order(paths)
 
 
 def _in_order(paths):
     """Sort files by the single number in which their names differ; it must increase by one."""
     if len(paths) == 1:
         return paths
-    parts = [re.split(r"(\d+)", str(path)) for path in paths]
-    same_text = len({tuple(part[::2]) for part in parts}) == 1
-    numbers = np.array([[int(n) for n in part[1::2]] for part in parts]) if same_text else None
+    words = [re.split(r"(\d+)", str(path)) for path in paths]
+    same_text = len({tuple(word[::2]) for word in words}) == 1
+    numbers = np.array([[int(n) for n in word[1::2]] for word in words]) if same_text else None
     differing = np.flatnonzero(np.ptp(numbers, axis=0)) if same_text else []
     if len(differing) == 1:
         column = numbers[:, differing[0]]
@@ -203,17 +203,17 @@ def _in_order(paths):
     )
 
 
-def same_atoms(atoms, others):
+def same_atoms(atoms, other):
     """Return whether cell, species and positions agree to the digits of a cube file.
 
     Positions may differ by lattice vectors.
     """
-    if len(atoms) != len(others) or (atoms.numbers != others.numbers).any():
+    if len(atoms) != len(other) or (atoms.numbers != other.numbers).any():
         return False
-    shift = np.linalg.solve(atoms.cell.array.T, (others.positions - atoms.positions).T).T
+    shift = np.linalg.solve(atoms.cell.array.T, (other.positions - atoms.positions).T).T
     displacement = (shift - shift.round()) @ atoms.cell.array
     return (
-        np.abs(atoms.cell.array - others.cell.array).max() < SAME_POSITION
+        np.abs(atoms.cell.array - other.cell.array).max() < SAME_POSITION
         and np.abs(displacement).max(initial=0) < SAME_POSITION
     )
 
@@ -229,11 +229,11 @@ def _check_same(first, atoms, shape, path, other_atoms, other_shape):
 
 def _check_title(title, path, energies, index):
     """Compare energy and broadening with what pp.x writes into the second line."""
-    found = ENERGY.search(title)
-    if found is None:
+    match = ENERGY.search(title)
+    if match is None:
         return
     try:
-        energy, broadening = map(float, found.groups())
+        energy, broadening = map(float, match.groups())
     except ValueError:
         return  # stars: the number is too wide for its column
     # four decimals
@@ -268,14 +268,14 @@ def _read(path):
             line += 1
         if n_values != 1:
             raise FileFormatError(f"expected one value per point, got {n_values:g}", path, line)
-        rest = file.read()
+        text = file.read()
     shape = tuple(map(int, voxel[:, 0]))
     if min(shape) < 1 or (voxel[:, 0] != shape).any():
         raise FileFormatError(
             f"expected three positive numbers of points (and lengths in bohr), got {shape}", path, 4
         )
     atoms = np.reshape(rows, (-1, 5))
-    if (atoms[:, 0] % 1 != 0).any() or (np.abs(atoms[:, 0]) > HEAVIEST).any():
+    if (atoms[:, 0] % 1 != 0).any() or (np.abs(atoms[:, 0]) > MAX_ATOMIC_NUMBER).any():
         raise FileFormatError(f"expected atomic numbers, got {atoms[:, 0]}", path, 7)
     cell = voxel[:, 1:] * voxel[:, :1]
     atoms = Atoms(
@@ -285,7 +285,7 @@ def _read(path):
         pbc=True,
     )
     check_atoms(atoms, path, 3)
-    values = _values(rest, shape, path, line)
+    values = _values(text, shape, path, line)
     check_numbers("the values", values, path, low=-LARGEST_VALUE, high=LARGEST_VALUE)
     return values, atoms, title
 

@@ -13,7 +13,7 @@ from skldos.data.ranges import check_unmasked
 from skldos.validation import check_finite
 
 #: Columns that have a meaning of their own for ASE.
-TAKEN = (
+RESERVED_NAMES = (
     *("species", "symbols", "numbers", "Z", "pos", "positions", "move_mask"),
     *("momenta", "masses", "tags", "initial_charges", "initial_magmoms"),
     *all_properties,
@@ -23,7 +23,7 @@ SEPARATORS = ':="\\'
 #: Largest integer that ASE reads.
 LARGEST_INTEGER = 2**31 - 1
 #: Single numbers of a snapshot that go into the comment line.
-NUMBERS = ("fermi_energy", "band_energy", "minus_ts")
+SCALAR_RESULTS = ("fermi_energy", "band_energy", "minus_ts")
 
 
 def write_extxyz(path, snapshots, per_atom=None):
@@ -105,17 +105,17 @@ def _by_snapshot(per_atom, snapshots):
 def _is_free(name):
     """Return whether a quantity may have this name."""
     is_word = isinstance(name, str) and name.split() == [name]
-    return is_word and name not in TAKEN and not set(name) & set(SEPARATORS)
+    return is_word and name not in RESERVED_NAMES and not set(name) & set(SEPARATORS)
 
 
 def _frame(snapshot, quantities):
     """Return the atoms with everything to write."""
-    atoms, known = snapshot.atoms.copy(), snapshot.reference
+    atoms, reference = snapshot.atoms.copy(), snapshot.reference
     for name, values in quantities.items():
         if not _is_free(name):
             raise ValueError(
                 f"per_atom must have names of one word without any of {SEPARATORS}, not in "
-                f"{TAKEN}, got {name!r}."
+                f"{RESERVED_NAMES}, got {name!r}."
             )
         check_unmasked(f"per_atom[{name!r}]", values)
         values = np.asarray(values)
@@ -132,11 +132,11 @@ def _frame(snapshot, quantities):
         atoms.set_array(name, values.astype(int) if values.dtype.kind == "u" else values)
     if snapshot.name is not None and len(snapshot.name.splitlines()) > 1:
         raise ValueError(f"the name of a snapshot must be one line, got {snapshot.name!r}.")
-    of_cell = {name: getattr(snapshot, name) for name in ("name", "temperature", "n_electrons")}
-    of_cell |= {name: float(known[name]) for name in NUMBERS if name in known}
-    atoms.info.update({k: value for k, value in of_cell.items() if value not in (None, "")})
-    results = {"energy": known.get("total_energy"), "forces": known.get("forces")}
-    if (stress := known.get("stress")) is not None:
+    info = {name: getattr(snapshot, name) for name in ("name", "temperature", "n_electrons")}
+    info |= {name: float(reference[name]) for name in SCALAR_RESULTS if name in reference}
+    atoms.info.update({k: value for k, value in info.items() if value not in (None, "")})
+    results = {"energy": reference.get("total_energy"), "forces": reference.get("forces")}
+    if (stress := reference.get("stress")) is not None:
         stress = np.asarray(stress, dtype=float)
         if stress.shape == (3, 3):  # Voigt's order: xx, yy, zz, yz, xz, xy
             stress = stress[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]

@@ -101,11 +101,11 @@ def write_xsf(path, fields, atoms):
     ...     print(Path(f"{folder}/Al.xsf").read_text().splitlines()[:2])
     ['CRYSTAL', 'PRIMVEC']
     """
-    named = dict(fields) if hasattr(fields, "items") else {"field": fields}
+    by_name = dict(fields) if hasattr(fields, "items") else {"field": fields}
     forces = atoms.reference.get("forces") if isinstance(atoms, Snapshot) else None
     forces = None if forces is None else np.asarray(forces)
     checked = {}
-    for name, values in named.items():
+    for name, values in by_name.items():
         if not isinstance(name, str) or len(name.split()) != 1:
             raise ValueError(f"the name of a field must be one word, got {name!r}.")
         checked[name], bare = _checked(values, atoms, name)

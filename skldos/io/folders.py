@@ -16,7 +16,7 @@ from skldos.io.npz import read_npz
 MALA_LDOS = (".out.npy", ".out.h5")
 MALA_INFO = ".info.json"
 KINDS = ("snapshots", "mala", "npz", "espresso", "structures")
-WORDS = {
+KIND_NAMES = {
     "snapshots": "a folder of snapshots",
     "mala": "files of MALA",
     "npz": ".npz files",
@@ -70,9 +70,9 @@ def find_sources(path):
     if not path.is_dir():
         raise FileNotFoundError(f"there is no file or folder {path}.")
     for kind, files in _searches(path):
-        found = sorted(files)
-        if found:
-            return [Source(kind, *one) for one in zip(found, _names(found), strict=True)]
+        paths = sorted(files)
+        if paths:
+            return [Source(kind, *item) for item in zip(paths, _names(paths), strict=True)]
     raise FileNotFoundError(
         f"{path} holds neither snapshots of skldos ({INDEX}), nor files of MALA (*{MALA_INFO}), "
         "nor *.npz, nor runs of pw.x (prefix.save, *.out)."
@@ -143,19 +143,19 @@ def read_source(
         snapshot = _mala(path, energies)
     else:
         run = path.parent if path.name == XML else path
-        known = {"ldos": ldos, "density": density, "temperature": temperature}
-        known["assume_isolated"] = assume_isolated
-        snapshot = read_espresso(run, energies=None if ldos is None else energies, **known)
+        options = {"ldos": ldos, "density": density, "temperature": temperature}
+        options["assume_isolated"] = assume_isolated
+        snapshot = read_espresso(run, energies=None if ldos is None else energies, **options)
     name = snapshot.name or name or _name(path)
     return [snapshot.replace(name=name, source=snapshot.source or str(path))]
 
 
 def _mala(info, energies):
     prefix = str(info)[: -len(MALA_INFO)]
-    found = (Path(f"{prefix}{ending}") for ending in MALA_LDOS)
-    ldos = next((path for path in found if path.exists()), None)
+    candidates = (Path(f"{prefix}{ending}") for ending in MALA_LDOS)
+    ldos = next((path for path in candidates if path.exists()), None)
     if ldos is not None and energies is None:
-        raise ValueError(f"energies must be given: MALA files do not contain them ({ldos}).")
+        raise ValueError(f"energies are required: MALA files do not contain them ({ldos}).")
     return read_mala(ldos, info, energies=None if ldos is None else energies)
 
 
@@ -200,21 +200,21 @@ def _searches(folder):
 def _names(paths):
     """Return a name for each path; equal names are prefixed with the folders that differ."""
     folders = [path.parent.parent if path.name == XML else path.parent for path in paths]
-    parts = [
+    parents = [
         (*folder.resolve().parts[1:], _name(path))
         for path, folder in zip(paths, folders, strict=True)
     ]
-    used = [1] * len(parts)  # from the end
+    counts = [1] * len(parents)  # from the end
     while True:
-        names = ["_".join(part[-n:]) for part, n in zip(parts, used, strict=True)]
-        again = Counter(names)
+        names = ["_".join(parent[-n:]) for parent, n in zip(parents, counts, strict=True)]
+        occurrences = Counter(names)
         longer = [
-            n + (again[name] > 1 and n < len(part))
-            for part, n, name in zip(parts, used, names, strict=True)
+            n + (occurrences[name] > 1 and n < len(parent))
+            for parent, n, name in zip(parents, counts, names, strict=True)
         ]
-        if longer == used:
+        if longer == counts:
             return names
-        used = longer
+        counts = longer
 
 
 def _name(path):

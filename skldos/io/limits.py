@@ -12,10 +12,10 @@ import numpy as np
 
 from skldos.data.ranges import (
     FINEST_GRID,
-    HOTTEST,
     LARGEST,
     LARGEST_ENERGY,
     LARGEST_REFERENCE,
+    MAX_TEMPERATURE,
     check_atoms_values,
     check_n_electrons,
 )
@@ -36,17 +36,17 @@ DAMAGE = (
 LARGEST_CUTOFF = 1e5
 SMALLEST_CUTOFF = 0.1
 #: An FFT grid may be this many times finer than the waves need.
-FINER = 16
+MAX_OVERSAMPLING = 16
 #: How far an occupation may be outside 0 to 1, for example with Methfessel-Paxton smearing.
-BEYOND = 1.0
+OCCUPATION_MARGIN = 1.0
 #: Deviation of a fixed occupation from 0 or 1 because of its digits.
-PARTIAL = 1e-6
+FIXED_OCCUPATION_TOLERANCE = 1e-6
 #: Relative difference allowed between the electrons in the states and the number of electrons.
 MISSING_ELECTRONS = 1e-2
 #: Difference in eV/Å³ allowed between two components of a stress that have to be equal.
 ASYMMETRIC_STRESS = 1e-4
 #: Deflate compresses a gigabyte of zeros to a megabyte; other filters are not much better.
-COMPRESSION = 1100
+MAX_COMPRESSION = 1100
 
 
 @contextmanager
@@ -91,12 +91,12 @@ def reads_file(function):
     return wrapper
 
 
-def check_numbers(what, values, path, *, low=-LARGEST, high=LARGEST, line=None):
+def check_numbers(name, values, path, *, low=-LARGEST, high=LARGEST, line=None):
     """Raise a :class:`FileFormatError` unless all `values` are finite and within bounds.
 
     Parameters
     ----------
-    what : str
+    name : str
         Name of the values, for the message.
     values : array-like
         Real numbers.
@@ -118,15 +118,15 @@ def check_numbers(what, values, path, *, low=-LARGEST, high=LARGEST, line=None):
     """
     values = np.asarray(values)
     if values.dtype.kind not in "fiu":
-        raise FileFormatError(f"{what} must be real numbers, got {values.dtype}", path, line)
+        raise FileFormatError(f"{name} must be real numbers, got {values.dtype}", path, line)
     if values.size == 0:
         return
     # NaN, which minimum and maximum propagate, is never within bounds.
-    least, most = float(values.min()), float(values.max())
-    if not (least >= low and most <= high):
-        worst = most if least >= low else least
+    smallest, largest = float(values.min()), float(values.max())
+    if not (smallest >= low and largest <= high):
+        worst = largest if smallest >= low else smallest
         raise FileFormatError(
-            f"{what} must lie within {low:g} and {high:g}, got {worst:g}", path, line
+            f"{name} must lie within {low:g} and {high:g}, got {worst:g}", path, line
         )
 
 
@@ -166,11 +166,11 @@ def check_run(run):
     check_numbers("the FFT grid", run.grid_shape, path, low=1, high=FINEST_GRID)
     # The waves up to the cutoff have |m_i| = |G · a_i| / 2π.
     lengths = np.linalg.norm(run.atoms.cell.array, axis=1) / BOHR
-    needed = 2 * np.sqrt(run.ecutrho) * lengths / (2 * np.pi) + 1
-    if (np.array(run.grid_shape) > FINER * (needed + 4)).any():
+    n_points = 2 * np.sqrt(run.ecutrho) * lengths / (2 * np.pi) + 1
+    if (np.array(run.grid_shape) > MAX_OVERSAMPLING * (n_points + 4)).any():
         raise FileFormatError(
             f"the FFT grid {run.grid_shape} is far finer than ecutrho = {run.ecutrho:g} Ry needs, "
-            f"{tuple(needed.round().astype(int).tolist())}",
+            f"{tuple(n_points.round().astype(int).tolist())}",
             path,
         )
     check_numbers("weights of k points", run.weights, path, low=0, high=2 + 1e-9)
@@ -179,7 +179,7 @@ def check_run(run):
         bounds = {"low": -LARGEST_ENERGY, "high": LARGEST_ENERGY}
         check_numbers("the Fermi energy", run.fermi_energy, path, **bounds)
     if run.smearing is not None:
-        bounds = {"low": 1e-12, "high": HOTTEST * BOLTZMANN}
+        bounds = {"low": 1e-12, "high": MAX_TEMPERATURE * BOLTZMANN}
         check_numbers("the width of the smearing", run.width, path, **bounds)
     if run.charge is not None:
         check_numbers("the charge", run.charge, path, low=-1e9, high=1e9)
@@ -190,16 +190,18 @@ def check_run(run):
     if run.stress is not None:
         check_stress(run.stress, path)
     if run.occupations is not None:
-        check_numbers("occupations", run.occupations, path, low=-BEYOND, high=1 + BEYOND)
+        check_numbers(
+            "occupations", run.occupations, path, low=-OCCUPATION_MARGIN, high=1 + OCCUPATION_MARGIN
+        )
         partial = np.abs(run.occupations - run.occupations.round()).max()
-        if run.fixed_occupations and partial > PARTIAL:
+        if run.fixed_occupations and partial > FIXED_OCCUPATION_TOLERANCE:
             raise FileFormatError(
                 f"fixed occupations must be 0 or 1, got some that differ by {partial:.3g}", path
             )
-        held = float(run.weights @ run.occupations.sum(axis=1))
-        if abs(held - run.n_electrons) > MISSING_ELECTRONS * (1 + run.n_electrons):
+        electrons = float(run.weights @ run.occupations.sum(axis=1))
+        if abs(electrons - run.n_electrons) > MISSING_ELECTRONS * (1 + run.n_electrons):
             raise FileFormatError(
-                f"the states hold {held:.6g} electrons, but the number of electrons is "
+                f"the states hold {electrons:.6g} electrons, but the number of electrons is "
                 f"{run.n_electrons:g}",
                 path,
             )
@@ -221,7 +223,7 @@ def check_stored(dataset, path):
         raise FileFormatError(f"{dataset.name} refers to other files", path)
     stored, promised = dataset.id.get_storage_size(), dataset.size * dataset.dtype.itemsize
     filtered = dataset.id.get_create_plist().get_nfilters() > 0
-    if promised > stored * (COMPRESSION if filtered else 1):
+    if promised > stored * (MAX_COMPRESSION if filtered else 1):
         raise FileFormatError(
-            f"{dataset.name} promises {promised} bytes, but {stored} are in the file", path
+            f"{dataset.name} needs {promised} bytes, but the file has {stored}", path
         )

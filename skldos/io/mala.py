@@ -161,7 +161,7 @@ def write_mala(snapshot, prefix, *, descriptors=None):
 
 def _info(snapshot):
     """Return the entries of an ``.info.json``."""
-    atoms, known = snapshot.atoms, snapshot.reference
+    atoms, reference = snapshot.atoms, snapshot.reference
     info = {
         "temperature": snapshot.temperature,
         "number_of_electrons_exact": snapshot.n_electrons,
@@ -169,10 +169,10 @@ def _info(snapshot):
         "grid_dimensions": [int(n) for n in snapshot.grid_shape],
         # MALA reads these by name, whether they are known or not.
         "ibrav": 0,
-        "ecutwfc": known.get("ecutwfc"),
-        "ecutrho": known.get("ecutrho"),
+        "ecutwfc": reference.get("ecutwfc"),
+        "ecutrho": reference.get("ecutrho"),
         "degauss": snapshot.temperature * BOLTZMANN / RYDBERG,
-        "pseudopotentials": dict(known.get("pseudopotentials") or {}),
+        "pseudopotentials": dict(reference.get("pseudopotentials") or {}),
         "voxel": {"array": (atoms.cell.array / np.c_[list(snapshot.grid_shape)]).tolist()},
         "atoms": {
             "numbers": atoms.numbers.tolist(),
@@ -181,9 +181,9 @@ def _info(snapshot):
             "pbc": [True, True, True],
         },
     }
-    info |= {key: float(known[name]) for key, name in REFERENCE.items() if name in known}
-    if "forces" in known:
-        info["atomic_forces_dft"] = np.asarray(known["forces"]).tolist()
+    info |= {key: float(reference[name]) for key, name in REFERENCE.items() if name in reference}
+    if "forces" in reference:
+        info["atomic_forces_dft"] = np.asarray(reference["forces"]).tolist()
     return info
 
 
@@ -205,8 +205,8 @@ def snapshot_of_info(info, path, *, energies=None, ldos=None):
             cell=_array(info["atoms"]["cell"]),
             pbc=pbc,
         )
-        known = {key: name for key, name in REFERENCE.items() if info.get(key) is not None}
-        reference = {name: _number(info, key) for key, name in known.items()}
+        entries = {key: name for key, name in REFERENCE.items() if info.get(key) is not None}
+        reference = {name: _number(info, key) for key, name in entries.items()}
         if info.get("atomic_forces_dft") is not None:
             forces = np.array(_array(info["atomic_forces_dft"]), dtype=float)
             check_shape("atomic_forces_dft", forces, (len(atoms), 3))

@@ -118,17 +118,17 @@ def read_mala_archive(path):
 
 def _member(archive, members, ending, path, *, required=True):
     """Return the bytes of the single file with this ending, or None."""
-    found = [name for name in members if name.endswith(ending)]
-    if not found and not required:
+    names = [name for name in members if name.endswith(ending)]
+    if not names and not required:
         return None
-    if len(found) != 1:
-        raise FileFormatError(f"expected one file *{ending} in it, got {len(found)}", path)
-    size = members[found[0]].file_size
+    if len(names) != 1:
+        raise FileFormatError(f"expected one file *{ending} in it, got {len(names)}", path)
+    size = members[names[0]].file_size
     if size > LARGEST_MEMBER:
         raise FileFormatError(
-            f"{found[0]} has {size} bytes, more than the {LARGEST_MEMBER} of any model", path
+            f"{names[0]} has {size} bytes, more than the {LARGEST_MEMBER} of any model", path
         )
-    return archive.read(found[0])
+    return archive.read(names[0])
 
 
 def _json(content, path):
@@ -151,11 +151,11 @@ def _weights(content, path):
         raise FileFormatError(f"the network must be a dict, got a {type(state).__name__}", path)
     names = sorted(state, key=lambda name: int(name.split(".")[1]))
     numbers = list(dict.fromkeys(name.split(".")[1] for name in names))
-    if set(state) != {f"layers.{n}.{part}" for n in numbers for part in ("weight", "bias")}:
-        raise FileFormatError(f"expected dense layers alone, got {sorted(state)[:6]}", path)
+    if set(state) != {f"layers.{n}.{kind}" for n in numbers for kind in ("weight", "bias")}:
+        raise FileFormatError(f"expected only dense layers, got {sorted(state)[:6]}", path)
     layers = []
     for n in numbers:
-        matrix, bias = (_array(state[f"layers.{n}.{part}"]) for part in ("weight", "bias"))
+        matrix, bias = (_array(state[f"layers.{n}.{kind}"]) for kind in ("weight", "bias"))
         n_in = len(layers[-1][1]) if layers else matrix.shape[1]
         if matrix.shape != (len(bias), n_in):
             raise FileFormatError(
@@ -196,23 +196,23 @@ def _activations(network, n_layers, path):
             f"expected a feed-forward network, got {network['nn_type']!r}, which is not supported",
             path,
         )
-    given = network["layer_activations"]
+    activations = network["layer_activations"]
     output_too = network.get("layer_activations_include_output_layer")
-    if not isinstance(given, list):
-        given = [given] * n_layers
-    elif len(given) == 1 and output_too is None:
-        given = given * n_layers
-    given = (given + [None] * n_layers)[:n_layers]
+    if not isinstance(activations, list):
+        activations = [activations] * n_layers
+    elif len(activations) == 1 and output_too is None:
+        activations = activations * n_layers
+    activations = (activations + [None] * n_layers)[:n_layers]
     if output_too is False:
-        given[-1] = None
+        activations[-1] = None
     unknown = [
-        name for name in given if not isinstance(name, str | None) or name not in ACTIVATIONS
+        name for name in activations if not isinstance(name, str | None) or name not in ACTIVATIONS
     ]
     if unknown:
         raise FileFormatError(
             f"expected activations among {[*ACTIVATIONS][:-1]}, got {unknown[0]!r}", path
         )
-    return [ACTIVATIONS[name] for name in given]
+    return [ACTIVATIONS[name] for name in activations]
 
 
 # -------------------------------------------------------------------- scalers
@@ -240,7 +240,7 @@ def _scaler(archive, members, name, path):
     else:
         kind, center, scale = None, np.zeros(1), np.ones(1)
     if not (np.isfinite(center).all() and np.isfinite(scale).all() and (scale >= 0).all()):
-        raise FileFormatError(f"{name} holds numbers that no data have", path)
+        raise FileFormatError(f"{name} holds invalid numbers", path)
     return Affine(kind, center, scale)
 
 
@@ -283,7 +283,7 @@ class _ScalerUnpickler(pickle.Unpickler):
         super().__init__(io.BytesIO(content))
         self._path = path
         # Created for every pickle, so that a pickle cannot modify them for the next.
-        self._known = {
+        self._globals = {
             SCALER_CLASS: type("DataScaler", (), {}),
             ("torch._utils", "_rebuild_tensor_v2"): lambda *args: _tensor(*args, path=path),
             ("torch.storage", "_load_from_bytes"): lambda bytes_: _storage(bytes_, path),
@@ -291,13 +291,13 @@ class _ScalerUnpickler(pickle.Unpickler):
         }
 
     def find_class(self, module, name):
-        if (module, name) not in self._known:
+        if (module, name) not in self._globals:
             raise FileFormatError(
-                f"a pickled scaler refers to {module}.{name}, which has no place there: nothing of "
-                "it was executed. Do not trust this file",
+                f"a pickled scaler refers to {module}.{name}, which does not belong there. It was "
+                "not executed, but do not trust this file",
                 self._path,
             )
-        return self._known[module, name]
+        return self._globals[module, name]
 
 
 def _storage(content, path):

@@ -73,10 +73,10 @@ def _snapshot(data, path):
     for name, kinds in {"numbers": "iu", "positions": "fiu", "cell": "fiu"}.items():
         _check_kind(data, name, kinds)
     atoms = Atoms(data["numbers"], positions=data["positions"], cell=data["cell"], pbc=True)
-    of_no_field = "grid_shape" in data and not {"ldos", "density"} & data.keys()
+    without_fields = "grid_shape" in data and not {"ldos", "density"} & data.keys()
     return Snapshot(
         atoms,
-        grid_shape=tuple(data["grid_shape"].tolist()) if of_no_field else None,
+        grid_shape=tuple(data["grid_shape"].tolist()) if without_fields else None,
         energies=_energies(data),
         temperature=_number(data, "temperature"),
         n_electrons=_number(data, "n_electrons"),
@@ -89,8 +89,8 @@ def _snapshot(data, path):
 
 
 def _reference(data):
-    names = {name: name for name in REFERENCE} | RENAMED
-    return {ours: _entry(data[theirs]) for theirs, ours in names.items() if theirs in data}
+    names = {n: n for n in REFERENCE} | RENAMED
+    return {name: _entry(data[key]) for key, name in names.items() if key in data}
 
 
 def _energies(data):
@@ -121,8 +121,8 @@ def _number(data, name):
 def _check_kind(data, name, kinds):
     """Raise a ``TypeError`` for numbers that would be read as others."""
     if data[name].dtype.kind not in kinds:
-        what = "integers" if kinds == "iu" else "real numbers"
-        raise TypeError(f"{name} must be {what}, got {data[name].dtype}")
+        expected = "integers" if kinds == "iu" else "real numbers"
+        raise TypeError(f"{name} must be {expected}, got {data[name].dtype}")
 
 
 def _entry(value):

@@ -89,19 +89,19 @@ def read_olcao_potential(path):
     """
     lines = _Lines(Path(path))
     n_types = lines.count(TYPES, low=1)
-    found = []
+    by_spin = []
     for spin in SPINS:
         lines.tag(spin)
-        found.append([_read_type(lines) for _ in range(n_types)])
-    exponents = tuple(rows[:, 1] / BOHR**2 for rows in found[0])
-    for up, down in zip(*found, strict=True):
+        by_spin.append([_read_type(lines) for _ in range(n_types)])
+    exponents = tuple(rows[:, 1] / BOHR**2 for rows in by_spin[0])
+    for up, down in zip(*by_spin, strict=True):
         if up.shape != down.shape or not np.array_equal(up[:, 1], down[:, 1]):
             raise lines.error("expected the exponents of spin up also for spin down")
-    both = [np.stack(pair) for pair in zip(*found, strict=True)]
+    tables = [np.stack(pair) for pair in zip(*by_spin, strict=True)]
     return OLCAOPotential(
-        coefficients=tuple(rows[:, :, 0] * HARTREE for rows in both),
+        coefficients=tuple(rows[:, :, 0] * HARTREE for rows in tables),
         exponents=exponents,
-        charges=tuple(rows[:, :, 2:] for rows in both),
+        charges=tuple(rows[:, :, 2:] for rows in tables),
         plus_u=lines.rest(),
     )
 
@@ -172,11 +172,12 @@ def _check_types(coefficients, exponents, charges):
     """Return coefficients, exponents and charges of every type."""
     shared = len(exponents) > 0 and np.ndim(exponents[0]) == 0
     exponents = [exponents] * len(coefficients) if shared else exponents
-    given = {"coefficients": coefficients, "exponents": exponents, "charges": charges}
+    tables = {"coefficients": coefficients, "exponents": exponents, "charges": charges}
     for name in ("exponents", "charges"):
-        if given[name] is not None and len(given[name]) != len(coefficients):
+        if tables[name] is not None and len(tables[name]) != len(coefficients):
             raise ValueError(
-                f"{name} must be those of {len(coefficients)} types, got {len(given[name])}."
+                f"{name} must have one entry per type, {len(coefficients)}, got "
+                f"{len(tables[name])}."
             )
     types = []
     for i, A in enumerate(coefficients):

@@ -106,7 +106,7 @@ def _components(file, field, path):
         raise FileFormatError(f"expected one iteration, got {iterations}", path)
     meshes = file[f"data/{iterations[0]}"].get("meshes", {})
     if field not in meshes:
-        raise FileFormatError(f"the field {field!r} is missing among {sorted(meshes)}", path)
+        raise FileFormatError(f"the field {field!r} is not among {sorted(meshes)}", path)
     mesh = meshes[field]
     axes = [_text(label) for label in mesh.attrs.get("axisLabels", ())]
     if axes != ["x", "y", "z"] or _text(mesh.attrs.get("dataOrder")) != "C":

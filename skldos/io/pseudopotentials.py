@@ -36,24 +36,24 @@ def as_pseudopotentials(pseudopotentials):
     {'Al': Pseudopotential(Al, valence 3, lda-pz, norm-conserving)}
     """
     if isinstance(pseudopotentials, Mapping):
-        known = {symbol: _read(value) for symbol, value in pseudopotentials.items()}
-        for symbol, found in known.items():
-            if found.symbol != symbol:
+        by_element = {symbol: _read(value) for symbol, value in pseudopotentials.items()}
+        for symbol, pseudo in by_element.items():
+            if pseudo.symbol != symbol:
                 raise ValueError(
-                    f"pseudopotentials[{symbol!r}] must be one of {symbol}, got {found!r}."
+                    f"pseudopotentials[{symbol!r}] must be one of {symbol}, got {pseudo!r}."
                 )
-        return known
+        return by_element
     if isinstance(pseudopotentials, (str, bytes)) or not hasattr(pseudopotentials, "__iter__"):
         raise TypeError(
             "pseudopotentials must be a mapping of elements to pseudopotentials or paths, got "
             f"{pseudopotentials!r}."
         )
-    known = {}
-    for found in map(_read, pseudopotentials):
-        if found.symbol in known:
-            raise ValueError(f"pseudopotentials must hold one for {found.symbol}, got two.")
-        known[found.symbol] = found
-    return known
+    by_element = {}
+    for pseudo in map(_read, pseudopotentials):
+        if pseudo.symbol in by_element:
+            raise ValueError(f"pseudopotentials must hold one for {pseudo.symbol}, got two.")
+        by_element[pseudo.symbol] = pseudo
+    return by_element
 
 
 def _read(value):

@@ -189,8 +189,8 @@ class _Upf:
     def error(self, message, section=None, position=None):
         """Return an error that names the line of a section or of a position in the text."""
         if position is None:
-            found = self.find(section)
-            position = found.start() if found else len(self.text)
+            match = self.find(section)
+            position = match.start() if match else len(self.text)
         return FileFormatError(message, self.path, self.text.count("\n", 0, position) + 1)
 
     def find(self, name):
@@ -199,8 +199,8 @@ class _Upf:
 
     def tag(self, name):
         """Return the attributes of ``<PP_name …>`` and its end."""
-        found = self.find(name)
-        tag = ATTRIBUTES.match(self.text, found.end()) if found else None
+        match = self.find(name)
+        tag = ATTRIBUTES.match(self.text, match.end()) if match else None
         if tag is None:
             raise self.error(f"the section <PP_{name}> is missing or truncated", name)
         return tag[1], tag.end()
@@ -223,8 +223,8 @@ class _Upf:
         if self.is_old:
             return self._old_header(content)
         # The XML schema has an element for every entry.
-        found = re.findall(r"<(\w+)\s*>([^<]*)</\1\s*>", content)
-        entries = {name.lower(): value for name, value in reversed(found)}
+        items = re.findall(r"<(\w+)\s*>([^<]*)</\1\s*>", content)
+        entries = {name.lower(): value for name, value in reversed(items)}
         return entries | ({"pseudo_type": entries["type"]} if "type" in entries else {})
 
     def _old_header(self, content):
@@ -242,12 +242,12 @@ class _Upf:
             )
         # The functional has twenty characters; if there are more, its first four words.
         short, long = lines[4][:20].strip(), " ".join(lines[4].split()[:4])
-        known = functional_name(short) != " ".join(short.upper().split())
+        is_short = functional_name(short) != " ".join(short.upper().split())
         return {
             "element": words[1],
             "pseudo_type": words[2],
             "core_correction": words[3],
-            "functional": short if known else long,
+            "functional": short if is_short else long,
             "z_valence": words[5],
             "mesh_size": words[9],
         }
@@ -268,8 +268,8 @@ class _Upf:
 
     def symbol(self, header):
         """Return the chemical symbol from the header, the free text or the file name."""
-        found = re.search(r"^[ \t]*Element:[ \t]*([A-Za-z]{1,2})\b", self.free, re.MULTILINE)
-        for label in (header.get("element", ""), found[1] if found else "", self.path.name):
+        match = re.search(r"^[ \t]*Element:[ \t]*([A-Za-z]{1,2})\b", self.free, re.MULTILINE)
+        for label in (header.get("element", ""), match[1] if match else "", self.path.name):
             if label.strip():
                 try:
                     return chemical_symbol(label)
@@ -295,34 +295,37 @@ class _Upf:
             raise self.error(f"{name} must be true or false, got {header[name]!r}", "HEADER")
         return word[:1] == "t"
 
-    def convert(self, kind, text, what):
+    def convert(self, kind, text, name):
         """Return an entry of the header as a number of type `kind`."""
         if text is None:
-            raise self.error(f"the header lacks {what!r}", "HEADER")
+            raise self.error(f"the header lacks {name!r}", "HEADER")
         try:
             return kind(first_word(text))
         except ValueError:
-            raise self.error(f"{what} must be a number, got {text.strip()!r}", "HEADER") from None
+            raise self.error(f"{name} must be a number, got {text.strip()!r}", "HEADER") from None
 
 
 def _without_free_text(text):
     """Return the text with free text replaced by blanks, except for line ends."""
-    parts, at = [], 0
+    pieces, position = [], 0
     closing = {opening: re.compile(end) for opening, end in FREE_TEXT.items()}
-    for found in OPENING.finditer(text):
-        kind = found[0].lower()
-        if found.start() < at or kind not in closing:
+    for match in OPENING.finditer(text):
+        kind = match[0].lower()
+        if match.start() < position or kind not in closing:
             continue
-        end = closing[kind].search(text, found.end())
+        end = closing[kind].search(text, match.end())
         if end is None:
             del closing[kind]  # no later one of this kind ends either
             continue
-        parts += [text[at : found.start()], re.sub(r"[^\n]", " ", text[found.start() : end.end()])]
-        at = end.end()
-    return "".join((*parts, text[at:]))
+        pieces += [
+            text[position : match.start()],
+            re.sub(r"[^\n]", " ", text[match.start() : end.end()]),
+        ]
+        position = end.end()
+    return "".join((*pieces, text[position:]))
 
 
 def _attributes(text):
     """Return the attributes of a tag with lower-case names; the first of duplicates counts."""
-    found = ATTRIBUTE.findall(text)
-    return {name.lower(): double or single for name, double, single in reversed(found)}
+    items = ATTRIBUTE.findall(text)
+    return {name.lower(): double or single for name, double, single in reversed(items)}

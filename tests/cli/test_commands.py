@@ -278,7 +278,7 @@ def fails(line, message, capsys):
         ("predict model.skldos POSCAR --dos Al.upf", r"Al\.upf exists"),
         ("predict atoms.skldos POSCAR --cube cubes", "every grid point"),
         ("predict model.skldos Al.upf", r"ASE cannot read it.*Al\.upf"),
-        ("convert mala -o new", "energies must be given"),
+        ("convert mala -o new", "energies are required"),
         ("convert runs -o new --ldos wavefunctions", "--ldos needs --energies"),
         ("convert mala -o new --energies 0 1 2.5", "whole number of energies, got 2.5"),
         ("convert mala", r"snapshots\.json exists; name another file"),

@@ -421,7 +421,7 @@ def test_the_number_of_bands_grows_by_a_quarter(recipe, stand_in, silicon, tmp_p
     with pytest.raises(EspressoError, match="highest of 87 bands"):
         recipe.run([silicon], tmp_path / "data", verbose=False)
     # From the bottom of the band to the highest level of which the energies know.
-    bottom = -8.0 + recipe_module.REACH["gaussian"] * 0.4
+    bottom = -8.0 + recipe_module.KERNEL_REACH["gaussian"] * 0.4
     assert asked == [([2, 2, 2], pytest.approx(16.60 - bottom, abs=0.005))]
 
 

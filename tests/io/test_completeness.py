@@ -7,7 +7,7 @@ import pytest
 
 from skldos import EnergyGrid
 from skldos.io import read_espresso, wavefunction_ldos
-from skldos.io.espresso.completeness import LOST, electrons_below, electrons_between
+from skldos.io.espresso.completeness import MAX_LOST_FRACTION, electrons_below, electrons_between
 from skldos.io.espresso.xml import read_xml
 from skldos.physics import broadening
 from skldos.units import BOHR, RYDBERG
@@ -73,7 +73,7 @@ def test_electrons_below_are_those_of_the_broadened_levels(kernel):
 def test_the_threshold_is_a_thousandth_of_the_electrons():
     starts = np.arange(LOWEST - 2, LOWEST + 2, 0.005)
     lost = np.array([electrons_below(RUN, grid(start)) for start in starts]) / 8
-    above, below = (starts[np.abs(lost - part * LOST).argmin()] for part in (3, 1 / 3))
+    above, below = (starts[np.abs(lost - part * MAX_LOST_FRACTION).argmin()] for part in (3, 1 / 3))
     assert above > below
     with pytest.warns(UserWarning, match="the lowest level lies at"):
         wavefunction_ldos(SILICON, grid(above))
@@ -106,7 +106,7 @@ def test_another_broadening_is_warned_of_where_it_moves_electrons(ldos):
     other = grid(-8.0, broadening=2.0, kernel="fermi-dirac", stop=13.0)
     with (
         pytest.warns(UserWarning, match="the lowest level lies at"),
-        pytest.warns(UserWarning, match=r"broadened otherwise\?"),
+        pytest.warns(UserWarning, match=r"broadened differently\?"),
     ):
         read_espresso(SILICON, ldos=ldos, energies=other)
 

@@ -101,7 +101,7 @@ def test_files_of_mala_are_found_by_pairs(tmp_path):
     for i, snapshot in enumerate(snapshots):
         (tmp_path / f"{i}").mkdir()
         write_mala(snapshot, tmp_path / f"{i}" / f"Al_{i}")
-    with pytest.raises(ValueError, match="energies must be given"):
+    with pytest.raises(ValueError, match="energies are required"):
         read_snapshots(tmp_path)
     found = read_snapshots(tmp_path, energies=snapshots[0].energy_grid)
     assert [s.name for s in found] == ["Al_0", "Al_1"]

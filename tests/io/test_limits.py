@@ -398,8 +398,14 @@ def test_fields_that_are_possible(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"shape": (4000, 4000, 4000), "chunks": (100, 100, 100)}, "promises .* bytes, but 0"),
-        ({"shape": (10**6, 10**6, 1), "chunks": True, "compression": "gzip"}, "promises"),
+        (
+            {"shape": (4000, 4000, 4000), "chunks": (100, 100, 100)},
+            "needs .* bytes, but the file has 0",
+        ),
+        (
+            {"shape": (10**6, 10**6, 1), "chunks": True, "compression": "gzip"},
+            "needs .* bytes, but",
+        ),
         ({"values": 1.0, "unit": "abc"}, "in units of"),
         ({"values": 1.0, "unit": [1.0, 2.0]}, "in units of"),
         ({"values": 1.0, "unit": float("nan")}, "in units of"),

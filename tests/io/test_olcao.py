@@ -184,7 +184,7 @@ def test_damage_names_file_and_line(write, old, new, message, line):
     ("arguments", "message"),
     [
         (([[1.0, 2.0]], [0.5]), r"coefficients\[0\] must have shape"),
-        (([[1.0]], [[0.5], [0.5]]), "exponents must be those of 1 types, got 2"),
+        (([[1.0]], [[0.5], [0.5]]), "exponents must have one entry per type, 1, got 2"),
         (([[1.0]], [-0.5]), r"exponents\[0\] must be > 0, got -0.5"),
         (([[np.nan]], [0.5]), r"coefficients\[0\] must be finite"),
     ],

@@ -93,7 +93,7 @@ def test_other_files_are_refused(h5py, tmp_path):
         file["data"] = [1, 2]
     with pytest.raises(FileFormatError, match=r"not in the openPMD format.*y\.h5"):
         read_openpmd(tmp_path / "y.h5")
-    with pytest.raises(FileFormatError, match=r"'LDOS' is missing among \['Density'\]"):
+    with pytest.raises(FileFormatError, match=r"'LDOS' is not among \['Density'\]"):
         read_openpmd(DATA / "density.h5")
 
 

@@ -278,7 +278,7 @@ def test_missing_bands_are_warned_of():
 
 
 def test_energies_must_know_their_broadening():
-    with pytest.raises(ValueError, match="energies must say broadening and kernel"):
+    with pytest.raises(ValueError, match="energies must have a broadening and a kernel"):
         wavefunction_ldos(SILICON, EnergyGrid([0.0, 1.0]))
     with pytest.raises(TypeError, match="energies must be an EnergyGrid, got list"):
         wavefunction_ldos(SILICON, [0.0, 1.0])

@@ -25,17 +25,17 @@ from skldos.datasets.recipe.run import (
 )
 from skldos.exceptions import EspressoError, FileFormatError, SnapshotError
 from skldos.io import read_espresso, read_upf
-from skldos.io.espresso.completeness import REACH, check_broadened, highest_level
+from skldos.io.espresso.completeness import KERNEL_REACH, check_broadened, highest_level
 from skldos.io.espresso.locate import XML
 from skldos.io.espresso.xml import read_xml
 from skldos.progress import progress_bar
 from skldos.validation import check_option, check_scalar
 
 # The input file has positions with ten digits; atoms that agree to ten digits are the same.
-DECIMALS = 10
+POSITION_DECIMALS = 10
 #: How often the number of bands may be increased, and by which factor.
 MORE_BANDS = 4
-GROWTH = 1.25
+BAND_GROWTH = 1.25
 
 
 class EspressoRecipe:
@@ -267,7 +267,9 @@ class EspressoRecipe:
         # An earlier call may have stopped just before it wrote the index.
         order = results.write_index(directory)
         stored = SnapshotList.load(directory)
-        return SnapshotList([stored[order.index(i)] for i, done in enumerate(finished) if done])
+        return SnapshotList(
+            [stored[order.index(i)] for i, is_done in enumerate(finished) if is_done]
+        )
 
     def _calculate(self, configuration, command, directory, position, settings):
         """Run pw.x in a new folder, and keep the required files if it succeeds."""
@@ -313,7 +315,7 @@ class EspressoRecipe:
                     assume_isolated=run.assume_isolated,
                 )
                 return snapshot.replace(atoms=atoms, temperature=temperature)
-            tried, n_bands = n_bands, math.ceil(GROWTH * n_bands)
+            tried, n_bands = n_bands, math.ceil(BAND_GROWTH * n_bands)
             shutil.rmtree(work / SAVE)
         raise EspressoError(
             f"the highest of {tried} bands starts at {highest:.2f} eV, below {needed:.2f} eV; "
@@ -324,7 +326,7 @@ class EspressoRecipe:
         if self.n_bands is not None or self.energies is None:
             return self.n_bands
         # The energies start a few widths below the bottom of the lowest band.
-        bottom = self.energies.values[0] + REACH["gaussian"] * self.energies.broadening
+        bottom = self.energies.values[0] + KERNEL_REACH["gaussian"] * self.energies.broadening
         width = max(highest_level(self.energies) - bottom, 1.0)
         return math.ceil(1.1 * free_electron_bands(cell, self.kpts or (1, 1, 1), width)) + 2
 
@@ -341,7 +343,7 @@ class EspressoRecipe:
 
     def _temperature(self, temperature):
         if temperature is None and self.temperature is None:
-            raise ValueError("temperature is needed: the recipe has none, nor has this snapshot.")
+            raise ValueError("temperature is needed: neither the recipe nor this snapshot has one.")
         return self.temperature if temperature is None else _check_temperature(temperature)
 
     def _settings(self, atoms, temperature):
@@ -349,8 +351,8 @@ class EspressoRecipe:
         # The command and folders do not affect the result.
         settings = {
             "numbers": atoms.numbers.tolist(),
-            "positions": np.round(atoms.positions, DECIMALS).tolist(),
-            "cell": np.round(atoms.cell.array, DECIMALS).tolist(),
+            "positions": np.round(atoms.positions, POSITION_DECIMALS).tolist(),
+            "cell": np.round(atoms.cell.array, POSITION_DECIMALS).tolist(),
             "temperature": self._temperature(temperature),
             "pseudopotentials": self._files(atoms),
             "ecutwfc": self.ecutwfc,
@@ -370,11 +372,11 @@ class EspressoRecipe:
 
 def _is_finished(directory, position, settings):
     """Return whether a snapshot exists; raise an error if it was calculated with other settings."""
-    found = results.settings_of(directory, position)
-    if found is None:
+    stored = results.settings_of(directory, position)
+    if stored is None:
         return False
-    found.setdefault("k_shift", [0, 0, 0])  # absent in earlier versions
-    changed = [name for name in {**settings, **found} if found.get(name) != settings.get(name)]
+    stored.setdefault("k_shift", [0, 0, 0])  # absent in earlier versions
+    changed = [name for name in {**settings, **stored} if stored.get(name) != settings.get(name)]
     if changed:
         raise SnapshotError(
             f"the snapshot in {results.folder_of(directory, position)} was calculated with other "

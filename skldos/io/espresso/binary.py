@@ -25,7 +25,7 @@ _WAVEFUNCTION_HEADER += [("scale", "<f8")]
 _SIZES = [("ngw", "<i4"), ("igwx", "<i4"), ("npol", "<i4"), ("nbnd", "<i4")]
 _DENSITY_HEADER = [("gamma", "<i4"), ("ngm", "<i4"), ("nspin", "<i4")]
 #: Densities in 1/bohr³ are far smaller.
-DENSEST = 1e12
+MAX_DENSITY = 1e12
 _RECIPROCAL = [("b", "<f8", (3, 3))]
 
 
@@ -64,17 +64,17 @@ class WavefunctionFile:
             else:
                 self._read_records()
 
-    def bands(self, chosen):
-        """Return the coefficients of the bands numbered `chosen`, (n_chosen, n_waves) complex."""
-        chosen = np.asarray(chosen)
+    def bands(self, indices):
+        """Return the coefficients of bands, shape (n_indices, n_waves), complex."""
+        indices = np.asarray(indices)
         if self.path.suffix == ".hdf5":
             with refusing_damage(self.path), open_hdf5(self.path) as file:
-                return file["evc"][chosen].view(np.complex128)
+                return file["evc"][indices].view(np.complex128)
         record = _record([("c", "<c16", self.n_spinors * len(self.miller))])
         # Only the pages that hold the chosen bands are read.
         stored = np.memmap(
             self.path, record, mode="r", offset=self._first_band, shape=self.n_bands
-        )[chosen]
+        )[indices]
         _check_lengths(stored, self.path)
         return stored["c"].copy()  # aligned and contiguous
 
@@ -156,7 +156,9 @@ def read_charge_density(path):
             raise FileFormatError(
                 f"expected {len(miller)} coefficients, got {len(coefficients)}", path
             )
-        check_numbers("the density", coefficients.view(float), path, low=-DENSEST, high=DENSEST)
+        check_numbers(
+            "the density", coefficients.view(float), path, low=-MAX_DENSITY, high=MAX_DENSITY
+        )
         return miller, coefficients, gamma_only
     with open(path, "rb") as file:
         header = _read_record(file, _DENSITY_HEADER)
@@ -164,7 +166,7 @@ def read_charge_density(path):
         _read_record(file, _RECIPROCAL)
         miller = _read_record(file, [("m", "<i4", (n_waves, 3))])["m"].astype(int)
         coefficients = _read_record(file, [("c", "<c16", n_waves)])["c"]
-    check_numbers("the density", coefficients.view(float), path, low=-DENSEST, high=DENSEST)
+    check_numbers("the density", coefficients.view(float), path, low=-MAX_DENSITY, high=MAX_DENSITY)
     return miller, coefficients, bool(header["gamma"])
 
 
@@ -222,10 +224,10 @@ def write_charge_density(path, density, cell, *, density_cutoff, gamma_only=Fals
     density_cutoff = check_scalar("density_cutoff", density_cutoff, low=0, strict=True)
     miller = ordered_waves(cell, density_cutoff, gamma_only=gamma_only)
     if (2 * np.abs(miller) >= grid_shape).any():
-        needed = tuple((2 * np.abs(miller).max(axis=0) + 1).tolist())
+        min_shape = tuple((2 * np.abs(miller).max(axis=0) + 1).tolist())
         raise ValueError(
             f"density must be on a grid with all waves up to the cutoff of {density_cutoff:g} eV, "
-            f"at least {needed} points, got {density.shape}."
+            f"at least {min_shape} points, got {density.shape}."
         )
     waves = torch.fft.fftn(torch.from_numpy(density), norm="forward").numpy()
     coefficients = waves[tuple((miller % grid_shape).T)] * BOHR**3
@@ -261,19 +263,19 @@ def _read_record(file, fields):
 
 def _check_lengths(records, path):
     expected = records.dtype.itemsize - 8
-    found = np.concatenate([records["before"], records["after"]])
-    if (found != expected).any():
+    lengths = np.concatenate([records["before"], records["after"]])
+    if (lengths != expected).any():
         raise FileFormatError(
-            f"expected a Fortran record of {expected} bytes, got {found[found != expected][0]}: "
-            "not a file of pw.x, or of another version",
+            f"expected a Fortran record of {expected} bytes, got "
+            f"{lengths[lengths != expected][0]}: not a file of pw.x, or of another version",
             path,
         )
 
 
-def _check_count(what, count, path, n_bytes=1):
+def _check_count(name, count, path, n_bytes=1):
     """Return a count, if the file has `n_bytes` for each item."""
     if not 1 <= count <= path.stat().st_size // n_bytes:
-        raise FileFormatError(f"expected a {what} that fits the file, got {count}", path)
+        raise FileFormatError(f"expected a {name} that fits the file, got {count}", path)
     return int(count)
 
 

@@ -10,12 +10,12 @@ from skldos.data import EnergyGrid
 from skldos.physics import electron_deficit, n_electrons
 
 #: Distance from a level, in widths, at which its peak has fallen to e^-16 of its height.
-REACH = {"gaussian": 4.0, "fermi-dirac": 16.0}
+KERNEL_REACH = {"gaussian": 4.0, "fermi-dirac": 16.0}
 #: Fraction of the electrons that may lie below the energies; in a band of 10 eV it changes the
 #: energy by about 10 meV per electron.
-LOST = 1e-3
+MAX_LOST_FRACTION = 1e-3
 #: Fraction of the electrons by which an LDOS may differ from the levels of its calculation.
-DIFFERING = 1e-2
+ELECTRON_TOLERANCE = 1e-2
 #: With fewer energies, the LDOS is only sampled and not meant to be integrated.
 FEWEST_ENERGIES = 5
 
@@ -25,7 +25,7 @@ def check_broadened(energies):
     if not isinstance(energies, EnergyGrid):
         raise TypeError(f"energies must be an EnergyGrid, got {type(energies).__name__}.")
     if any(None in (window.broadening, window.kernel) for window in energies.windows):
-        raise ValueError(f"energies must say broadening and kernel, got {energies!r}.")
+        raise ValueError(f"energies must have a broadening and a kernel, got {energies!r}.")
 
 
 def highest_level(energies):
@@ -50,7 +50,7 @@ def highest_level(energies):
     12.0
     """
     check_broadened(energies)
-    return float(energies.values[-1] + REACH[energies.kernel] * energies.broadening)
+    return float(energies.values[-1] + KERNEL_REACH[energies.kernel] * energies.broadening)
 
 
 def electrons_below(run, energies):
@@ -93,11 +93,11 @@ def electrons_between(run, energies):
 def warn_of_missing_levels(run, energies, stacklevel):
     """Warn if occupied levels lie outside the energies, or missing bands would contribute there."""
     problems = []
-    highest, needed = run.eigenvalues.max(axis=1).min(), highest_level(energies)
-    if highest < needed:
+    highest, limit = run.eigenvalues.max(axis=1).min(), highest_level(energies)
+    if highest < limit:
         problems.append(
             f"the highest of the {run.eigenvalues.shape[1]} bands starts at {highest:.2f} eV, but "
-            f"levels up to {needed:.2f} eV reach the LDOS at {energies.values[-1]:.2f} eV: some "
+            f"levels up to {limit:.2f} eV reach the LDOS at {energies.values[-1]:.2f} eV: some "
             "are missing there; run pw.x with more bands (nbnd)"
         )
     integrated, last = len(energies) >= FEWEST_ENERGIES, energies.values[-1]
@@ -107,13 +107,13 @@ def warn_of_missing_levels(run, energies, stacklevel):
             f"{run.fermi_energy:.2f} eV: they do not hold all electrons; end well above it"
         )
     lost = electrons_below(run, energies)
-    if integrated and lost > LOST * run.n_electrons:
+    if integrated and lost > MAX_LOST_FRACTION * run.n_electrons:
         lowest, first = run.eigenvalues.min(), energies.windows[0]
         problems.append(
             f"the lowest level lies at {lowest:.2f} eV, but the energies begin at "
             f"{energies.values[0]:.2f} eV: {lost:.3g} of the {run.n_electrons:g} electrons lie "
             "below them, so that band energies will be wrong; begin at "
-            f"{lowest - REACH[first.kernel] * first.broadening:.2f} eV"
+            f"{lowest - KERNEL_REACH[first.kernel] * first.broadening:.2f} eV"
         )
     if between := electrons_between(run, energies):
         problems.append(
@@ -151,12 +151,12 @@ def warn_of_other_levels(run, energies, dos, temperature, stacklevel):
     expected = float(n_electrons(expected_dos, energies.values, **state))
     if expected <= 0:
         return
-    lacking = float(electron_deficit(dos, energies.values, n_electrons=expected, **state))
-    if abs(lacking) > DIFFERING * run.n_electrons:
+    deficit = float(electron_deficit(dos, energies.values, n_electrons=expected, **state))
+    if abs(deficit) > ELECTRON_TOLERANCE * run.n_electrons:
         warnings.warn(
-            f"the LDOS holds {expected - lacking:.6g} electrons below the Fermi level, but the "
+            f"the LDOS holds {expected - deficit:.6g} electrons below the Fermi level, but the "
             f"levels of the calculation, broadened as the energies say, hold {expected:.6g}: is "
-            "it in other units than 1/(eV Å³), of another calculation, or broadened otherwise? "
+            "it in units other than 1/(eV Å³), from another calculation, or broadened differently? "
             f"({run.path}).",
             stacklevel=stacklevel + 1,
         )

@@ -21,20 +21,20 @@ def read_atoms(lines, end):
     """
     alat = lines.number("celldm(1)=", end) * BOHR
     cell, symbols, positions = initial_geometry(lines, end, alat)
-    for start, stop, wanted in ((0, end, True), (end, len(lines), False)):
+    for start, stop, is_before in ((0, end, True), (end, len(lines), False)):
         for i in range(start, stop):
             text = lines.texts[i]
             if text.startswith("CELL_PARAMETERS"):
-                new = geometry_table(lines, i, cell, alat, 3)[1]
-                moved, cell = np.abs(new - cell).max(), new
+                values = geometry_table(lines, i, cell, alat, 3)[1]
+                displacement, cell = np.abs(values - cell).max(), values
             elif text.startswith("ATOMIC_POSITIONS"):
-                symbols, new = geometry_table(lines, i, cell, alat, len(positions))
-                moved, positions = np.abs(new - positions).max(), new
+                symbols, values = geometry_table(lines, i, cell, alat, len(positions))
+                displacement, positions = np.abs(values - positions).max(), values
             else:
                 continue
-            if not wanted and moved > SAME_POSITION:
+            if not is_before and displacement > SAME_POSITION:
                 raise lines.error(
-                    f"the atoms moved by {moved:.2g} Å after the last self-consistent "
+                    f"the atoms moved by {displacement:.2g} Å after the last self-consistent "
                     "calculation; run calculation='scf' for the geometry that you need",
                     i,
                 )

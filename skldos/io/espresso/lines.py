@@ -58,9 +58,9 @@ class Lines:
         """Return the last match of a regular expression, called `name`, in a range of lines."""
         pattern = re.compile(pattern)
         for i in range(before - 1, after - 1, -1):
-            found = pattern.search(self.texts[i])
-            if found:
-                return found
+            match = pattern.search(self.texts[i])
+            if match:
+                return match
         raise self.error(f"{name!r} with its value is missing before this line", before - 1)
 
     def number(self, label, before, after=0, convert=float):
@@ -72,8 +72,8 @@ class Lines:
     def numbers(self, index, count=None):
         """Return the numbers in a line, which may touch each other as in ``-1.5-2.5``."""
         text = self.texts[index]
-        found = [float(number) for number in re.findall(NUMBER, text)]
-        if "*" in text or "NaN" in text or count not in (None, len(found)):
+        numbers = [float(number) for number in re.findall(NUMBER, text)]
+        if "*" in text or "NaN" in text or count not in (None, len(numbers)):
             expected = "numbers" if count is None else f"{count} numbers"
             raise self.error(f"expected {expected}, got {text.strip()!r}", index)
-        return found
+        return numbers

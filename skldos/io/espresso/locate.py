@@ -51,9 +51,7 @@ def find_run(path, prefix=None):
             )
         return runs[prefix]
     if len(runs) > 1:
-        raise ValueError(
-            f"prefix must be given: {path} holds several runs, {_names(runs, '.save')}."
-        )
+        raise ValueError(f"prefix is required: {path} holds several runs, {_names(runs, '.save')}.")
     outputs = list(runs.values()) or sorted(filter(is_output, path.glob("*.out")))
     if not outputs:
         raise FileNotFoundError(

@@ -14,7 +14,7 @@ from skldos.io.limits import check_run, reads_file
 from skldos.units import BOHR, RYDBERG
 
 # Terms of the total energy as they are printed; skldos can evaluate no others.
-PARTS = {
+ENERGY_TERMS = {
     "one-electron contribution": "one_electron",
     "hartree contribution": "hartree",
     "xc contribution": "xc",
@@ -78,11 +78,11 @@ def read_output(path):
     begin = lines.last(BEGINNINGS[is_scf], before=end) or 0
     n_electrons = lines.number("number of electrons =", begin)
     weights, smearing, width, fixed = _k_points(lines, begin)
-    given = lines.last("Occupations read from input", before=begin) is not None
+    from_input = lines.last("Occupations read from input", before=begin) is not None
     tetrahedra = not (fixed or smearing)
-    fixed = fixed and not given
+    fixed = fixed and not from_input
     eigenvalues, printed = _bands(lines, begin, end, len(weights), is_scf)
-    fermi = None if fixed or given else lines.number("the Fermi energy is", end, begin)
+    fermi = None if fixed or from_input else lines.number("the Fermi energy is", end, begin)
     if fixed:
         occupations = np.zeros_like(eigenvalues)
         occupations[:, : round(n_electrons / 2)] = 1
@@ -132,16 +132,16 @@ def read_output(path):
 def check_supported(lines):
     """Raise an error if a run has spin or settings that skldos does not support."""
     for needle, problem in UNSUPPORTED.items():
-        found = lines.last(needle)
-        if found is not None:
-            raise lines.error(f"the calculation {problem}", found)
+        line = lines.last(needle)
+        if line is not None:
+            raise lines.error(f"the calculation {problem}", line)
     check_text_settings(lines)
 
 
 def kind_of(lines):
     """Return the softest kind of the pseudopotentials."""
-    found = [name for needle, name in KINDS.items() if lines.last(needle) is not None]
-    return found[-1] if found else "norm-conserving"
+    kinds = [name for needle, name in KINDS.items() if lines.last(needle) is not None]
+    return kinds[-1] if kinds else "norm-conserving"
 
 
 def _last_calculation(lines):
@@ -170,9 +170,9 @@ def charge_of(lines, begin, n_electrons):
     valences = {}
     for text in lines.texts[:begin]:
         # The label, valence, mass and pseudopotential of a species.
-        found = re.match(rf"\s+(\S+)\s+({NUMBER})\s+({NUMBER})\s+\S+\s*\(", text)
-        if found:
-            valences[found[1]] = float(found[2])
+        match = re.match(rf"\s+(\S+)\s+({NUMBER})\s+({NUMBER})\s+\S+\s*\(", text)
+        if match:
+            valences[match[1]] = float(match[2])
     sites = [
         re.match(rf"\s+\d+\s+(\S+)\s+tau\(\s*\d+\)\s*=\s*\(\s*{NUMBER}", text)
         for text in lines.texts[:begin]
@@ -209,9 +209,9 @@ def _k_points(lines, begin):
     for text in lines.texts[start + 1 : begin]:
         if "cryst. coord." in text:
             break  # the same points again
-        found = re.search(rf"wk =\s*({NUMBER})", text)
-        if found:
-            weights.append(float(found[1]))
+        match = re.search(rf"wk =\s*({NUMBER})", text)
+        if match:
+            weights.append(float(match[1]))
     if len(weights) != expected or not sum(weights) > 0:
         raise lines.error(
             f"expected the weights of {expected} k points, got {len(weights)}: run pw.x with "
@@ -228,13 +228,13 @@ def smearing_of(lines, start):
     All of them are in the line with the number of k points.
     """
     title = lines.texts[start]
-    found = re.search(rf"(\S{{1,40}})\s+smearing, width \(Ry\)=\s*({NUMBER})", title)
-    if found is None:
+    match = re.search(rf"(\S{{1,40}})\s+smearing, width \(Ry\)=\s*({NUMBER})", title)
+    if match is None:
         return None, 0.0, "tetrahedr" not in title
-    name = found[1].lower()
+    name = match[1].lower()
     if name not in SMEARINGS:
         raise lines.error(f"unknown smearing {name!r}, expected one of {sorted(SMEARINGS)}", start)
-    width = float(found[2]) * RYDBERG
+    width = float(match[2]) * RYDBERG
     if not width > 0:
         raise lines.error("the width of the smearing is too small for its digits", start)
     return SMEARINGS[name], width, False
@@ -276,27 +276,27 @@ def energies_of(lines, end, kind, before=None):
     stop = lines.last("convergence has been achieved", before=before, after=end)
     if stop is None:
         raise lines.error("'convergence has been achieved' is missing below this line", end)
-    parts_begin = lines.last("sum of the following terms", before=stop, after=end) or end
+    terms_begin = lines.last("sum of the following terms", before=stop, after=end) or end
     for i in range(end + 1, stop):
-        found = re.match(rf"\s+(\S.*\S)\s+=\s+({NUMBER}) Ry", lines.texts[i])
-        if found and found[1] == "smearing contrib. (-TS)":
-            energies["minus_ts"] = float(found[2])
-        elif found and found[1] in PARTS:
-            energies[PARTS[found[1]]] = float(found[2])
-        elif found and i > parts_begin and kind != "paw":
+        match = re.match(rf"\s+(\S.*\S)\s+=\s+({NUMBER}) Ry", lines.texts[i])
+        if match and match[1] == "smearing contrib. (-TS)":
+            energies["minus_ts"] = float(match[2])
+        elif match and match[1] in ENERGY_TERMS:
+            energies[ENERGY_TERMS[match[1]]] = float(match[2])
+        elif match and i > terms_begin and kind != "paw":
             raise lines.error(
-                f"the total energy has a part {found[1]!r}, which skldos does not support", i
+                f"the total energy has a part {match[1]!r}, which skldos does not support", i
             )
     if kind == "paw":
         return {name: energies[name] * RYDBERG for name in WITHOUT_PAW}
-    missing = sorted(set(PARTS.values()) - energies.keys())
+    missing = sorted(set(ENERGY_TERMS.values()) - energies.keys())
     if missing:
         raise lines.error(f"the total energy lacks its part {missing[0]!r}", end)
-    rest = 2 * energies["total_energy"] - sum(energies.values())
-    if abs(rest) > 1.1 * ENERGY_ERROR * len(energies):
+    remainder = 2 * energies["total_energy"] - sum(energies.values())
+    if abs(remainder) > 1.1 * ENERGY_ERROR * len(energies):
         raise lines.error(
-            f"the parts of the total energy do not add up: {rest:.8f} Ry of it are unaccounted "
-            "for, so that it has a part that skldos does not know",
+            f"the parts of the total energy do not add up: {remainder:.8f} Ry of it are "
+            "unaccounted for, so it has a part that skldos does not support",
             end,
         )
     return {name: value * RYDBERG for name, value in energies.items()}
@@ -310,8 +310,8 @@ def forces_of(lines, end, n_atoms, stop=None):
     forces = []
     # One line per atom after an empty one; with verbosity='high' their parts follow.
     for text in lines.texts[start + 2 : start + 2 + n_atoms]:
-        found = re.match(r"\s+atom\s+\d+\s+type\s+\d+\s+force =(.*)", text)
-        forces.append([float(number) for number in re.findall(NUMBER, found[1] if found else "")])
+        match = re.match(r"\s+atom\s+\d+\s+type\s+\d+\s+force =(.*)", text)
+        forces.append([float(number) for number in re.findall(NUMBER, match[1] if match else "")])
     if len(forces) != n_atoms or {len(force) for force in forces} != {3}:
         raise lines.error(f"expected three components of the forces on {n_atoms} atoms", start)
     return np.array(forces) * (RYDBERG / BOHR)
@@ -331,25 +331,25 @@ def stress_of(lines, begin, stop=None):
 
 def functional_of(lines):
     """Return the name of the functional, or None."""
-    found = lines.last("Exchange-correlation")
-    if found is None:
+    line = lines.last("Exchange-correlation")
+    if line is None:
         return None
     # The numbers of its parts stand behind it or, in later versions, on the next line:
     # SLA PZ NOGX NOGC ( 1  1  0  0 0 0), and without blanks if one of them has two digits.
-    name, _, numbers = lines.texts[found].split("=", 1)[-1].partition("(")
-    if not numbers and found + 1 < len(lines):
-        numbers = lines.texts[found + 1].strip().removeprefix("(")
+    name, _, numbers = lines.texts[line].split("=", 1)[-1].partition("(")
+    if not numbers and line + 1 < len(lines):
+        numbers = lines.texts[line + 1].strip().removeprefix("(")
     numbers = [int(number) for number in re.findall(r"\b\d{1,3}\b", numbers)]
     return functional_of_numbers(name, numbers) if len(numbers) >= 4 else functional_name(name)
 
 
 def pseudopotentials_of(lines):
     """Return the name of the pseudopotential file of every element; see the XML file."""
-    found = {}
+    files = {}
     for i in range(lines.last("Program PWSCF") or 0, len(lines) - 1):
         title = re.search(r"PseudoPot\. #\s*\d+ for\s+(\S+)\s+read from file", lines.texts[i])
         if title:
             symbol, file = chemical_symbol(title[1]), Path(lines.texts[i + 1].strip()).name
-            if found.setdefault(symbol, file) != file:
-                raise lines.error(ONE_PSEUDOPOTENTIAL.format(symbol, found[symbol], file), i)
-    return found
+            if files.setdefault(symbol, file) != file:
+                raise lines.error(ONE_PSEUDOPOTENTIAL.format(symbol, files[symbol], file), i)
+    return files

@@ -59,7 +59,7 @@ DFT_SETTINGS = {
 }
 
 #: Messages in a text output, and the settings that cause them.
-SAID = {
+SETTING_OF_MESSAGE = {
     "Martyna-Tuckerman": "assume_isolated='mt'",
     "Effective Screening Medium": "assume_isolated='esm'",
     "Berry phase electric field": "lelfield",
@@ -82,7 +82,7 @@ SAID = {
     "two chemical potentials": "twochem",
 }
 #: Lines to ignore: terms that may be zero, and arbitrary names of files and titles.
-ELSEWHERE = re.compile("to forces|stress|file|Reading input|Title:", re.IGNORECASE)
+HARMLESS_LINE = re.compile("to forces|stress|file|Reading input|Title:", re.IGNORECASE)
 NOT_SUPPORTED = "was used, which skldos does not support: it changes the Hamiltonian or the energy"
 
 
@@ -148,11 +148,11 @@ def check_text_settings(lines):
     lines : Lines
         The output.
     """
-    needles = re.compile("|".join(map(re.escape, SAID)))
+    needles = re.compile("|".join(map(re.escape, SETTING_OF_MESSAGE)))
     for i, text in enumerate(lines.texts):
-        found = needles.search(text)
-        if found and ELSEWHERE.search(text) is None:
-            raise lines.error(f"{SAID[found[0]]} {NOT_SUPPORTED}", i)
+        match = needles.search(text)
+        if match and HARMLESS_LINE.search(text) is None:
+            raise lines.error(f"{SETTING_OF_MESSAGE[match[0]]} {NOT_SUPPORTED}", i)
 
 
 def _refuse(tree, setting):

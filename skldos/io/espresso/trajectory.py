@@ -28,11 +28,11 @@ from skldos.io.limits import (
 )
 from skldos.units import BOHR, RYDBERG
 
-MARK = re.compile(r"!\s+total energy")
+TOTAL_ENERGY_LINE = re.compile(r"!\s+total energy")
 #: Tolerance in Ry for total energies that occur twice in the XML file.
 SAME_ENERGY = 1e-9
 #: Lines below a table that mark its last line as complete.
-ROOM = 1
+LINES_AFTER_TABLE = 1
 
 
 def read_espresso_trajectory(path, *, prefix=None, temperature=None):
@@ -154,39 +154,39 @@ def _read_xml(path):
     }
     electrons = bands["nelec"].number(), smearing, width, 0.0, occupied == "fixed"
     facts = _checked(_Facts(path, *electrons, reference))
-    parts = tree.all("step") or [output]
-    if parts[0].tag == "step":
-        energies = [p["total_energy/etot"].number() for p in (parts[-1], output)]
-        if abs(energies[0] - energies[1]) > SAME_ENERGY and _is_converged(parts[-1]):
+    steps_in_file = tree.all("step") or [output]
+    if steps_in_file[0].tag == "step":
+        energies = [p["total_energy/etot"].number() for p in (steps_in_file[-1], output)]
+        if abs(energies[0] - energies[1]) > SAME_ENERGY and _is_converged(steps_in_file[-1]):
             # The final cell of a relaxation is calculated again with its own plane waves.
-            parts.append(output)
+            steps_in_file.append(output)
     kind, functional = xml_file.kind_of(output), reference["functional"]
-    steps = [_xml_step(part, functional, kind) for part in _without_torn(parts, path)]
-    if len(steps) == len(parts):
+    steps = [_xml_step(step, functional, kind) for step in _without_torn(steps_in_file, path)]
+    if len(steps) == len(steps_in_file):
         steps[-1].results["stress"] = xml_file.stress_of(output)
     return facts, [_checked_step(step, path) for step in steps]
 
 
-def _is_converged(part):
-    convergence = xml_file.convergence_of(part)
+def _is_converged(step):
+    convergence = xml_file.convergence_of(step)
     return convergence is None or convergence["convergence_achieved"].logical()
 
 
-def _without_torn(parts, path):
+def _without_torn(steps, path):
     """Return the steps, without the last one if it did not converge."""
-    for number, part in enumerate(parts, start=1):
-        if not _is_converged(part):
-            if number < len(parts) or number == 1:
-                raise part.error(f"step {number} did not converge")
+    for number, step in enumerate(steps, start=1):
+        if not _is_converged(step):
+            if number < len(steps) or number == 1:
+                raise step.error(f"step {number} did not converge")
             _warn_of_torn(number, "did not converge", path)
-            return parts[:-1]
-    return parts
+            return steps[:-1]
+    return steps
 
 
-def _xml_step(part, functional, kind):
-    structure = part["atomic_structure"]
-    results = xml_file.energies_of(part, functional, kind)
-    results["forces"] = xml_file.forces_of(part, structure)
+def _xml_step(step, functional, kind):
+    structure = step["atomic_structure"]
+    results = xml_file.energies_of(step, functional, kind)
+    results["forces"] = xml_file.forces_of(step, structure)
     return _Step(xml_file.atoms_of(structure), results)
 
 
@@ -196,7 +196,7 @@ def _xml_step(part, functional, kind):
 @reads_file
 def _read_output(path):
     lines = Lines(path, torn=True)
-    marks = [i for i, text in enumerate(lines.texts) if MARK.match(text)]
+    marks = [i for i, text in enumerate(lines.texts) if TOTAL_ENERGY_LINE.match(text)]
     if not marks:
         raise lines.error("the output holds no total energy of a self-consistent calculation", -1)
     text_output.check_supported(lines)
@@ -224,9 +224,9 @@ def _text_facts(lines, begin):
     if start is None:
         raise lines.error("'number of k points=' is missing before this line", begin)
     smearing, width, fixed = text_output.smearing_of(lines, start)
-    given = lines.last("Occupations read from input", before=begin) is not None
+    from_input = lines.last("Occupations read from input", before=begin) is not None
     n_electrons = lines.number("number of electrons =", begin)
-    without = "from-input" if given else "fixed" if fixed else "tetrahedra"
+    without = "from-input" if from_input else "fixed" if fixed else "tetrahedra"
     reference = {
         "ecutwfc": lines.number("kinetic-energy cutoff =", begin),
         "ecutrho": lines.number("charge density cutoff =", begin),
@@ -236,7 +236,7 @@ def _text_facts(lines, begin):
         "pseudopotentials": text_output.pseudopotentials_of(lines) or None,
     }
     width_error = text_output.WIDTH_ERROR if smearing else 0.0
-    electrons = n_electrons, smearing, width, width_error, fixed and not given
+    electrons = n_electrons, smearing, width, width_error, fixed and not from_input
     return _checked(_Facts(lines.path, *electrons, reference))
 
 
@@ -244,27 +244,27 @@ def _geometries(lines, marks):
     """Return the atoms for every total energy, from the last geometry above it."""
     alat = lines.number("celldm(1)=", marks[0]) * BOHR
     cell, symbols, positions = initial_geometry(lines, marks[0], alat)
-    found = []
+    geometries = []
     for i, text in enumerate(lines.texts[: marks[-1] + 1]):
         if text.startswith("CELL_PARAMETERS"):
             cell = geometry_table(lines, i, cell, alat, 3)[1]
         elif text.startswith("ATOMIC_POSITIONS"):
             symbols, positions = geometry_table(lines, i, cell, alat, len(positions))
-        elif i == marks[len(found)]:
-            found.append(Atoms(symbols, positions=positions, cell=cell, pbc=True))
-    return found
+        elif i == marks[len(geometries)]:
+            geometries.append(Atoms(symbols, positions=positions, cell=cell, pbc=True))
+    return geometries
 
 
-def _problem(lines, mark, stop, before, is_last):
-    """Return the defect of a step, or None; complete steps `before` show the expected results."""
+def _problem(lines, mark, stop, earlier, is_last):
+    """Return the defect of a step, or None; `earlier` steps show the expected results."""
     if lines.last("convergence NOT achieved", before=stop, after=mark) is not None:
         return "is followed by one that did not converge" if not is_last else "did not converge"
     if lines.last("convergence has been achieved", before=stop, after=mark) is None:
         return "is incomplete: 'convergence has been achieved' is missing"
-    results = before[-1].results if before else {}
+    results = earlier[-1].results if earlier else {}
     for name, needle, n_lines in (
-        ("forces", "Total force =", ROOM),
-        ("stress", "total   stress", 3 + ROOM),
+        ("forces", "Total force =", LINES_AFTER_TABLE),
+        ("stress", "total   stress", 3 + LINES_AFTER_TABLE),
     ):
         title = "Forces acting on atoms" if name == "forces" else needle
         begun = lines.last(title, before=stop, after=mark) is not None

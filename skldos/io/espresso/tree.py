@@ -62,12 +62,12 @@ class Tree:
 
     def find(self, name):
         """Return the part under the path of tags `name`, or None."""
-        found = self.element.find(name)
-        return None if found is None else Tree(self.path, found, self._lines)
+        element = self.element.find(name)
+        return None if element is None else Tree(self.path, element, self._lines)
 
     def all(self, name):
         """Return all parts under the path of tags `name`."""
-        return [Tree(self.path, found, self._lines) for found in self.element.findall(name)]
+        return [Tree(self.path, element, self._lines) for element in self.element.findall(name)]
 
     @property
     def tag(self):
@@ -75,10 +75,10 @@ class Tree:
         return self.element.tag
 
     def __getitem__(self, name):
-        found = self.find(name)
-        if found is None:
+        child = self.find(name)
+        if child is None:
             raise self.error(f"<{self.element.tag}> lacks the element <{name}>")
-        return found
+        return child
 
     def text(self, default=None):
         """Return the text of the element without surrounding blanks."""
@@ -86,8 +86,8 @@ class Tree:
 
     def flag(self, name):
         """Return whether the element `name` exists and is true."""
-        found = self.find(name)
-        return found is not None and found.logical()
+        child = self.find(name)
+        return child is not None and child.logical()
 
     def logical(self):
         """Return the logical in the element, in any form that Fortran or XML writes."""

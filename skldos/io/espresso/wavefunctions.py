@@ -168,13 +168,14 @@ def charge_density(save_directory):
     miller, coefficients, gamma_only = read_charge_density(path)
     grid = _on_grid(coefficients[None], miller, run.grid_shape, gamma_only, path)
     # n_0 = N / Ω
-    held = float(grid[0, 0, 0, 0].real) * volume(run.atoms.cell.array) / BOHR**3
-    if not abs(held - run.n_electrons) < MISSING_ELECTRONS * run.n_electrons:
+    electrons = float(grid[0, 0, 0, 0].real) * volume(run.atoms.cell.array) / BOHR**3
+    if not abs(electrons - run.n_electrons) < MISSING_ELECTRONS * run.n_electrons:
         raise FileFormatError(
-            f"expected a density of {run.n_electrons:g} electrons as in {XML}, got {held:.6g}", path
+            f"expected a density of {run.n_electrons:g} electrons as in {XML}, got {electrons:.6g}",
+            path,
         )
     # |n_G| <= n_0, because n(r) >= 0 up to small errors
-    if not np.abs(coefficients).max() * volume(run.atoms.cell.array) / BOHR**3 < 1.5 * held:
+    if not np.abs(coefficients).max() * volume(run.atoms.cell.array) / BOHR**3 < 1.5 * electrons:
         raise FileFormatError(
             f"expected no wave of the density beyond its mean, got {np.abs(coefficients).max():g} "
             f"1/bohr^3",
@@ -219,9 +220,9 @@ def _sum_of_squares(run, weights, progress=None):
     batch = max(1, BATCH_BYTES // (16 * n_points))
     for k, weight in enumerate(weights):
         file = _wavefunctions(run, k)
-        used = np.flatnonzero(weight.any(axis=1))
-        for start in range(0, len(used), batch):
-            bands = used[start : start + batch]
+        occupied = np.flatnonzero(weight.any(axis=1))
+        for start in range(0, len(occupied), batch):
+            bands = occupied[start : start + batch]
             squares = _squares(file, bands, run.grid_shape)
             total.addmm_(squares.T, torch.as_tensor(weight[bands]))
         if progress is not None:
@@ -233,11 +234,11 @@ def _sum_of_squares(run, weights, progress=None):
 def _wavefunctions(run, k):
     file = WavefunctionFile(_one_of(run.path.parent, f"wfc{k + 1}"))
     expected = (k + 1, 1, run.eigenvalues.shape[1], run.gamma_only)
-    found = (file.k_point, file.n_spinors, file.n_bands, file.gamma_only)
-    if found != expected:
+    header = (file.k_point, file.n_spinors, file.n_bands, file.gamma_only)
+    if header != expected:
         raise FileFormatError(
             "expected k point, spinor components, bands, half of the waves to be "
-            f"{expected} as in {XML}, got {found}",
+            f"{expected} as in {XML}, got {header}",
             file.path,
         )
     return file

@@ -16,8 +16,8 @@ from skldos.io.limits import check_run, reads_file
 from skldos.units import BOHR, HARTREE
 
 # Parts of the total energy that skldos can evaluate, and two entries that are not parts of it.
-PARTS = {"ehart": "hartree", "etxc": "xc", "ewald": "ewald", "demet": "minus_ts"}
-OTHERS = {"etot", "eband", "vtxc"}
+ENERGY_TERMS = {"ehart": "hartree", "etxc": "xc", "ewald": "ewald", "demet": "minus_ts"}
+OTHER_ENERGIES = {"etot", "eband", "vtxc"}
 #: Status of a relaxation that ran out of steps.
 NOT_RELAXED = 3
 #: Kinds of occupations, tetrahedra with any weights.
@@ -138,10 +138,10 @@ def _check_status(tree, calculation):
             raise entry.error(f"pw.x stopped before its end, with the status {entry.text()}")
 
 
-def convergence_of(part):
+def convergence_of(step):
     """Return the entry of the last self-consistent cycle of ``<output>`` or a ``<step>``."""
-    part = part.find("convergence_info") or part
-    return part.find("scf_conv")
+    step = step.find("convergence_info") or step
+    return step.find("scf_conv")
 
 
 def check_supported(tree):
@@ -149,11 +149,11 @@ def check_supported(tree):
     units = tree.element.get("Units", "Hartree")
     if "hartree" not in units.lower():
         raise tree.error(f"expected Units='Hartree atomic units', got {units!r}")
-    for part in ("output/band_structure", "output/magnetization", "input/spin"):
+    for section in ("output/band_structure", "output/magnetization", "input/spin"):
         for name in ("lsda", "noncolin", "spinorbit"):
-            if tree.flag(f"{part}/{name}"):
+            if tree.flag(f"{section}/{name}"):
                 kind = "spin-polarised" if name == "lsda" else "noncollinear"
-                raise tree[f"{part}/{name}"].error(
+                raise tree[f"{section}/{name}"].error(
                     f"the calculation is {kind}, which skldos does not support"
                 )
 
@@ -174,11 +174,11 @@ def _check_last_step(tree, structure):
     if not steps:
         return
     last, end = (atoms_of(s) for s in (steps[-1]["atomic_structure"], structure))
-    moved = np.abs(last.cell.array - end.cell.array).max()
-    moved = max(moved, np.abs(last.positions - end.positions).max())
-    if moved > SAME_POSITION:
+    displacement = np.abs(last.cell.array - end.cell.array).max()
+    displacement = max(displacement, np.abs(last.positions - end.positions).max())
+    if displacement > SAME_POSITION:
         raise structure.error(
-            f"the atoms moved by {moved:.2g} Å after the last self-consistent calculation; "
+            f"the atoms moved by {displacement:.2g} Å after the last self-consistent calculation; "
             "run calculation='scf' for the geometry that you need"
         )
 
@@ -244,30 +244,32 @@ def kind_of(output):
 def functional_of(tree):
     """Return the name of the functional, from the input if pw.x has no short name for it."""
     name = tree["output/dft/functional"].text("")
-    given = tree.find("input/dft/functional")
-    if name == "no shortname" and given is not None:
-        name = given.text("")
+    input_name = tree.find("input/dft/functional")
+    if name == "no shortname" and input_name is not None:
+        name = input_name.text("")
     return functional_name(name) if name else None
 
 
 def energies_of(output, functional, kind):
     """Return the parts of the total energy in eV."""
     total = output["total_energy"]
-    unknown = [part.tag for part in total.element if part.tag not in PARTS.keys() | OTHERS]
+    unknown = [
+        term.tag for term in total.element if term.tag not in ENERGY_TERMS.keys() | OTHER_ENERGIES
+    ]
     if unknown:
         raise total[unknown[0]].error(
             f"the total energy has a part <{unknown[0]}>, which skldos does not support"
         )
     energies = {"total_energy": total["etot"].number() * HARTREE}
-    for tag, name in PARTS.items():
+    for tag, name in ENERGY_TERMS.items():
         # Without smearing there is no -TS.
-        part = total.find(tag) if tag == "demet" else total[tag]
-        energies[name] = 0.0 if part is None else part.number() * HARTREE
+        term = total.find(tag) if tag == "demet" else total[tag]
+        energies[name] = 0.0 if term is None else term.number() * HARTREE
     if kind == "paw":
         return {name: energies[name] for name in WITHOUT_PAW}
     # The file omits one part, which is the total minus the others.
-    others = sum(energies[name] for name in PARTS.values())
-    one_electron = energies["total_energy"] - others
+    sum_of_terms = sum(energies[name] for name in ENERGY_TERMS.values())
+    one_electron = energies["total_energy"] - sum_of_terms
     if functional in FUNCTIONALS.values():
         _check_sum(output, energies, one_electron)
     return energies | {"one_electron": one_electron}
@@ -287,11 +289,11 @@ def _check_sum(output, energies, one_electron):
     error = 1e-6 if accuracy is None else abs(accuracy.number())
     scale = (abs(energies["hartree"]) + abs(energies["xc"])) / HARTREE
     slack = 1e-6 + 1e-8 * scale + 4 * np.sqrt(scale * error)
-    rest = one_electron / HARTREE - expected
-    if abs(rest) > slack:
+    remainder = one_electron / HARTREE - expected
+    if abs(remainder) > slack:
         raise total.error(
-            f"the parts of the total energy do not add up: {rest * HARTREE:.6f} eV of it are "
-            "unaccounted for, so that it has a part that skldos does not know"
+            f"the parts of the total energy do not add up: {remainder * HARTREE:.6f} eV of it are "
+            "unaccounted for, so it has a part that skldos does not support"
         )
 
 
@@ -318,11 +320,13 @@ def pseudopotentials_of(output):
 
     A snapshot knows elements, not labels, so an element can have one pseudopotential only.
     """
-    used = {atom.attribute("name") for atom in output.all("atomic_structure/atomic_positions/atom")}
+    labels = {
+        atom.attribute("name") for atom in output.all("atomic_structure/atomic_positions/atom")
+    }
     files = {}
     for species in output.all("atomic_species/species"):
         label, file = species.attribute("name"), species["pseudo_file"].text("")
-        if label not in used and files:
+        if label not in labels and files:
             continue
         symbol = chemical_symbol(label)
         if files.setdefault(symbol, file) != file:
