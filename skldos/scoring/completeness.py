@@ -31,8 +31,8 @@ def electrons_held(dos, snapshot):
 
     Returns
     -------
-    held : float or None
-        The electrons; None if the snapshot does not know its Fermi level, electrons, temperature
+    electrons : float or None
+        The electrons; None if the snapshot lacks its Fermi level, electrons, temperature
         or energies.
     excess : float
         Surplus of electrons (negative if too few), beyond the effect of the broadening of the
@@ -52,14 +52,14 @@ def electrons_held(dos, snapshot):
     state = {"temperature": snapshot.temperature, "fermi_level": mu}
     # If the broadening is not known, it is assumed to be about the spacing of the energies.
     width = 2 * np.diff(grid.values).max() if grid.broadening is None else grid.broadening
-    held = float(n_electrons(dos, grid.values, **state))
+    electrons = float(n_electrons(dos, grid.values, **state))
     expected = {"n_electrons": snapshot.n_electrons, "width": width}
-    return held, 0.0 - float(electron_deficit(dos, grid.values, **state, **expected))
+    return electrons, 0.0 - float(electron_deficit(dos, grid.values, **state, **expected))
 
 
 def _can_be_counted(snapshot):
-    needed = snapshot.reference.get("fermi_energy"), snapshot.n_electrons, snapshot.temperature
-    return None not in needed and snapshot.energy_grid is not None
+    values = snapshot.reference.get("fermi_energy"), snapshot.n_electrons, snapshot.temperature
+    return None not in values and snapshot.energy_grid is not None
 
 
 def warn_of_training_data(targets, snapshots):
@@ -80,8 +80,8 @@ def warn_of_training_data(targets, snapshots):
         if _can_be_counted(snapshot)
     ]
     # The regressor reports NaN.
-    known = [(dos, s) for dos, s in pairs if dos is not None and np.isfinite(dos).all()]
-    warn_of_missing_electrons([dos for dos, _ in known], [snapshot for _, snapshot in known])
+    finite = [(dos, s) for dos, s in pairs if dos is not None and np.isfinite(dos).all()]
+    warn_of_missing_electrons([dos for dos, _ in finite], [snapshot for _, snapshot in finite])
 
 
 def check_electrons_of_density(density, snapshot):
@@ -99,11 +99,14 @@ def check_electrons_of_density(density, snapshot):
     ScoringError
         If they differ by more than :data:`DENSITY_TOLERANCE`.
     """
-    held, expected = float(density.sum(dtype=float)) * snapshot.voxel_volume, snapshot.n_electrons
-    if expected is not None and abs(held - expected) > DENSITY_TOLERANCE * expected:
+    electrons, expected = (
+        float(density.sum(dtype=float)) * snapshot.voxel_volume,
+        snapshot.n_electrons,
+    )
+    if expected is not None and abs(electrons - expected) > DENSITY_TOLERANCE * expected:
         raise ScoringError(
-            f"the density of {snapshot!r} holds {held:.6g} electrons instead of {expected:g}: is "
-            "it in other units than 1/Å³?"
+            f"the density of {snapshot!r} holds {electrons:.6g} electrons instead of "
+            f"{expected:g}: is it in other units than 1/Å³?"
         )
 
 
@@ -135,8 +138,8 @@ def warn_of_missing_electrons(dos, snapshots):
     """
     counts = [electrons_held(*pair) for pair in zip(dos, snapshots, strict=True)]
     errors = [
-        0.0 if held is None else abs(excess) / snapshot.n_electrons
-        for (held, excess), snapshot in zip(counts, snapshots, strict=True)
+        0.0 if electrons is None else abs(excess) / snapshot.n_electrons
+        for (electrons, excess), snapshot in zip(counts, snapshots, strict=True)
     ]
     if not errors or max(errors) <= ELECTRON_TOLERANCE:
         return

@@ -30,7 +30,7 @@ def predict_density(estimator, X, *, sharpen=0, n_jobs=None):
         if the estimator takes blocks.
     sharpen : int or None, default=0
         Order to which the broadening of the LDOS is undone first; None means 2 for snapshots
-        that know their broadening, and 0 for others.
+        with a known broadening, and 0 for others.
     %(n_jobs)s
 
     Returns
@@ -81,7 +81,7 @@ class DensityScorer(Scorer):
         The true values: the density of the true LDOS, or the one that the snapshot carries.
     sharpen : int or None, default=0
         Order to which the broadening of the LDOS is undone first; None means 2 for snapshots
-        that know their broadening, and 0 for others.
+        with a known broadening, and 0 for others.
     %(n_jobs)s
 
     Raises

@@ -57,7 +57,7 @@ class BandEnergyScorer(_EnergyScorer):
     sharpen : int or None, default=0
         Order to which the broadening of the LDOS is undone first, so that energies can be compared
         with those of the calculation; see :func:`skldos.physics.sharpening_matrix`. None means 2
-        for snapshots that know their broadening, as in the calculator, and 0 for others.
+        for snapshots with a known broadening, as in the calculator, and 0 for others.
     %(n_jobs)s
 
     Raises
@@ -91,7 +91,7 @@ class BandEnergyScorer(_EnergyScorer):
 
     def _check(self, estimator):
         if predicts_forces(estimator):
-            raise ScoringError("a model of the free energy predicts no band energy.")
+            raise ScoringError("a model of the free energy does not predict band energies.")
 
 
 @documented(OF_PREDICTIONS)
@@ -113,7 +113,7 @@ class TotalEnergyScorer(_EnergyScorer):
         ``reference="dft"``.
     functional : {"lda-pz", "lda-pw", "pbe", "pbesol"}, optional
         Exchange-correlation functional; None uses that of the pseudopotentials, which must be
-        that of the calculation where the snapshots know it.
+        that of the calculation if the snapshots have it.
     density_cutoff : float, optional
         Largest kinetic energy of the density in eV, as in :func:`skldos.physics.total_energy`.
     reference : {"ldos", "dft"}, default="ldos"
@@ -124,7 +124,7 @@ class TotalEnergyScorer(_EnergyScorer):
     sharpen : int or None, default=0
         Order to which the broadening of the LDOS is undone first, so that energies can be compared
         with those of the calculation; see :func:`skldos.physics.sharpening_matrix`. None means 2
-        for snapshots that know their broadening, as in the calculator, and 0 for others.
+        for snapshots with a known broadening, as in the calculator, and 0 for others.
     %(n_jobs)s
 
     Raises

@@ -68,7 +68,7 @@ def evaluate(
         One per element, or the path of its UPF file. If given, total free energies are compared.
     functional : {"lda-pz", "lda-pw", "pbe", "pbesol"}, optional
         Exchange-correlation functional; None uses that of the pseudopotentials, which must be
-        that of the calculation where the snapshots know it.
+        that of the calculation if the snapshots have it.
     density_cutoff : float, optional
         Largest kinetic energy of the density in eV, as in :func:`skldos.physics.total_energy`.
     density : bool, default=False
@@ -176,8 +176,8 @@ def _functional(snapshots, pseudopotentials, functional):
             snapshot.require("n_electrons")
             symbols = snapshot.atoms.symbols
             check_electrons(symbols, pseudopotentials, snapshot.n_electrons)
-            used = snapshot.reference.get("functional")
-            functionals.add(common_functional(symbols, pseudopotentials, functional, used))
+            calculated = snapshot.reference.get("functional")
+            functionals.add(common_functional(symbols, pseudopotentials, functional, calculated))
     return functionals.pop() if len(functionals) == 1 else functional
 
 
@@ -212,10 +212,10 @@ def _calculated(snapshot, terms, density):
 def _check_occupations(snapshot):
     """Raise an error unless the reference has thermal occupations at the snapshot's temperature."""
     for name in ("occupations", "smearing"):
-        used = snapshot.reference.get(name)
-        if used not in THERMAL_OCCUPATIONS:
+        kind = snapshot.reference.get(name)
+        if kind not in THERMAL_OCCUPATIONS:
             raise ScoringError(
-                f"the reference of {snapshot!r} was calculated with the {name} {used!r}: its "
+                f"the reference of {snapshot!r} was calculated with the {name} {kind!r}: its "
                 "Fermi level and energies are not those of electrons at a temperature. Compare "
                 "with reference='ldos'."
             )
@@ -252,9 +252,9 @@ def density_errors(predicted, true):
     """Return maximum and mean absolute error, and mean absolute error in per cent."""
     error = np.abs(predicted - true)
     # Percentages are not defined where a density is zero or negative, as is possible between atoms.
-    here = true > 0
+    positive = true > 0
     return {
         "density_max_error": error.max(),
         "density_mean_error": error.mean(),
-        "density_percentage_error": 100 * (error[here] / true[here]).mean(),
+        "density_percentage_error": 100 * (error[positive] / true[positive]).mean(),
     }

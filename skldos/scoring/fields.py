@@ -117,12 +117,12 @@ def _new_zarr(path, shape, dtype):
 
 def _slabs(slices, shape):
     """Yield whole slabs of the first axis of a grid from consecutive rows."""
-    per_slab, held, n_held = shape[1] * shape[2], [], 0
+    per_slab, buffer, n_rows = shape[1] * shape[2], [], 0
     for rows in slices:
-        held.append(rows)
-        n_held += len(rows)
-        whole = n_held - n_held % per_slab
-        if whole:
-            joined = np.concatenate(held)
-            yield joined[:whole].reshape(-1, *shape[1:])
-            held, n_held = [joined[whole:]], n_held - whole
+        buffer.append(rows)
+        n_rows += len(rows)
+        end = n_rows - n_rows % per_slab
+        if end:
+            joined = np.concatenate(buffer)
+            yield joined[:end].reshape(-1, *shape[1:])
+            buffer, n_rows = [joined[end:]], n_rows - end

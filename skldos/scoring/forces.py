@@ -264,11 +264,11 @@ def _true_forces(snapshot):
     return forces
 
 
-def _predicted(estimator, X, method, what):
+def _predicted(estimator, X, method, quantity):
     regressor = regressor_of(estimator)
     if not hasattr(regressor, method):
         raise ScoringError(
-            f"{type(regressor).__name__} predicts no {what}: that takes a model of the free "
+            f"{type(regressor).__name__} does not predict {quantity}; use a model of the free "
             "energy, FreeEnergyRegressor."
         )
     snapshots = snapshots_of(X)

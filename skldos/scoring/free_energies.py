@@ -16,26 +16,26 @@ from skldos.validation import check_scalar
 SAME_TEMPERATURE = 10.0
 
 
-def common_temperature(snapshots, wanted=None):
+def common_temperature(snapshots, temperature=None):
     """Return the electronic temperature to which to convert free energies of snapshots.
 
     Parameters
     ----------
     snapshots : sequence of Snapshot
         The snapshots.
-    wanted : float, "ignore" or None
+    temperature : float, "ignore" or None
         A temperature in K; None takes the one that most snapshots have, and of equally many the
         highest.
 
     Returns
     -------
     float or None
-        In K; None if no snapshot knows its temperature, or if differences are ignored.
+        In K; None if no snapshot has a temperature, or if differences are ignored.
 
     Raises
     ------
     SnapshotError
-        If some snapshots know their temperature and others do not.
+        If some snapshots have a temperature and others do not.
 
     Examples
     --------
@@ -43,21 +43,21 @@ def common_temperature(snapshots, wanted=None):
     >>> common_temperature(load_aluminium())
     933.0
     """
-    ignored = isinstance(wanted, str) and wanted == "ignore"
-    if not ignored and wanted is not None:
-        return check_scalar("temperature", wanted, low=0)
-    known = Counter(snapshot.temperature for snapshot in snapshots)
-    if len(known) == 1:
-        return next(iter(known))
+    ignored = isinstance(temperature, str) and temperature == "ignore"
+    if not ignored and temperature is not None:
+        return check_scalar("temperature", temperature, low=0)
+    counts = Counter(snapshot.temperature for snapshot in snapshots)
+    if len(counts) == 1:
+        return next(iter(counts))
     if ignored:
         return None
-    if None in known:
-        lacking = next(s for s in snapshots if s.temperature is None)
+    if None in counts:
+        snapshot = next(s for s in snapshots if s.temperature is None)
         raise SnapshotError(
-            f"{lacking!r} has no electronic temperature, but other snapshots do; set "
+            f"{snapshot!r} has no electronic temperature, but other snapshots do; set "
             "temperature='ignore' to use all free energies as they are."
         )
-    return max(known, key=lambda temperature: (known[temperature], temperature))
+    return max(counts, key=lambda temperature: (counts[temperature], temperature))
 
 
 def free_energies_at(snapshots, temperature, energies=None):
@@ -100,8 +100,8 @@ def free_energies_at(snapshots, temperature, energies=None):
         missing = [s for s in snapshots if "total_energy" not in s.reference]
         if missing:
             raise SnapshotError(
-                f"{missing[0]!r} has no reference 'total_energy', the free energy in eV that a "
-                "calculation of these atoms gives."
+                f"{missing[0]!r} has no reference 'total_energy', the free energy of a calculation "
+                "in eV."
             )
         energies = np.array([s.reference["total_energy"] for s in snapshots], dtype=float)
     return energies + [change_of_free_energy(s, temperature) for s in snapshots]
@@ -122,9 +122,9 @@ def change_of_free_energy(snapshot, temperature):
         if abs(own - temperature) <= SAME_TEMPERATURE:
             return 0.0
         raise SnapshotError(
-            f"the free energy of {snapshot!r} is one at {own:g} K, and has to be brought to "
-            f"{temperature:g} K. That takes a density of states: an LDOS or reference['dos'] at "
-            "its energies. Set temperature='ignore' to use it as it is."
+            f"the free energy of {snapshot!r} refers to {own:g} K, and converting it to "
+            f"{temperature:g} K requires a density of states: an LDOS or reference['dos'] at its "
+            "energies. Set temperature='ignore' to use it as it is."
         )
     snapshot.require("energies", "n_electrons")
     dos = snapshot.dos() if dos is None else np.asarray(dos, dtype=float)
@@ -137,7 +137,7 @@ def change_of_free_energy(snapshot, temperature):
         )
     except (FermiLevelError, ValueError) as error:
         raise SnapshotError(
-            f"the free energy of {snapshot!r} cannot be brought to {temperature:g} K: {error}"
+            f"the free energy of {snapshot!r} cannot be converted to {temperature:g} K: {error}"
         ) from error
     return float(after - before)
 

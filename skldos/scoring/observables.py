@@ -65,7 +65,7 @@ def of_ldos(ldos, snapshot, *, terms=None, density=False, sharpen=0, predicted=F
     snapshot : Snapshot
         Its atoms, energies, temperature and electrons.
     terms : dict, optional
-        Keywords of :func:`skldos.physics.total_energy` that the snapshot does not know; None
+        Keywords of :func:`skldos.physics.total_energy` that the snapshot lacks; None
         leaves the total energy out.
     density : bool, default=False
         Whether to compute the density.
@@ -214,7 +214,7 @@ def _sharpening_matrix(snapshot, order):
     if not knows_broadening(grid):
         raise ScoringError(
             f"sharpen needs the broadening of the LDOS and its kernel, but {snapshot!r} does not "
-            "know them; give it an EnergyGrid that does."
+            "have them; give it an EnergyGrid with both."
         )
     with as_scoring_error(ValueError):
         return grid.sharpening_matrix(order)
@@ -239,7 +239,7 @@ def fermi_level_of(dos, snapshot, *, predicted=True):
         if not predicted:
             raise
         warnings.warn(
-            f"{error} The end of the energy grid is taken instead.", UserWarning, stacklevel=6
+            f"{error} The end of the energy grid is used instead.", UserWarning, stacklevel=6
         )
         ends = energies[[0, -1]]
         counts = [float(n_electrons(dos, energies, fermi_level=end, **state)) for end in ends]

@@ -15,7 +15,7 @@ def snapshots_of(X):
     if not isinstance(X, Blocks):
         return as_snapshots(X)
     if X.snapshots is None:
-        raise ScoringError("X are blocks that are not linked to snapshots; pass the snapshots.")
+        raise ScoringError("the blocks of X are not linked to snapshots; pass the snapshots.")
     return X.snapshots
 
 
@@ -90,12 +90,12 @@ def calculation_of(estimator):
 
 def check_calculations(estimator, snapshots):
     """Raise an error unless the snapshots were calculated like the training data of a model."""
-    known = calculation_of(estimator)
+    calculation = calculation_of(estimator)
     for snapshot in snapshots:
-        name = differing_fact(snapshot.reference, known)
+        name = differing_fact(snapshot.reference, calculation)
         if name is not None:
             raise ScoringError(
-                f"the model was trained on calculations with the {name} {known[name]!r}, but "
+                f"the model was trained on calculations with the {name} {calculation[name]!r}, but "
                 f"{snapshot!r} was made with {snapshot.reference[name]!r}."
             )
 
@@ -106,13 +106,13 @@ def lazy_inputs(estimator, X, snapshot):
     Descriptors are computed when they are read, where the transformers can do that. The
     transformer may have named the grid; the snapshot that comes back has it.
     """
-    energies, wanted = getattr(regressor_of(estimator), "energies_", None), snapshot.energies
-    known = energies is not None and wanted is not None
-    if known and not np.array_equal(energies, wanted):
+    energies, own_energies = getattr(regressor_of(estimator), "energies_", None), snapshot.energies
+    comparable = energies is not None and own_energies is not None
+    if comparable and not np.array_equal(energies, own_energies):
         raise ScoringError(
             f"the model predicts the LDOS at {EnergyGrid(energies)!r}, but {snapshot!r} has "
             f"{snapshot.energy_grid!r}."
         )
     X = transform_lazily(steps_of(estimator)[:-1], X)
-    made_of = getattr(X, "snapshots", None)
-    return X, snapshot if made_of is None else made_of[0]
+    snapshots = getattr(X, "snapshots", None)
+    return X, snapshot if snapshots is None else snapshots[0]

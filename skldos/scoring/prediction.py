@@ -63,26 +63,26 @@ def predict_dos(estimator, X, *, n_jobs=None):
     """
     snapshots, regressor = snapshots_of(X), regressor_of(estimator)
     if hasattr(regressor, "predict_lazy"):
-        made_for = []
-        sums = iter_sums(_iter_lazy(estimator, X, snapshots, n_jobs, made_for), n_jobs)
-        return [_checked(total, *made_for[i]) for i, total in enumerate(sums)]
+        grids = []
+        sums = iter_sums(_iter_lazy(estimator, X, snapshots, n_jobs, grids), n_jobs)
+        return [_checked(total, *grids[i]) for i, total in enumerate(sums)]
     if hasattr(regressor, "predict_sum"):
         # One snapshot at a time, so that only its descriptors are in memory.
         X = X if isinstance(X, Blocks) else snapshots
-        ones = (X[i : i + 1] for i in range(len(snapshots)))
-        tasks = map(delayed(partial(_streamed_dos, estimator)), ones, snapshots)
+        singles = (X[i : i + 1] for i in range(len(snapshots)))
+        tasks = map(delayed(partial(_streamed_dos, estimator)), singles, snapshots)
         return list(Parallel(n_jobs=n_workers(n_jobs))(tasks))
     return [dos_of_block(block, s) for block, s in predicted_blocks(estimator, X)]
 
 
-def _iter_lazy(estimator, X, snapshots, n_jobs, made_for):
+def _iter_lazy(estimator, X, snapshots, n_jobs, grids):
     """Yield the predicted rows of every snapshot, not yet computed.
 
-    The number of rows and the snapshot, on the grid of the rows, are appended to `made_for`.
+    The number of rows and the snapshot, on the grid of the rows, are appended to `grids`.
     """
     for i, snapshot in enumerate(snapshots):
         rows, snapshot = lazy_rows(estimator, X, i, snapshot, n_jobs)
-        made_for.append((rows.shape[0], snapshot))
+        grids.append((rows.shape[0], snapshot))
         yield rows
 
 
@@ -93,8 +93,8 @@ def lazy_rows(estimator, X, i, snapshot, n_jobs):
         in_memory = snapshot.ldos is not None and not isinstance(snapshot.ldos, LazyArray)
         if in_memory:
             snapshot = snapshot.replace(ldos=None, grid_shape=snapshot.grid_shape)
-    one = X[i : i + 1] if isinstance(X, Blocks) else SnapshotList([snapshot])
-    inputs, snapshot = lazy_inputs(estimator, one, snapshot)
+    single = X[i : i + 1] if isinstance(X, Blocks) else SnapshotList([snapshot])
+    inputs, snapshot = lazy_inputs(estimator, single, snapshot)
     (rows,) = regressor_of(estimator).predict_lazy(inputs)
     return rows, snapshot
 
@@ -104,8 +104,8 @@ def predicted_blocks(estimator, X):
     check_predicts_states(estimator)
     snapshots = snapshots_of(X)
     # A transformer with an inverse, but without predictions, decomposes fields of the snapshots.
-    parts = hasattr(estimator, "inverse_transform") and not hasattr(estimator, "predict")
-    predict = estimator.transform if parts else estimator.predict
+    decomposes = hasattr(estimator, "inverse_transform") and not hasattr(estimator, "predict")
+    predict = estimator.transform if decomposes else estimator.predict
     blocks = predict(X if isinstance(X, Blocks) else snapshots)
     snapshots = getattr(blocks, "snapshots", None) or snapshots
     if len(blocks) != len(snapshots):
@@ -151,8 +151,8 @@ def iter_ldos(estimator, X, n_jobs=None):
         If the predictions are not on the grid.
     """
     for snapshot, rows in iter_rows_on_grid(estimator, X, n_jobs):
-        kept = spooled(rows, slices=iter_rows(rows, n_jobs))
-        yield snapshot, kept.reshape(*snapshot.grid_shape, -1)
+        buffer = spooled(rows, slices=iter_rows(rows, n_jobs))
+        yield snapshot, buffer.reshape(*snapshot.grid_shape, -1)
 
 
 def iter_rows_on_grid(estimator, X, n_jobs=None):

@@ -14,9 +14,9 @@ from skldos.workers import results_of
 #: An LDOS up to this size is stored instead, so no guess of the Fermi level is needed.
 KEPT_BYTES = 2**28
 #: A first guess of the Fermi level comes from every fourth line of points along two axes.
-SAMPLED = 4
+SAMPLING_STEP = 4
 #: Number of points whose densities are computed at once.
-POINTS = 2**18
+POINTS_AT_ONCE = 2**18
 
 
 class Electrons(NamedTuple):
@@ -83,20 +83,20 @@ def stream_electrons(
             guess = float(energies[-1])
     while True:
         window = FermiWindow(energies, temperature, guess)
-        total, kept = _one_pass(rows, window, matrix, n_jobs)
+        total, densities = _one_pass(rows, window, matrix, n_jobs)
         dos = dos_of(total, len(rows))
         level = level_of(matrix @ dos)
-        found = window.at(level)
-        if found is not None:
+        projection = window.at(level)
+        if projection is not None:
             break
         guess = level
-    density, slope = kept["at_guess"].copy(), np.empty(len(rows))
-    coefficients, slopes = found
-    for start in range(0, len(rows), POINTS):
-        here = slice(start, start + POINTS)
-        near = kept["near"][here].astype(float)
-        density[here] += near @ coefficients
-        slope[here] = near @ slopes
+    density, slope = densities["at_guess"].copy(), np.empty(len(rows))
+    coefficients, slopes = projection
+    for start in range(0, len(rows), POINTS_AT_ONCE):
+        points = slice(start, start + POINTS_AT_ONCE)
+        near = densities["near"][points].astype(float)
+        density[points] += near @ coefficients
+        slope[points] = near @ slopes
     fields = density.reshape(grid_shape), slope.reshape(grid_shape)
     return Electrons(matrix @ dos, dos, level, *fields)
 
@@ -104,7 +104,10 @@ def stream_electrons(
 def _sampled_sum(rows, grid_shape, n_jobs):
     """Return the sum over some lines of points, and their number."""
     n_x, n_y, n_z = grid_shape
-    starts = [[(i * n_y + j) * n_z for j in range(0, n_y, SAMPLED)] for i in range(0, n_x, SAMPLED)]
+    starts = [
+        [(i * n_y + j) * n_z for j in range(0, n_y, SAMPLING_STEP)]
+        for i in range(0, n_x, SAMPLING_STEP)
+    ]
     tasks = [(_sum_of_lines, rows, planes, n_z) for planes in starts]
     return sum(results_of(tasks, n_jobs)), n_z * sum(map(len, starts))
 
@@ -117,31 +120,31 @@ def _one_pass(rows, window, matrix, n_jobs):
     """Return the sum of all rows, and the densities at every point for a window."""
     # Differences from the density at the guess are a thousandth of it: float32 is enough.
     n_vectors = window.vectors.shape[1]
-    kept = np.dtype([("at_guess", np.float64), ("near", np.float32, (n_vectors,))])
-    project = _Projection(matrix.T @ window.weights, matrix.T @ window.vectors, kept)
+    dtype = np.dtype([("at_guess", np.float64), ("near", np.float32, (n_vectors,))])
+    project = _Projection(matrix.T @ window.weights, matrix.T @ window.vectors, dtype)
     total = np.zeros(rows.shape[1])
 
     def slices():
         nonlocal total
-        for of_slice, projected in iter_pieces(project, rows, kept.itemsize, n_jobs):
-            total += of_slice
+        for partial_sum, projected in iter_pieces(project, rows, dtype.itemsize, n_jobs):
+            total += partial_sum
             yield projected
 
-    densities = spooled(ComputedArray(None, (len(rows),), kept), slices=slices())
+    densities = spooled(ComputedArray(None, (len(rows),), dtype), slices=slices())
     return total, densities
 
 
 class _Projection:
     """Sums of slices of rows, and their products with vectors; can be sent to other processes."""
 
-    def __init__(self, first, others, kept):
-        self._first, self._others, self._kept = first, others, kept
+    def __init__(self, weights, vectors, dtype):
+        self._weights, self._vectors, self._dtype = weights, vectors, dtype
 
     def __call__(self, run):
-        return [self._of_slice(rows) for rows in run]
+        return [self._project(rows) for rows in run]
 
-    def _of_slice(self, rows):
-        exact, kept = rows.astype(float), np.empty(len(rows), self._kept)
-        kept["at_guess"] = exact @ self._first
-        kept["near"] = exact @ self._others
-        return exact.sum(axis=0), kept
+    def _project(self, rows):
+        exact, densities = rows.astype(float), np.empty(len(rows), self._dtype)
+        densities["at_guess"] = exact @ self._weights
+        densities["near"] = exact @ self._vectors
+        return exact.sum(axis=0), densities

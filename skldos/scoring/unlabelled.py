@@ -32,7 +32,7 @@ def filled(estimator, snapshots, temperature=None, valence=None):
     Returns
     -------
     SnapshotList
-        New snapshots. What nobody knows is still missing.
+        New snapshots. Values that the model does not have either are still missing.
 
     Examples
     --------
@@ -45,26 +45,26 @@ def filled(estimator, snapshots, temperature=None, valence=None):
     >>> filled(model, SnapshotList([bulk("Al", cubic=True).repeat((2, 1, 1))]))[0]
     Snapshot(Al8, grid 12x6x6, 21 energies -4…12 eV, 298 K)
     """
-    regressor, known = regressor_of(estimator), calculation_of(estimator)
+    regressor, calculation = regressor_of(estimator), calculation_of(estimator)
     energies = energy_grid_of(regressor)
-    low, high = known.get("training", {}).get("temperature", (None, None))
+    low, high = calculation.get("training", {}).get("temperature", (None, None))
     spacing = _grid_spacing(estimator)
-    given = [None] * len(snapshots)
+    kelvins = [None] * len(snapshots)
     if temperature is not None:
-        given = temperatures(temperature, len(snapshots))
+        kelvins = temperatures(temperature, len(snapshots))
     complete = []
-    for snapshot, wanted in zip(snapshots, given, strict=True):
-        changes = {"temperature": wanted}
-        if wanted is None and snapshot.temperature is None and low == high:
+    for snapshot, kelvin in zip(snapshots, kelvins, strict=True):
+        changes = {"temperature": kelvin}
+        if kelvin is None and snapshot.temperature is None and low == high:
             changes["temperature"] = low
         if snapshot.energies is None:
             changes["energies"] = energies
-        if "assume_isolated" in known and "assume_isolated" not in snapshot.reference:
+        if "assume_isolated" in calculation and "assume_isolated" not in snapshot.reference:
             # Without it, total energies would be those of a periodic cell.
-            isolated = {"assume_isolated": known["assume_isolated"]}
+            isolated = {"assume_isolated": calculation["assume_isolated"]}
             changes["reference"] = {**snapshot.reference, **isolated}
         if snapshot.n_electrons is None:
-            changes["n_electrons"] = _electrons(snapshot.atoms, known, valence)
+            changes["n_electrons"] = _electrons(snapshot.atoms, calculation, valence)
         if snapshot.grid_shape is None and spacing is not None:
             changes["grid_shape"] = tuple(
                 max(1, round(n)) for n in snapshot.atoms.cell.lengths() / spacing
@@ -116,20 +116,20 @@ def check_domain(estimator, snapshots):
         warnings.warn(text, UserWarning, stacklevel=3)
 
 
-def _electrons(atoms, known, valence):
+def _electrons(atoms, calculation, valence):
     """Return the number of valence electrons, or None if it cannot be determined."""
-    if known.get("charge"):  # the charge of another cell is not known
+    if calculation.get("charge"):  # the charge of another cell is not known
         return None
-    trained = electrons_of(atoms, known)
+    trained = electrons_of(atoms, calculation)
     if valence is None or not set(atoms.symbols) <= set(valence):
         return trained
-    given = float(sum(valence[symbol] for symbol in atoms.symbols))
-    if trained is not None and abs(given - trained) > SAME_ELECTRONS:
+    electrons = float(sum(valence[symbol] for symbol in atoms.symbols))
+    if trained is not None and abs(electrons - trained) > SAME_ELECTRONS:
         raise ValueError(
             f"pseudopotentials must be those of the training data, with which {atoms.symbols} has "
-            f"{trained:g} valence electrons; with these it has {given:g}."
+            f"{trained:g} valence electrons; with these it has {electrons:g}."
         )
-    return given
+    return electrons
 
 
 def predicts_on_grid(estimator):
@@ -140,13 +140,11 @@ def predicts_on_grid(estimator):
 def _grid_spacing(estimator):
     """Return the spacing in Å of the grids that a model was trained on, None for atoms."""
     # A grid set in the transformer takes precedence.
-    spacings = [
-        part.grid_spacing_ for part in _grid_transformers(estimator) if part.grid_shape is None
-    ]
+    spacings = [t.grid_spacing_ for t in _grid_transformers(estimator) if t.grid_shape is None]
     return np.min(spacings, axis=0) if spacings else None
 
 
 def _grid_transformers(estimator):
     first = steps_of(estimator)[0]
-    parts = [first, *(part for _, part in getattr(first, "transformer_list", ()))]
-    return [part for part in parts if hasattr(part, "grid_spacing_")]
+    transformers = [first, *(t for _, t in getattr(first, "transformer_list", ()))]
+    return [t for t in transformers if hasattr(t, "grid_spacing_")]

@@ -444,7 +444,7 @@ def test_what_temperatures_need_is_named(hot):
     snapshots = hot.snapshots
     bare = snapshots[2].replace(reference={"total_energy": 1.0, "forces": np.zeros((4, 3))})
     for odd, message in [
-        (bare, "is one at 1500 K, and has to be brought to 1000 K. That takes a density of states"),
+        (bare, "refers to 1500 K, and converting it to 1000 K requires a density of states"),
         (bare.replace(temperature=None), "has no electronic temperature, but other snapshots do"),
         (snapshots[2].replace(temperature=9000.0), "reach 10 kT above the Fermi level"),
         (snapshots[2].replace(n_electrons=None), "lacks n_electrons"),

@@ -237,14 +237,14 @@ def test_a_model_that_forgets_a_snapshot_is_named(snapshots):
 
 @pytest.mark.parametrize("factor", [0.01, 0.0, -1.0])
 def test_a_dos_that_cannot_hold_the_electrons_is_a_large_error(snapshots, oracle, factor):
-    with pytest.warns(UserWarning, match="end of the energy grid is taken"):
+    with pytest.warns(UserWarning, match="end of the energy grid is used"):
         score = BandEnergyScorer()(oracle(factor).fit(snapshots), snapshots)
     assert np.isfinite(score)
     assert score < -1000
 
 
 def test_too_few_electrons_fill_the_whole_grid(snapshots, oracle):
-    with pytest.warns(UserWarning, match="end of the energy grid is taken"):
+    with pytest.warns(UserWarning, match="end of the energy grid is used"):
         table = evaluate(oracle(0.01).fit(snapshots), snapshots)
     assert (table["fermi_level"] == snapshots[0].energies[-1]).all()
 

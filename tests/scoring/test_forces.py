@@ -125,7 +125,7 @@ def test_total_energies_of_a_model_of_atoms(snapshots, model):
     assert TotalEnergyScorer(reference="dft")(model, snapshots) == pytest.approx(expected)
     with pytest.raises(ScoringError, match="set reference='dft'"):
         TotalEnergyScorer()(model, snapshots)
-    with pytest.raises(ScoringError, match="predicts no band energy"):
+    with pytest.raises(ScoringError, match="does not predict band energies"):
         BandEnergyScorer(reference="dft")(model, snapshots)
 
 
@@ -163,7 +163,7 @@ def test_what_is_missing_is_named(snapshots, model):
         evaluate(model, [snapshots[0].atoms])
     made = make_snapshots(2, random_state=0)
     other = make_pipeline(AtomSNAPTransformer(twojmax=2), SiteRegressor(Ridge()))
-    with pytest.raises(ScoringError, match="SiteRegressor predicts no forces"):
+    with pytest.raises(ScoringError, match="SiteRegressor does not predict forces"):
         ForceScorer()(other, made)
     with pytest.raises(ValueError, match="unit must be one of"):
         ForceScorer("Ry/bohr")

@@ -92,7 +92,7 @@ def test_the_table_has_total_and_band_energies(snapshots):
 
 
 def test_a_fermi_level_beyond_the_energies_gives_a_large_error(snapshots, oracle):
-    with pytest.warns(UserWarning, match="end of the energy grid is taken"):
+    with pytest.warns(UserWarning, match="end of the energy grid is used"):
         score = TotalEnergyScorer(AL)(oracle(0.01).fit(snapshots), snapshots)
     assert np.isfinite(score)
     assert score < -1000
@@ -122,7 +122,7 @@ def test_blocks_may_stand_for_the_snapshots(snapshots, pipeline):
     expected = TotalEnergyScorer(AL)(model, snapshots)
     blocks = model[:-1].transform(snapshots)
     assert TotalEnergyScorer(AL)(model[-1], blocks) == pytest.approx(expected, rel=1e-5)
-    with pytest.raises(ScoringError, match="blocks that are not linked to snapshots"):
+    with pytest.raises(ScoringError, match="blocks of X are not linked to snapshots"):
         TotalEnergyScorer(AL)(model[-1], Blocks(list(blocks)))
 
 
@@ -303,7 +303,7 @@ def test_atoms_as_sites_are_named(snapshots):
 @pytest.mark.parametrize(
     ("pseudopotentials", "message"),
     [
-        ([Pseudopotential("Na", 1, functional="pbe")], "got none for Al but for .'Na'."),
+        ([Pseudopotential("Na", 1, functional="pbe")], "got none for Al, only for .'Na'."),
         ([Pseudopotential("Al", 11, functional="pbe")], "sum of the valences .*, 44, got 12"),
         ([Pseudopotential("Al", 3)], "functional is required"),
     ],
