@@ -90,22 +90,22 @@ def documented(entries):
     'Learning rate.'
     """
 
-    def fill(thing):
+    def fill(target):
         def entry(mark):
             space, name, text_alone = mark.groups()
             if name not in entries:
                 raise ValueError(
-                    f"the marks of {part.__qualname__} must be among {sorted(entries)}, got "
+                    f"the marks of {function.__qualname__} must be among {sorted(entries)}, got "
                     f"{name!r}."
                 )
             text = entries[name]
             return indent(dedent(text.partition("\n")[2]) if text_alone else text, space)
 
-        own = vars(thing).values() if inspect.isclass(thing) else ()
-        for part in (thing, *filter(inspect.isfunction, own)):
-            if part.__doc__ is not None:
-                part.__doc__ = _MARK.sub(entry, part.__doc__)
-        return thing
+        members = vars(target).values() if inspect.isclass(target) else ()
+        for function in (target, *filter(inspect.isfunction, members)):
+            if function.__doc__ is not None:
+                function.__doc__ = _MARK.sub(entry, function.__doc__)
+        return target
 
     return fill
 

@@ -79,7 +79,7 @@ def atoms(
     dos_weight : float, default=1e5
         Weight of the error of the sum over the atoms.
     uncertainty : bool, default=False
-        Whether the model knows its uncertainty, by :class:`~skldos.RidgePosterior`.
+        Whether the model predicts its uncertainty, by :class:`~skldos.RidgePosterior`.
     random_state : int, RandomState instance or None, default=None
         Seed of the samples of the uncertainty.
     %(memory)s
@@ -201,12 +201,12 @@ def alloys(elements, *, r_cut=4.0, twojmax=6, other=0.3, align="band", memory=No
     options = {"twojmax": twojmax, "r_cut": r_cut, "memory": memory, "verbose": verbose}
     descriptors = [
         (
-            one,
+            element,
             AtomSNAPTransformer(
-                weights={e: 1.0 if e == one else other for e in elements}, **options
+                weights={e: 1.0 if e == element else other for e in elements}, **options
             ),
         )
-        for one in elements
+        for element in elements
     ]
     regressor = SiteRidgeCV(alphas=10.0 ** np.arange(-6, 5), dos_weights=(1e1, 1e3))
     return make_pipeline(

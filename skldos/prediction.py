@@ -27,7 +27,7 @@ from skldos.workers import check_n_jobs
 
 #: Relative difference of temperatures that count as equal for a model of free energies: it changes
 #: the free energy of aluminium at 933 K by 0.01 meV/atom, −TS/1000.
-SAME = 1e-3
+TEMPERATURE_TOLERANCE = 1e-3
 
 
 def predict(
@@ -65,7 +65,7 @@ def predict(
     sharpen : int, optional
         Order to which the broadening of the training data is undone, as
         :func:`skldos.physics.sharpening_matrix` says, so that energies are those of the
-        calculation. None is 2 where the model knows the broadening and 0 elsewhere, as in
+        calculation. None means 2 if the model has the broadening and 0 otherwise, as in
         :class:`~skldos.LDOSCalculator`; :func:`~skldos.evaluate` has 0.
     dos, density : bool, default=False
         Whether densities of states and electron densities are returned, too. The latter need a
@@ -79,7 +79,7 @@ def predict(
         One row per snapshot, with the columns ``name`` (if one has a name), ``formula``,
         ``n_atoms``, ``temperature`` (K); from densities of states ``n_electrons``,
         ``fermi_level``, ``band_energy`` and ``minus_ts`` (eV); ``total_energy``, the free energy
-        E − TS (eV); where the model knows its uncertainty the standard deviations
+        E − TS (eV); if the model predicts uncertainties, the standard deviations
         ``fermi_level_std`` (meV), ``band_energy_std`` and ``total_energy_std`` (meV/atom). On
         request ``dos``, a :class:`pandas.Series` in 1/eV over the energies in eV, broadened as the
         training data whatever `sharpen`, and ``density``, an array (n_x, n_y, n_z) in 1/Å³.
@@ -89,8 +89,8 @@ def predict(
     SnapshotError
         If an element was not in the training data.
     ScoringError
-        If neither the snapshots nor the model know something that is needed, or the model cannot
-        predict what was asked for.
+        If a required value is missing from both the snapshots and the model, or the model cannot
+        predict a requested quantity.
     ValueError
         If the pseudopotentials are not those of the elements and electrons.
 
@@ -142,40 +142,40 @@ def predict(
     on_grid = density or pseudopotentials is not None
     if on_grid:
         options = {"terms": terms, "density": density, "sharpen": sharpen}
-        seen = list(iter_observables(model, snapshots, n_jobs, **options))
+        observables = list(iter_observables(model, snapshots, n_jobs, **options))
     else:
         fields = predict_dos(model, snapshots, n_jobs=n_jobs)
-        seen = [
+        observables = [
             (s, of_dos(field, s, sharpen=sharpen, predicted=True))
             for s, field in zip(snapshots, fields, strict=True)
         ]
-    table = _table(snapshots, [one for _, one in seen])
+    table = _table(snapshots, [values for _, values in observables])
     if knows_uncertainty(model):
         uncertain = energy_uncertainty(model, snapshots)
         for name in ("fermi_level", "band_energy"):
             place = table.columns.get_loc(name) + 1
             table.insert(place, f"{name}_std", uncertain[f"{name}_std"])
-    return _with_fields(table, seen, dos=dos, density=density)
+    return _with_fields(table, observables, dos=dos, density=density)
 
 
 def _check_temperature(model, temperature, n):
     """Raise an error if a model of free energies was trained at another temperature."""
-    known = getattr(regressor_of(model), "temperature_", None)
-    if known is None or temperature is None:
+    trained = getattr(regressor_of(model), "temperature_", None)
+    if trained is None or temperature is None:
         return
     # A smearing in Ry is rarely a round number in kelvin.
-    if not np.allclose(temperatures(temperature, n), known, rtol=SAME, atol=0):
+    if not np.allclose(temperatures(temperature, n), trained, rtol=TEMPERATURE_TOLERANCE, atol=0):
         raise ScoringError(
-            f"temperature must be that of the model, {known:g} K, got {temperature!r}; other "
-            "electronic temperatures need a model of the DOS beside it, in a FreeEnergyCalculator."
+            f"temperature must be that of the model, {trained:g} K, got {temperature!r}; other "
+            "electronic temperatures need a model of the DOS as well, in a FreeEnergyCalculator."
         )
 
 
 def _of_potential(model, snapshots):
     """Return the table of a model of free energies."""
     table = _common_columns(snapshots)
-    known = getattr(regressor_of(model), "temperature_", None)
-    table["temperature"] = np.nan if known is None else known
+    temperature = getattr(regressor_of(model), "temperature_", None)
+    table["temperature"] = np.nan if temperature is None else temperature
     energies, std = model.predict(snapshots, return_std=True)
     table["total_energy"] = energies
     table["total_energy_std"] = 1e3 * std / table["n_atoms"].to_numpy()
@@ -187,10 +187,10 @@ def _terms(model, snapshot, pseudopotentials, functional):
     if pseudopotentials is None:
         return None
     symbols = snapshot.atoms.symbols
-    used = snapshot.reference.get("functional", calculation_of(model).get("functional"))
+    calculated = snapshot.reference.get("functional", calculation_of(model).get("functional"))
     snapshot.require("n_electrons")
     check_electrons(symbols, pseudopotentials, snapshot.n_electrons)
-    functional = common_functional(symbols, pseudopotentials, functional, used)
+    functional = common_functional(symbols, pseudopotentials, functional, calculated)
     return {"pseudopotentials": pseudopotentials, "functional": functional}
 
 
@@ -208,21 +208,21 @@ def _check_complete(snapshots):
                 raise ScoringError(f"{snapshot!r} lacks {name}: {way}.")
 
 
-def _table(snapshots, seen):
+def _table(snapshots, observables):
     table = _common_columns(snapshots)
     table["n_electrons"] = [s.n_electrons for s in snapshots]
-    table["fermi_level"] = [one.fermi_level for one in seen]
-    table["band_energy"] = [one.band_energy for one in seen]
+    table["fermi_level"] = [o.fermi_level for o in observables]
+    table["band_energy"] = [o.band_energy for o in observables]
     states = [
-        {"temperature": s.temperature, "fermi_level": one.fermi_level}
-        for s, one in zip(snapshots, seen, strict=True)
+        {"temperature": s.temperature, "fermi_level": o.fermi_level}
+        for s, o in zip(snapshots, observables, strict=True)
     ]
     table["minus_ts"] = [
-        float(entropy(one.dos, s.energies, **state))
-        for s, one, state in zip(snapshots, seen, states, strict=True)
+        float(entropy(o.dos, s.energies, **state))
+        for s, o, state in zip(snapshots, observables, states, strict=True)
     ]
-    if seen[0].total_energy is not None:
-        table["total_energy"] = [one.total_energy for one in seen]
+    if observables[0].total_energy is not None:
+        table["total_energy"] = [o.total_energy for o in observables]
     return table
 
 
@@ -240,19 +240,19 @@ def _common_columns(snapshots):
     return pd.DataFrame(columns)
 
 
-def _with_fields(table, seen, *, dos, density):
+def _with_fields(table, observables, *, dos, density):
     """Return the table with columns of the requested arrays."""
     import pandas as pd
 
     if dos:
-        column = np.empty(len(seen), dtype=object)
-        for i, (snapshot, one) in enumerate(seen):
+        column = np.empty(len(observables), dtype=object)
+        for i, (snapshot, values) in enumerate(observables):
             energies = pd.Index(snapshot.energies, name="energy")
-            column[i] = pd.Series(one.broadened_dos, index=energies, name="dos")
+            column[i] = pd.Series(values.broadened_dos, index=energies, name="dos")
         table["dos"] = column
     if density:
-        column = np.empty(len(seen), dtype=object)
-        for i, (_, one) in enumerate(seen):
-            column[i] = one.density
+        column = np.empty(len(observables), dtype=object)
+        for i, (_, values) in enumerate(observables):
+            column[i] = values.density
         table["density"] = column
     return table

@@ -41,8 +41,8 @@ def check_scalar(name, value, *, low=None, high=None, strict=False, integer=Fals
     """
     kind = Integral if integer else Real
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, kind):
-        wanted = "an integer" if integer else "a number"
-        raise TypeError(f"{name} must be {wanted}, got {value!r} of type {type(value).__name__}.")
+        expected = "an integer" if integer else "a number"
+        raise TypeError(f"{name} must be {expected}, got {value!r} of type {type(value).__name__}.")
     if isinstance(value, np.floating):
         value = float(value)  # bounds may be too large for its type
     too_low = low is not None and (value <= low if strict else value < low)
@@ -178,12 +178,12 @@ def check_shape(name, array, shape):
     ...
     ValueError: positions must have shape (any, 3), got (4, 2).
     """
-    got = tuple(array.shape)
-    if len(got) != len(shape) or any(
-        want not in (None, length) for want, length in zip(shape, got, strict=True)
+    lengths = tuple(array.shape)
+    if len(lengths) != len(shape) or any(
+        want not in (None, length) for want, length in zip(shape, lengths, strict=True)
     ):
-        wanted = ", ".join("any" if want is None else str(want) for want in shape)
-        raise ValueError(f"{name} must have shape ({wanted}), got {got}.")
+        expected = ", ".join("any" if want is None else str(want) for want in shape)
+        raise ValueError(f"{name} must have shape ({expected}), got {lengths}.")
 
 
 def check_finite(name, array):
@@ -235,14 +235,14 @@ def check_unchanged(estimator, fitted):
             )
 
 
-def _same(one, two):
-    if one is two:
+def _same(a, b):
+    if a is b:
         return True
     try:
-        if one == two:
+        if a == b:
             return True
     except ValueError:  # from arrays, whose comparison is not a single bool
         pass
     import joblib
 
-    return joblib.hash(one) == joblib.hash(two)
+    return joblib.hash(a) == joblib.hash(b)

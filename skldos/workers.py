@@ -6,7 +6,7 @@ from joblib.parallel import get_active_backend
 from skldos.validation import check_scalar
 
 
-def check_n_jobs(n_jobs, what="workers"):
+def check_n_jobs(n_jobs, unit="workers"):
     """Raise an error unless `n_jobs` is None, or a number of workers or threads.
 
     Examples
@@ -18,7 +18,7 @@ def check_n_jobs(n_jobs, what="workers"):
     ValueError: n_jobs must be a number of workers, or negative for all; got 0.
     """
     if n_jobs is not None and check_scalar("n_jobs", n_jobs, integer=True) == 0:
-        raise ValueError(f"n_jobs must be a number of {what}, or negative for all; got 0.")
+        raise ValueError(f"n_jobs must be a number of {unit}, or negative for all; got 0.")
 
 
 def n_workers(n_jobs):

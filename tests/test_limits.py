@@ -10,8 +10,8 @@ import pytest
 
 PROMISED = {
     "active.on_the_fly": {"LAST_ANSWERS": 5, "ROW_OF_QUESTIONS": 10},
-    "calculator.calculator": {"COARSEST": 2.0, "COARSEST_UNKNOWN": 1.0},
-    "calculator.surface": {"CHARGED": 1e-3},
+    "calculator.calculator": {"MAX_SPACING_RATIO": 2.0, "MAX_SPACING": 1.0},
+    "calculator.surface": {"CHARGE_TOLERANCE": 1e-3},
     "data.ranges": {
         **{
             "LARGEST": 1e30,
@@ -31,7 +31,7 @@ PROMISED = {
     "data.training": {"DENSITY_MARGIN": 0.01, "TEMPERATURE_MARGIN": 0.1, "SAME_TEMPERATURE": 50.0},
     "data.html": {"ROWS": 10},
     "data.files": {"ABANDONED_AFTER": 86_400},
-    "datasets.recipe.recipe": {"DECIMALS": 10, "MORE_BANDS": 4, "GROWTH": 1.25},
+    "datasets.recipe.recipe": {"POSITION_DECIMALS": 10, "MORE_BANDS": 4, "BAND_GROWTH": 1.25},
     "datasets.synthetic": {"VALENCE": 3.0, "FILLED_TO": 7.0},
     "decomposition.partition": {"EQUALLY_NEAR": 1e-8},
     "descriptors.affine": {"TOLERANCE": 1e-8},
@@ -72,7 +72,7 @@ PROMISED = {
     "physics.total_energy": {"ELECTRON_TOLERANCE": 0.01},
     "physics.terms.xc.energy": {"SMALLEST_DENSITY": 1e-10, "SMALLEST_CORRECTED_DENSITY": 1e-6},
     "physics.terms.xc.pbe": {"KAPPA": 0.804, "BETA": 0.06672455060314922, "BETA_SOL": 0.046},
-    "prediction": {"SAME": 1e-3},
+    "prediction": {"TEMPERATURE_TOLERANCE": 1e-3},
     "regressors._atomic_data": {"SAME_COMPOSITION": 1e-6},
     "regressors._base": {"AUTO_DOS_WEIGHT": 100.0},
     "regressors._units": {"LARGEST_FACTOR": 3.0, "SMALLEST_CORRELATION": 0.9}

@@ -21,7 +21,7 @@ from skldos.data.training import DENSITY_MARGIN, SAME_TEMPERATURE
 from skldos.datasets import make_snapshots
 from skldos.exceptions import ScoringError, SnapshotError
 from skldos.physics import Pseudopotential, total_energy
-from skldos.prediction import SAME
+from skldos.prediction import TEMPERATURE_TOLERANCE
 
 PSEUDOPOTENTIALS = [Pseudopotential("Al", 3, functional="lda-pz")]
 
@@ -158,9 +158,11 @@ def test_potentials_predict_free_energies(potential):
     assert (table["total_energy_std"] > 0).all()
     assert table["temperature"].tolist() == [300, 300]
     assert predict(potential, cells, temperature=300).equals(table)
-    assert predict(potential, cells, temperature=300 * (1 + SAME / 3)).equals(table)
+    assert predict(potential, cells, temperature=300 * (1 + TEMPERATURE_TOLERANCE / 3)).equals(
+        table
+    )
     with pytest.raises(ScoringError, match=r"that of the model, 300 K, got 300\.[89]"):
-        predict(potential, cells, temperature=300 * (1 + 3 * SAME))
+        predict(potential, cells, temperature=300 * (1 + 3 * TEMPERATURE_TOLERANCE))
     with pytest.raises(ScoringError, match="that of the model, 300 K, got 500"):
         predict(potential, cells, temperature=500)
     with pytest.raises(ScoringError, match="without densities of states"):

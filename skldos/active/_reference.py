@@ -12,9 +12,9 @@ from skldos.exceptions import SnapshotError
 from skldos.io.cube import same_atoms
 
 #: Positions and cells in Å that differ by less are the same; recipes round to ten digits.
-SAME = 1e-9
+POSITION_TOLERANCE = 1e-9
 #: Quantities that a model learns.
-NEEDED = {"total_energy", "forces"}
+REQUIRED_RESULTS = {"total_energy", "forces"}
 
 
 class Reference:
@@ -31,8 +31,8 @@ class Reference:
     """
 
     def __init__(self, source, folder, stress):
-        known = isinstance(source, (BaseCalculator, EspressoRecipe))
-        if not known and (isinstance(source, type) or not callable(source)):
+        supported = isinstance(source, (BaseCalculator, EspressoRecipe))
+        if not supported and (isinstance(source, type) or not callable(source)):
             raise TypeError(
                 "reference must be a calculator of ASE, an EspressoRecipe, or a function of atoms "
                 f"that returns a Snapshot, got {source!r}."
@@ -43,22 +43,24 @@ class Reference:
         """Return result `number`, a snapshot with energy and forces, and the seconds it took."""
         folder = self._folder_of(number)
         if (folder / "snapshots.json").exists():
-            (found,) = SnapshotList.load(folder)
-            self._check_same(found, snapshot.atoms, folder)
-            return found, 0.0
-        start, found = time.perf_counter(), snapshot
-        if not found.reference.keys() >= NEEDED:
-            found = self._ask(number, snapshot.atoms)
-        missing = sorted(NEEDED - found.reference.keys())
+            (result,) = SnapshotList.load(folder)
+            self._check_same(result, snapshot.atoms, folder)
+            return result, 0.0
+        start, result = time.perf_counter(), snapshot
+        if not result.reference.keys() >= REQUIRED_RESULTS:
+            result = self._ask(number, snapshot.atoms)
+        missing = sorted(REQUIRED_RESULTS - result.reference.keys())
         if missing:
-            raise SnapshotError(f"reference must provide {missing[0]!r}, got {found!r} without it.")
-        if not same_atoms(snapshot.atoms, found.atoms):
+            raise SnapshotError(
+                f"reference must provide {missing[0]!r}, got {result!r} without it."
+            )
+        if not same_atoms(snapshot.atoms, result.atoms):
             raise SnapshotError(
                 f"reference must return the atoms it was given, in their order, {snapshot!r}, got "
-                f"{found!r} with other elements, positions or cell."
+                f"{result!r} with other elements, positions or cell."
             )
-        SnapshotList([found]).save(folder)
-        return found, time.perf_counter() - start
+        SnapshotList([result]).save(folder)
+        return result, time.perf_counter() - start
 
     def kept(self, n_answers):
         """Return the first results."""
@@ -71,13 +73,13 @@ class Reference:
     def _ask(self, number, atoms):
         if isinstance(self._source, EspressoRecipe):
             folder = self._folder / "calculations" / f"{number:05d}"
-            (found,) = self._source.run([atoms], folder, verbose=False)
+            (result,) = self._source.run([atoms], folder, verbose=False)
             # The fields stay where they are.
-            return found.replace(ldos=None, density=None)
+            return result.replace(ldos=None, density=None)
         if isinstance(self._source, BaseCalculator):
             return self._calculated(atoms)
-        (found,) = as_snapshots([self._source(atoms.copy())])
-        return found
+        (result,) = as_snapshots([self._source(atoms.copy())])
+        return result
 
     def _calculated(self, atoms):
         atoms = atoms.copy()
@@ -86,19 +88,19 @@ class Reference:
             energy = atoms.get_potential_energy(force_consistent=True)
         except PropertyNotImplementedError:  # for calculators that have no other energy
             energy = atoms.get_potential_energy()
-        found = {"total_energy": float(energy), "forces": atoms.get_forces()}
+        reference = {"total_energy": float(energy), "forces": atoms.get_forces()}
         if self._stress:
-            found["stress"] = atoms.get_stress(voigt=False)
-        return Snapshot(atoms, reference=found)
+            reference["stress"] = atoms.get_stress(voigt=False)
+        return Snapshot(atoms, reference=reference)
 
     @staticmethod
-    def _check_same(found, atoms, folder):
-        kept = found.atoms
+    def _check_same(result, atoms, folder):
+        stored = result.atoms
         same = (
-            len(kept) == len(atoms)
-            and (kept.numbers == atoms.numbers).all()
-            and np.allclose(kept.positions, atoms.positions, rtol=0, atol=SAME)
-            and np.allclose(kept.cell.array, atoms.cell.array, rtol=0, atol=SAME)
+            len(stored) == len(atoms)
+            and (stored.numbers == atoms.numbers).all()
+            and np.allclose(stored.positions, atoms.positions, rtol=0, atol=POSITION_TOLERANCE)
+            and np.allclose(stored.cell.array, atoms.cell.array, rtol=0, atol=POSITION_TOLERANCE)
         )
         if not same:
             raise SnapshotError(

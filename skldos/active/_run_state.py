@@ -8,12 +8,12 @@ import numpy as np
 from skldos.data.files import atomic_file
 from skldos.exceptions import FileFormatError
 
-STATE = "state.json"
+STATE_FILE = "state.json"
 
 
 def read_state(folder):
     """Return the last state in a folder, or None."""
-    path = Path(folder) / STATE
+    path = Path(folder) / STATE_FILE
     if not path.exists():
         return None
     try:
@@ -62,7 +62,7 @@ def _is_point(dynamics):
 
 def write_state(folder, content):
     """Replace the state in a folder."""
-    with atomic_file(Path(folder) / STATE, "w") as file:
+    with atomic_file(Path(folder) / STATE_FILE, "w") as file:
         json.dump(content, file)
 
 

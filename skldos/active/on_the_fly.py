@@ -23,7 +23,7 @@ from skldos.validation import check_option, check_scalar
 LAST_ANSWERS = 5
 #: Consecutive checks that request a calculation before a warning.
 ROW_OF_QUESTIONS = 10
-ASKED = "asked.csv"
+ASKED_FILE = "asked.csv"
 ASKED_COLUMNS = {
     "why": str,
     "step": int,
@@ -167,12 +167,12 @@ class OnTheFlyLearner:
         state = read_state(self.folder) or {"n_snapshots": 0, "dynamics": None, "check": None}
         self._dynamics, self._check = state["dynamics"], state["check"]
         self.snapshots = self._reference.kept(state["n_snapshots"])
-        self.asked = _table(self.folder / ASKED, ASKED_COLUMNS)[: state["n_snapshots"]]
+        self.asked = _table(self.folder / ASKED_FILE, ASKED_COLUMNS)[: state["n_snapshots"]]
         if len(self.asked) < state["n_snapshots"]:
             raise FileFormatError(
                 f"expected a row for each of {state['n_snapshots']} calculations, got "
                 f"{len(self.asked)}",
-                self.folder / ASKED,
+                self.folder / ASKED_FILE,
             )
         self.error_bars = _table(self.folder / ERROR_BARS, ERROR_BAR_COLUMNS)
         last = -1 if self._dynamics is None else self._dynamics["step"]
@@ -185,9 +185,9 @@ class OnTheFlyLearner:
     def _begin(self, initial):
         """Learn from the initial configurations."""
         for number, snapshot in enumerate(initial):
-            found, seconds = self._reference.answer(number, snapshot)  # also checks stored results
+            result, seconds = self._reference.answer(number, snapshot)  # also checks stored results
             if number >= len(self.snapshots):
-                self._add(found, {"why": "initial", "step": number, "reference_seconds": seconds})
+                self._add(result, {"why": "initial", "step": number, "reference_seconds": seconds})
         self.calculator = FreeEnergyCalculator(self._fitted())
         self._keep()
 
@@ -211,8 +211,8 @@ class OnTheFlyLearner:
         ValueError
             If the folder has the state of other atoms.
         """
-        lacking = [name for name in ("atoms", "nsteps", "run") if not hasattr(dynamics, name)]
-        if lacking or isinstance(dynamics, Optimizer):
+        missing = [name for name in ("atoms", "nsteps", "run") if not hasattr(dynamics, name)]
+        if missing or isinstance(dynamics, Optimizer):
             raise TypeError(
                 "dynamics must be a dynamics of ASE or a MonteCarlo, with atoms, nsteps and "
                 f"run(steps), got {type(dynamics).__name__}."
@@ -332,18 +332,18 @@ class OnTheFlyLearner:
         energy = self.calculator.get_potential_energy(atoms)
         forces = self.calculator.get_forces(atoms)
         std = self.calculator.get_uncertainty("forces", atoms)
-        found, seconds = self._reference.answer(len(self.snapshots), snapshot)
-        error = _rms(forces - found.reference["forces"])
+        result, seconds = self._reference.answer(len(self.snapshots), snapshot)
+        error = _rms(forces - result.reference["forces"])
         row = {
             "why": why,
             "step": step,
             "expected": expected,
             "force_error": error,
             "ratio": error / _rms(std),
-            "energy_error": 1e3 * (energy - found.reference["total_energy"]) / len(atoms),
+            "energy_error": 1e3 * (energy - result.reference["total_energy"]) / len(atoms),
             "reference_seconds": seconds,
         }
-        self._add(found, row)
+        self._add(result, row)
         start = time.perf_counter()
         self.calculator.set_potential(self._fitted())
         self.asked.loc[self.asked.index[-1], "fit_seconds"] = time.perf_counter() - start
@@ -358,7 +358,7 @@ class OnTheFlyLearner:
 
     def _keep(self, look=None):
         """Write the tables, then the state, which tells which of their rows are valid."""
-        with atomic_file(self.folder / ASKED, "w") as file:
+        with atomic_file(self.folder / ASKED_FILE, "w") as file:
             self.asked.to_csv(file, index=False)
         path = self.folder / ERROR_BARS
         if look is None or len(self.error_bars) == 1 or not path.exists():

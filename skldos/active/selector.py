@@ -141,9 +141,9 @@ class SnapshotSelector(PageLinkMixin, BaseEstimator):
             scores = self._scores(variance, spread)
             scores[picked] = -np.inf
             picked.append(int(np.argmax(scores)))
-            for part in (variance, spread):
-                if part is not None:
-                    part.pick(picked[-1])
+            for criterion in (variance, spread):
+                if criterion is not None:
+                    criterion.pick(picked[-1])
         return np.array(picked)
 
     def _spread(self, estimator, pool, labelled):
@@ -154,19 +154,19 @@ class SnapshotSelector(PageLinkMixin, BaseEstimator):
                 f"strategy {self.strategy!r} needs labelled: the snapshots the estimator was "
                 "fitted to."
             )
-        return _Spread(*(_mean_descriptors(estimator, part) for part in (pool, labelled)))
+        return _Spread(*(_mean_descriptors(estimator, snapshots) for snapshots in (pool, labelled)))
 
     def _scores(self, variance, spread):
         """Return the criterion for every snapshot of the pool; the largest is picked."""
         if self.strategy == "diversity":
             return spread.distances.copy()
-        own = np.maximum(np.diag(variance.matrix), 0.0)
+        variances = np.maximum(np.diag(variance.matrix), 0.0)
         if self.strategy == "uncertainty":
-            return own
+            return variances
         if self.strategy == "both":
-            return np.sqrt(own) * spread.distances
+            return np.sqrt(variances) * spread.distances
         gained = np.square(variance.matrix).sum(axis=1)
-        return np.divide(gained, own, out=np.zeros_like(own), where=own > 0)
+        return np.divide(gained, variances, out=np.zeros_like(variances), where=variances > 0)
 
 
 class _Spread:
@@ -178,8 +178,8 @@ class _Spread:
 
     def pick(self, k):
         """Treat snapshot `k` as known."""
-        here = _distances(self._pool, self._pool[k : k + 1])[:, 0]
-        self.distances = np.minimum(self.distances, here)
+        distances = _distances(self._pool, self._pool[k : k + 1])[:, 0]
+        self.distances = np.minimum(self.distances, distances)
 
 
 class _NormalVariance:

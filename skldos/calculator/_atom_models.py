@@ -63,7 +63,7 @@ class AtomModel:
         self._steps = [
             _row_step(t) for step in row_steps for t in _row_parts(step.row_transformer_)
         ]
-        self.known = calculation_of(self.regressor)
+        self.calculation = calculation_of(self.regressor)
 
     def __repr__(self):
         steps = [self.transformer, *self._row_wise, self.regressor]
@@ -122,13 +122,13 @@ class DOSModel(AtomModel):
         super().__init__(name, model)
         if getattr(self.regressor, "energies_", None) is None:
             raise TypeError(
-                f"{name} must end in a regressor of the densities of states of atoms that knows "
-                f"their energies, such as ADOSRegressor, got {type(self.regressor).__name__}."
+                f"{name} must end in a regressor of the densities of states of atoms with their "
+                f"energies, such as ADOSRegressor, got {type(self.regressor).__name__}."
             )
         if getattr(self.regressor, "reference_", None) is not None:
             raise ValueError(
-                f"{name} must be fitted with align=None, got {self.regressor!r}: spectra that are "
-                "moved to a frame are not linear in the features."
+                f"{name} must be fitted with align=None, got {self.regressor!r}: aligned densities "
+                "of states are not linear in the features."
             )
         self.energies = self.regressor.energies_
 
@@ -185,7 +185,7 @@ class _UnitLength:
 def _row_parts(transformer):
     """Return the steps of a row-wise transformer."""
     if isinstance(transformer, Pipeline):
-        return [part for step in steps_of(transformer) for part in _row_parts(step)]
+        return [child for step in steps_of(transformer) for child in _row_parts(step)]
     return [transformer]
 
 

@@ -43,13 +43,13 @@ class LocalFreeEnergy:
 
     def change(self, index, position):
         """Return the change of the energy in eV if an atom moves to a new position."""
-        old = self._atoms.positions[index].copy()
-        near = self._seeing([old, position])
+        origin = self._atoms.positions[index].copy()
+        near = self._atoms_within_cutoff([origin, position])
         self._atoms.positions[index] = position
         try:
-            trial = self._changed(near, [old, position])
+            trial = self._trial_values(near, [origin, position])
         finally:
-            self._atoms.positions[index] = old
+            self._atoms.positions[index] = origin
         self._trial = index, position, trial
         return trial["energy"] - self.energy
 
@@ -63,48 +63,48 @@ class LocalFreeEnergy:
             self._dos_rows[near] = trial["rows"]
             self._dos, self._hot_part = trial["dos"], trial["hot_part"]
 
-    def _around(self, positions, radius):
+    def _atoms_in_box(self, positions, radius):
         """Return the atoms with an image in a box of lattice planes around any of the points.
 
         The box contains the sphere, in any cell.
         """
         cell = self._atoms.cell.array
         shape = (1, len(self._atoms), 3)
-        apart = self._atoms.positions.reshape(shape) - np.reshape(positions, (-1, 1, 3))
-        apart = apart @ np.linalg.inv(cell)
-        apart -= np.round(apart)
-        inside = (np.abs(apart) <= radius / plane_spacings(cell)).all(axis=2)
+        differences = self._atoms.positions.reshape(shape) - np.reshape(positions, (-1, 1, 3))
+        differences = differences @ np.linalg.inv(cell)
+        differences -= np.round(differences)
+        inside = (np.abs(differences) <= radius / plane_spacings(cell)).all(axis=2)
         return np.flatnonzero(inside.any(axis=0))
 
-    def _seeing(self, positions):
+    def _atoms_within_cutoff(self, positions):
         """Return the atoms that have any of the points within their cutoff."""
-        atoms, around = self._atoms, self._around(positions, self._radius)
-        there = atoms.positions[around]
-        _, distances = get_distances(positions, there, cell=atoms.cell, pbc=True)
-        return around[(distances <= self._radius).any(axis=0)]
+        atoms, candidates = self._atoms, self._atoms_in_box(positions, self._radius)
+        points = atoms.positions[candidates]
+        _, distances = get_distances(positions, points, cell=atoms.cell, pbc=True)
+        return candidates[(distances <= self._radius).any(axis=0)]
 
-    def _changed(self, near, positions):
+    def _trial_values(self, near, positions):
         """Return the changed values for the atoms `near`, whose environment has changed."""
         surface = self._surface
         # Only these atoms and their neighbours are needed.
-        seen = self._around(positions, 2 * self._radius)
-        others = np.setdiff1d(seen, near, assume_unique=True)
-        snapshot = Snapshot(self._atoms[[*near, *others]])
-        few = Snapshot(self._atoms[near])
+        environment = self._atoms_in_box(positions, 2 * self._radius)
+        neighbors = np.setdiff1d(environment, near, assume_unique=True)
+        snapshot = Snapshot(self._atoms[[*near, *neighbors]])
+        movable = Snapshot(self._atoms[near])
         features = surface.potential.transformer.compute(snapshot, 0, len(near))
         rows, _ = surface.potential.rows(features)
-        found = {"near": near, "cold": surface.potential.energies(rows, few)}
-        cold = self._cold.sum() + (found["cold"] - self._cold[near]).sum()
+        values = {"near": near, "cold": surface.potential.energies(rows, movable)}
+        cold = self._cold.sum() + (values["cold"] - self._cold[near]).sum()
         if not self._hot:
-            return found | {"energy": cold}
+            return values | {"energy": cold}
         model = surface.dos_model
         if not surface.same_features(snapshot):
             features = model.transformer.compute(snapshot, 0, len(near))
-        found["rows"], _ = model.rows(features)
-        change = (found["rows"] - self._dos_rows[near]).sum(axis=0) @ self._to_dos
-        found["dos"] = self._dos + change
-        found["hot_part"] = self._heated(found["dos"])
-        return found | {"energy": cold + found["hot_part"]}
+        values["rows"], _ = model.rows(features)
+        change = (values["rows"] - self._dos_rows[near]).sum(axis=0) @ self._to_dos
+        values["dos"] = self._dos + change
+        values["hot_part"] = self._heated(values["dos"])
+        return values | {"energy": cold + values["hot_part"]}
 
     def _heated(self, dos):
         """Return F(T) − F(T0) of a density of states."""

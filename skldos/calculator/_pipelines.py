@@ -40,8 +40,8 @@ def with_parameters(transformer, parameters):
             for name, step in transformer.transformer_list
         ]
         return transformer
-    known = transformer.get_params(deep=False)
-    return transformer.set_params(**{k: v for k, v in parameters.items() if k in known})
+    names = transformer.get_params(deep=False)
+    return transformer.set_params(**{k: v for k, v in parameters.items() if k in names})
 
 
 def sharpening_of(regressor, order, trained):

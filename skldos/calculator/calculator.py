@@ -17,10 +17,10 @@ from skldos.validation import check_option, check_scalar
 
 #: Largest grid spacing, relative to that of the training data. With twice the spacing, a grid holds
 #: an eighth of the density's plane waves in the training data.
-COARSEST = 2.0
+MAX_SPACING_RATIO = 2.0
 #: Largest grid spacing in Å if the training data had no grid. Two of these are a bond length, and
 #: the density of valence electrons has shorter waves than that.
-COARSEST_UNKNOWN = 1.0
+MAX_SPACING = 1.0
 
 
 class LDOSCalculator(ModelCalculator):
@@ -283,7 +283,7 @@ class LDOSCalculator(ModelCalculator):
     def _check_fineness(self, grid_shape):
         """Raise a ``ValueError`` if the grid is too coarse for the density."""
         trained = getattr(self.surface.transformer, "grid_spacing_", None)
-        limit = COARSEST_UNKNOWN if trained is None else COARSEST * np.asarray(trained)
+        limit = MAX_SPACING if trained is None else MAX_SPACING_RATIO * np.asarray(trained)
         # Distances of lattice planes of points; along oblique vectors points are farther apart.
         distances = plane_spacings(self.atoms.cell.array) / grid_shape
         if (distances > limit).any():
@@ -313,5 +313,5 @@ class LDOSCalculator(ModelCalculator):
     def _of_electrons(self, name, atoms):
         # Computed with every energy; from ASE's cache if nothing changed.
         self.get_property("energy", atoms)
-        found = self._electrons[name]
-        return found.copy() if isinstance(found, np.ndarray) else found
+        value = self._electrons[name]
+        return value.copy() if isinstance(value, np.ndarray) else value

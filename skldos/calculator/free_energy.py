@@ -134,20 +134,20 @@ class FreeEnergyCalculator(ModelCalculator):
 
     @temperature.setter
     def temperature(self, temperature):
-        known = self.surface.reference_temperature
+        reference = self.surface.reference_temperature
         if temperature is not None:
             temperature = check_scalar("temperature", temperature, low=0)
-            if known is None:
+            if reference is None:
                 raise ValueError(
                     "reference_temperature is needed with a temperature, because the training data "
                     "of potential have no common electronic temperature, or none is known."
                 )
-            if temperature != known and self.surface.dos_model is None:
+            if temperature != reference and self.surface.dos_model is None:
                 raise ValueError(
                     f"temperature {temperature:g} K needs a dos_model: potential was trained at "
-                    f"{known:g} K."
+                    f"{reference:g} K."
                 )
-        self._temperature = known if temperature is None else temperature
+        self._temperature = reference if temperature is None else temperature
         self.reset()
 
     @property
@@ -193,7 +193,7 @@ class FreeEnergyCalculator(ModelCalculator):
 
     @property
     def _training(self):
-        return self.surface.potential.known["training"]
+        return self.surface.potential.calculation["training"]
 
     def _knows_stress(self):
         return self.surface.potential.regressor.knows_stress()

@@ -103,23 +103,24 @@ class FreeEnergySurface:
         return np.array([per_element[symbol] for symbol in symbols])
 
     def _valence_of(self, symbol):
-        known = self.valence.get(symbol)
-        if known is None:
-            known = electrons_of(Atoms([symbol]), self.dos_model.known)
-        if known is None:
+        valence = self.valence.get(symbol)
+        if valence is None:
+            valence = electrons_of(Atoms([symbol]), self.dos_model.calculation)
+        if valence is None:
             raise ValueError(
                 f"valence must give the number of valence electrons of {symbol}, which is not "
                 f"known from dos_model; got {self.valence!r}."
             )
-        return float(known)
+        return float(valence)
 
     def _check_calculations(self):
         """Raise an error if the models were trained on different calculations."""
-        one, other = self.potential.known, self.dos_model.known
-        if name := differing_fact(one, other):
+        calculation, dos_calculation = self.potential.calculation, self.dos_model.calculation
+        if name := differing_fact(calculation, dos_calculation):
             raise ValueError(
                 f"both models must be trained on the same calculations, but potential was trained "
-                f"with the {name} {one[name]!r}, and dos_model with {other[name]!r}."
+                f"with the {name} {calculation[name]!r}, and dos_model with "
+                f"{dos_calculation[name]!r}."
             )
 
     def _trained_at(self, temperature):
@@ -131,8 +132,8 @@ class FreeEnergySurface:
         """Return whether both models have the same features."""
         if self._same_features is None:  # the answer is the same for all snapshots
             keys = (m.transformer.cache_key(snapshot) for m in (self.potential, self.dos_model))
-            one, other = map(joblib.hash, keys)
-            self._same_features = one == other
+            key, dos_key = map(joblib.hash, keys)
+            self._same_features = key == dos_key
         return self._same_features
 
 
@@ -278,13 +279,13 @@ class FreeEnergyPoint(ModelPoint):
         by_dos_features = surface.dos_model.back(matrix @ self._by_dos, self._of_dos[1])
         if self._shared:
             return self._pullback(surface.potential, by_features + by_dos_features)
-        parts = (
+        gradients = (
             self._pullback(surface.potential, by_features),
             self._pullback(surface.dos_model, by_dos_features),
         )
-        return tuple(one + other for one, other in zip(*parts, strict=True))
+        return tuple(a + b for a, b in zip(*gradients, strict=True))
 
     def _pullback(self, model, by_features):
         n_atoms = len(self.snapshot.atoms)
-        full = np.broadcast_to(by_features, (n_atoms, by_features.shape[-1]))
-        return model.transformer.pullback(self.snapshot, np.ascontiguousarray(full))
+        sensitivity = np.broadcast_to(by_features, (n_atoms, by_features.shape[-1]))
+        return model.transformer.pullback(self.snapshot, np.ascontiguousarray(sensitivity))

@@ -138,10 +138,10 @@ class _TotalEnergy:
         self._trial = self._current = atoms.get_potential_energy()
 
     def change(self, index, position):
-        old = self._atoms.positions[index].copy()
+        origin = self._atoms.positions[index].copy()
         self._atoms.positions[index] = position
         self._trial = self._atoms.get_potential_energy()
-        self._atoms.positions[index] = old
+        self._atoms.positions[index] = origin
         return self._trial - self._current
 
     def accept(self):

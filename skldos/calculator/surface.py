@@ -46,7 +46,7 @@ KEPT_BYTES = 2**28
 #: double precision, and steps of a simulation are not cached.
 OVERRIDES = {"grid_shape": None, "dtype": "float64", "memory": None}
 #: Tolerance for the number of electrons of a neutral cell: more than the rounding in files.
-CHARGED = 1e-3
+CHARGE_TOLERANCE = 1e-3
 
 
 class EnergySurface:
@@ -101,12 +101,12 @@ class EnergySurface:
         )
         self.transformer = with_parameters(first, OVERRIDES)
         self.pseudopotentials = pseudopotentials
-        known = calculation_of(self.regressor)
+        calculation = calculation_of(self.regressor)
         self.terms = {
             "pseudopotentials": pseudopotentials,
             "functional": self._as_trained(functional),
             "density_cutoff": density_cutoff,
-            "assume_isolated": known.get("assume_isolated"),
+            "assume_isolated": calculation.get("assume_isolated"),
         }
         check_n_jobs(n_jobs)
         self.sharpening, self.n_jobs = sharpening, n_jobs
@@ -120,29 +120,31 @@ class EnergySurface:
 
     def _as_trained(self, functional):
         """Return the functional after checking it against the training data."""
-        known = calculation_of(self.regressor)
-        if abs(known.get("charge", 0.0)) > CHARGED:
+        calculation = calculation_of(self.regressor)
+        if abs(calculation.get("charge", 0.0)) > CHARGE_TOLERANCE:
             raise ValueError(
-                f"model was trained on cells with a charge of {known['charge']:+g}, but the "
+                f"model was trained on cells with a charge of {calculation['charge']:+g}, but the "
                 "calculator computes energies of neutral cells."
             )
         elements = set()
-        for formula, electrons in known.get("valence_electrons", {}).items():
+        for formula, electrons in calculation.get("valence_electrons", {}).items():
             counts = Formula(formula).count()
             if not counts.keys() <= self.pseudopotentials.keys():
                 continue
             elements |= counts.keys()
             valence = sum(n * self.pseudopotentials[symbol].valence for symbol, n in counts.items())
-            if abs(valence - electrons) > CHARGED:
+            if abs(valence - electrons) > CHARGE_TOLERANCE:
                 raise ValueError(
                     f"pseudopotentials must be those of the training data, in which {formula} has "
                     f"{electrons:g} valence electrons; with {list(self.pseudopotentials.values())} "
                     f"it has {valence:g}."
                 )
-        if "functional" not in known:
+        if "functional" not in calculation:
             return functional
         symbols = elements or self.pseudopotentials
-        return common_functional(symbols, self.pseudopotentials, functional, known["functional"])
+        return common_functional(
+            symbols, self.pseudopotentials, functional, calculation["functional"]
+        )
 
     def at(self, snapshot):
         """Return the energy of a snapshot with a grid, a temperature and a number of electrons."""
@@ -184,14 +186,14 @@ def _checked_steps(model):
     if not isinstance(model[-1], BlockRegressor):
         raise TypeError(
             "model must be a pipeline from snapshots to the LDOS that ends in an "
-            "LDOSRegressor, through whose network forces go, got one that ends in "
-            f"{type(model[-1]).__name__}: fit an LDOSRegressor after a GridSNAPTransformer, as "
-            "skldos.models.grid() has them. Energies and densities of states of a model of "
+            "LDOSRegressor, because forces need its network, got one that ends in "
+            f"{type(model[-1]).__name__}: fit an LDOSRegressor after a GridSNAPTransformer, as in "
+            "skldos.models.grid(). Energies and densities of states of a model of "
             "atoms come from skldos.predict(model, atoms), forces from a FreeEnergyCalculator "
             "with skldos.models.potential()."
         )
-    *before, regressor = steps_of(model)
-    first, *row_steps = before or [regressor]
+    *steps, regressor = steps_of(model)
+    first, *row_steps = steps or [regressor]
     # Transformers to atoms have no grid_shape.
     if not hasattr(first, "pullback") or not hasattr(first, "grid_shape"):
         raise TypeError(
@@ -223,8 +225,8 @@ class SurfacePoint(ModelPoint):
         (descriptors,) = surface.transformer.transform_lazy(SnapshotList([snapshot]))
         # The backward pass needs them again; kept if small and not read by other processes.
         alone = effective_n_jobs(n_workers(surface.n_jobs)) == 1
-        kept = alone and descriptors.nbytes <= KEPT_BYTES
-        self._descriptors = spooled(descriptors) if kept else descriptors
+        in_memory = alone and descriptors.nbytes <= KEPT_BYTES
+        self._descriptors = spooled(descriptors) if in_memory else descriptors
         n_energies, n_points = len(snapshot.energies), len(descriptors)
         predict = partial(_ldos_rows, surface, self._descriptors)
         self.response = self._respond(ComputedArray(predict, (n_points, n_energies), float))
@@ -238,8 +240,8 @@ class SurfacePoint(ModelPoint):
         state = {"temperature": snapshot.temperature, "n_electrons": snapshot.n_electrons}
         settings = {"atoms": snapshot.atoms, **state, **surface.terms}
         if rows.nbytes <= streaming.KEPT_BYTES:
-            kept = spooled(rows, slices=iter_rows(rows, surface.n_jobs))
-            ldos = kept.reshape(*snapshot.grid_shape, -1)
+            buffer = spooled(rows, slices=iter_rows(rows, surface.n_jobs))
+            ldos = buffer.reshape(*snapshot.grid_shape, -1)
             return total_energy_response(ldos, snapshot.energies, **settings)
         electrons = streaming.stream_electrons(
             rows,
@@ -281,11 +283,11 @@ class SurfacePoint(ModelPoint):
 @torch.no_grad()
 def _ldos_rows(surface, descriptors, start, stop):
     """Return the LDOS in 1/(eV Å³) at a slice of the grid."""
-    parts = []
-    for first in range(start, stop, CHUNK_POINTS):
-        rows = surface.rows(descriptors[first : min(first + CHUNK_POINTS, stop)])
-        parts.append(surface.ldos(surface.tensor(rows)).cpu().numpy())
-    return np.concatenate(parts)
+    chunks = []
+    for begin in range(start, stop, CHUNK_POINTS):
+        rows = surface.rows(descriptors[begin : min(begin + CHUNK_POINTS, stop)])
+        chunks.append(surface.ldos(surface.tensor(rows)).cpu().numpy())
+    return np.concatenate(chunks)
 
 
 def _pulled_back(surface, snapshot, descriptors, start, stop, by_ldos):

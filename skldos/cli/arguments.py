@@ -47,11 +47,11 @@ def add_pseudopotentials(parser):
     )  # fmt: skip
 
 
-def add_output(parser, what, default=None):
+def add_output(parser, description, default=None):
     """Add the options for the output path."""
     parser.add_argument(
         "-o", "--output", metavar="PATH", type=Path, default=default,
-        help=what + ("" if default is None else " (default: %(default)s)"),
+        help=description + ("" if default is None else " (default: %(default)s)"),
     )  # fmt: skip
     parser.add_argument("--overwrite", action="store_true", help="replace existing files")
 
@@ -81,13 +81,13 @@ def assignments(pairs):
     """
     import ast
 
-    found = {}
+    values = {}
     for pair in pairs or ():
         name, equals, text = pair.partition("=")
         if not equals or not name:
             raise ValueError(f"--set takes NAME=VALUE, got {pair!r}.")
         try:
-            found[name] = ast.literal_eval(text)
+            values[name] = ast.literal_eval(text)
         except (ValueError, SyntaxError):
-            found[name] = text
-    return found
+            values[name] = text
+    return values

@@ -67,13 +67,13 @@ def run(options):
     _warn_of_options_without_effect(options, {source.kind for source in sources})
     options.output.mkdir(parents=True, exist_ok=True)
     with staging_folder(options.output) as stage:
-        kept = []
+        snapshots = []
         for i, source in enumerate(
             progress_bar(sources, desc="convert", unit="file", shown=is_watched())
         ):
-            part = SnapshotList(read_source(source, **settings)).save(stage / f"{i}")
-            kept.extend(SnapshotList.load(part))
-        snapshots = SnapshotList(kept)
+            folder = SnapshotList(read_source(source, **settings)).save(stage / f"{i}")
+            snapshots.extend(SnapshotList.load(folder))
+        snapshots = SnapshotList(snapshots)
         snapshots.save(options.output, overwrite=options.overwrite)
     print(f"{len(snapshots)} snapshots in {options.output}, the first {snapshots[0]}")
 

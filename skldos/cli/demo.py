@@ -20,8 +20,8 @@ EXAMPLES = ("skldos demo", "skldos demo --data snapshots --pseudo Al.pz-vbc.UPF 
 
 #: Folds of the cross-validation, and size of the model; ``--quick`` makes it tiny.
 N_FOLDS = 4
-FULL = {"twojmax": 6, "hidden_layer_sizes": (100,), "max_epochs": 40}
-QUICK = {"twojmax": 2, "hidden_layer_sizes": (10,), "max_epochs": 2}
+FULL_SETTINGS = {"twojmax": 6, "hidden_layer_sizes": (100,), "max_epochs": 40}
+QUICK_SETTINGS = {"twojmax": 2, "hidden_layer_sizes": (10,), "max_epochs": 2}
 #: Errors in the table, by their name in the results: title and unit.
 COLUMNS = {
     "fermi_level_error": ("Fermi level", "meV"),
@@ -42,7 +42,7 @@ def add_arguments(parser):
     add_output(parser, "folder for results and cached descriptors", Path("skldos-output"))
     parser.add_argument(
         "--epochs", metavar="N", type=integer(low=1),
-        help=f"passes over the training data (default: {FULL['max_epochs']})",
+        help=f"passes over the training data (default: {FULL_SETTINGS['max_epochs']})",
     )  # fmt: skip
     parser.add_argument(
         "--random-state", metavar="SEED", type=integer(low=0, high=2**32 - 1), default=0,
@@ -104,7 +104,7 @@ def build(options):
     """Return the pipeline from snapshots to the LDOS, not yet fitted."""
     from skldos import models
 
-    size = QUICK if options.quick else FULL
+    size = QUICK_SETTINGS if options.quick else FULL_SETTINGS
     if options.epochs is not None:
         size = size | {"max_epochs": options.epochs}
     memory = str(options.output / "cache")
@@ -148,8 +148,8 @@ def cross_validate(model, snapshots, pseudopotentials=None, shown=()):
         table["baseline_error"] = baseline_errors(snapshots[training], snapshots[test])
         tables.append(table)
         for i in np.intersect1d(test, shown).tolist():
-            one = snapshots[[i]]
-            predictions[i] = predict_dos(fitted, one)[0], predict_density(fitted, one)[0]
+            snapshot = snapshots[[i]]
+            predictions[i] = predict_dos(fitted, snapshot)[0], predict_density(fitted, snapshot)[0]
     return pd.concat(tables).sort_index(), predictions
 
 
@@ -187,8 +187,8 @@ def report(results):
         lines.append(f"{i:8d}{row.temperature:8.0f}" + error_cells(row[[*columns]]))
     errors = results[[*columns]].abs()
     groups = list(errors.groupby(results["temperature"]))
-    for T, part in groups if 1 < len(groups) < len(results) else []:
-        lines.append(f"{f'mean {T:.0f} K':>16s}" + error_cells(part.mean(), sign=""))
+    for T, group in groups if 1 < len(groups) < len(results) else []:
+        lines.append(f"{f'mean {T:.0f} K':>16s}" + error_cells(group.mean(), sign=""))
     lines.append(f"{'mean absolute':>16s}" + error_cells(errors.mean(), sign=""))
     lines.append(f"{'largest':>16s}" + error_cells(errors.max(), sign=""))
     return "\n".join(lines)

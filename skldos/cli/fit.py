@@ -16,7 +16,7 @@ EXAMPLES = (
     "skldos fit pipeline.toml aluminium",
 )
 #: Number of snapshots that cross-validation takes: models leave out one of those they learn from.
-FEWEST = 3
+MIN_SNAPSHOTS = 3
 
 
 def add_arguments(parser):
@@ -58,8 +58,11 @@ def run(options):
     pseudopotentials = load_pseudopotentials(options.pseudo, options.data)
     print(f"{len(snapshots)} snapshots, the first {snapshots[0]}", flush=True)
     table = None
-    if options.cv and len(snapshots) < FEWEST:
-        print(f"no cross-validation: it takes {FEWEST} snapshots, got {len(snapshots)}", flush=True)
+    if options.cv and len(snapshots) < MIN_SNAPSHOTS:
+        print(
+            f"no cross-validation: it takes {MIN_SNAPSHOTS} snapshots, got {len(snapshots)}",
+            flush=True,
+        )
     elif options.cv:
         table = cross_validated(model, snapshots, options.cv, pseudopotentials)
         print(summary(table), flush=True)

@@ -23,11 +23,11 @@ COMMANDS = {
     "md": md,
 }
 #: Errors caused by the data or the arguments rather than by the program.
-EXPECTED = (SkldosError, ValueError, TypeError, OSError, ImportError, NotImplementedError)
+EXPECTED_ERRORS = (SkldosError, ValueError, TypeError, OSError, ImportError, NotImplementedError)
 #: Width of a description; argparse does not wrap it, because examples keep their lines.
 WIDTH = 80
 #: Exit status of an interrupted program.
-INTERRUPTED = 130
+INTERRUPT_STATUS = 130
 
 
 #: How messages of the library name what the command line sets by options.
@@ -75,14 +75,14 @@ def main(argv=None):
             with contextlib.suppress(AttributeError, OSError, ValueError):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
-        except EXPECTED as error:
+        except EXPECTED_ERRORS as error:
             if options.traceback:
                 traceback.print_exc()
             print(f"skldos: error: {with_options(one_line(error))}", file=sys.stderr)
             return 1
         except KeyboardInterrupt:
             print("skldos: interrupted", file=sys.stderr)
-            return INTERRUPTED
+            return INTERRUPT_STATUS
     return 0
 
 

@@ -29,10 +29,10 @@ def make_model(name, settings=None, **defaults):
     values, arguments = assignments(settings), ""
     if name in models.NAMES:
         make = getattr(models, name)
-        known = inspect.signature(make).parameters
-        arguments = f"models.{name} takes {', '.join(known)}; "
-        own = {key: values.pop(key) for key in list(values) if key in known}
-        model = make(**({k: v for k, v in defaults.items() if k in known} | own))
+        parameters = inspect.signature(make).parameters
+        arguments = f"models.{name} takes {', '.join(parameters)}; "
+        own_values = {key: values.pop(key) for key in list(values) if key in parameters}
+        model = make(**({k: v for k, v in defaults.items() if k in parameters} | own_values))
     else:
         model = read_pipeline(name)
     try:
@@ -146,17 +146,17 @@ def _class(name):
 
     module, _, attribute = name.rpartition(".")
     if not module and name in skldos.__all__:
-        found = getattr(skldos, name)
+        kind = getattr(skldos, name)
     elif module.split(".")[0] == "sklearn":
         try:
-            found = getattr(import_module(module), attribute, None)
+            kind = getattr(import_module(module), attribute, None)
         except ImportError:
-            found = None
+            kind = None
     else:
-        found = None
-    if not isinstance(found, type) or not issubclass(found, BaseEstimator):
+        kind = None
+    if not isinstance(kind, type) or not issubclass(kind, BaseEstimator):
         raise ValueError(
             f"type must be an estimator of skldos, or the full name of one of scikit-learn such as "
             f"'sklearn.preprocessing.StandardScaler', got {name!r}"
         )
-    return found
+    return kind

@@ -84,9 +84,9 @@ def run(options):
         )
     if options.cube is not None:
         write_cubes(table, structures, options.cube)
-    written = [str(path) for path in (options.output, options.dos, options.cube) if path]
-    if written:
-        print(f"written: {', '.join(written)}")
+    paths = [str(path) for path in (options.output, options.dos, options.cube) if path]
+    if paths:
+        print(f"written: {', '.join(paths)}")
 
 
 def write_cubes(table, structures, folder):
@@ -119,15 +119,15 @@ def _distinct(names, numbered):
     >>> _distinct(["a", "A", "a", "a (2)"], "{} ({})")
     ['a', 'A (2)', 'a (3)', 'a (2) (2)']
     """
-    taken, found = set(), []
+    lowercase, distinct = set(), []
     for name in names:
-        other, number = name, 1
-        while other.casefold() in taken:
+        candidate, number = name, 1
+        while candidate.casefold() in lowercase:
             number += 1
-            other = numbered.format(name, number)
-        taken.add(other.casefold())
-        found.append(other)
-    return found
+            candidate = numbered.format(name, number)
+        lowercase.add(candidate.casefold())
+        distinct.append(candidate)
+    return distinct
 
 
 def _as_name(label):

@@ -7,10 +7,10 @@ def check_spectra(path):
         return
     from matplotlib.backend_bases import FigureCanvasBase
 
-    known = FigureCanvasBase.get_supported_filetypes()
-    if path.suffix[1:].lower() not in known:
+    types = FigureCanvasBase.get_supported_filetypes()
+    if path.suffix[1:].lower() not in types:
         raise ValueError(
-            f"--dos takes a file *.csv, or a picture of one of the types {', '.join(known)}, got "
+            f"--dos takes a file *.csv, or a picture of one of the types {', '.join(types)}, got "
             f"{str(path)!r}."
         )
 
@@ -53,8 +53,8 @@ def _draw(curves, path, n_atoms, levels):
         (line,) = ax.plot(dos.index, dos / n, label=label)
         if level is not None:
             ax.axvline(level, color=line.get_color(), ls="--", lw=1)
-    known = any(level is not None for level in levels)
-    note = " (dashed: Fermi level)" if known else ""
+    has_levels = any(level is not None for level in levels)
+    note = " (dashed: Fermi level)" if has_levels else ""
     ax.set(xlabel=f"energy (eV){note}", ylabel="DOS (1/(eV atom))")
     ax.margins(x=0)
     if len(curves) <= 10:

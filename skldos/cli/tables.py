@@ -37,9 +37,9 @@ def as_text(table):
 def mean_errors(table):
     """Return the mean absolute errors of a table of `evaluate` as text."""
     means = table[error_columns(table)].abs().mean()
-    parts = (f"{name.removesuffix('_error').replace('_', ' ')} {value:.3g} {unit_of(name)}"
+    texts = (f"{name.removesuffix('_error').replace('_', ' ')} {value:.3g} {unit_of(name)}"
              for name, value in means.items())  # fmt: skip
-    return "mean absolute errors: " + ", ".join(part.strip() for part in parts)
+    return "mean absolute errors: " + ", ".join(text.strip() for text in texts)
 
 
 def error_columns(table):

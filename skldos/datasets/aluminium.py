@@ -56,8 +56,10 @@ def load_aluminium(*, n_atoms=4, temperature=None):
     if n_atoms == 32:
         snapshots = read_bundle(FILE_32, {"Al": "Al.pz-vbc.UPF"})
         return SnapshotList([s for s in snapshots if temperature in (None, s.temperature)])
-    chosen = TEMPERATURES[4] if temperature is None else (temperature,)
-    names = [f"Al4_{int(t)}K_{i}.npz" for t in chosen for i in range(SNAPSHOTS_PER_TEMPERATURE)]
+    temperatures = TEMPERATURES[4] if temperature is None else (temperature,)
+    names = [
+        f"Al4_{int(t)}K_{i}.npz" for t in temperatures for i in range(SNAPSHOTS_PER_TEMPERATURE)
+    ]
     return SnapshotList([_read(name) for name in names])
 
 

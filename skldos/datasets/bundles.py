@@ -38,9 +38,9 @@ def checked_file(name):
     listed = (folder / "SHA256SUMS").read_text(encoding="utf-8").splitlines()
     sums = dict(line.split()[::-1] for line in listed)
     path = folder / name
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
-    if found != sums[name]:
-        raise FileFormatError(f"expected the checksum {sums[name]}, got {found}", path)
+    checksum = hashlib.sha256(path.read_bytes()).hexdigest()
+    if checksum != sums[name]:
+        raise FileFormatError(f"expected the checksum {sums[name]}, got {checksum}", path)
     return path
 
 

@@ -63,8 +63,8 @@ def load_silicon(*, kind=None):
     with np.load(checked_file(FILE), allow_pickle=False) as data:
         records = json.loads(str(data["records"]))
         snapshots = [_snapshot(record, data, i) for i, record in enumerate(records)]
-    wanted = KINDS if kind is None else (kind,)
-    return SnapshotList([s for k in wanted for s in snapshots if s.reference["kind"] == k])
+    kinds = KINDS if kind is None else (kind,)
+    return SnapshotList([s for k in kinds for s in snapshots if s.reference["kind"] == k])
 
 
 def load_silicon_pseudopotentials():

@@ -124,8 +124,8 @@ class Gaussians:
         check_shape("coefficients", A, self.exponents.shape)
         waves, weights = self._waves()
         V = np.zeros(len(weights), dtype=complex)
-        for part, g in self._pieces(waves):
-            V[part] = g @ A.ravel()
+        for chunk, g in self._pieces(waves):
+            V[chunk] = g @ A.ravel()
         V[weights == 0] = 0
         half = (*self.grid_shape[:2], self.grid_shape[2] // 2 + 1)
         # The phases are those of e^{-iG·t}: f(r) = Σ_G f_G e^{iG·r}
@@ -198,12 +198,12 @@ class Gaussians:
         shared = (self.exponents == self.exponents[0]).all()
         exponents = self.exponents[:1] if shared else self.exponents
         for start in range(0, len(waves), WAVES_AT_ONCE):
-            part = slice(start, start + WAVES_AT_ONCE)
-            G = waves[part]
+            chunk = slice(start, start + WAVES_AT_ONCE)
+            G = waves[chunk]
             radial = np.exp(-(G**2).sum(1)[:, None, None] / (4 * exponents))
             # The phase of -G·t, [wave, atom]
             turn = np.exp(-1j * (G @ self.positions.T))
-            yield part, (turn[:, :, None] * (radial * scale)).reshape(len(G), -1)
+            yield chunk, (turn[:, :, None] * (radial * scale)).reshape(len(G), -1)
 
     def _equations(self, field):
         """Return the overlap, and the projections of a field if given."""
@@ -212,14 +212,14 @@ class Gaussians:
             V = torch.fft.rfftn(torch.from_numpy(np.ascontiguousarray(field)), norm="forward")
             V = V.numpy().ravel()
         S, b = np.zeros((self.exponents.size,) * 2), np.zeros(self.exponents.size)
-        for part, g in self._pieces(waves):
-            root = np.sqrt(volume(self.cell) * weights[part])
+        for chunk, g in self._pieces(waves):
+            root = np.sqrt(volume(self.cell) * weights[chunk])
             # Real and imaginary parts side by side: Re(f* g) is then a product of real numbers.
             rows = (g * root[:, None]).view(float).reshape(len(g), -1, 2)
             rows = np.concatenate([rows[..., 0], rows[..., 1]])
             S += rows.T @ rows
             if field is not None:
-                v = V[part] * root
+                v = V[chunk] * root
                 b += np.concatenate([v.real, v.imag]) @ rows
         return S, b
 

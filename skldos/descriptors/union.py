@@ -104,17 +104,17 @@ class BlockUnion(BlockTransformerMixin, FeatureUnion):
             If the blocks of two transformers have different numbers of sites.
         """
         self.check_fitted()
-        parts = {
+        outputs = {
             name: X if step == "passthrough" else step.transform(X)
             for name, step in self.transformer_list
             if step != "drop"
         }
-        if not parts:
+        if not outputs:
             raise ValueError("transformer_list must hold a transformer that is not dropped.")
-        first = next(iter(parts.values()))
+        first = next(iter(outputs.values()))
         joined = []
-        for blocks in zip(*parts.values(), strict=True):
-            sizes = dict(zip(parts, map(len, blocks), strict=True))
+        for blocks in zip(*outputs.values(), strict=True):
+            sizes = dict(zip(outputs, map(len, blocks), strict=True))
             if len(set(sizes.values())) > 1:
                 raise ValueError(f"all blocks must have the same sites, got numbers {sizes}.")
             joined.append(
@@ -124,9 +124,9 @@ class BlockUnion(BlockTransformerMixin, FeatureUnion):
                     self.get_feature_names_out,
                 )
             )
-        handles = [getattr(blocks, "derivatives", None) for blocks in parts.values()]
+        handles = [getattr(blocks, "derivatives", None) for blocks in outputs.values()]
         if not any(handle is None for handle in handles):
-            handles = [partial(_side_by_side, of_parts) for of_parts in zip(*handles, strict=True)]
+            handles = [partial(_side_by_side, group) for group in zip(*handles, strict=True)]
         else:
             handles = None
         return Blocks(joined, getattr(first, "snapshots", None), handles)

@@ -110,7 +110,7 @@ def to_float64(name, value, device=None):
 def _to_numpy(result):
     """Return a tensor, or a tuple of them, as NumPy arrays; without axes, as scalars."""
     if isinstance(result, tuple):
-        return tuple(_to_numpy(part) for part in result)
+        return tuple(_to_numpy(tensor) for tensor in result)
     return result.numpy()[()]
 
 

@@ -164,7 +164,7 @@ def ldos_at(ldos, energies, energy):
 def _contract(ldos, w):
     """Sum ldos times w over the energies, by batches and pieces."""
     if w.ndim > 1:
-        return torch.stack([_contract(part, v) for part, v in zip(ldos, w, strict=True)])
+        return torch.stack([_contract(batch, v) for batch, v in zip(ldos, w, strict=True)])
     if ldos.ndim == 1:
         return _contract(ldos[None], w)[0]
     # The gradient of w would keep every float64 piece; they are converted again instead.

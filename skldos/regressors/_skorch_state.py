@@ -198,8 +198,8 @@ def parts_of(params):
     return {name: value for name, value in params.items() if name.startswith(PART_PREFIXES)}
 
 
-def _same_objects(one, other):
-    return one.keys() == other.keys() and all(one[name] is other[name] for name in one)
+def _same_objects(a, b):
+    return a.keys() == b.keys() and all(a[name] is b[name] for name in a)
 
 
 def _write(f, content):

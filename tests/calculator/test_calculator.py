@@ -20,7 +20,7 @@ from ase.optimize import BFGS
 from sklearn.preprocessing import PolynomialFeatures
 
 from skldos import EnergyGrid, LDOSCalculator, SnapshotList
-from skldos.calculator.surface import CHARGED, EnergySurface
+from skldos.calculator.surface import CHARGE_TOLERANCE, EnergySurface
 from skldos.data.calculation import common_calculation
 from skldos.data.training import DENSITY_MARGIN
 from skldos.exceptions import FermiLevelError, SnapshotError
@@ -562,9 +562,9 @@ def test_the_rounding_of_a_file_makes_no_other_pseudopotential(model, sign):
         al = [Pseudopotential("Al", 3 + sign * off / 4, functional="lda-pz")]
         return LDOSCalculator(model, al, **STATE)
 
-    calculator(CHARGED / 3)
+    calculator(CHARGE_TOLERANCE / 3)
     with pytest.raises(ValueError, match="in which Al4 has 12 valence electrons"):
-        calculator(3 * CHARGED)
+        calculator(3 * CHARGE_TOLERANCE)
 
 
 @pytest.mark.parametrize("named", [None, "lda-pz"])
@@ -616,7 +616,7 @@ def test_wrong_parameters_are_named(model, aluminium, change, message):
 
 def test_a_functional_that_is_not_known_is_named(model, atoms):
     atoms.calc = LDOSCalculator(model, [Pseudopotential("Al", 3)], **STATE)
-    with pytest.raises(ValueError, match=r"exchange-correlation functional .* got \['None'\]"):
+    with pytest.raises(ValueError, match=r"functional is required .* got \['None'\]"):
         atoms.get_potential_energy()
     atoms.calc = LDOSCalculator(model, [Pseudopotential("Al", 3)], functional="pbe", **STATE)
     assert atoms.get_potential_energy() < 0

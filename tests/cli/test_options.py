@@ -106,7 +106,7 @@ def test_defaults(command):
     for argument in arguments_of(command):
         assert argument.help, argument.dest
         for text in re.findall(r"\(default: ([\w.]+)\)", argument.help):
-            assert text == str(expected[argument.dest] or demo.FULL["max_epochs"])
+            assert text == str(expected[argument.dest] or demo.FULL_SETTINGS["max_epochs"])
 
 
 @pytest.mark.parametrize("command", COMMANDS)

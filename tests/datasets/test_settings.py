@@ -16,7 +16,7 @@ from skldos.datasets import (
     make_snapshots,
 )
 from skldos.datasets.aluminium import aluminium_recipe
-from skldos.datasets.recipe.input import OWN, namelists
+from skldos.datasets.recipe.input import RECIPE_ENTRIES, namelists
 from skldos.datasets.recipe.recipe import EspressoRecipe
 from skldos.datasets.recipe.run import _reason, free_electron_bands
 from skldos.datasets.synthetic import _gaussians
@@ -79,7 +79,7 @@ def test_the_input_of_pw():
     full = namelists(temperature=1.0, n_bands=8, pseudo_dir="here", **options)
     assert full["system"]["nbnd"] == 8
     assert full["control"]["pseudo_dir"] == "here"
-    assert set(OWN) == set(plain)
+    assert set(RECIPE_ENTRIES) == set(plain)
 
 
 @pytest.mark.parametrize("kpts", [(1, 1, 1), (2, 3, 1)])

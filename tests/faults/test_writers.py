@@ -9,7 +9,7 @@ import pytest
 
 import skldos
 from skldos import LDOSRegressor
-from skldos.active._run_state import STATE, read_state, write_state
+from skldos.active._run_state import STATE_FILE, read_state, write_state
 from skldos.datasets import make_snapshots
 from skldos.exceptions import FileFormatError
 from skldos.io import write_cube, write_extxyz, write_mala, write_xsf
@@ -197,7 +197,7 @@ def test_a_full_disk_keeps_the_last_state_of_a_run(tmp_path):
     write_state(tmp_path, FIRST_STATE)
     with largest_file(4096), pytest.raises(OSError, match=r"[Ff]ile too large|No space"):
         write_state(tmp_path, FIRST_STATE | {"positions": list(range(4096))})
-    assert files(tmp_path) == [tmp_path / STATE]
+    assert files(tmp_path) == [tmp_path / STATE_FILE]
     assert read_state(tmp_path) == FIRST_STATE
 
 
@@ -228,6 +228,6 @@ def test_files_for_mala_on_a_full_disk(tmp_path):
 def test_a_damaged_state_of_a_run_is_named(content, tmp_path):
     write_state(tmp_path, FIRST_STATE)
     assert read_state(tmp_path) == FIRST_STATE
-    (tmp_path / STATE).write_bytes(content)
-    with pytest.raises(FileFormatError, match=f"not the state of a run.*{STATE}"):
+    (tmp_path / STATE_FILE).write_bytes(content)
+    with pytest.raises(FileFormatError, match=f"not the state of a run.*{STATE_FILE}"):
         read_state(tmp_path)

@@ -8,7 +8,7 @@ from skldos.units import BOLTZMANN, RYDBERG
 
 #: Entries that the recipe sets, by namelist. Users may not change them, because the labels of the
 #: snapshot would then be wrong: for example, the smearing would not match its temperature.
-OWN = {
+RECIPE_ENTRIES = {
     "control": ("calculation", "prefix", "outdir", "pseudo_dir"),
     "system": ("ecutwfc", "ecutrho", "occupations", "smearing", "degauss", "nbnd", "nspin"),
     "electrons": ("conv_thr",),
@@ -33,7 +33,7 @@ def check_input_data(input_data):
         If `input_data` is not a mapping of mappings.
     ValueError
         If `input_data` has another namelist, which would have no effect, or an entry of
-        :data:`OWN`.
+        :data:`RECIPE_ENTRIES`.
 
     Examples
     --------
@@ -50,11 +50,13 @@ def check_input_data(input_data):
                 'input_data must map namelists to mappings, as {"system": {"nosym": True}}; got '
                 f"{entries!r} for {section!r}."
             )
-        if section.lower() not in OWN:
-            raise ValueError(f"input_data must have namelists of {list(OWN)}, got {section!r}.")
+        if section.lower() not in RECIPE_ENTRIES:
+            raise ValueError(
+                f"input_data must have namelists of {list(RECIPE_ENTRIES)}, got {section!r}."
+            )
         checked[section.lower()] = {key.lower(): value for key, value in entries.items()}
     for section, entries in checked.items():
-        for key in OWN[section]:
+        for key in RECIPE_ENTRIES[section]:
             if key in entries:
                 raise ValueError(f"input_data must leave {key!r} to the recipe.")
     return checked

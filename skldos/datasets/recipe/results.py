@@ -17,13 +17,13 @@ from skldos.data.files import atomic_file, locked, sync_folder
 from skldos.data.storage import FIELDS, FORMAT, INDEX, VERSION
 from skldos.exceptions import FileFormatError
 
-FINISHED = "finished.json"
-LOCK = "recipe.lock"
+FINISHED_FILE = "finished.json"
+LOCK_FILE = "recipe.lock"
 
 
 def check_folder(directory):
     """Check that `directory` does not hold snapshots of another origin."""
-    if (directory / INDEX).exists() and not any(directory.glob(f"*/{FINISHED}")):
+    if (directory / INDEX).exists() and not any(directory.glob(f"*/{FINISHED_FILE}")):
         raise FileExistsError(
             f"{directory} holds snapshots that were not calculated there; choose another folder."
         )
@@ -34,7 +34,7 @@ def reserved(directory):
     """Keep other programs from calculating in `directory` at the same time."""
     with ExitStack() as stack:
         try:
-            stack.enter_context(locked(directory / LOCK))
+            stack.enter_context(locked(directory / LOCK_FILE))
         except BlockingIOError as error:
             raise BlockingIOError(
                 error.errno, "another program is calculating in this folder", str(directory)
@@ -53,7 +53,7 @@ def settings_of(directory, position):
     A snapshot with missing or damaged fields, or those of another snapshot, is not finished. The
     check reads only the headers of the files, not their data.
     """
-    finished = _read(folder_of(directory, position) / FINISHED)
+    finished = _read(folder_of(directory, position) / FINISHED_FILE)
     if finished is None:
         return None
     record = finished["snapshot"]
@@ -81,16 +81,16 @@ def add_result(directory, position, settings, snapshot):
                 source, record[name] = record[name], f"{name}_{position:05d}.npy"
                 os.replace(temporary / source, directory / record[name])
     sync_folder(directory)
-    _write(folder / FINISHED, {"settings": settings, "snapshot": record})
+    _write(folder / FINISHED_FILE, {"settings": settings, "snapshot": record})
     write_index(directory)
 
 
 def write_index(directory):
     """Write the index of all finished snapshots for :meth:`SnapshotList.load`; return positions."""
-    paths = sorted(directory.glob("[0-9]" * 5 + f"/{FINISHED}"))
+    paths = sorted(directory.glob("[0-9]" * 5 + f"/{FINISHED_FILE}"))
     positions = [int(path.parent.name) for path in paths]
     positions = [i for i in positions if settings_of(directory, i) is not None]
-    records = [_read(folder_of(directory, i) / FINISHED)["snapshot"] for i in positions]
+    records = [_read(folder_of(directory, i) / FINISHED_FILE)["snapshot"] for i in positions]
     _write(directory / INDEX, {"format": FORMAT, "version": VERSION, "snapshots": records})
     return positions
 

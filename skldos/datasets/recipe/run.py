@@ -44,12 +44,12 @@ def resolve_command(command):
     FileNotFoundError: command: 'no-such-program' is not an executable on the PATH.
     """
     words = shlex.split(command) if isinstance(command, str) else [str(word) for word in command]
-    found = shutil.which(words[0]) if words else None
-    if found is None:
+    executable = shutil.which(words[0]) if words else None
+    if executable is None:
         name = words[0] if words else ""
         raise FileNotFoundError(f"command: {name!r} is not an executable on the PATH.")
     # The calculation runs in another folder, where a relative path would not be valid.
-    return [os.path.abspath(found), *words[1:]]
+    return [os.path.abspath(executable), *words[1:]]
 
 
 def run_pw(command, folder):
@@ -68,7 +68,7 @@ def run_pw(command, folder):
         If pw.x did not finish or did not converge; the message states the reason.
     """
     with open(folder / OUTPUT, "wb") as output:
-        done = subprocess.run(
+        process = subprocess.run(
             [*command, "-in", INPUT],
             cwd=folder,
             stdin=subprocess.DEVNULL,
@@ -77,8 +77,8 @@ def run_pw(command, folder):
             check=False,
         )
     text = (folder / OUTPUT).read_text(encoding="utf-8", errors="replace")
-    if done.returncode != 0 or (folder / "CRASH").exists() or "JOB DONE" not in text:
-        raise EspressoError(f"{_reason(text)} (exit status {done.returncode})")
+    if process.returncode != 0 or (folder / "CRASH").exists() or "JOB DONE" not in text:
+        raise EspressoError(f"{_reason(text)} (exit status {process.returncode})")
 
 
 def _reason(text):

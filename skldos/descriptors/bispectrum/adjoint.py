@@ -291,12 +291,12 @@ def _blocks(
         by_atom, by_strain = np.zeros((len(positions), 3)), np.zeros((3, 3))
         by_point = np.empty((len(points), 3))
         last = first + len(beta)
-        places = points, bins, weights, reach.points[first:last], reach.atoms
-        rest = beta, *parameters, tables, back, by_atom, by_strain, by_point
+        geometry = points, bins, weights, reach.points[first:last], reach.atoms
+        arguments = beta, *parameters, tables, back, by_atom, by_strain, by_point
         if chem is None:
-            adjoint_kernel(*places, *rest)
+            adjoint_kernel(*geometry, *arguments)
         else:
-            chem_adjoint_kernel(*places, chem.n, chem.atoms, chem.points[first:last], *rest)
+            chem_adjoint_kernel(*geometry, chem.n, chem.atoms, chem.points[first:last], *arguments)
         return first, by_atom, by_strain, by_point
 
     yield from in_threads(compute, range(0, len(sensitivity), BLOCK), n_threads)

@@ -58,9 +58,9 @@ def fourfold_directions(degree):
     pole = np.abs(z) > 1 - 1e-9
     weights = np.where(pole, weights / FOLD, weights)
     # One per orbit: azimuth in [0, π/2), with a tolerance for zeros that are not quite zero.
-    kept = pole | ((x > 1e-9) & (y > -1e-9))
+    mask = pole | ((x > 1e-9) & (y > -1e-9))
     phi = np.where(pole, 0.0, np.arctan2(y, x))
-    return np.arccos(np.clip(z, -1, 1))[kept], phi[kept], weights[kept]
+    return np.arccos(np.clip(z, -1, 1))[mask], phi[mask], weights[mask]
 
 
 def fibre_angles(degree):

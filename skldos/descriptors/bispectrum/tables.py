@@ -157,9 +157,9 @@ def jagged_diagonals(matrix):
     row = np.argsort(-lengths, kind="stable")
     column, value, diagonals = [], [], [0]
     for e in range(lengths.max(initial=0)):
-        some = [matrix[i] for i in row if lengths[i] > e]
-        column.extend(columns[e] for columns, _ in some)
-        value.extend(values[e] for _, values in some)
+        rows = [matrix[i] for i in row if lengths[i] > e]
+        column.extend(columns[e] for columns, _ in rows)
+        value.extend(values[e] for _, values in rows)
         diagonals.append(len(column))
     return row, np.array(column, dtype=int), np.array(value, dtype=float), np.array(diagonals)
 

@@ -142,13 +142,13 @@ def point_bispectrum(
     atoms, images = visible_images(positions, cell, r_cut)
     inputs = images, weights[atoms], cell
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (points, *inputs)):
-        parts = [
-            checkpoint(chunk, some, *inputs, use_reentrant=False)
-            for some in points.split(chunk_size)
+        rows = [
+            checkpoint(chunk, piece, *inputs, use_reentrant=False)
+            for piece in points.split(chunk_size)
         ]
     else:
-        parts = [chunk(some, *inputs) for some in points.split(chunk_size)]
-    return torch.cat(parts)
+        rows = [chunk(piece, *inputs) for piece in points.split(chunk_size)]
+    return torch.cat(rows)
 
 
 def default_chunk(twojmax, dtype, device):
@@ -285,7 +285,7 @@ def coefficients(g0, v, s, jmax):
         c = torch.stack(X, dim=1) @ angular  # [p, j - l, m]
         for j in range(ell, jmax + 1):
             orders[j].append(c[:, j - ell])
-    c = [torch.cat(parts, dim=1) for parts in orders]
+    c = [torch.cat(columns, dim=1) for columns in orders]
     for j in range(jmax + 1):
         # The self term: Z_j00 at the pole
         c[j] = torch.cat([c[j][:, :1] + sqrt(j + 1), c[j][:, 1:]], dim=1)

@@ -169,10 +169,10 @@ def power_spectrum_adjoint(
 
     def gradient(begin, end):
         by_positions, by_strain = np.zeros_like(work.positions), np.zeros((3, 3))
-        some = np.array(by_rows[begin - start : end - start], dtype=float, order="C")
-        check_finite("by_rows", some)
+        rows = np.array(by_rows[begin - start : end - start], dtype=float, order="C")
+        check_finite("by_rows", rows)
         targets = by_positions, by_strain
-        _run(_kernel().pullback, work, begin, end, lambda at: (some[at - begin :], *targets))
+        _run(_kernel().pullback, work, begin, end, lambda at: (rows[at - begin :], *targets))
         return targets
 
     return _summed(_by_pieces(gradient, start, stop, n_threads))

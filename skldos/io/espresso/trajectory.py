@@ -285,8 +285,8 @@ def _text_energies(lines, mark, stop, kind):
         if smeared is not None:
             minus_ts = lines.number("smearing contrib. (-TS) =", smeared + 1, smeared)
         return {"total_energy": energy * RYDBERG, "minus_ts": minus_ts * RYDBERG}
-    parts = text_output.energies_of(lines, mark, kind, end + 1)
-    return {name: parts[name] for name in ("total_energy", "minus_ts")}
+    energies = text_output.energies_of(lines, mark, kind, end + 1)
+    return {name: energies[name] for name in ("total_energy", "minus_ts")}
 
 
 # -------------------------------------------------------------------- both

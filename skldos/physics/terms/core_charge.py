@@ -184,8 +184,8 @@ class _Chebyshev(torch.autograd.Function):
         ctx.save_for_backward(x)
         ctx.series = series
         # Pieces that stay in the cache
-        parts = [_clenshaw(part, series.tolist()) for part in x.split(2**14)]
-        return torch.cat(parts) if parts else torch.zeros_like(x)
+        pieces = [_clenshaw(piece, series.tolist()) for piece in x.split(2**14)]
+        return torch.cat(pieces) if pieces else torch.zeros_like(x)
 
     @staticmethod
     def backward(ctx, gradient):

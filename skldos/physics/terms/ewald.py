@@ -183,12 +183,12 @@ def _reduction(cell):
 
 def _real_space(positions, cell, charges, alpha, r_cut):
     """Sum over all pairs within a cutoff, a block of first atoms at a time."""
-    at = positions.detach().cpu().numpy()
-    bins = bin_neighbors(at, cell.detach().cpu().numpy(), r_cut)
+    sites = positions.detach().cpu().numpy()
+    bins = bin_neighbors(sites, cell.detach().cpu().numpy(), r_cut)
 
     def block(positions, cell, charges, start, stop):
-        pairs = find_pairs(at, bins, start, stop)
-        first, second, shifts = (torch.from_numpy(part).to(positions.device) for part in pairs)
+        pairs = find_pairs(sites, bins, start, stop)
+        first, second, shifts = (torch.from_numpy(array).to(positions.device) for array in pairs)
         # index_select, because plain indexing has a slow derivative
         r = positions.index_select(0, second) - positions.index_select(0, first)
         r = r + shifts.to(cell.dtype) @ cell

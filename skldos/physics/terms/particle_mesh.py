@@ -213,9 +213,9 @@ class _Spread(torch.autograd.Function):
         ctx.mesh_shape, ctx.order = mesh_shape, order
         n_points = mesh_shape[0] * mesh_shape[1] * mesh_shape[2]
         mesh = torch.zeros(n_points, dtype=fractional.dtype, device=fractional.device)
-        for part in _pieces(len(charges), order):
-            index, (wx, wy, wz) = _footprint(fractional[part], mesh_shape, order)
-            wx = charges[part, None] * wx
+        for atoms in _pieces(len(charges), order):
+            index, (wx, wy, wz) = _footprint(fractional[atoms], mesh_shape, order)
+            wx = charges[atoms, None] * wx
             values = (wx[:, :, None] * wy[:, None, :])[..., None] * wz[:, None, None, :]
             mesh.scatter_add_(0, index.flatten(), values.flatten())
         return mesh.reshape(mesh_shape)
@@ -227,16 +227,16 @@ class _Spread(torch.autograd.Function):
         gradient = gradient.flatten()
         potential = torch.empty_like(charges)
         force = torch.empty_like(fractional)
-        for part in _pieces(len(charges), ctx.order):
+        for atoms in _pieces(len(charges), ctx.order):
             with torch.enable_grad():
-                at = fractional[part].detach().requires_grad_()
-                index, (wx, wy, wz) = _footprint(at, ctx.mesh_shape, ctx.order)
+                sites = fractional[atoms].detach().requires_grad_()
+                index, (wx, wy, wz) = _footprint(sites, ctx.mesh_shape, ctx.order)
                 field = gradient[index]
                 field = (field * wz[:, None, None, :]).sum(-1)
                 field = ((field * wy[:, None, :]).sum(-1) * wx).sum(-1)
-                (slope,) = torch.autograd.grad(field.sum(), at)
-            potential[part] = field.detach()
-            force[part] = charges[part, None] * slope
+                (slope,) = torch.autograd.grad(field.sum(), sites)
+            potential[atoms] = field.detach()
+            force[atoms] = charges[atoms, None] * slope
         return force, potential, None, None
 
 

@@ -53,12 +53,12 @@ def untrained(regressor):
         options = regressor.get_params_for("module")
         return regressor.module(regressor.n_features_in_, regressor.n_outputs_, **options)
     network = copy.deepcopy(regressor.module)
-    for part in network.modules():
-        if hasattr(part, "reset_parameters"):
-            part.reset_parameters()
-        elif any(True for _ in part.parameters(recurse=False)):
+    for layer in network.modules():
+        if hasattr(layer, "reset_parameters"):
+            layer.reset_parameters()
+        elif any(True for _ in layer.parameters(recurse=False)):
             raise ScoringError(
-                f"{type(part).__name__} has parameters but no reset_parameters(): pass the class "
+                f"{type(layer).__name__} has parameters but no reset_parameters(): pass the class "
                 "of the network as module, not an instance of it."
             )
     return network

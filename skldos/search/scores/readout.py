@@ -217,12 +217,12 @@ class ReadoutScorer(Scorer):
         size = max(1, self.batch_size // len(blocks))
         pairs = []
         for block, target in zip(blocks, targets, strict=True):
-            rows, others = checked_rows(block, target)
-            if rows.shape[0] <= SLICE_FACTOR * size:
-                rows = np.asarray(rows)
-            pairs.append(drawn_rows(rows, others, size, rng))
+            x, y = checked_rows(block, target)
+            if x.shape[0] <= SLICE_FACTOR * size:
+                x = np.asarray(x)
+            pairs.append(drawn_rows(x, y, size, rng))
         if len(pairs) == 1:
-            pairs = list(zip(*(np.array_split(rows, N_PARTS) for rows in pairs[0]), strict=True))
+            pairs = list(zip(*(np.array_split(x, N_PARTS) for x in pairs[0]), strict=True))
         return tuple(zip(*pairs, strict=True))
 
 
