@@ -508,7 +508,7 @@ def test_bands_of_free_electrons():
 @pytest.mark.parametrize(
     ("argument", "value", "error", "message"),
     [
-        ("energies", EnergyGrid([0.0, 1.0]), ValueError, "broadening and kernel"),
+        ("energies", EnergyGrid([0.0, 1.0]), ValueError, "a broadening and a kernel"),
         ("energies", [0.0, 1.0], TypeError, "energies must be an EnergyGrid"),
         ("ecutwfc", -1, ValueError, "ecutwfc must be > 0"),
         ("ecutrho", 3.0, ValueError, "ecutrho must be >= 6"),
