@@ -87,8 +87,8 @@ class FreeEnergyCalculator(ModelCalculator):
     ...     atoms = bulk("Al", cubic=True)
     ...     atoms.rattle(0.1, seed=seed)
     ...     atoms.calc = EMT()
-    ...     found = {"total_energy": atoms.get_potential_energy(), "forces": atoms.get_forces()}
-    ...     snapshots.append(Snapshot(atoms, reference=found))
+    ...     reference = {"total_energy": atoms.get_potential_energy(), "forces": atoms.get_forces()}
+    ...     snapshots.append(Snapshot(atoms, reference=reference))
     >>> potential = make_pipeline(AtomSNAPTransformer(twojmax=4), FreeEnergyRegressor())
     >>> atoms = snapshots[5].atoms.copy()
     >>> atoms.calc = FreeEnergyCalculator(potential.fit(snapshots[:5]))

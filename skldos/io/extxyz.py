@@ -59,9 +59,9 @@ def write_extxyz(path, snapshots, per_atom=None):
     >>> from skldos.io import write_extxyz
     >>> snapshots = load_aluminium(temperature=933)[:2]
     >>> ados = ADOSDecomposer().fit_transform(snapshots)
-    >>> found = [atom_quantities(block, s) for block, s in zip(ados, snapshots, strict=True)]
+    >>> quantities = [atom_quantities(block, s) for block, s in zip(ados, snapshots, strict=True)]
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     write_extxyz(f"{folder}/Al.xyz", snapshots, found)
+    ...     write_extxyz(f"{folder}/Al.xyz", snapshots, quantities)
     ...     atoms = ase.io.read(f"{folder}/Al.xyz", 0)
     >>> float(atoms.arrays["electrons"].sum().round(3)), atoms.get_forces().shape
     (12.0, (4, 3))

@@ -73,8 +73,8 @@ def kendall_interval(a, b, *, confidence=0.95, n_resamples=2000, random_state=No
     Examples
     --------
     >>> from skldos.search import kendall_interval
-    >>> found = kendall_interval([1, 2, 3, 4, 5, 6], [2, 1, 3, 4, 6, 5], random_state=0)
-    >>> round(found.tau, 3), found.low < found.tau < found.high
+    >>> interval = kendall_interval([1, 2, 3, 4, 5, 6], [2, 1, 3, 4, 6, 5], random_state=0)
+    >>> round(interval.tau, 3), interval.low < interval.tau < interval.high
     (0.733, True)
     """
     confidence = check_scalar("confidence", confidence, low=0, high=1, strict=True)
