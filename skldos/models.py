@@ -92,14 +92,14 @@ def atoms(
 
     Notes
     -----
-    Fitted to the 30 bundled snapshots of 32 atoms of aluminium, it predicts the band energies of
-    twelve others, which were calculated later, within 1.9 meV/atom (liquid) and 1.0 (solid, both at
-    933 K) in the mean. See ``benchmarks/atoms/README.md``.
+    Fitted to the 96 bundled training snapshots of 32 atoms of aluminium, it predicts the band
+    energies of the bundled test snapshots at 933 K within 1.1 meV/atom (six liquids) and 0.9 (six
+    solids) in the mean. See ``benchmarks/atoms/README.md``.
 
     The model is made for sums over the atoms of a cell. Errors of single atoms are large and
-    cancel: trained on 15 of these snapshots, it predicts the densities of states of single atoms
-    in 14 others with R² = −14. To compare atoms, use ``dos_weight=1``: R² = 0.70, and a band-energy
-    error of 17 instead of 2.3 meV/atom.
+    cancel: it predicts the densities of states of single atoms in these test snapshots with
+    R² = −25. To compare atoms, use ``dos_weight=1``: R² = 0.72, and a band-energy error of 13
+    instead of 1.0 meV/atom.
 
     Examples
     --------

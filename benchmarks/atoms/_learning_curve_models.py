@@ -5,10 +5,12 @@ from functools import partial
 
 import numpy as np
 
+from benchmarks.atoms import _against_grid_models
 from benchmarks.atoms._csnn_runs import refitted
 from benchmarks.atoms._models import soap
 from benchmarks.common.energies import band_energies
 from benchmarks.common.harness import OUTPUT
+from benchmarks.common.snapshots import read_snapshot
 
 #: SOAP descriptors of "anew".
 CUTOFFS, WIDTHS = (4.0, 6.0), (0.6, 0.9, 1.2)
@@ -22,13 +24,13 @@ PART_TO_CHOOSE = 4
 class Data:
     """Snapshots, densities of states of their atoms, and descriptors as they are asked for."""
 
-    def __init__(self, snapshots, kind_of):
-        self.snapshots = snapshots
+    def __init__(self, snapshots, kind_of, folder):
+        self.snapshots, self.folder = snapshots, folder
         self.names = [s.name for s in snapshots]
         self.kinds = [kind_of(s) for s in snapshots]
         self.y = [np.asarray(s.reference["ados"], dtype=float) for s in snapshots]
         self.true = self.band_energies(self.y, range(len(snapshots)))
-        self._blocks = {}
+        self._found = {}
 
     def band_energies(self, blocks, where):
         """Return band energies in meV/atom; not finite where too few states hold the electrons."""
@@ -42,14 +44,21 @@ class Data:
                 energies.append(np.inf)
         return np.array(energies)
 
+    def with_ldos(self, i):
+        """Return an older snapshot with its LDOS."""
+        return read_snapshot(self.folder / "al32" / f"{self.names[i]}.npz")
+
     def blocks(self, *steps):
         """Return the blocks that a pipeline of `steps` makes of all snapshots, made once."""
         from sklearn.pipeline import make_pipeline
 
-        key = repr(steps)
-        if key not in self._blocks:
-            self._blocks[key] = make_pipeline(*steps).fit_transform(self.snapshots)
-        return self._blocks[key]
+        return self.once(repr(steps), lambda: make_pipeline(*steps).fit_transform(self.snapshots))
+
+    def once(self, key, compute):
+        """Return what `compute` returns, from memory if the same key has been asked for before."""
+        if key not in self._found:
+            self._found[key] = compute()
+        return self._found[key]
 
     def soap(self):
         """Return the SOAP vectors of the recommended model."""
@@ -139,6 +148,26 @@ def paper(data, train, test, seed):
     return list(model.predict([X[i] for i in test])), None
 
 
+def grid_points(data, train, test, seed, *, refit):
+    """Train the network of the LDOS; return the densities of states, one row each."""
+    both = data.once(f"{train} {seed}", lambda: grid_points_both(data, train, test, seed))
+    return both[refit], None
+
+
+def grid_points_both(data, train, test, seed):
+    """Return the densities of states of the network as trained, and with its refit."""
+    import torch
+
+    from skldos import predict_dos
+
+    torch.set_num_threads(1)
+    some = [data.with_ldos(i) for i in train]
+    points = [data.snapshots[i].replace(grid_shape=some[0].grid_shape) for i in test]
+    models = _against_grid_models.fitted("LDOS-SNAP, thinned", seed, some, [])
+    # Both are one network with other weights: the first predicts before it becomes the second.
+    return [[dos[None] for dos in predict_dos(model, points)] for _, model in models]
+
+
 class Network:
     """A network whose settings are chosen inside of the training set."""
 
@@ -224,4 +253,8 @@ MODELS = {
     "ridge + CSNN": Network(csnn, spheres(1), DROPOUT, correction=True),
     "CSNN, paper's": paper,
     "CSNN, 162": Network(csnn, spheres(2), DROPOUT),
+    "LDOS-SNAP": partial(grid_points, refit=False),
+    "LDOS-SNAP, refit": partial(grid_points, refit=True),
 }
+#: Those that learn from an LDOS.
+ON_GRID = ("LDOS-SNAP", "LDOS-SNAP, refit")

@@ -33,12 +33,16 @@ BY_ATOM = ("numbers", "positions", "forces")
 
 
 def collected(name, outputs, data):
-    """Return the snapshots of a set as dicts of arrays, older ones first."""
+    """Return the snapshots of a set as dicts of arrays, older ones first, others as planned.
+
+    The first of them are thus a set for themselves, with as many liquids as solids.
+    """
     found = make.found(name, outputs)
     before = [older(path) for path in sorted((data / name).glob("*.npz"))]
     if not before:
         sys.exit(f"{data / name} has no snapshots; say with --data where the older ones are")
-    return before + [found[key] for key in sorted(found)]
+    planned = [job.name for job in make.plan() if job.set == name]
+    return before + [found[key] for key in planned if key in found]
 
 
 def older(path):

@@ -8,17 +8,19 @@ density of states over a liquid.
 
 # %%
 # Cells of 32 atoms of aluminium from density-functional theory, without grids: free energies,
-# forces, and densities of states of atoms. One of them is kept for a test.
+# forces, and densities of states of atoms. The first thirty for training are enough here, and
+# liquids for testing are kept for that.
 
 import numpy as np
 
 from skldos.datasets import load_aluminium
 
 snapshots = load_aluminium(n_atoms=32, temperature=933)
+training = [s for s in snapshots if s.reference["split"] == "train"][:30]
 liquids = [s for s in snapshots if s.reference["kind"] == "liquid"]
-test = liquids[-1]
-training = [s for s in snapshots if s is not test]
-print(f"{len(training)} snapshots to learn from, {len(liquids) - 1} of them liquid")
+test = next(s for s in liquids if s.reference["split"] == "test")
+n_liquid = sum(s.reference["kind"] == "liquid" for s in training)
+print(f"{len(training)} snapshots to learn from, {n_liquid} of them liquid")
 
 # %%
 # Two linear models of the same descriptors, so that these are computed once in a step: a potential,

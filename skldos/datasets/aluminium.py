@@ -32,10 +32,11 @@ def load_aluminium(*, n_atoms=4, temperature=None):
     Returns
     -------
     SnapshotList
-        Cells of four atoms with 298 K first, or cells of 32 atoms by name. The `reference` of the
-        latter has ``"dos"`` and ``"ados"`` (1/eV), energies, ``"forces"``, ``"kind"`` (``"solid"``
-        or ``"liquid"``) and ``"split"``: ``"train"``, or ``"test"`` for snapshots that you should
-        not use to choose a model.
+        Cells of four atoms with 298 K first, or cells of 32 atoms, of which 21 older ones come
+        first, then liquids and solids at 933 K in turn. The `reference` of the latter has
+        ``"dos"`` and ``"ados"`` (1/eV), energies, ``"forces"``, ``"kind"`` (``"solid"`` or
+        ``"liquid"``) and ``"split"``: ``"train"``, or ``"test"`` for snapshots that you should not
+        use to choose a model.
 
     Raises
     ------
@@ -48,8 +49,11 @@ def load_aluminium(*, n_atoms=4, temperature=None):
     >>> snapshots = load_aluminium()
     >>> len(snapshots), snapshots[0]
     (8, Snapshot(Al4, grid 18x18x18, 81 energies -6…10 eV, 298 K, ldos, density))
-    >>> load_aluminium(n_atoms=32, temperature=298)[0].reference["ados"].shape
+    >>> larger = load_aluminium(n_atoms=32)
+    >>> larger[0].reference["ados"].shape
     (32, 81)
+    >>> len([s for s in larger if s.reference["split"] == "train"])
+    96
     """
     check_option("n_atoms", n_atoms, tuple(TEMPERATURES))
     check_option("temperature", temperature, (None, *TEMPERATURES[n_atoms]))
