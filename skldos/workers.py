@@ -32,6 +32,17 @@ def n_workers(n_jobs):
     return 1 if n_jobs is None and backend.nesting_level != 0 else n_jobs
 
 
+def n_threads(n_jobs):
+    """Return the number of threads for `n_jobs`; None leaves the choice to the library.
+
+    Examples
+    --------
+    >>> n_threads(2), n_threads(None)
+    (2, None)
+    """
+    return None if n_jobs is None else effective_n_jobs(n_jobs)
+
+
 def results_of(tasks, n_jobs=None, prefer=None):
     """Yield the results of some tasks in order; see :func:`in_order`.
 

@@ -8,9 +8,9 @@ from skldos.data import EnergyGrid, as_snapshots, sum_rows
 from skldos.decomposition.partition import Partition, decompose
 from skldos.descriptors.base import SnapshotTransformer
 from skldos.descriptors.elements import by_atom, check_by_element, check_elements
-from skldos.descriptors.threads import check_n_jobs, n_threads
 from skldos.exceptions import SnapshotError
 from skldos.validation import check_shape
+from skldos.workers import check_n_jobs, n_threads
 
 
 class ADOSDecomposer(SnapshotTransformer):
@@ -149,7 +149,7 @@ class ADOSDecomposer(SnapshotTransformer):
     def check_parameters(self):
         """Raise an error that names a parameter with a wrong value."""
         super().check_parameters()
-        check_n_jobs(self.n_jobs)
+        check_n_jobs(self.n_jobs, "threads")
         if isinstance(self.sigma, Mapping):
             check_by_element("sigma", self.sigma, low=0, strict=True)
             if not self.sigma:

@@ -17,9 +17,9 @@ from skldos.descriptors.bispectrum import (
 from skldos.descriptors.bispectrum.arguments import MAX_TWOJMAX
 from skldos.descriptors.elements import by_atom, check_by_element, check_elements
 from skldos.descriptors.grid import GridTransformer
-from skldos.descriptors.threads import check_n_jobs, n_threads
 from skldos.docstrings import documented
 from skldos.validation import check_device, check_option, check_scalar
+from skldos.workers import check_n_jobs, n_threads
 
 
 class _SNAPTransformer(SnapshotTransformer):
@@ -72,7 +72,7 @@ class _SNAPTransformer(SnapshotTransformer):
     def check_parameters(self):
         """Raise an error that names a parameter with a wrong value."""
         super().check_parameters()
-        check_n_jobs(self.n_jobs)
+        check_n_jobs(self.n_jobs, "threads")
         check_by_element("weights", self.weights)
         check_by_element("radii", self.radii, low=0, strict=True)
         check_scalar("rmin0", self.rmin0, low=0)

@@ -14,9 +14,9 @@ from skldos.descriptors.power_spectrum import (
 )
 from skldos.descriptors.power_spectrum.radial import MAX_L, MAX_N
 from skldos.descriptors.snap import AtomSNAPTransformer
-from skldos.descriptors.threads import check_n_jobs, n_threads
 from skldos.docstrings import documented, like
 from skldos.validation import check_option, check_scalar, check_shape
+from skldos.workers import check_n_jobs, n_threads
 
 
 @documented(OF_SOAP)
@@ -134,7 +134,7 @@ class AtomSOAPTransformer(SnapshotTransformer):
     def check_parameters(self):
         """Raise an error that names a parameter with a wrong value."""
         super().check_parameters()
-        check_n_jobs(self.n_jobs)
+        check_n_jobs(self.n_jobs, "threads")
         check_lengths(self.r_cut, self.sigma, self.fade, self.basis_radius)
         check_scalar("n_max", self.n_max, low=1, high=MAX_N, integer=True)
         check_scalar("l_max", self.l_max, low=0, high=MAX_L, integer=True)

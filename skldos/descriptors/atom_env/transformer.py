@@ -7,8 +7,8 @@ from skldos.descriptors.atom_env.spheres import ConcentricSpheres
 from skldos.descriptors.base import SnapshotTransformer
 from skldos.descriptors.elements import by_atom, check_by_element, check_elements
 from skldos.descriptors.set_output import output_container
-from skldos.descriptors.threads import check_n_jobs, n_threads
 from skldos.validation import check_option
+from skldos.workers import check_n_jobs, n_threads
 
 
 class AtomEnvTransformer(SnapshotTransformer):
@@ -231,7 +231,7 @@ class AtomEnvTransformer(SnapshotTransformer):
     def check_parameters(self):
         """Raise an error that names a parameter with a wrong value."""
         super().check_parameters()
-        check_n_jobs(self.n_jobs)
+        check_n_jobs(self.n_jobs, "threads")
         check_by_element("weights", self.weights)
         self.spheres  # noqa: B018 (checks its parameters)
         check_option("center", self.center, (True, False))
