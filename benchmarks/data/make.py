@@ -296,7 +296,7 @@ def _sic():
     stresses by 0.03 eV/Å³.
     """
     settings = {"ecutwfc": 50.0, "kpts": (3, 3, 3), "energies": (-9.0, 0.2, 126)}
-    for i in range(16):
+    for i in range(64):
         displacement, strain = (0.06, 0.03, 0.10)[i % 3], (0.01, 0.0, 0.02, 0.03)[i % 4]
         make = partial(structures.carbide, displacement, strain, 70_000 + i)
         split = "test" if i % 5 == 4 else "train"
