@@ -40,12 +40,12 @@ _HOMES = {
     "DOSScorer": "scoring",
     "ForceScorer": "scoring",
     "StressScorer": "scoring",
-    "predict": "prediction",
+    "predict": "tables",
     "evaluate": "scoring",
-    "predict_dos": "scoring",
-    "predict_density": "scoring",
-    "predict_forces": "scoring",
-    "predict_ldos": "scoring",
+    "predict_dos": "prediction",
+    "predict_density": "prediction",
+    "predict_forces": "prediction",
+    "predict_ldos": "prediction",
     "LDOSCalculator": "calculator",
     "FreeEnergyCalculator": "calculator",
     "MonteCarlo": "calculator",
@@ -68,7 +68,7 @@ _HOMES = {
 }
 _SUBMODULES = (
     *("units", "exceptions", "geometry", "physics", "data", "io", "descriptors"),
-    *("decomposition", "networks", "datasets", "scoring", "regressors", "calculator"),
+    *("decomposition", "networks", "datasets", "prediction", "scoring", "regressors", "calculator"),
     *("search", "uncertainty", "active", "models", "persistence", "plotting", "testing"),
 )
 

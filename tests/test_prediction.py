@@ -21,7 +21,7 @@ from skldos.data.training import DENSITY_MARGIN, SAME_TEMPERATURE
 from skldos.datasets import make_snapshots
 from skldos.exceptions import ScoringError, SnapshotError
 from skldos.physics import Pseudopotential, total_energy
-from skldos.prediction import TEMPERATURE_TOLERANCE
+from skldos.tables import TEMPERATURE_TOLERANCE
 
 PSEUDOPOTENTIALS = [Pseudopotential("Al", 3, functional="lda-pz")]
 

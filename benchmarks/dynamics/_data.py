@@ -91,7 +91,7 @@ def _same(derivatives):
 
 def errors(model, blocks):
     """Return errors of energies in meV/atom, and of forces in eV/Å, one array per snapshot."""
-    from skldos.scoring.free_energies import free_energies_at
+    from skldos.data.free_energies import free_energies_at
 
     n_atoms = np.array([len(s.atoms) for s in blocks.snapshots])
     true = free_energies_at(blocks.snapshots, model.temperature_)

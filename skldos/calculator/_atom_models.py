@@ -12,8 +12,8 @@ from sklearn.utils.validation import check_is_fitted
 from skldos.calculator._pipelines import check_row_wise, parts_of, with_parameters
 from skldos.data import Blocks, SnapshotList
 from skldos.descriptors.affine import matrix_of
+from skldos.prediction.pipelines import calculation_of, steps_of
 from skldos.regressors import FreeEnergyRegressor
-from skldos.scoring.pipelines import calculation_of, steps_of
 
 #: Overridden parameters of the transformer: double precision, and no caching of single steps.
 OVERRIDES = {"dtype": "float64", "memory": None}

@@ -4,7 +4,7 @@ import copy
 
 from skldos.data.calculation import energy_grid_of
 from skldos.descriptors import BlockUnion, RowWise
-from skldos.scoring.observables import knows_broadening, sharpening_order
+from skldos.prediction.observables import knows_broadening, sharpening_order
 from skldos.validation import check_scalar
 
 

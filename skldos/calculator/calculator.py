@@ -12,7 +12,7 @@ from skldos.io.pseudopotentials import as_pseudopotentials
 from skldos.physics.structure import check_every_element
 from skldos.physics.terms import FUNCTIONALS
 from skldos.physics.terms.checks import check_density_cutoff
-from skldos.scoring.pipelines import calculation_of
+from skldos.prediction.pipelines import calculation_of
 from skldos.validation import check_option, check_scalar
 
 #: Largest grid spacing, relative to that of the training data. With twice the spacing, a grid holds

@@ -32,10 +32,10 @@ from skldos.physics import fermi_level, total_energy_response
 from skldos.physics.arrays import autograd
 from skldos.physics.response import response_of_fields
 from skldos.physics.structure import common_functional
+from skldos.prediction import streaming
+from skldos.prediction.pieces import iter_rows
+from skldos.prediction.pipelines import calculation_of, steps_of
 from skldos.regressors import BlockRegressor
-from skldos.scoring import streaming
-from skldos.scoring.pieces import iter_rows
-from skldos.scoring.pipelines import calculation_of, steps_of
 from skldos.workers import check_n_jobs, n_workers, results_of
 
 #: Number of grid points that pass through the network at once.

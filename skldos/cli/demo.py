@@ -158,7 +158,7 @@ def baseline_errors(training, test):
 
     It predicts the mean DOS per atom of the training snapshots at the nearest temperature.
     """
-    from skldos.scoring.observables import of_dos
+    from skldos.prediction.observables import of_dos
 
     temperatures = np.array([snapshot.temperature for snapshot in training])
     dos = np.array([snapshot.dos() / len(snapshot.atoms) for snapshot in training])

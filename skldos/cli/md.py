@@ -106,7 +106,7 @@ def calculator(options):
     """Return the calculator that fits the model."""
     from skldos import ADOSRegressor, FreeEnergyCalculator, LDOSCalculator
     from skldos.cli.data import load_model, load_pseudopotentials
-    from skldos.scoring.pipelines import predicts_free_energies, regressor_of
+    from skldos.prediction.pipelines import predicts_free_energies, regressor_of
 
     model = load_model(options.model)
     pseudopotentials = load_pseudopotentials(options.pseudo)

@@ -38,7 +38,7 @@ def cross_validated(model, snapshots, n_folds, pseudopotentials=None):
     from sklearn.base import clone
 
     from skldos import evaluate
-    from skldos.scoring.unlabelled import predicts_on_grid
+    from skldos.prediction.unlabelled import predicts_on_grid
 
     # Models of free energies do not use pseudopotentials; models of atoms have no density.
     tables = []

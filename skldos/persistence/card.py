@@ -14,14 +14,14 @@ import skldos
 from skldos.data.calculation import electrons_of
 from skldos.data.html import table
 from skldos.persistence.header import read_header
-from skldos.scoring.evaluation import ERROR_UNITS
-from skldos.scoring.pipelines import (
+from skldos.prediction.pipelines import (
     calculation_of,
     predicts_free_energies,
     regressor_of,
     steps_of,
 )
-from skldos.scoring.unlabelled import predicts_on_grid
+from skldos.prediction.unlabelled import predicts_on_grid
+from skldos.scoring.evaluation import ERROR_UNITS
 
 #: Packages whose versions a card lists.
 PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "skorch", "ase", "dscribe")

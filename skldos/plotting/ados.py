@@ -5,7 +5,7 @@ from sklearn.base import clone
 
 from skldos.plotting._snapshots import check_dos, common_energies, default_labels
 from skldos.plotting.axes import check_length, colors, legend_of_snapshots, new_axes, panel_below
-from skldos.scoring.pipelines import snapshots_of
+from skldos.prediction.pipelines import snapshots_of
 from skldos.validation import check_finite, check_option, check_shape
 
 STYLES = ("lines", "stack", "elements", None)

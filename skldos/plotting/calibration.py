@@ -4,8 +4,8 @@ import numpy as np
 
 from skldos.exceptions import as_scoring_error
 from skldos.plotting.axes import GUIDE, colors, legend_above, new_axes
-from skldos.scoring import dos_of_block
-from skldos.scoring.observables import of_dos
+from skldos.prediction import dos_of_block
+from skldos.prediction.observables import of_dos
 from skldos.uncertainty import calibration, energy_uncertainty
 from skldos.uncertainty.calibration import check_errors
 from skldos.validation import check_option

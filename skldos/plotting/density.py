@@ -4,11 +4,11 @@ import numpy as np
 
 from skldos.exceptions import as_scoring_error
 from skldos.plotting.axes import GUIDE, bar_beside, check_length, divided, new_axes, panel_below
-from skldos.scoring import predict_density
+from skldos.prediction import predict_density
+from skldos.prediction.dos import ldos_on_grid
+from skldos.prediction.observables import of_ldos
+from skldos.prediction.pipelines import snapshots_of
 from skldos.scoring.evaluation import REFERENCES, density_errors
-from skldos.scoring.observables import of_ldos
-from skldos.scoring.pipelines import snapshots_of
-from skldos.scoring.prediction import ldos_on_grid
 from skldos.validation import check_finite, check_option, check_scalar, check_shape
 
 KINDS = ("parity", "slice")

@@ -15,9 +15,9 @@ from skldos.plotting._snapshots import (
     per_snapshot,
 )
 from skldos.plotting.axes import check_length, colors, legend_of_snapshots, new_axes, panel_below
-from skldos.scoring import dos_of_block, predict_dos
-from skldos.scoring.observables import sharpened
-from skldos.scoring.pipelines import snapshots_of
+from skldos.prediction import dos_of_block, predict_dos
+from skldos.prediction.observables import sharpened
+from skldos.prediction.pipelines import snapshots_of
 from skldos.validation import check_scalar, check_shape
 
 #: Points per energy interval for drawing the edge of the occupied states.

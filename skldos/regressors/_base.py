@@ -9,6 +9,7 @@ from ase import Atoms
 from skldos.data import Snapshot, is_blocks
 from skldos.data.calculation import common_calculation
 from skldos.networks import Backpropagation
+from skldos.prediction.completeness import warn_of_training_data
 from skldos.regressors import _prediction
 from skldos.regressors._adam import FusedAdam
 from skldos.regressors._autocast import MixedPrecisionRegressor, check_autocast, renew_statistics
@@ -33,7 +34,6 @@ from skldos.regressors.feature_range import feature_range
 from skldos.regressors.output_layer import RIDGE, fit_output_layer, output_layer
 from skldos.regressors.target_scaling import TargetScaling
 from skldos.regressors.torch_state import seeded, torch_threads
-from skldos.scoring.completeness import warn_of_training_data
 from skldos.validation import check_device, check_option, check_scalar
 
 #: Number of inputs per batch below which one thread trains faster than several, which mostly wait

@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from skldos.data.free_energies import free_energies_at
 from skldos.data.training import has_one_density
 from skldos.docstrings import documented, entries_of
 from skldos.regressors._atomic_data import (
@@ -18,7 +19,6 @@ from skldos.regressors._atomic_data import (
 from skldos.regressors._atomic_sums import baseline_variance
 from skldos.regressors.checks import checked_weights
 from skldos.regressors.feature_range import warn_outside
-from skldos.scoring.free_energies import free_energies_at
 
 ENTRIES = entries_of("""
     X : Blocks of shape (n_snapshots,)

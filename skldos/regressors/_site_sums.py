@@ -7,8 +7,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from skldos.data import Blocks, ComputedArray
 from skldos.docstrings import documented
+from skldos.prediction.pieces import iter_sums
 from skldos.regressors._parameters import OF_SITES
-from skldos.scoring.pieces import iter_sums
 
 
 @documented(OF_SITES)

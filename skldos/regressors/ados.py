@@ -11,6 +11,7 @@ from skldos.data import Blocks, EnergyGrid, SnapshotList
 from skldos.data.calculation import common_calculation
 from skldos.decomposition import ADOSDecomposer
 from skldos.links import PageLinkMixin
+from skldos.prediction.completeness import warn_of_training_data
 from skldos.regressors.alignment import (
     ALIGNMENTS,
     ReferenceEnergy,
@@ -26,7 +27,6 @@ from skldos.regressors.checks import (
     linked_snapshots,
     weights_for,
 )
-from skldos.scoring.completeness import warn_of_training_data
 from skldos.scoring.r2 import coefficient_of_determination
 from skldos.validation import check_option
 

@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
 
 from skldos.data.calculation import common_calculation
+from skldos.data.free_energies import common_temperature, free_energies_at
 from skldos.data.training import has_one_density, mass_density
 from skldos.links import PageLinkMixin
 from skldos.regressors._atomic_data import (
@@ -20,7 +21,6 @@ from skldos.regressors._leaving_out import LeavingOut, calibration, per_snapshot
 from skldos.regressors._units import warn_of_outliers, warn_of_units
 from skldos.regressors.checks import checked_candidates, checked_weights
 from skldos.regressors.feature_range import feature_range
-from skldos.scoring.free_energies import common_temperature, free_energies_at
 from skldos.validation import check_option, check_scalar
 
 #: Change of a free energy in eV/atom with the electronic temperature, beyond which forces and

@@ -16,7 +16,7 @@ from scipy.linalg import LinAlgError, solve
 from sklearn.base import clone
 from sklearn.linear_model import Ridge
 
-from skldos.scoring.pieces import SLICE_ROWS, n_workers
+from skldos.prediction.pieces import SLICE_ROWS, n_workers
 
 
 class RidgeSums:

@@ -9,6 +9,9 @@ from skldos.data import Blocks, as_lazy, is_blocks
 from skldos.data.calculation import common_calculation
 from skldos.docstrings import documented, like
 from skldos.links import PageLinkMixin
+from skldos.prediction import dos_of_block
+from skldos.prediction.completeness import warn_of_training_data
+from skldos.prediction.observables import band_energy_weights
 from skldos.regressors._batches import as_block
 from skldos.regressors._parameters import OF_SITES
 from skldos.regressors._prediction import NetworkPrediction
@@ -26,9 +29,6 @@ from skldos.regressors.checks import (
 )
 from skldos.regressors.feature_range import feature_range, warn_outside
 from skldos.regressors.ridge_sums import RidgeSums, fits_by_sums
-from skldos.scoring import dos_of_block
-from skldos.scoring.completeness import warn_of_training_data
-from skldos.scoring.observables import band_energy_weights
 from skldos.validation import check_option, check_scalar
 
 

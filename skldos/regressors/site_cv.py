@@ -9,6 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 from skldos.data import iter_slices
 from skldos.docstrings import documented, like
 from skldos.links import PageLinkMixin
+from skldos.prediction import dos_of_block
 from skldos.regressors._parameters import OF_SITES
 from skldos.regressors.checks import (
     checked_candidates,
@@ -18,7 +19,6 @@ from skldos.regressors.checks import (
 )
 from skldos.regressors.ridge_left_out import LeaveOneOutRidge
 from skldos.regressors.site import SiteRegressor, energy_weights
-from skldos.scoring import dos_of_block
 from skldos.validation import check_finite
 
 

@@ -4,9 +4,9 @@ import numpy as np
 
 from skldos.docstrings import documented
 from skldos.exceptions import ScoringError, as_scoring_error
-from skldos.scoring.completeness import warn_of_missing_electrons
-from skldos.scoring.pipelines import check_calculations, snapshots_of, targets_of
-from skldos.scoring.prediction import OF_PREDICTIONS, dos_of_block, predict_dos
+from skldos.prediction.completeness import warn_of_missing_electrons
+from skldos.prediction.dos import OF_PREDICTIONS, dos_of_block, predict_dos
+from skldos.prediction.pipelines import check_calculations, snapshots_of, targets_of
 from skldos.scoring.scorer import Scorer
 from skldos.validation import check_option
 

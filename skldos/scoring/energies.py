@@ -4,10 +4,10 @@ from skldos.docstrings import documented, like
 from skldos.exceptions import ScoringError
 from skldos.physics.terms import FUNCTIONALS
 from skldos.physics.terms.checks import check_density_cutoff
+from skldos.prediction.dos import OF_PREDICTIONS
+from skldos.prediction.forces import predicts_forces
+from skldos.prediction.observables import check_sharpen
 from skldos.scoring.evaluation import REFERENCES, evaluate
-from skldos.scoring.forces import predicts_forces
-from skldos.scoring.observables import check_sharpen
-from skldos.scoring.prediction import OF_PREDICTIONS
 from skldos.scoring.scorer import Scorer
 from skldos.validation import check_option
 

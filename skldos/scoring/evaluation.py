@@ -10,17 +10,23 @@ from skldos.exceptions import ScoringError, as_scoring_error
 from skldos.io.pseudopotentials import as_pseudopotentials
 from skldos.physics.structure import check_electrons, common_functional
 from skldos.physics.terms.checks import check_density_cutoff
-from skldos.scoring.completeness import check_electrons_of_density, warn_of_missing_electrons
-from skldos.scoring.forces import predicts_forces
-from skldos.scoring.free_energies import free_energy_table
-from skldos.scoring.observables import Observables, check_sharpen, iter_observables, of_dos, of_ldos
-from skldos.scoring.pipelines import (
+from skldos.prediction.completeness import check_electrons_of_density, warn_of_missing_electrons
+from skldos.prediction.dos import OF_PREDICTIONS, dos_of_block, ldos_on_grid, predict_dos
+from skldos.prediction.forces import predicts_forces
+from skldos.prediction.observables import (
+    Observables,
+    check_sharpen,
+    iter_observables,
+    of_dos,
+    of_ldos,
+)
+from skldos.prediction.pipelines import (
     check_calculations,
     check_predicts_states,
     snapshots_of,
     targets_of,
 )
-from skldos.scoring.prediction import OF_PREDICTIONS, dos_of_block, ldos_on_grid, predict_dos
+from skldos.scoring.free_energies import free_energy_table
 from skldos.validation import check_option
 
 REFERENCES = ("ldos", "dft")

@@ -1,99 +1,20 @@
-"""Predicted forces and stresses of models of the free energy, and scorers of their errors."""
+"""Scorers of the forces and stresses predicted by models of the free energy."""
 
 import numpy as np
 
-from skldos.data import Blocks
-from skldos.docstrings import documented, entries_of
+from skldos.data.free_energies import full_stress
+from skldos.docstrings import documented
 from skldos.exceptions import ScoringError
-from skldos.scoring.pipelines import check_calculations, lazy_inputs, regressor_of, snapshots_of
+from skldos.prediction.forces import OF_FREE_ENERGIES, predict_forces, predict_stress
+from skldos.prediction.pipelines import regressor_of, snapshots_of
 from skldos.scoring.scorer import Scorer, weighted_mean
 from skldos.validation import check_option, check_shape
 
 FORCE_UNITS = {"eV/Å": 1.0, "meV/Å": 1e3}
 STRESS_UNITS = {"eV/Å³": 1.0, "GPa": 160.2176634}
 
-ENTRIES = entries_of("""
-    estimator : estimator
-        Fitted; a :class:`~skldos.FreeEnergyRegressor`, alone or at the end of a pipeline.
-    X : sequence of Snapshot or ase.Atoms, or Blocks
-        The snapshots; or blocks made of them, if the estimator takes blocks.
-""")
 
-
-@documented(ENTRIES)
-def predict_forces(estimator, X):
-    """Predict the forces on the atoms of every snapshot, by a model of the free energy.
-
-    Parameters
-    ----------
-    %(estimator)s
-    %(X)s
-
-    Returns
-    -------
-    list of ndarray of shape (n_atoms, 3)
-        Forces in eV/Å.
-
-    Raises
-    ------
-    ScoringError
-        If the estimator is of another kind.
-
-    See Also
-    --------
-    skldos.FreeEnergyRegressor.predict_forces : The same with standard deviations.
-
-    Examples
-    --------
-    >>> from skldos import AtomSNAPTransformer, FreeEnergyRegressor, predict_forces
-    >>> from skldos.datasets import load_aluminium
-    >>> from sklearn.pipeline import make_pipeline
-    >>> snapshots = load_aluminium()
-    >>> model = make_pipeline(AtomSNAPTransformer(twojmax=4), FreeEnergyRegressor())
-    >>> predict_forces(model.fit(snapshots[1:]), snapshots[:1])[0].shape
-    (4, 3)
-    """
-    return _predicted(estimator, X, "predict_forces", "forces")
-
-
-@documented(ENTRIES)
-def predict_stress(estimator, X):
-    """Predict the stress of every snapshot, by a model of the free energy.
-
-    Parameters
-    ----------
-    %(estimator)s
-    %(X)s
-
-    Returns
-    -------
-    list of ndarray of shape (3, 3)
-        In eV/Å³; positive if the cell tends to shrink, as in ASE.
-
-    Raises
-    ------
-    ScoringError
-        If the estimator is of another kind.
-
-    Examples
-    --------
-    >>> from ase.build import bulk
-    >>> from ase.calculators.emt import EMT
-    >>> from skldos import AtomSNAPTransformer, FreeEnergyRegressor
-    >>> from skldos.scoring import predict_stress
-    >>> from sklearn.pipeline import make_pipeline
-    >>> cells = [bulk("Al", a=a, cubic=True) for a in (3.9, 4.0, 4.1)]
-    >>> for atoms in cells:
-    ...     atoms.calc = EMT()
-    ...     _ = atoms.get_forces()
-    >>> model = make_pipeline(AtomSNAPTransformer(twojmax=4), FreeEnergyRegressor()).fit(cells)
-    >>> predict_stress(model, cells[:1])[0].shape
-    (3, 3)
-    """
-    return _predicted(estimator, X, "predict_stress", "stress")
-
-
-@documented(ENTRIES)
+@documented(OF_FREE_ENERGIES)
 class _ComponentScorer(Scorer):
     """Negative root mean square error over all components of a quantity of every snapshot."""
 
@@ -222,11 +143,6 @@ class StressScorer(_ComponentScorer):
         return 1.0
 
 
-def predicts_forces(estimator):
-    """Return whether an estimator is a model of the free energy with forces."""
-    return hasattr(regressor_of(estimator), "predict_forces")
-
-
 def true_and_predicted_forces(estimator, X):
     """Return pairs of true and predicted forces in eV/Å, of shape (n_atoms, 3), per snapshot."""
     predicted = predict_forces(estimator, X)
@@ -241,42 +157,9 @@ def true_stress(snapshot, pulay_virial=0.0):
     return full_stress(snapshot.reference["stress"]) - pulay_virial * density * np.eye(3)
 
 
-def full_stress(stress):
-    """Return a stress of shape (3, 3), also from Voigt's order xx, yy, zz, yz, xz, xy.
-
-    Examples
-    --------
-    >>> full_stress([1, 2, 3, 4, 5, 6])[0].tolist()
-    [1.0, 6.0, 5.0]
-    """
-    stress = np.asarray(stress, dtype=float)
-    if stress.shape == (6,):
-        return stress[[[0, 5, 4], [5, 1, 3], [4, 3, 2]]]
-    check_shape("reference['stress']", stress, (3, 3))
-    return stress
-
-
 def _true_forces(snapshot):
     if "forces" not in snapshot.reference:
         raise ScoringError(f"{snapshot!r} has no reference 'forces'.")
     forces = np.asarray(snapshot.reference["forces"], dtype=float)
     check_shape("reference['forces']", forces, (len(snapshot.atoms), 3))
     return forces
-
-
-def _predicted(estimator, X, method, quantity):
-    regressor = regressor_of(estimator)
-    if not hasattr(regressor, method):
-        raise ScoringError(
-            f"{type(regressor).__name__} does not predict {quantity}; use a model of the free "
-            "energy, FreeEnergyRegressor."
-        )
-    snapshots = snapshots_of(X)
-    check_calculations(estimator, snapshots)
-    X = X if isinstance(X, Blocks) else snapshots
-    predictions = []
-    # One snapshot at a time, so that only its descriptors are in memory.
-    for i, snapshot in enumerate(snapshots):
-        inputs, _ = lazy_inputs(estimator, X[i : i + 1], snapshot)
-        predictions += getattr(regressor, method)(inputs)
-    return predictions

@@ -5,10 +5,10 @@ import numpy as np
 from skldos.data import Blocks
 from skldos.exceptions import ScoringError, as_scoring_error
 from skldos.physics import band_energy, fermi_level
-from skldos.scoring.observables import band_energy_weights
-from skldos.scoring.pipelines import lazy_inputs, regressor_of, snapshots_of
-from skldos.scoring.prediction import site_volume
-from skldos.scoring.unlabelled import filled
+from skldos.prediction.dos import site_volume
+from skldos.prediction.observables import band_energy_weights
+from skldos.prediction.pipelines import lazy_inputs, regressor_of, snapshots_of
+from skldos.prediction.unlabelled import filled
 
 
 def energy_uncertainty(estimator, X):

@@ -25,7 +25,7 @@ from skldos.data.calculation import common_calculation
 from skldos.data.training import DENSITY_MARGIN
 from skldos.exceptions import FermiLevelError, SnapshotError
 from skldos.physics import Pseudopotential, TotalEnergy
-from skldos.scoring import unlabelled
+from skldos.prediction import unlabelled
 
 STATE = {"temperature": 900.0}
 

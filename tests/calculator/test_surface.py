@@ -14,7 +14,7 @@ from skldos import AtomSNAPTransformer, BandEnergyScorer, LDOSRegressor, Snapsho
 from skldos.calculator import EnergySurface, surface
 from skldos.data import LazyArray
 from skldos.physics import Pseudopotential, sharpening_matrix, total_energy
-from skldos.scoring import streaming
+from skldos.prediction import streaming
 
 GRID = (6, 6, 6)
 

@@ -20,11 +20,11 @@ from sklearn.preprocessing import Normalizer, StandardScaler
 
 from skldos import AtomSNAPTransformer, BlockUnion, FreeEnergyRegressor, RowWise, Snapshot
 from skldos.data import Blocks, SnapshotList
+from skldos.data.free_energies import full_stress
 from skldos.data.training import DENSITY_MARGIN
 from skldos.exceptions import SnapshotError
 from skldos.physics.hot_electrons import electronic_free_energy
 from skldos.regressors._atomic_sums import AtomicSums
-from skldos.scoring.forces import full_stress
 
 ONE = {"alphas": [1e-6], "energy_weights": [30.0]}
 

@@ -13,7 +13,7 @@ from skldos import BandEnergyScorer, SnapshotList, evaluate, predict_dos
 from skldos.data import Blocks, as_rows
 from skldos.exceptions import ScoringError
 from skldos.physics import band_energy, fermi_level
-from skldos.scoring import dos_of_block
+from skldos.prediction import dos_of_block
 from tests.scoring.predicts import Predicts
 
 

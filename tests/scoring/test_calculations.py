@@ -22,12 +22,12 @@ from skldos import (
 from skldos.datasets import load_aluminium, load_aluminium_pseudopotentials
 from skldos.exceptions import ScoringError
 from skldos.physics import Pseudopotential, electron_deficit
-from skldos.scoring import DOSScorer
-from skldos.scoring.completeness import (
+from skldos.prediction.completeness import (
     ELECTRON_TOLERANCE,
     electrons_held,
     warn_of_missing_electrons,
 )
+from skldos.scoring import DOSScorer
 
 AL = [Pseudopotential("Al", 3, functional="lda-pz")]
 EVERY_SCORER = {

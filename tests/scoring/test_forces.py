@@ -30,11 +30,11 @@ from skldos import (
     predict_forces,
     predict_ldos,
 )
+from skldos.data.free_energies import full_stress
 from skldos.datasets import make_snapshots
 from skldos.exceptions import ScoringError, SnapshotError
 from skldos.plotting import ParityDisplay
-from skldos.scoring import predict_stress
-from skldos.scoring.forces import full_stress
+from skldos.prediction import predict_stress
 
 GPA = 160.2176634  # per eV/Å³: the elementary charge of 2018 is exact
 

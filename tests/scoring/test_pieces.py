@@ -28,8 +28,8 @@ from skldos.data import ArrayFile, Blocks, ComputedArray
 from skldos.descriptors import base
 from skldos.exceptions import ScoringError
 from skldos.physics import Pseudopotential
-from skldos.scoring import pieces, streaming
-from skldos.scoring.fields import predict_ldos
+from skldos.prediction import pieces, streaming
+from skldos.prediction.ldos import predict_ldos
 
 IONS = [Pseudopotential("Al", 3, functional="lda-pz")]
 

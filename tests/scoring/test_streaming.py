@@ -15,8 +15,8 @@ from skldos import (
 )
 from skldos.exceptions import ScoringError
 from skldos.physics import Pseudopotential
-from skldos.scoring import pieces, streaming
-from skldos.scoring.observables import iter_observables
+from skldos.prediction import pieces, streaming
+from skldos.prediction.observables import iter_observables
 
 IONS = [Pseudopotential("Al", 3, functional="lda-pz")]
 

@@ -134,14 +134,14 @@ def test_a_true_ldos_on_disk_is_not_copied(snapshots, tmp_path, monkeypatch):
     expected = TotalEnergyScorer(AL).errors(Predicts(tilted).fit(snapshots), snapshots)
     y = [snapshot.ldos for snapshot in on_disk]
     model = Predicts(lambda s: tilted(snapshots[[s.atoms == t.atoms for t in snapshots].index(1)]))
-    monkeypatch.setattr("skldos.scoring.prediction.spooled", None)
+    monkeypatch.setattr("skldos.prediction.dos.spooled", None)
     bare = SnapshotList([s.replace(ldos=None, density=None, grid_shape=(4, 4, 4)) for s in on_disk])
     with pytest.raises(TypeError):  # rows have to be brought onto the grid
         TotalEnergyScorer(AL).errors(model.fit(bare), bare, y)
     monkeypatch.undo()
     np.testing.assert_allclose(TotalEnergyScorer(AL).errors(model, bare, y), expected, rtol=1e-9)
     oracle = Predicts(lambda s: s.ldos[:])
-    monkeypatch.setattr("skldos.scoring.prediction.spooled", None)
+    monkeypatch.setattr("skldos.prediction.dos.spooled", None)
     files = SnapshotList(on_disk)
     assert TotalEnergyScorer(AL)(oracle.fit(files), files) == pytest.approx(0, abs=1e-6)
 

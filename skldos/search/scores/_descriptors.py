@@ -6,7 +6,7 @@ from sklearn.utils import check_random_state, gen_batches
 from skldos.data import ArrayFile, as_rows, is_blocks
 from skldos.docstrings import documented, entries_of
 from skldos.exceptions import ScoringError, as_scoring_error
-from skldos.scoring.pipelines import targets_of
+from skldos.prediction.pipelines import targets_of
 from skldos.search.scores._rows import AT_ONCE, rows_at, transformed
 from skldos.validation import as_real, check_finite, check_unmasked
 

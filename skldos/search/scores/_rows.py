@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skldos.scoring.pipelines import steps_of, transform_lazily
+from skldos.prediction.pipelines import steps_of, transform_lazily
 
 #: Largest gap of unneeded rows that are computed rather than skipped: the neighbour search for the
 #: first bispectrum takes as long as 50 to 200 more of them.

@@ -7,9 +7,9 @@ import torch
 
 from skldos.docstrings import entries_of
 from skldos.exceptions import ScoringError
+from skldos.prediction.pipelines import regressor_of
 from skldos.regressors import BlockRegressor
 from skldos.regressors.torch_state import seeded
-from skldos.scoring.pipelines import regressor_of
 
 #: Parameter texts that the scorers share; see :func:`skldos.docstrings.documented`.
 OF_SCORERS = entries_of("""

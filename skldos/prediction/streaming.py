@@ -8,7 +8,7 @@ import numpy as np
 from skldos.data import ComputedArray, spooled
 from skldos.exceptions import FermiLevelError
 from skldos.physics.fermi_window import FermiWindow
-from skldos.scoring.pieces import iter_pieces
+from skldos.prediction.pieces import iter_pieces
 from skldos.workers import results_of
 
 #: An LDOS up to this size is stored instead, so no guess of the Fermi level is needed.

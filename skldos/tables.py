@@ -9,9 +9,9 @@ from skldos.io.pseudopotentials import as_pseudopotentials
 from skldos.physics import entropy
 from skldos.physics.structure import check_electrons, common_functional
 from skldos.physics.terms import FUNCTIONALS
-from skldos.scoring import predict_dos
-from skldos.scoring.observables import check_sharpen, iter_observables, of_dos
-from skldos.scoring.pipelines import (
+from skldos.prediction import predict_dos
+from skldos.prediction.observables import check_sharpen, iter_observables, of_dos
+from skldos.prediction.pipelines import (
     calculation_of,
     check_calculations,
     check_predicts,
@@ -19,7 +19,7 @@ from skldos.scoring.pipelines import (
     predicts_free_energies,
     regressor_of,
 )
-from skldos.scoring.unlabelled import check_domain, filled, temperatures
+from skldos.prediction.unlabelled import check_domain, filled, temperatures
 from skldos.uncertainty import energy_uncertainty
 from skldos.uncertainty.energies import knows_uncertainty
 from skldos.validation import check_option

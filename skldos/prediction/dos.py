@@ -8,8 +8,13 @@ from joblib import Parallel, delayed, effective_n_jobs
 from skldos.data import Blocks, LazyArray, SnapshotList, as_rows, spooled, sum_rows
 from skldos.docstrings import documented, entries_of
 from skldos.exceptions import ScoringError
-from skldos.scoring.pieces import iter_rows, iter_sums, n_workers
-from skldos.scoring.pipelines import check_predicts_states, lazy_inputs, regressor_of, snapshots_of
+from skldos.prediction.pieces import iter_rows, iter_sums, n_workers
+from skldos.prediction.pipelines import (
+    check_predicts_states,
+    lazy_inputs,
+    regressor_of,
+    snapshots_of,
+)
 
 #: Parameter texts that functions and scorers share; see :func:`skldos.docstrings.documented`.
 OF_PREDICTIONS = entries_of("""

@@ -7,7 +7,7 @@ import numpy as np
 from skldos.data import SnapshotList
 from skldos.data.calculation import SAME_ELECTRONS, electrons_of, energy_grid_of
 from skldos.data.training import check_elements, outside_training
-from skldos.scoring.pipelines import calculation_of, regressor_of, steps_of
+from skldos.prediction.pipelines import calculation_of, regressor_of, steps_of
 from skldos.validation import check_scalar
 
 

@@ -16,9 +16,9 @@ from skldos.physics import (
 )
 from skldos.physics import density as electron_density
 from skldos.physics.total_energy import energy_of_fields
-from skldos.scoring import streaming
-from skldos.scoring.pieces import iter_rows
-from skldos.scoring.prediction import check_dos, dos_of_block, iter_rows_on_grid
+from skldos.prediction import streaming
+from skldos.prediction.dos import check_dos, dos_of_block, iter_rows_on_grid
+from skldos.prediction.pieces import iter_rows
 from skldos.validation import check_scalar
 
 #: Order to which a known broadening is undone unless an order is given.
@@ -117,13 +117,13 @@ def _density(ldos, snapshot, mu):
 def iter_observables(estimator, X, n_jobs=None, *, terms, density=False, sharpen=0):
     """Yield every snapshot with the observables of its predicted LDOS, one after the other.
 
-    An LDOS above :data:`~skldos.scoring.streaming.KEPT_BYTES` is kept nowhere if the estimator is a
+    An LDOS above :data:`~skldos.prediction.streaming.KEPT_BYTES` is kept nowhere if the estimator is a
     pipeline that ends in a regressor of skldos.
 
     Parameters
     ----------
     estimator, X, n_jobs
-        See :func:`~skldos.scoring.prediction.iter_ldos`.
+        See :func:`~skldos.prediction.dos.iter_ldos`.
     terms : iterable of (dict or None)
         See :func:`of_ldos`, one for every snapshot.
     density, sharpen

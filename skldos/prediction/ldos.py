@@ -10,9 +10,9 @@ from skldos.data.array_file import write_array_file
 from skldos.data.lazy import fill
 from skldos.docstrings import documented
 from skldos.exceptions import ScoringError
-from skldos.scoring.pieces import iter_rows
-from skldos.scoring.pipelines import regressor_of, snapshots_of
-from skldos.scoring.prediction import OF_PREDICTIONS, check_on_grid, iter_ldos, lazy_rows
+from skldos.prediction.dos import OF_PREDICTIONS, check_on_grid, iter_ldos, lazy_rows
+from skldos.prediction.pieces import iter_rows
+from skldos.prediction.pipelines import regressor_of, snapshots_of
 
 #: Size of a chunk of a zarr array in bytes, before compression.
 CHUNK_BYTES = 2**24
