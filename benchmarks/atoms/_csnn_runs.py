@@ -90,7 +90,7 @@ def refitted(model, X, y, ridge):
     """Return a copy of a trained network with its output layer refitted as by `dos_weight`."""
     import torch
 
-    from skldos.regressors.output_layer import fit_output_layer
+    from skldos.regressors.neural.output_layer import fit_output_layer
 
     model = copy.deepcopy(model)
     scaled = [(block - model.target_center_) / model.target_scale_ for block in y]

@@ -62,7 +62,7 @@ def distributions(model, fitted, X, fit, whiten):
 
     `fit` holds the training data, whose residuals are the width of models without one.
     """
-    from skldos.regressors.mixtures import GaussianMixtures
+    from skldos.regressors.neural.mixtures import GaussianMixtures
 
     if model == "nearest":
         return None

@@ -64,7 +64,7 @@ def refit(regressor, blocks):
     """Refit the output layer of a trained regressor, as `dos_weight` would have done."""
     import torch
 
-    from skldos.regressors.output_layer import fit_output_layer
+    from skldos.regressors.neural.output_layer import fit_output_layer
 
     def rows(inputs, snapshot):
         targets = snapshot.ldos.reshape(len(inputs), -1)

@@ -50,7 +50,7 @@ __all__ = [
 
 def __getattr__(name):
     # Imported on use: models consist of transformers and networks, which import skldos.io.
-    homes = {"read_mala_model": "mala", "write_snap": "lammps"}
+    homes = {"read_mala_model": "neural.mala", "write_snap": "free_energy.lammps"}
     if name in homes:
         return getattr(import_module(f"skldos.regressors.{homes[name]}"), name)
     raise AttributeError(f"module 'skldos.io' has no attribute {name!r}")

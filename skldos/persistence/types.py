@@ -8,8 +8,8 @@ OWN_MODULES = (
     "skldos.data.energy_grid",
     "skldos.physics.pseudopotential",
     "skldos.scoring",
-    "skldos.regressors.target_scaling",
-    "skldos.regressors.mixtures",
+    "skldos.regressors.neural.target_scaling",
+    "skldos.regressors.neural.mixtures",
 )
 #: Modules of torch whose classes may be parts of a network.
 TORCH_MODULES = ("torch.nn.modules", "torch.optim")
@@ -33,7 +33,7 @@ def is_trusted(name):
 
     Examples
     --------
-    >>> is_trusted("skldos.regressors.ldos.LDOSRegressor"), is_trusted("os.system")
+    >>> is_trusted("skldos.regressors.neural.ldos.LDOSRegressor"), is_trusted("os.system")
     (True, False)
     >>> is_trusted("skldos.data.files.atomic_file")
     False

@@ -117,8 +117,8 @@ def _density(ldos, snapshot, mu):
 def iter_observables(estimator, X, n_jobs=None, *, terms, density=False, sharpen=0):
     """Yield every snapshot with the observables of its predicted LDOS, one after the other.
 
-    An LDOS above :data:`~skldos.prediction.streaming.KEPT_BYTES` is kept nowhere if the estimator is a
-    pipeline that ends in a regressor of skldos.
+    An LDOS above :data:`~skldos.prediction.streaming.KEPT_BYTES` is kept nowhere if the estimator
+    is a pipeline that ends in a regressor of skldos.
 
     Parameters
     ----------

@@ -1,6 +1,5 @@
 """Checks of blocks and their targets, before training and for scores."""
 
-import inspect
 from collections.abc import Iterator
 
 import numpy as np
@@ -10,15 +9,9 @@ from sklearn.utils.validation import validate_data
 from skldos.data import EnergyGrid, is_blocks
 from skldos.data.calculation import common_calculation
 from skldos.data.ranges import check_unmasked
-from skldos.regressors._batches import BlockDataset
+from skldos.regressors.block_dataset import BlockDataset
 from skldos.scoring.r2 import coefficient_of_determination
 from skldos.validation import check_scalar
-
-#: Parameters of skorch, and their prefixes, that nets of this package do not use.
-UNUSED_PARAMETERS = {
-    *("iterator_train", "iterator_valid", "dataset", "predict_nonlinearity", "use_caching"),
-    "torch_load_kwargs",
-}
 
 
 def validated_rows(estimator, X, *y, **options):
@@ -198,49 +191,6 @@ def checked_candidates(name, values, *, strict=True):
 def weights_for(sample_weight):
     """Return the weights as keyword arguments, none for None: regressors may not accept them."""
     return {} if sample_weight is None else {"sample_weight": sample_weight}
-
-
-def check_unused(net):
-    """Raise a ``ValueError`` for parameters of skorch that have no effect here.
-
-    Batches are tensors already when a net gets them, and predictions have the units of the targets.
-    """
-    for name in net.get_params(deep=False):
-        if name.partition("__")[0] in UNUSED_PARAMETERS:
-            raise ValueError(
-                f"{name} is a parameter of skorch that has no effect on {type(net).__name__}: "
-                "batch_size, buffer_size and train_split set the batches."
-            )
-
-
-def check_part(net, part):
-    """Raise an error for parameters that a part of a net does not have.
-
-    Parameters
-    ----------
-    net : SkorchRegressor
-        With its parameters.
-    part : {"module", "criterion", "optimizer"}
-        Which part; an instance, or one with arguments of any name, is left alone.
-
-    Raises
-    ------
-    ValueError
-        Of the kind that ``set_params`` of scikit-learn raises for other parameters.
-    """
-    kind = getattr(net, part)
-    if not isinstance(kind, type):
-        return
-    parameters = inspect.signature(kind).parameters
-    if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
-        return
-    for name in net.get_params(deep=False):
-        key = name.removeprefix(f"{part}__")
-        # Nested names are parameter groups and nested modules, which skorch checks.
-        if key != name and "__" not in key and key not in (*parameters, "param_groups"):
-            raise ValueError(
-                f"{part}__{key} must be a parameter of {kind.__name__}: {', '.join(parameters)}."
-            )
 
 
 def _check_target(name, target):

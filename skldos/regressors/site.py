@@ -7,15 +7,12 @@ from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
 from skldos.data import Blocks, as_lazy, is_blocks
 from skldos.data.calculation import common_calculation
-from skldos.docstrings import documented, like
+from skldos.docstrings import documented
 from skldos.links import PageLinkMixin
 from skldos.prediction import dos_of_block
 from skldos.prediction.completeness import warn_of_training_data
 from skldos.prediction.observables import band_energy_weights
-from skldos.regressors._batches import as_block
-from skldos.regressors._parameters import OF_SITES
-from skldos.regressors._prediction import NetworkPrediction
-from skldos.regressors._site_sums import SiteSums
+from skldos.regressors.block_dataset import as_block
 from skldos.regressors.checks import (
     check_carried,
     check_predicts_rows,
@@ -28,7 +25,9 @@ from skldos.regressors.checks import (
     weights_for,
 )
 from skldos.regressors.feature_range import feature_range, warn_outside
+from skldos.regressors.parameters import OF_SITES
 from skldos.regressors.ridge_sums import RidgeSums, fits_by_sums
+from skldos.regressors.site_sums import SiteSums
 from skldos.validation import check_option, check_scalar
 
 
@@ -337,8 +336,25 @@ class SiteRegressor(PageLinkMixin, SiteSums, MetaEstimatorMixin, RegressorMixin,
             return Blocks(blocks, getattr(X, "snapshots", None))
         return self._predict_rows(validated_rows(self, X, reset=False))
 
-    @like(NetworkPrediction.score)
     def score(self, X, y=None, sample_weight=None):
+        r"""Return the coefficient of determination of the predictions.
+
+        Parameters
+        ----------
+        X : Blocks of shape (n_snapshots,) or array-like of shape (n_rows, n_features)
+            Blocks or plain rows.
+        y : sequence of array-like, optional
+            True targets, as in :meth:`fit`; needed for plain rows.
+        sample_weight : array-like of shape (n_rows,), optional
+            Weights of plain rows.
+
+        Returns
+        -------
+        float
+            For plain rows as :func:`sklearn.metrics.r2_score`; for blocks
+            :math:`1 - \sum (y - \hat y)^2 / \sum (y - \bar y)^2` over all rows and outputs, with
+            the mean :math:`\bar y` of each output.
+        """
         if not is_blocks(X):
             return super().score(X, y, checked_weights(sample_weight, len(X)))
         return score_of_blocks(self, X, y)

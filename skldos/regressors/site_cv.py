@@ -10,13 +10,13 @@ from skldos.data import iter_slices
 from skldos.docstrings import documented, like
 from skldos.links import PageLinkMixin
 from skldos.prediction import dos_of_block
-from skldos.regressors._parameters import OF_SITES
 from skldos.regressors.checks import (
     checked_candidates,
     checked_dataset,
     checked_weights,
     linked_snapshots,
 )
+from skldos.regressors.parameters import OF_SITES
 from skldos.regressors.ridge_left_out import LeaveOneOutRidge
 from skldos.regressors.site import SiteRegressor, energy_weights
 from skldos.validation import check_finite

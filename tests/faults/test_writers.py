@@ -172,8 +172,8 @@ WRITING = {
     "io/mala.py": "faults",
     "io/olcao.py": "io/test_writing.py",
     "persistence/file.py": "faults",
-    "regressors/_checkpoint.py": "faults",
-    "regressors/_skorch_state.py": "faults",
+    "regressors/skorch/checkpoint.py": "faults",
+    "regressors/skorch/state.py": "faults",
 }
 
 

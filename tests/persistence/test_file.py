@@ -215,7 +215,7 @@ DANGEROUS = (
     *("skldos.data.array_file.ArrayFile", "skldos.data.files.os.system", "torch.load"),
     *("skldos.cli.main", "torch.hub.load", "skldos.data.blocks.Blocks", "skldos.persistence.load"),
     *("torch.nn.modules.container.Any", "skldos.nothing.Here", "skldos.", ".", "torch.optim.adam"),
-    *("skldos.regressors.LDOSRegressor", "skldos.regressors.ldos.LDOSRegressor.fit"),
+    *("skldos.regressors.LDOSRegressor", "skldos.regressors.neural.ldos.LDOSRegressor.fit"),
     # Modules of torch, but not of torch.nn.modules: these run code that they bring along.
     *("torch.fx.graph_module.GraphModule", "torch.nn.parallel.distributed.DistributedDataParallel"),
     *("torch.jit._script.RecursiveScriptModule", "torch.nn.modulesX.Linear"),

@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 
-from skldos.regressors._adam import FusedAdam
+from skldos.regressors.neural._adam import FusedAdam
 
 KINDS = {
     "Adam": (torch.optim.Adam, {}),

@@ -6,8 +6,9 @@ import torch
 
 from skldos import ArrayFile
 from skldos.data import ComputedArray
-from skldos.regressors._batches import BlockDataset, RowBatches
-from skldos.regressors.target_scaling import TargetScaling
+from skldos.regressors.block_dataset import BlockDataset
+from skldos.regressors.neural._batches import RowBatches
+from skldos.regressors.neural.target_scaling import TargetScaling
 
 SIZES = (20, 45, 1, 30, 21, 40)
 N_ROWS = sum(SIZES)

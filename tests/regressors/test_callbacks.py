@@ -6,8 +6,8 @@ import pytest
 from skorch.callbacks import EarlyStopping, EpochTimer, LRScheduler, PrintLog
 from torch.optim.lr_scheduler import CosineAnnealingLR, ReduceLROnPlateau
 
-from skldos.regressors import _callbacks
-from skldos.regressors._callbacks import EpochBar, default_callbacks
+from skldos.regressors.neural import _callbacks
+from skldos.regressors.neural._callbacks import EpochBar, default_callbacks
 
 
 def callbacks(**changes):

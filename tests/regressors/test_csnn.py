@@ -18,7 +18,7 @@ from skldos.geometry.sphere import icosahedral_rotations
 from skldos.networks import FeedForward
 from skldos.networks.csnn import ConcentricSpherical
 from skldos.regressors.ados import ADOSRegressor
-from skldos.regressors.csnn import CSNNRegressor
+from skldos.regressors.neural.csnn import CSNNRegressor
 from tests.regressors.sklearn_checks import check_to_float32, common_checks
 
 
@@ -226,7 +226,7 @@ def test_a_stored_model_predicts_the_same(blocks, targets, trip):
         dumped = skops.io.dumps(model)
         untrusted = skops.io.get_untrusted_types(data=dumped)
         assert set(untrusted) <= {
-            "skldos.regressors.csnn.CSNNRegressor",
+            "skldos.regressors.neural.csnn.CSNNRegressor",
             "skldos.networks.csnn.ConcentricSpherical",
             "torch.nn.modules.loss.MSELoss",
             "torch.optim.adam.Adam",

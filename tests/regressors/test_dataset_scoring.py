@@ -6,7 +6,7 @@ import torch
 from sklearn.metrics import r2_score
 
 from skldos import LDOSRegressor
-from skldos.regressors._scoring import DatasetScoring
+from skldos.regressors.skorch._scoring import DatasetScoring
 
 
 @pytest.fixture(scope="module")

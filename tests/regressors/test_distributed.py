@@ -15,10 +15,11 @@ from torch import distributed
 from skldos import CSNNRegressor, LDOSRegressor, MDNRegressor
 from skldos.data import Blocks
 from skldos.networks import FeedForward
-from skldos.regressors._batches import BlockDataset, RowBatches
-from skldos.regressors._team import SINGLE_PROCESS, Team, join
-from skldos.regressors.output_layer import fit_output_layer
-from skldos.regressors.target_scaling import TargetScaling
+from skldos.regressors.block_dataset import BlockDataset
+from skldos.regressors.neural._batches import RowBatches
+from skldos.regressors.neural.output_layer import fit_output_layer
+from skldos.regressors.neural.target_scaling import TargetScaling
+from skldos.regressors.team import SINGLE_PROCESS, Team, join
 
 FORK = multiprocessing.get_context("fork")
 

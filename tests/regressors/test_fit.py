@@ -134,7 +134,7 @@ def test_predict_sum_is_the_sum_of_predict(blocks, targets, make, monkeypatch):
     model = make().fit(blocks, targets)
     expected = [block.sum(axis=0, dtype=float) for block in model.predict(blocks)]
     np.testing.assert_allclose(model.predict_sum(blocks), expected, rtol=1e-6, atol=1e-6)
-    monkeypatch.setattr("skldos.regressors._prediction.PREDICT_ROWS", 7)
+    monkeypatch.setattr("skldos.regressors.neural._prediction.PREDICT_ROWS", 7)
     np.testing.assert_allclose(model.predict_sum(blocks), expected, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(
         np.concatenate(model.predict(blocks)).sum(axis=0), np.sum(expected, axis=0), rtol=1e-5

@@ -24,7 +24,7 @@ from skldos.data.free_energies import full_stress
 from skldos.data.training import DENSITY_MARGIN
 from skldos.exceptions import SnapshotError
 from skldos.physics.hot_electrons import electronic_free_energy
-from skldos.regressors._atomic_sums import AtomicSums
+from skldos.regressors.free_energy._atomic_sums import AtomicSums
 
 ONE = {"alphas": [1e-6], "energy_weights": [30.0]}
 
@@ -150,7 +150,7 @@ def norm(tensor):
 def test_errors_of_snapshots_left_out_are_those_of_models_without_them(
     blocks, snapshots, counts, pulay, monkeypatch
 ):
-    monkeypatch.setattr("skldos.regressors.free_energy.AtomicSums", Spy)
+    monkeypatch.setattr("skldos.regressors.free_energy.regressor.AtomicSums", Spy)
     options = ONE | {"pulay_virial": pulay, "virial_weights": [5.0]}
     Spy.scales.clear()
     model = FreeEnergyRegressor(**options).fit(blocks, sample_weight=counts)
@@ -219,7 +219,7 @@ def test_weights_stand_for_copies(blocks):
 
 def test_rows_that_are_not_kept_are_computed_again(blocks, monkeypatch):
     model = FreeEnergyRegressor(**ONE).fit(blocks)
-    monkeypatch.setattr("skldos.regressors._atomic_sums.KEPT_BYTES", 60_000)
+    monkeypatch.setattr("skldos.regressors.free_energy._atomic_sums.KEPT_BYTES", 60_000)
     again = FreeEnergyRegressor(**ONE).fit(blocks)
     np.testing.assert_array_equal(again.coef_, model.coef_)
     np.testing.assert_array_equal(

@@ -12,7 +12,7 @@ from sklearn.exceptions import NotFittedError
 from skldos.data import Blocks
 from skldos.networks.mixture import COVARIANCES, MixtureDensity, MixtureNLL
 from skldos.regressors import MDNRegressor
-from skldos.regressors.mixtures import GaussianMixtures
+from skldos.regressors.neural.mixtures import GaussianMixtures
 from tests.regressors.sklearn_checks import check_to_float32, common_checks
 
 

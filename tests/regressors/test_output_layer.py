@@ -8,7 +8,7 @@ from torch import nn
 from skldos import LDOSRegressor
 from skldos.data import Blocks
 from skldos.networks import FeedForward
-from skldos.regressors.output_layer import fit_output_layer
+from skldos.regressors.neural.output_layer import fit_output_layer
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from skldos import LDOSRegressor, MDNRegressor
-from skldos.regressors import _batches, _prediction
-from skldos.regressors.target_scaling import TargetScaling
+from skldos.regressors.neural import _batches, _prediction
+from skldos.regressors.neural.target_scaling import TargetScaling
 from skldos.uncertainty import MCDropout, dropout
 
 

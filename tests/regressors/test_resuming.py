@@ -13,7 +13,7 @@ from skorch.callbacks import Callback, Checkpoint, LoadInitState, LRScheduler
 from skldos import CSNNRegressor, LDOSRegressor, MDNRegressor
 from skldos.data import Blocks
 from skldos.exceptions import FileFormatError
-from skldos.regressors._training_name import PIECE_ROWS, _checksum
+from skldos.regressors.skorch.training_name import PIECE_ROWS, _checksum
 from tests.processes import start_python
 
 FLAT = {"module__n_spheres": 1, "module__subdivisions": None, "module__factor": 1}
@@ -246,7 +246,7 @@ def test_nothing_in_a_file_is_run(blocks, targets, make, tmp_path):
     import io
     import zlib
 
-    from skldos.regressors._checkpoint import MAGIC
+    from skldos.regressors.skorch.checkpoint import MAGIC
 
     make(checkpoint=tmp_path).fit(blocks, targets)
     (file,) = tmp_path.iterdir()
@@ -311,7 +311,7 @@ def io_of(file):
     """Return the part of a file that torch wrote."""
     import io
 
-    from skldos.regressors._checkpoint import MAGIC
+    from skldos.regressors.skorch.checkpoint import MAGIC
 
     return io.BytesIO(file.read_bytes()[len(MAGIC) + 8 :])
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from skldos import ArrayFile
-from skldos.regressors import target_scaling
-from skldos.regressors.target_scaling import TargetScaling
+from skldos.regressors.neural import target_scaling
+from skldos.regressors.neural.target_scaling import TargetScaling
 
 
 @pytest.fixture

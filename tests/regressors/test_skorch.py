@@ -266,7 +266,7 @@ def test_a_callback_can_be_taken_out(verbose, blocks, targets, make, capsys):
 
 
 def test_forward(blocks, targets, rows, monkeypatch):
-    monkeypatch.setattr("skldos.regressors._prediction.PREDICT_ROWS", 17)
+    monkeypatch.setattr("skldos.regressors.neural._prediction.PREDICT_ROWS", 17)
     models = {name: net.fit(blocks, targets) for name, net in nets().items()}
     outputs = models["LDOS"].forward(blocks)
     restored = outputs.numpy() * models["LDOS"].target_scale_ + models["LDOS"].target_center_

@@ -5,7 +5,7 @@ import pytest
 import torch
 from skorch.dataset import ValidSplit
 
-from skldos.regressors._split import split_units
+from skldos.regressors.neural._split import split_units
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,10 @@ def globals_of(pickled):
 def test_a_pickle_holds_arrays_and_classes_alone(model):
     # Protocol 2 has no memo of module names, so that every name stands beside its use.
     names, bytestrings = globals_of(pickle.dumps(model, protocol=2))
-    ours = {"skldos.regressors.ldos.LDOSRegressor", "skldos.networks.feedforward.FeedForward"}
+    ours = {
+        "skldos.regressors.neural.ldos.LDOSRegressor",
+        "skldos.networks.feedforward.FeedForward",
+    }
     classes = {"torch.nn.modules.loss.MSELoss", "torch.optim.adam.Adam"}
     arrays = {
         *("numpy._core.multiarray._reconstruct", "numpy.ndarray", "numpy.dtype"),
@@ -142,7 +145,7 @@ def test_skops_asks_for_few_types(model, tmp_path):
 
     skops.io.dump(model, tmp_path / "model.skops")
     assert set(skops.io.get_untrusted_types(file=tmp_path / "model.skops")) <= {
-        "skldos.regressors.ldos.LDOSRegressor",
+        "skldos.regressors.neural.ldos.LDOSRegressor",
         "skldos.networks.feedforward.FeedForward",
         "torch.nn.modules.loss.MSELoss",
         "torch.optim.adam.Adam",

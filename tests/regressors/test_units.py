@@ -9,8 +9,8 @@ from ase.calculators.emt import EMT
 from sklearn.pipeline import make_pipeline
 
 from skldos import AtomSNAPTransformer, FreeEnergyRegressor, Snapshot, SnapshotList
-from skldos.regressors import _units
-from skldos.regressors._units import warn_of_outliers, warn_of_units
+from skldos.regressors.free_energy import _units
+from skldos.regressors.free_energy._units import warn_of_outliers, warn_of_units
 
 MATCH = "energies and forces are inconsistent"
 HARTREE, BOHR, KCAL = 27.2114, 0.529177, 0.0433641

@@ -12,7 +12,7 @@ from skldos.data import is_blocks
 from skldos.docstrings import documented
 from skldos.exceptions import ScoringError, as_scoring_error
 from skldos.regressors import ADOSRegressor
-from skldos.regressors.output_layer import output_layer
+from skldos.regressors.neural.output_layer import output_layer
 from skldos.scoring.scorer import Scorer
 from skldos.search.scores._descriptors import block_targets, checked_rows, drawn_rows
 from skldos.search.scores._rows import transformed

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from skorch.callbacks import Callback
 
-from skldos.regressors import _state
-from skldos.regressors._checkpoint import restore, training_file_state
-from skldos.regressors._team import SINGLE_PROCESS
+from skldos.regressors.skorch import _records
+from skldos.regressors.skorch.checkpoint import restore, training_file_state
+from skldos.regressors.team import SINGLE_PROCESS
 
 
 class _StopTraining(Exception):  # noqa: N818 (an event, not an error)
@@ -16,7 +16,7 @@ class _StopTraining(Exception):  # noqa: N818 (an event, not an error)
 
 
 class SkorchTraining:
-    """How a skorch net is trained; a part of :class:`~skldos.regressors._skorch.SkorchRegressor`.
+    """How a skorch net is trained; a part of :class:`.SkorchRegressor`.
 
     In skorch, every batch passes through every callback, which for small networks costs more than
     the network itself. Here, callbacks are called per batch only if one of them uses it.
@@ -46,7 +46,7 @@ class SkorchTraining:
         if epochs > 0:
             self._run_epochs(data, epochs, goes_on, state, file)
         elif not goes_on:
-            self._training_state = _state.training_state(self)
+            self._training_state = _records.training_state(self)
         self._set_training(False)
         return self
 
@@ -67,15 +67,15 @@ class SkorchTraining:
         anew = state is None or self.lr != state["lr"] or self.lr_schedule == "cosine"
         if anew and goes_on and not hasattr(self, "optimizer__param_groups"):
             rate = {"lr": self.lr, "initial_lr": self.lr}
-            _state.set_rates(self, [rate] * len(self.optimizer_.param_groups))
-        rates = _state.rates(self)
+            _records.set_rates(self, [rate] * len(self.optimizer_.param_groups))
+        rates = _records.rates(self)
         self.notify("on_train_begin", X=data, y=None)
         if state is not None:
             if not anew:
                 # skorch has created new schedules, which have already taken a step.
-                _state.restore_training(self, state)
-                _state.set_rates(self, rates)
-            _state.restore_random(self, state)
+                _records.restore_training(self, state)
+                _records.set_rates(self, rates)
+            _records.restore_random(self, state)
         stored = file.read() if file is not None and self._team_.rank == 0 else None
         stored = self._team_.agree(stored)
         if stored is not None:
@@ -90,7 +90,7 @@ class SkorchTraining:
             pass
         finally:
             self._file_ = None
-            self._training_state = _state.training_state(self)
+            self._training_state = _records.training_state(self)
             self.notify("on_train_end", X=data, y=None)
 
     def notify(self, method_name, **cb_kwargs):

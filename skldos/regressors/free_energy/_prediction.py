@@ -8,7 +8,9 @@ from sklearn.utils.validation import check_is_fitted
 from skldos.data.free_energies import free_energies_at
 from skldos.data.training import has_one_density
 from skldos.docstrings import documented, entries_of
-from skldos.regressors._atomic_data import (
+from skldos.regressors.checks import checked_weights
+from skldos.regressors.feature_range import warn_outside
+from skldos.regressors.free_energy._atomic_data import (
     checked_energies,
     checked_snapshots,
     derivative_handles,
@@ -16,9 +18,7 @@ from skldos.regressors._atomic_data import (
     warn_of_composition,
     warn_of_density,
 )
-from skldos.regressors._atomic_sums import baseline_variance
-from skldos.regressors.checks import checked_weights
-from skldos.regressors.feature_range import warn_outside
+from skldos.regressors.free_energy._atomic_sums import baseline_variance
 
 ENTRIES = entries_of("""
     X : Blocks of shape (n_snapshots,)

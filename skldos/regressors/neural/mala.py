@@ -12,7 +12,7 @@ from skldos.io.limits import refusing_damage
 from skldos.io.mala import snapshot_of_info
 from skldos.io.mala_archive import read_mala_archive
 from skldos.networks import FeedForward
-from skldos.regressors.ldos import LDOSRegressor
+from skldos.regressors.neural.ldos import LDOSRegressor
 from skldos.regressors.torch_state import Placeholders, own_defaults
 
 

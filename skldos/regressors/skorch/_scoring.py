@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.metrics import check_scoring
 
-from skldos.regressors._batches import BlockDataset
+from skldos.regressors.block_dataset import BlockDataset
 
 
 class DatasetScoring:

@@ -5,7 +5,7 @@ from numbers import Integral, Real
 import numpy as np
 import torch
 
-from skldos.regressors._batches import BlockDataset
+from skldos.regressors.block_dataset import BlockDataset
 
 
 class Split:

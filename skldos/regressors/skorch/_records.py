@@ -3,7 +3,7 @@
 import torch
 from skorch.callbacks import LRScheduler
 
-from skldos.regressors._plain_values import plain
+from skldos.regressors.skorch._plain_values import plain
 
 
 def training_state(net):

@@ -9,18 +9,18 @@ from skldos.data.calculation import common_calculation
 from skldos.data.free_energies import common_temperature, free_energies_at
 from skldos.data.training import has_one_density, mass_density
 from skldos.links import PageLinkMixin
-from skldos.regressors._atomic_data import (
+from skldos.regressors.checks import checked_candidates, checked_weights
+from skldos.regressors.feature_range import feature_range
+from skldos.regressors.free_energy._atomic_data import (
     RowsOf,
     checked_energies,
     checked_snapshots,
     means_and_fractions,
 )
-from skldos.regressors._atomic_sums import AtomicSums, Setting
-from skldos.regressors._free_energy_prediction import FreeEnergyPrediction
-from skldos.regressors._leaving_out import LeavingOut, calibration, per_snapshot
-from skldos.regressors._units import warn_of_outliers, warn_of_units
-from skldos.regressors.checks import checked_candidates, checked_weights
-from skldos.regressors.feature_range import feature_range
+from skldos.regressors.free_energy._atomic_sums import AtomicSums, Setting
+from skldos.regressors.free_energy._leaving_out import LeavingOut, calibration, per_snapshot
+from skldos.regressors.free_energy._prediction import FreeEnergyPrediction
+from skldos.regressors.free_energy._units import warn_of_outliers, warn_of_units
 from skldos.validation import check_option, check_scalar
 
 #: Change of a free energy in eV/atom with the electronic temperature, beyond which forces and

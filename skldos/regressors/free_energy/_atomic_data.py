@@ -7,8 +7,8 @@ import numpy as np
 from skldos.data.free_energies import full_stress
 from skldos.data.training import check_elements, outside_training
 from skldos.exceptions import SnapshotError
-from skldos.regressors._atomic_sums import Rows, symmetric_rows
 from skldos.regressors.checks import linked_snapshots
+from skldos.regressors.free_energy._atomic_sums import Rows, symmetric_rows
 from skldos.validation import check_finite, check_shape
 
 #: Fraction of a composition that may lie outside the range of the training data.

@@ -1,7 +1,7 @@
 """A skorch regressor that follows the rules of scikit-learn.
 
-All code that depends on skorch's internals is in this and the other two modules whose names begin
-with ``_skorch``; adapt these to a new release. Tested with skorch 1.4.
+All code that depends on skorch's internals is in this folder; adapt it to a new release. Tested
+with skorch 1.4.
 """
 
 import copy
@@ -15,9 +15,9 @@ from skorch.dataset import Dataset
 from torch.utils.data import DataLoader
 
 from skldos.links import PageLinkMixin
-from skldos.regressors._scoring import DatasetScoring
-from skldos.regressors._skorch_state import SkorchState, parts_of
-from skldos.regressors._skorch_training import SkorchTraining
+from skldos.regressors.skorch._scoring import DatasetScoring
+from skldos.regressors.skorch.state import SkorchState, parts_of
+from skldos.regressors.skorch.training import SkorchTraining
 
 #: Callbacks that parameters switch on.
 OWN_CALLBACKS = ("epoch_timer", "lr_schedule", "early_stopping", "progress", "print_log")
@@ -31,9 +31,9 @@ class SkorchRegressor(PageLinkMixin, SkorchTraining, SkorchState, NeuralNetRegre
     - its ``__init__`` sets attributes that are not parameters, and treats every attribute without a
       trailing underscore as a parameter;
     - ``set_params`` on a fitted net rebuilds modules and checks callbacks at once;
-    - it pickles modules whole, see :class:`~skldos.regressors._skorch_state.SkorchState`;
+    - it pickles modules whole, see :class:`~skldos.regressors.skorch.state.SkorchState`;
     - it calls every callback for every batch, see
-      :class:`~skldos.regressors._skorch_training.SkorchTraining`.
+      :class:`~skldos.regressors.skorch.training.SkorchTraining`.
 
     Subclasses store their parameters in ``__init__`` (skorch's own is not called) and
     implement ``get_iterator`` (batches of two tensors) and ``get_split_datasets``.

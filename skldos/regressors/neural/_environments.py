@@ -7,7 +7,8 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from skldos.data import Blocks, LazyArray
-from skldos.regressors._batches import BlockDataset, RowBatches
+from skldos.regressors.block_dataset import BlockDataset
+from skldos.regressors.neural._batches import RowBatches
 
 
 class FlatBlock(LazyArray):
@@ -77,7 +78,7 @@ class RotatedBatches:
     dataset : BlockDataset
         Rows of environments that can be rotated.
     *args, **kwargs
-        As for :class:`~skldos.regressors._batches.RowBatches`.
+        As for :class:`~skldos.regressors.neural._batches.RowBatches`.
     """
 
     def __init__(self, dataset, *args, **kwargs):

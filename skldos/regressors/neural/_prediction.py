@@ -2,16 +2,17 @@
 
 import numpy as np
 import torch
-from scipy.sparse import issparse
 from sklearn.utils.validation import check_is_fitted
 
 from skldos.data import Blocks, is_blocks
 from skldos.data.calculation import common_calculation
-from skldos.regressors._batches import BlockDataset
-from skldos.regressors._site_sums import SiteSums
+from skldos.docstrings import like
+from skldos.regressors.block_dataset import BlockDataset, is_container
 from skldos.regressors.checks import checked_weights, validated_rows
 from skldos.regressors.feature_range import warn_outside
-from skldos.regressors.target_scaling import TargetScaling
+from skldos.regressors.neural.target_scaling import TargetScaling
+from skldos.regressors.site import SiteRegressor
+from skldos.regressors.site_sums import SiteSums
 from skldos.regressors.torch_state import own_defaults
 from skldos.scoring.r2 import coefficient_of_determination
 
@@ -51,25 +52,8 @@ class NetworkPrediction(SiteSums):
         y = self._predict_rows(X).astype(self.target_dtype_, copy=False)
         return y[:, 0] if self.target_ndim_ == 1 else y
 
+    @like(SiteRegressor.score)
     def score(self, X, y=None, sample_weight=None):
-        r"""Return the coefficient of determination of the predictions.
-
-        Parameters
-        ----------
-        X : Blocks of shape (n_snapshots,) or array-like of shape (n_rows, n_features)
-            Blocks or plain rows.
-        y : sequence of array-like, optional
-            True targets, as in :meth:`fit`; needed for plain rows.
-        sample_weight : array-like of shape (n_rows,), optional
-            Weights of plain rows.
-
-        Returns
-        -------
-        float
-            For plain rows as :func:`sklearn.metrics.r2_score`; for blocks
-            :math:`1 - \sum (y - \hat y)^2 / \sum (y - \bar y)^2` over all rows and outputs, with
-            the mean :math:`\bar y` of each output.
-        """
         check_is_fitted(self)
         X, y = _unpack(X, y)
         if not is_blocks(X):
@@ -190,9 +174,3 @@ def _unpack(X, y=None):
     """Return X and y; training data, passed by callbacks, contain their targets."""
     X = X.blocks if isinstance(X, BlockDataset) else X
     return X, getattr(X, "targets", None) if y is None else y
-
-
-def is_container(X):
-    """Return whether X holds arrays in another form that skorch accepts."""
-    is_dict = isinstance(X, dict) and not issparse(X)  # one kind of sparse matrix is a dict
-    return is_dict or isinstance(X, torch.utils.data.Dataset)

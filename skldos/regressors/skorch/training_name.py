@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator
 
-from skldos.regressors._plain_values import as_arrays
+from skldos.regressors.skorch._plain_values import as_arrays
 
 #: Parameters that do not affect any result.
 WITHOUT_INFLUENCE = {"checkpoint", "verbose", "max_epochs", "warm_start"}

@@ -7,11 +7,11 @@ from sklearn.utils.validation import check_is_fitted
 from skldos.data import Blocks, is_blocks
 from skldos.docstrings import documented
 from skldos.networks.mixture import MixtureDensity, MixtureNLL
-from skldos.regressors._base import BlockRegressor
-from skldos.regressors._parameters import OF_NETS
 from skldos.regressors.checks import validated_rows
-from skldos.regressors.mixtures import GaussianMixtures
-from skldos.regressors.target_scaling import SCALINGS
+from skldos.regressors.neural.base import BlockRegressor
+from skldos.regressors.neural.mixtures import GaussianMixtures
+from skldos.regressors.neural.target_scaling import SCALINGS
+from skldos.regressors.parameters import OF_NETS
 
 
 @documented(OF_NETS)

@@ -10,8 +10,8 @@ from skorch.exceptions import DeviceWarning
 from skorch.history import History
 
 from skldos.data.files import atomic_file
-from skldos.regressors import _state
-from skldos.regressors._plain_values import as_arrays, as_tensors, from_json, to_json
+from skldos.regressors.skorch import _records
+from skldos.regressors.skorch._plain_values import as_arrays, as_tensors, from_json, to_json
 from skldos.regressors.torch_state import Placeholders, own_defaults
 
 #: Metadata key in a file of weights, for everything else that predictions need.
@@ -21,7 +21,7 @@ PART_PREFIXES = ("module", "criterion", "optimizer")
 
 
 class SkorchState:
-    """How a skorch net is stored; a part of :class:`~skldos.regressors._skorch.SkorchRegressor`.
+    """How a skorch net is stored; a part of :class:`.SkorchRegressor`.
 
     A pickle of stock skorch contains further pickles of its modules, which would execute code even
     in a safe loader. Here the state consists of plain arrays.
@@ -39,11 +39,11 @@ class SkorchState:
         if self.initialized_:
             weights = self.module_.state_dict()
             state["weights"] = {k: v.detach().cpu().numpy() for k, v in weights.items()}
-            state["history"] = _state.history_rows(self)
+            state["history"] = _records.history_rows(self)
             if not _same_objects(self._built, parts_of(state["params"])):
                 state["built"] = self._built
             if getattr(self, "optimizer_", None) is not None:
-                training = _state.optimizer_state(self) | (self._training_state or {})
+                training = _records.optimizer_state(self) | (self._training_state or {})
                 state["training"] = as_arrays(training)
         for name in ("_sklearn_output_config", "_metadata_request"):
             if name in self.__dict__:
@@ -78,7 +78,7 @@ class SkorchState:
             self.optimizer_.load_state_dict(training.pop("optimizer"))
             self.criterion_.load_state_dict(training.pop("criterion"))
         self._training_state = training or None
-        _state.set_history(self, history)
+        _records.set_history(self, history)
 
     def save_params(self, f_params=None, *args, use_safetensors=False, **kwargs):
         """Save weights, optimizer, criterion and history to files.

@@ -8,7 +8,7 @@ from sklearn.utils.validation import check_is_fitted
 from skldos.data import Blocks, ComputedArray
 from skldos.docstrings import documented
 from skldos.prediction.pieces import iter_sums
-from skldos.regressors._parameters import OF_SITES
+from skldos.regressors.parameters import OF_SITES
 
 
 @documented(OF_SITES)

@@ -80,7 +80,7 @@ class AtomicSums:
         Energies per atom in eV.
     fractions : ndarray of shape (n_snapshots, n_elements)
         Composition.
-    rows : skldos.regressors._atomic_data.RowsOf
+    rows : skldos.regressors.free_energy._atomic_data.RowsOf
         ``rows(s)`` returns the :class:`Rows` of snapshot s.
     counts : ndarray of shape (n_snapshots,)
         Weights of the snapshots, above zero.

@@ -18,7 +18,7 @@ from itertools import repeat
 import torch
 from torch import nn
 
-from skldos.regressors._team import SINGLE_PROCESS
+from skldos.regressors.team import SINGLE_PROCESS
 from skldos.regressors.torch_state import uncompiled
 
 #: Ridge penalty on the change of weights, for many more rows than weights.

@@ -4,8 +4,8 @@ import torch
 
 from skldos.docstrings import documented
 from skldos.networks import FeedForward
-from skldos.regressors._base import BlockRegressor
-from skldos.regressors._parameters import OF_NETS
+from skldos.regressors.neural.base import BlockRegressor
+from skldos.regressors.parameters import OF_NETS
 
 
 @documented(OF_NETS)

@@ -7,7 +7,7 @@ import torch
 
 from skldos.data import iter_slices
 from skldos.exceptions import FileFormatError, SnapshotError
-from skldos.regressors._team import SINGLE_PROCESS
+from skldos.regressors.team import SINGLE_PROCESS
 from skldos.validation import check_option
 
 SCALINGS = ("max", "minmax", "standard", "whiten", None)

@@ -10,20 +10,9 @@ from skldos.data import Snapshot, is_blocks
 from skldos.data.calculation import common_calculation
 from skldos.networks import Backpropagation
 from skldos.prediction.completeness import warn_of_training_data
-from skldos.regressors import _prediction
-from skldos.regressors._adam import FusedAdam
-from skldos.regressors._autocast import MixedPrecisionRegressor, check_autocast, renew_statistics
-from skldos.regressors._batches import RowBatches, RowDataset
-from skldos.regressors._callbacks import default_callbacks
-from skldos.regressors._checkpoint import TrainingFile
-from skldos.regressors._prediction import NetworkPrediction, is_container
-from skldos.regressors._split import Split
-from skldos.regressors._team import SINGLE_PROCESS, check_distribution, join
-from skldos.regressors._training_name import training_name
+from skldos.regressors.block_dataset import RowDataset, is_container
 from skldos.regressors.checks import (
     check_carried,
-    check_part,
-    check_unused,
     checked_dataset,
     checked_weights,
     common_broadening,
@@ -31,8 +20,23 @@ from skldos.regressors.checks import (
     validated_rows,
 )
 from skldos.regressors.feature_range import feature_range
-from skldos.regressors.output_layer import RIDGE, fit_output_layer, output_layer
-from skldos.regressors.target_scaling import TargetScaling
+from skldos.regressors.neural import _prediction
+from skldos.regressors.neural._adam import FusedAdam
+from skldos.regressors.neural._autocast import (
+    MixedPrecisionRegressor,
+    check_autocast,
+    renew_statistics,
+)
+from skldos.regressors.neural._batches import RowBatches
+from skldos.regressors.neural._callbacks import default_callbacks
+from skldos.regressors.neural._prediction import NetworkPrediction
+from skldos.regressors.neural._split import Split
+from skldos.regressors.neural.output_layer import RIDGE, fit_output_layer, output_layer
+from skldos.regressors.neural.target_scaling import TargetScaling
+from skldos.regressors.skorch.checkpoint import TrainingFile
+from skldos.regressors.skorch.checks import check_part, check_unused
+from skldos.regressors.skorch.training_name import training_name
+from skldos.regressors.team import SINGLE_PROCESS, check_distribution, join
 from skldos.regressors.torch_state import seeded, torch_threads
 from skldos.validation import check_device, check_option, check_scalar
 

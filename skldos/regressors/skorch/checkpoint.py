@@ -9,8 +9,8 @@ import torch
 
 from skldos.data.files import atomic_file
 from skldos.exceptions import FileFormatError
-from skldos.regressors import _state
-from skldos.regressors._training_name import training_name
+from skldos.regressors.skorch import _records
+from skldos.regressors.skorch.training_name import training_name
 
 #: The first bytes of a file; eight hexadecimal digits of the CRC-32 of the rest follow.
 MAGIC = b"skldos training 1\n"
@@ -79,11 +79,11 @@ def training_file_state(net, *, stopped):
     return {
         "stopped": stopped,
         "weights": dict(net.module_.state_dict()),
-        "history": _state.history_rows(net),
-        "rates": _state.rates(net),
-        "callbacks": _state.callback_states(net),
-        **_state.training_state(net),
-        **_state.optimizer_state(net),
+        "history": _records.history_rows(net),
+        "rates": _records.rates(net),
+        "callbacks": _records.callback_states(net),
+        **_records.training_state(net),
+        **_records.optimizer_state(net),
     }
 
 
@@ -92,8 +92,8 @@ def restore(net, state):
     net.module_.load_state_dict(state["weights"])
     net.criterion_.load_state_dict(state["criterion"])
     net.optimizer_.load_state_dict(state["optimizer"])
-    _state.set_history(net, state["history"])
-    _state.restore_callbacks(net, state["callbacks"])
-    _state.restore_training(net, state)
-    _state.set_rates(net, state["rates"])
-    _state.restore_random(net, state)
+    _records.set_history(net, state["history"])
+    _records.restore_callbacks(net, state["callbacks"])
+    _records.restore_training(net, state)
+    _records.set_rates(net, state["rates"])
+    _records.restore_random(net, state)

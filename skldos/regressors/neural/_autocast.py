@@ -2,7 +2,7 @@
 
 import torch
 
-from skldos.regressors._skorch import SkorchRegressor
+from skldos.regressors.skorch.regressor import SkorchRegressor
 from skldos.regressors.torch_state import uncompiled
 from skldos.validation import check_option
 

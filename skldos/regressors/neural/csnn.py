@@ -5,10 +5,10 @@ import torch
 
 from skldos.docstrings import documented
 from skldos.networks.csnn import ConcentricSpherical, subdivisions_of
-from skldos.regressors._base import BlockRegressor
-from skldos.regressors._batches import RowBatches
-from skldos.regressors._environments import Frames, RotatedBatches, flatten, frame_rotations
-from skldos.regressors._parameters import OF_NETS
+from skldos.regressors.neural._batches import RowBatches
+from skldos.regressors.neural._environments import Frames, RotatedBatches, flatten, frame_rotations
+from skldos.regressors.neural.base import BlockRegressor
+from skldos.regressors.parameters import OF_NETS
 from skldos.validation import check_option, check_scalar
 
 
@@ -111,7 +111,7 @@ class CSNNRegressor(BlockRegressor):
     >>> from skldos.datasets import make_snapshots
     >>> from skldos.decomposition import ADOSDecomposer
     >>> from skldos.descriptors.atom_env import AtomEnvTransformer
-    >>> from skldos.regressors.csnn import CSNNRegressor
+    >>> from skldos.regressors.neural.csnn import CSNNRegressor
     >>> snapshots = make_snapshots(4, random_state=0)
     >>> X = AtomEnvTransformer(n_spheres=4, subdivisions=1, r_min=1.5, r_cut=5.0).fit_transform(
     ...     snapshots

@@ -10,7 +10,7 @@ from skldos.descriptors import AtomSNAPTransformer, RowWise
 from skldos.descriptors.affine import matrix_of
 from skldos.descriptors.bispectrum import bispectrum_components
 from skldos.io.lammps import write_snap_files
-from skldos.regressors.free_energy import FreeEnergyRegressor
+from skldos.regressors.free_energy.regressor import FreeEnergyRegressor
 
 
 def write_snap(path, potential):

@@ -1,0 +1,1 @@
+"""Networks as regressors of the rows of blocks: training, prediction, storage."""
