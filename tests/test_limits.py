@@ -80,7 +80,7 @@ PROMISED = {
     "regressors.alignment": {"SPLINE_DEGREE": 5, "SNAPSHOTS_PER_TERM": 3, "LARGEST_LEVERAGE": 0.9},
     "regressors.feature_range": {"MARGIN": 3.0, "FEW_ROWS": 1e-3, "MIN_ROWS": 100}
     | {"SAMPLED_ROWS": 4096, "N_RUNS": 4},
-    "regressors.free_energy._leaving_out": {"OTHER_FORCES": 0.01},
+    "regressors.free_energy.regressor": {"OTHER_FORCES": 0.01},
     "regressors.neural.output_layer": {"RIDGE": 1e-6},
     "regressors.neural.target_scaling": {"SMALLEST_VARIANCE": 1e-10},
     "prediction.completeness": {"ELECTRON_TOLERANCE": 1e-3},

@@ -13,9 +13,10 @@ from skldos.plotting.axes import (
     new_axes,
     panel_below,
 )
+from skldos.prediction.forces import predicts_forces
 from skldos.prediction.pipelines import check_predicts_states, regressor_of, snapshots_of
 from skldos.scoring import evaluate
-from skldos.scoring.forces import predicts_forces, true_and_predicted_forces
+from skldos.scoring.forces import true_and_predicted_forces
 from skldos.uncertainty import energy_uncertainty
 from skldos.validation import check_finite, check_option, check_shape
 
