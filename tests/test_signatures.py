@@ -137,4 +137,4 @@ def test_defaults_are_those_that_are_documented(name):
             value = ast.literal_eval(text)
         except (ValueError, SyntaxError):
             continue  # a name or a formula
-        assert value == default or np.allclose(value, default, rtol=1e-6), parameter
+        assert value == default or np.allclose(value, default, rtol=1e-6, atol=0), parameter

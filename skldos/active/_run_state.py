@@ -95,7 +95,7 @@ def restore(dynamics, state):
     if isinstance(rng, np.random.Generator) and isinstance(random, dict):
         rng.bit_generator.state = random
     elif hasattr(rng, "set_state") and isinstance(random, list):  # or the module np.random
-        rng.set_state((random[0], np.array(random[1], dtype=np.uint32), *random[2:]))
+        rng.set_state(tuple(random))
 
 
 def _random_state(rng):
