@@ -5,6 +5,7 @@ import importlib
 import inspect
 import pkgutil
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -138,3 +139,42 @@ def test_defaults_are_those_that_are_documented(name):
         except (ValueError, SyntaxError):
             continue  # a name or a formula
         assert value == default or np.allclose(value, default, rtol=1e-6, atol=0), parameter
+
+
+# -------------------------------------------------------------------- calls that must say more
+
+#: Modules in which sequences of other lengths are gone through together, some of them endless.
+OF_OTHER_LENGTHS = {"snap", "checks", "output_layer", "observables"}
+
+
+def calls():
+    """Yield the module, the name of the function and its keywords, for all calls in the package."""
+    root = Path(skldos.__file__).parent
+    for path in sorted(root.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call):
+                name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+                keywords = {k.arg: getattr(k.value, "value", k.value) for k in node.keywords}
+                yield path.relative_to(root), name, node.args, keywords
+
+
+def test_sequences_that_go_together_must_have_one_length():
+    found = [(path, keywords) for path, name, _, keywords in calls() if name == "zip"]
+    assert len(found) > 50
+    for path, keywords in found:
+        assert path.stem in OF_OTHER_LENGTHS or keywords == {"strict": True}, path
+
+
+def test_text_has_one_encoding_on_all_systems():
+    n = 0
+    for path, name, arguments, keywords in calls():
+        if name in ("read_text", "write_text") or (name == "open" and _is_text(arguments)):
+            assert keywords.get("encoding") in ("utf-8", "latin-1", "ascii"), path
+            n += 1
+    assert n > 5
+
+
+def _is_text(arguments):
+    """Return whether a file is opened as text: open(path, mode) with a mode for text."""
+    mode = getattr(arguments[1], "value", "b") if len(arguments) > 1 else "b"
+    return isinstance(mode, str) and mode in ("r", "w", "a", "x")

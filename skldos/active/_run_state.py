@@ -17,7 +17,7 @@ def read_state(folder):
     if not path.exists():
         return None
     try:
-        state = json.loads(path.read_text(encoding="utf-8"))
+        state = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
         raise FileFormatError(f"not the state of a run: {error}", path) from error
     if not _is_state(state):
