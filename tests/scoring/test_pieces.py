@@ -1,12 +1,13 @@
 """Predictions in pieces: the same bits for any workers, and bounded memory."""
 
 import pickle
+import threading
 from functools import partial
 
 import joblib
 import numpy as np
 import pytest
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -14,11 +15,14 @@ from sklearn.preprocessing import StandardScaler
 from skldos import (
     ADOSRegressor,
     AtomSNAPTransformer,
+    BandEnergyScorer,
     DensityScorer,
     DOSScorer,
     LDOSCalculator,
     RowWise,
     SiteRegressor,
+    TotalEnergyScorer,
+    evaluate,
     predict,
     predict_density,
     predict_dos,
@@ -146,6 +150,60 @@ def test_scorers_take_workers(small_pieces, snapshots, pipeline):
     with joblib.parallel_config("threading"):
         for make in (DOSScorer, DensityScorer):
             assert make(n_jobs=2)(model, snapshots) == make()(model, snapshots) < 0
+
+
+COMPUTED = {
+    "DOS": lambda *data, n_jobs: predict_dos(*data, n_jobs=n_jobs),
+    "LDOS": lambda *data, n_jobs: predict_ldos(*data, n_jobs=n_jobs),
+    "density": lambda *data, n_jobs: predict_density(*data, n_jobs=n_jobs),
+    "table": lambda *data, n_jobs: evaluate(*data, n_jobs=n_jobs),
+    "table of energies": lambda *data, n_jobs: evaluate(
+        *data, pseudopotentials=IONS, n_jobs=n_jobs
+    ),
+    **{
+        type(make()).__name__: lambda *data, n_jobs, make=make: make(n_jobs=n_jobs)(*data)
+        for make in (DOSScorer, DensityScorer, BandEnergyScorer, partial(TotalEnergyScorer, IONS))
+    },
+}
+
+
+@pytest.mark.parametrize("name", COMPUTED)
+@pytest.mark.parametrize("kept", [True, False])
+def test_workers_are_put_to_work(name, kept, small_pieces, snapshots, pipeline, monkeypatch):
+    if not kept:
+        monkeypatch.setattr(streaming, "KEPT_BYTES", 0)
+    model, X = pipeline.fit(snapshots[:2]), snapshots[:1]
+    (block,) = model[:-1].transform(X)
+    threads = set()
+
+    def rows(start, stop):
+        threads.add(threading.get_ident())
+        return block[start:stop]
+
+    lazy = Blocks([ComputedArray(rows, block.shape, block.dtype)], X)
+    for n_jobs in (None, 2):
+        threads.clear()
+        with joblib.parallel_config("threading"):
+            COMPUTED[name](model[-1], lazy, n_jobs=n_jobs)
+        assert (threads == {threading.get_ident()}) == (n_jobs is None)
+
+
+def test_workers_sum_the_states_of_atoms(of_atoms, snapshots):
+    class Sums(BaseEstimator):
+        def predict(self, X):
+            return of_atoms[-1].predict(X)
+
+        def predict_sum(self, X):
+            threads.add(threading.get_ident())
+            return of_atoms[-1].predict_sum(X)
+
+    blocks, threads = of_atoms[:-1].transform(snapshots), set()
+    for n_jobs in (None, 2):
+        threads.clear()
+        with joblib.parallel_config("threading"):
+            found = predict_dos(Sums(), blocks, n_jobs=n_jobs)
+        assert (threads == {threading.get_ident()}) == (n_jobs is None)
+        np.testing.assert_allclose(found, of_atoms[-1].predict_sum(blocks), rtol=1e-9)
 
 
 def test_two_workers_of_dask_give_the_same_bits(everything, cluster):
