@@ -101,6 +101,7 @@ PROMISED = {
 #: Sizes of pieces, accuracies of series, and measures of figures: chosen by measurement or by eye.
 CHOSEN = {
     "physics.arrays": {"PIECE": 2**22},
+    "physics.fermi": {"_TOLERANCE": 1e-13, "_GAP_TOLERANCE": 1e-9, "_MAX_ITERATIONS": 200},
     "physics.fermi_window": {"HALF_WIDTH": 0.6, "LEAST": 5e-3, "N_LEVELS": 32, "LEFT_OUT": 1e-12},
     "physics.polylog": {"N_TERMS": 22},
     "physics.terms.checks": {"FINER_THAN_CUTOFF": 3.0},
@@ -119,11 +120,18 @@ CHOSEN = {
     "plotting.environment": {"PIXELS": 240},
     "plotting.parity": {"MAX_GROUPS": 6, "VISIBLE": 0.02},
     "plotting.search": {"MAX_RATIO": 10, "OFF_SCALE": 4},
+    "regressors.alignment": {
+        **{"ALPHAS": tuple(10.0**k for k in range(-10, 3)), "ORDERS": (1, 2), "N_CORRECTIONS": 3}
+    },
+    "regressors.feature_range": {"ROUNDING": 1e-5},
+    "regressors.mixtures": {"MODE_STEPS": 200, "MODE_PRECISION": 1e-8},
+    "regressors.ridge_left_out": {"ROWS_PER_TRIANGLE": 2},
     "scoring.completeness": {"DENSITY_TOLERANCE": 0.1},
     "scoring.fields": {"CHUNK_BYTES": 2**24},
     "scoring.pieces": {"SLICE_ROWS": 8192, "SLICES_PER_TASK": 8, "TASKS_PER_WORKER": 4}
     | {"TASK_BYTES": 2**25},
     "scoring.streaming": {"KEPT_BYTES": 2**28, "SAMPLING_STEP": 4, "POINTS_AT_ONCE": 2**18},
+    "search.fractional.orthogonal_arrays": {"_LARGEST_SPACE": 4096, "_MOST_RUNS": 10**6},
     "search.scores._rows": {"MAX_GAP": 64, "AT_ONCE": 8192},
     "search.scores.acsd": {"BATCH_ROWS": 1024},
     "search.scores.information": {"SPREAD_TOLERANCE": 1e-6, "BATCH_ROWS": 512},

@@ -6,7 +6,7 @@ import threading
 import numpy as np
 import pytest
 from joblib import parallel_config
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.preprocessing import StandardScaler
 
@@ -94,3 +94,24 @@ def test_members_are_fitted_by_as_many_workers_as_asked_for(blocks, targets, n_j
         model.fit(blocks, targets)
     here = [member.thread_ == threading.get_ident() for member in model.estimators_]
     assert here == [n_jobs is None] * 2
+
+
+class Tenths(RegressorMixin, BaseEstimator):
+    """Predicts a tenth in single precision."""
+
+    random_state = None
+
+    def fit(self, X, y=None):
+        """Learn nothing."""
+        self.fitted_ = True
+        return self
+
+    def predict(self, X):
+        """Return tenths."""
+        return [np.full((len(block), 2), np.float32(0.1)) for block in X]
+
+
+def test_sums_are_taken_in_double_precision():
+    X = [np.zeros((100_000, 1))]
+    fitted = DeepEnsemble(Tenths(), 2, bootstrap=True).fit(X, X)
+    np.testing.assert_allclose(fitted.sample_sums(X), 1e5 * float(np.float32(0.1)), rtol=1e-12)
