@@ -180,7 +180,11 @@ def test_text_has_one_encoding_on_all_systems():
     assert n > 5
 
 
-def test_arrays_are_read_without_code():
-    reads = [keywords for _, name, _, keywords in calls() if name == "np.load"]
+@pytest.mark.parametrize(
+    ("function", "keyword", "value"),
+    [("np.load", "allow_pickle", False), ("torch.load", "weights_only", True)],
+)
+def test_arrays_are_read_without_code(function, keyword, value):
+    reads = [keywords for _, name, _, keywords in calls() if name == function]
     assert len(reads) >= 3
-    assert all(keywords["allow_pickle"] is False for keywords in reads)
+    assert all(keywords[keyword] is value for keywords in reads)

@@ -179,6 +179,12 @@ def test_scalers_may_be_pickles(make, pickled):
     np.testing.assert_array_equal(unpickle_scaler(pickled(a=last), "x.pkl")["a"], [4, 5])
     one_column = torch.arange(6.0).reshape(6, 1)
     assert unpickle_scaler(pickled(a=one_column), "x.pkl")["a"].shape == (6, 1)
+    # The distance of what is alone does not matter.
+    alone = torch.arange(6.0)[4::6]
+    assert alone.stride() == (6,)
+    assert unpickle_scaler(pickled(a=alone), "x.pkl")["a"].tolist() == [4]
+    whole = unpickle_scaler(pickled(a=torch.arange(3)), "x.pkl")["a"]
+    np.testing.assert_array_equal(whole, [0.0, 1.0, 2.0], strict=True)
     with pytest.raises(FileFormatError, match="a tensor that is not dense"):
         unpickle_scaler(pickled(a=torch.arange(6.0).reshape(2, 3).T), "x.pkl")
 
