@@ -32,7 +32,7 @@ from skldos.data import ArrayFile, Blocks, ComputedArray
 from skldos.descriptors import base
 from skldos.exceptions import ScoringError
 from skldos.physics import Pseudopotential
-from skldos.scoring import pieces, streaming
+from skldos.scoring import fields, pieces, streaming
 from skldos.scoring.fields import predict_ldos
 
 IONS = [Pseudopotential("Al", 3, functional="lda-pz")]
@@ -250,9 +250,9 @@ def test_fields_go_to_files(small_pieces, ragged, pipeline, tmp_path, n_jobs):
     there = zarr.create_array(store=tmp_path / "c.zarr", shape=expected[2].shape, dtype="f4")
     out = [tmp_path / "a.npy", str(tmp_path / "b.zarr"), there]
     with joblib.parallel_config("threading"):
-        fields = predict_ldos(model, ragged[:3], out=out, n_jobs=n_jobs)
-    assert isinstance(fields[0], ArrayFile)
-    assert_same([field[:] for field in fields], expected)
+        found = predict_ldos(model, ragged[:3], out=out, n_jobs=n_jobs)
+    assert isinstance(found[0], ArrayFile)
+    assert_same([field[:] for field in found], expected)
     assert_same([np.load(out[0]), zarr.open_array(out[1])[:]], expected[:2])
     blocks = [
         block.reshape(field.shape)
@@ -260,6 +260,20 @@ def test_fields_go_to_files(small_pieces, ragged, pipeline, tmp_path, n_jobs):
     ]
     for block, field in zip(blocks, expected, strict=True):
         np.testing.assert_allclose(block, field, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize(("slabs", "thickness"), [(0.5, 1), (1, 1), (2.9, 2), (3, 3), (99, 5)])
+def test_chunks_of_zarr_are_whole_slabs_of_the_grid(
+    ragged, pipeline, tmp_path, monkeypatch, slabs, thickness
+):
+    zarr = pytest.importorskip("zarr")
+    model, snapshot = pipeline.fit(ragged[:2]), ragged[1]
+    assert snapshot.grid_shape == (5, 4, 3)
+    monkeypatch.setattr(fields, "CHUNK_BYTES", int(slabs * 4 * 3 * 11 * 4))
+    predict_ldos(model, ragged[1:2], out=[tmp_path / "a.zarr"])
+    array = zarr.open_array(tmp_path / "a.zarr")
+    assert array.chunks == (thickness, 4, 3, 11)
+    np.testing.assert_array_equal(array[:], predict_ldos(model, ragged[1:2])[0])
 
 
 def test_what_fields_can_go_to(snapshots, pipeline, tmp_path):
