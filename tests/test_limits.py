@@ -6,6 +6,7 @@ is what the names stand for.
 
 from importlib import import_module
 
+import numpy as np
 import pytest
 
 PROMISED = {
@@ -138,7 +139,10 @@ CHOSEN = {
     "search.scores.naswot": {"ROUNDING": 1e-13},
     "search.scores.readout": {"SLICE_FACTOR": 50},
     "search.study._journal": {"LOCK_TIMEOUT": 300, "POLL_INTERVAL": 0.005, "TAIL_BYTES": 4096},
-    "testing.terms": {"CUTOFF": 90.0},
+    "testing.terms": {
+        "CUTOFF": 90.0,
+        "CELL": np.array([[3.1, 0.2, -0.3], [0.7, 2.8, 0.4], [-0.5, 0.9, 3.6]]),
+    },
     "uncertainty.dropout": {"DENSE_ROWS": 8192},
 }
 
