@@ -11,9 +11,20 @@ from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
 
 import skldos
-from skldos import datasets, decomposition, geometry, networks, search, uncertainty
+from skldos import (
+    datasets,
+    decomposition,
+    geometry,
+    networks,
+    physics,
+    plotting,
+    scoring,
+    search,
+    uncertainty,
+)
 from skldos.calculator import MonteCarlo
 from skldos.geometry.sphere import icosphere
+from skldos.physics import terms
 from skldos.search.study.pruners import NASWOTPruner
 
 TINY = 1e-9
@@ -131,6 +142,51 @@ FUNCTIONS = {
         **{"n_in": FROM_ONE, "n_out": FROM_ONE, "dropout": ([0, 1], [-TINY, 1 + TINY])},
         "hidden_layer_sizes": each(FROM_ONE),
     },
+    lambda **p: networks.ConcentricSpherical(
+        **{"n_in": 2, "n_out": 2, "n_spheres": 1, "subdivisions": None, "factor": 1} | p
+    ): {
+        **{"n_in": FROM_ONE, "n_out": FROM_ONE, "n_spheres": ([1, 2], [0, 1.5])},
+        **{
+            "factor": ([1, 2], [0, 1.5]),
+            "n_hidden": ([0, 1], [-1, 1.5]),
+            "n_levels": ([1], [0, 2]),
+        },
+        "dropout": ([0, 1], [-TINY, 1 + TINY]),
+    },
+    lambda **p: networks.MixtureDensity(
+        **{"n_in": 2, "n_out": 2, "covariance": "low_rank", "hidden_layer_sizes": (2,)} | p
+    ): {
+        **{"n_out": ([1, 2], [0, 1.5]), "n_components": ([1, 2], [0, 1.5])},
+        **{"rank": ([1, 2], [0, 1.5]), "floor": NOT_NEGATIVE},
+    },
+    lambda **p: physics.sharpening_matrix(np.linspace(0, 10, 41), **{"broadening": 1.0} | p): {
+        "broadening": ([0.1, 10], [0, 10 + TINY]),
+        "order": ([0, 3], [-1, 1.5]),
+    },
+    lambda **p: physics.Pseudopotential("Al", **p): {"valence": POSITIVE},
+    lambda **p: physics.ewald(np.zeros((1, 3)), 3 * np.eye(3), [1.0], **p): {
+        "splitting": ([0.5, 2], [0, -TINY])
+    },
+    lambda **p: terms.low_pass(np.ones((2, 2, 2)), np.eye(3), **p): {"density_cutoff": POSITIVE},
+    lambda **p: search.naswot_score(networks.FeedForward(2, 1), np.eye(2), **p): {
+        "epsilon": POSITIVE
+    },
+    lambda **p: search.readout_score(
+        networks.FeedForward(2, 1), np.ones((2, 3, 2)), np.ones((2, 3, 1)), **p
+    ): {"ridge": POSITIVE},
+    lambda **p: search.mutual_information(np.arange(9.0)[:, None], np.ones((9, 1)), **p): {
+        "n_neighbors": ([1, 7], [0, 1.5]),
+        "n_points": ([4, 9, 20], [1, 4.5]),
+    },
+    lambda **p: search.acsd(np.eye(3), np.eye(3), **p): {"n_pairs": FROM_ONE},
+    lambda **p: search.orthogonal_array(p["levels"]): {"levels": each(FROM_ONE)},
+    lambda **p: search.screen_candidates(
+        Ridge(), {"alpha": [1.0]}, np.eye(2), np.ones(2), scorer=lambda *_: 1.0, **p
+    ): {"n_candidates": FROM_ONE, "n_best": FROM_ONE},
+    lambda **p: skldos.predict(Ridge(), SNAPSHOTS, **p): {"temperature": NOT_NEGATIVE},
+    lambda **p: scoring.predict_density(Ridge(), SNAPSHOTS, **p): {"sharpen": FROM_ZERO},
+    lambda **p: scoring.evaluate(Ridge(), SNAPSHOTS, **p): {"sharpen": FROM_ZERO},
+    lambda **p: plotting.DOSDisplay.from_estimator(Ridge(), SNAPSHOTS, **p): {"sharpen": FROM_ZERO},
     lambda **p: geometry.check_grid_shape(tuple(p["grid_shape"])): {
         "grid_shape": ([(1, 1, 1)], [(1, 0, 1), (1, 1, 1.5)])
     },

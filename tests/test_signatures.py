@@ -5,6 +5,8 @@ import importlib
 import inspect
 import pkgutil
 import re
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -137,4 +139,52 @@ def test_defaults_are_those_that_are_documented(name):
             value = ast.literal_eval(text)
         except (ValueError, SyntaxError):
             continue  # a name or a formula
-        assert value == default or np.allclose(value, default, rtol=1e-6), parameter
+        assert value == default or np.allclose(value, default, rtol=1e-6, atol=0), parameter
+
+
+# -------------------------------------------------------------------- calls that must say more
+
+#: Modules in which sequences of other lengths are gone through together, some of them endless.
+OF_OTHER_LENGTHS = {"snap", "checks", "output_layer", "observables"}
+
+
+@cache
+def calls():
+    """Return the module, the function, arguments and keywords of all calls in the package."""
+    root, found = Path(skldos.__file__).parent, []
+    for path in sorted(root.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call):
+                name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+                if name in ("load", "open"):  # of which module matters
+                    name = ast.unparse(node.func)
+                keywords = {k.arg: getattr(k.value, "value", k.value) for k in node.keywords}
+                found.append((path.relative_to(root), name, node.args, keywords))
+    return found
+
+
+def test_sequences_that_go_together_must_have_one_length():
+    found = [(path, keywords) for path, name, _, keywords in calls() if name == "zip"]
+    assert len(found) > 50
+    for path, keywords in found:
+        assert path.stem in OF_OTHER_LENGTHS or keywords == {"strict": True}, path
+
+
+def test_text_has_one_encoding_on_all_systems():
+    n = 0
+    for path, name, arguments, keywords in calls():
+        mode = getattr(arguments[1], "value", "") if name == "open" and arguments[1:] else "rb"
+        if name in ("read_text", "write_text") or "b" not in mode:
+            assert "encoding" in keywords, path
+            n += 1
+    assert n > 5
+
+
+@pytest.mark.parametrize(
+    ("function", "keyword", "value"),
+    [("np.load", "allow_pickle", False), ("torch.load", "weights_only", True)],
+)
+def test_arrays_are_read_without_code(function, keyword, value):
+    reads = [keywords for _, name, _, keywords in calls() if name == function]
+    assert len(reads) >= 3
+    assert all(keywords[keyword] is value for keywords in reads)

@@ -1,17 +1,18 @@
 """Create the bundled data sets from finished snapshots.
 
-    python -m benchmarks.data.package [--output FOLDER ...] [--data FOLDER]
+    python -m benchmarks.data.package [--sets SET ...] [--output FOLDER ...] [--data FOLDER]
 
 Uses all snapshots that `make.py` has finished in the folders `--output` (including those in
 `bundles/`), and the older snapshots with an LDOS, `al32` and `almg` in the folder `--data`, whose
-LDOS is partitioned here. Writes `aluminium32.npz` and `aluminium_magnesium.npz` beside the other
-data of `skldos.datasets`, with their checksums; run it again when there are more. `--check` only
-compares existing files with those that would be written.
+LDOS is partitioned here. Writes `aluminium32.npz`, `aluminium_magnesium.npz` and
+`silicon_carbide.npz` beside the other data of `skldos.datasets`, with their checksums; run it again
+when there are more. `--check` only compares existing files with those that would be written.
 
 A file has, for all snapshots, `n_atoms`, `cell`, `temperature`, `n_electrons`, the energies of the
 calculation, `name`, `split`, `kind`; for all atoms one after the other, `numbers`, `positions`,
 `forces` and `ados`, in steps of `ados_step` from `ados_low` (16 bits: an error of at most 8e-6 of
-the largest value); and `energies`, `broadening`, `kernel`, `sigma` once.
+the largest value); and `energies`, `broadening`, `kernel`, `sigma` once. It has `stress` if all
+snapshots have one.
 """
 
 import hashlib
@@ -24,7 +25,13 @@ from benchmarks.common import harness
 from benchmarks.data import make
 
 TARGET = harness.ROOT / "skldos" / "datasets" / "data"
-FILES = {"al32": "aluminium32.npz", "almg": "aluminium_magnesium.npz"}
+FILES = {
+    "al32": "aluminium32.npz",
+    "almg": "aluminium_magnesium.npz",
+    "sic": "silicon_carbide.npz",
+}
+#: Sets that began with snapshots that have an LDOS.
+WITH_OLDER = ("al32", "almg")
 SCALARS = (
     *("temperature", "n_electrons", "fermi_energy", "band_energy", "total_energy", "minus_ts"),
     *("one_electron", "hartree", "xc", "ewald", "ecutwfc"),
@@ -39,7 +46,7 @@ def collected(name, outputs, data):
     """
     found = make.found(name, outputs)
     before = [older(path) for path in sorted((data / name).glob("*.npz"))]
-    if not before:
+    if name in WITH_OLDER and not before:
         sys.exit(f"{data / name} has no snapshots; say with --data where the older ones are")
     planned = [job.name for job in make.plan() if job.set == name]
     return before + [found[key] for key in planned if key in found]
@@ -69,7 +76,8 @@ def older(path):
 
 def kind_of(name):
     """Return the properties of a snapshot from its name."""
-    return next((kind for kind in ("liquid", "solid") if kind in name), "alloy")
+    parts = {"liquid": "liquid", "solid": "solid", "SiC": "compound"}
+    return next((kind for part, kind in parts.items() if part in name), "alloy")
 
 
 def packed(snapshots):
@@ -95,6 +103,8 @@ def packed(snapshots):
     }
     arrays |= {k: np.array([float(s[k]) for s in snapshots]) for k in SCALARS}
     arrays |= {k: np.concatenate([s[k] for s in snapshots]) for k in BY_ATOM}
+    if all("stress" in snapshot for snapshot in snapshots):
+        arrays["stress"] = np.stack([snapshot["stress"] for snapshot in snapshots])
     arrays["numbers"] = arrays["numbers"].astype(np.uint8)
     arrays["forces"] = arrays["forces"].astype(np.float32)
     return arrays
@@ -114,12 +124,15 @@ def write(arrays, path):
 def main():
     parser = harness.plain_parser(__doc__)
     default = [make.HERE / "output"]
+    parser.add_argument("--sets", nargs="*", default=[*FILES], choices=FILES, help="which sets")
     parser.add_argument("--output", type=Path, nargs="*", default=default, help="finished sets")
     parser.add_argument("--data", type=Path, default=harness.DATA, help="folder of the older data")
     parser.add_argument("--check", action="store_true", help="compare, write nothing")
     options = parser.parse_args()
     differing = 0
     for name, file in FILES.items():
+        if name not in options.sets:
+            continue
         arrays = packed(collected(name, options.output, options.data))
         if options.check:
             with np.load(TARGET / file) as there:

@@ -31,9 +31,17 @@ def snapshots_of(name, folders=()):
         Those of the package first, then those of `bundles/`, then those of the folders.
     """
     from skldos import SnapshotList
-    from skldos.datasets import load_aluminium, load_aluminium_magnesium
+    from skldos.datasets import (
+        load_aluminium,
+        load_aluminium_magnesium,
+        load_silicon_carbide,
+    )
 
-    bundled = {"al32": lambda: load_aluminium(n_atoms=32), "almg": load_aluminium_magnesium}
+    bundled = {
+        "al32": lambda: load_aluminium(n_atoms=32),
+        "almg": load_aluminium_magnesium,
+        "sic": load_silicon_carbide,
+    }
     snapshots = list(bundled[name]()) if name in bundled else []
     made = [as_snapshot(one) for one in make.unbundle(make.BUNDLES / f"{name}.npz")]
     for folder in folders:

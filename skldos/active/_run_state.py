@@ -17,7 +17,7 @@ def read_state(folder):
     if not path.exists():
         return None
     try:
-        state = json.loads(path.read_text(encoding="utf-8"))
+        state = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
         raise FileFormatError(f"not the state of a run: {error}", path) from error
     if not _is_state(state):
@@ -95,7 +95,7 @@ def restore(dynamics, state):
     if isinstance(rng, np.random.Generator) and isinstance(random, dict):
         rng.bit_generator.state = random
     elif hasattr(rng, "set_state") and isinstance(random, list):  # or the module np.random
-        rng.set_state((random[0], np.array(random[1], dtype=np.uint32), *random[2:]))
+        rng.set_state(tuple(random))
 
 
 def _random_state(rng):

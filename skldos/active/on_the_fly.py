@@ -361,7 +361,7 @@ class OnTheFlyLearner:
         with atomic_file(self.folder / ASKED_FILE, "w") as file:
             self.asked.to_csv(file, index=False)
         path = self.folder / ERROR_BARS
-        if look is None or len(self.error_bars) == 1 or not path.exists():
+        if look is None:
             with atomic_file(path, "w") as file:
                 self.error_bars.to_csv(file, index=False)
         else:

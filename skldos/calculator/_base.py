@@ -37,7 +37,6 @@ class ModelCalculator(Calculator):
         on the volume.
     """
 
-    discard_results_on_any_change = True
     _point = None
 
     def __init__(self, allow_stress):

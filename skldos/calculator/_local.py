@@ -88,7 +88,7 @@ class LocalFreeEnergy:
         surface = self._surface
         # Only these atoms and their neighbours are needed.
         environment = self._atoms_in_box(positions, 2 * self._radius)
-        neighbors = np.setdiff1d(environment, near, assume_unique=True)
+        neighbors = np.setdiff1d(environment, near)
         snapshot = Snapshot(self._atoms[[*near, *neighbors]])
         movable = Snapshot(self._atoms[near])
         features = surface.potential.transformer.compute(snapshot, 0, len(near))

@@ -40,7 +40,7 @@ def with_parameters(transformer, parameters):
             for name, step in transformer.transformer_list
         ]
         return transformer
-    names = transformer.get_params(deep=False)
+    names = transformer.get_params()
     return transformer.set_params(**{k: v for k, v in parameters.items() if k in names})
 
 

@@ -73,8 +73,7 @@ def allocate(file, size):
     file.seek(start)
     for begin in range(start, size, ZERO_BYTES):
         file.write(bytes(min(ZERO_BYTES, size - begin)))
-    file.flush()
-    file.seek(position)
+    file.seek(position)  # which writes what is in the buffer
 
 
 @contextmanager
@@ -130,7 +129,7 @@ def atomic_file(path, mode="wb"):
         os.replace(temporary, path)
     except BaseException:
         with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+            temporary.unlink()
         raise
     sync_folder(path.parent)
 

@@ -31,6 +31,5 @@ def chemical_formula(atoms):
     counts = atoms.symbols.formula.count()
     if {"C", "H"} <= counts.keys():
         return atoms.get_chemical_formula("hill")
-    ranks = {element: rank for rank, element in enumerate(NON_METALS)}
-    order = sorted(counts, key=lambda element: (ranks.get(element, -1), element))
+    order = sorted(counts.keys() - NON_METALS) + [e for e in NON_METALS if e in counts]
     return "".join(f"{e}{counts[e] if counts[e] > 1 else ''}" for e in order)

@@ -71,8 +71,7 @@ class LazyArray:
     def __array__(self, dtype=None, copy=None):
         if copy is False:
             raise ValueError(f"{type(self).__name__} has to be read: it can't avoid a copy.")
-        array = self.read(0, len(self))
-        return array if dtype is None else array.astype(dtype, copy=False)
+        return np.asarray(self.read(0, len(self)), dtype)
 
     def _read_slice(self, start, stop, step):
         """Return the rows of a slice, reading only rows between its ends."""

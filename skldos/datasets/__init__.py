@@ -7,6 +7,7 @@ from skldos.datasets.aluminium import (
 )
 from skldos.datasets.aluminium_magnesium import load_aluminium_magnesium
 from skldos.datasets.silicon import load_silicon, load_silicon_pseudopotentials
+from skldos.datasets.silicon_carbide import load_silicon_carbide
 from skldos.datasets.synthetic import make_snapshots
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "load_aluminium_magnesium",
     "load_silicon",
     "load_silicon_pseudopotentials",
+    "load_silicon_carbide",
     "make_snapshots",
     "EspressoRecipe",
 ]

@@ -59,7 +59,8 @@ def read_bundle(name, pseudopotentials):
     SnapshotList
         Their `reference` has the energies and forces of the calculation, the density of states
         (``"dos"``, 1/eV), the atom-decomposed DOS (``"ados"``, with the width ``"ados_sigma"`` of
-        the partition in Å), ``"kind"`` and ``"split"``.
+        the partition in Å), ``"kind"`` and ``"split"``, and the ``"stress"`` (eV/Å³) if the file
+        has it.
     """
     with np.load(checked_file(name), allow_pickle=False) as file:
         data = dict(file)
@@ -85,6 +86,8 @@ def read_bundle(name, pseudopotentials):
             "kind": str(data["kind"][i]),
             "split": str(data["split"][i]),
         }
+        if "stress" in data:
+            reference["stress"] = data["stress"][i]
         snapshots.append(
             Snapshot(
                 atoms,

@@ -52,8 +52,8 @@ def element_quantities(ados, snapshots, *, pseudopotentials=None):
             f"ados must hold one block for every snapshot, {len(snapshots)}, got {len(ados)}."
         )
     tables = []
-    for i, (block, snapshot) in enumerate(zip(ados, snapshots, strict=True)):
-        quantities = atom_quantities(block, snapshot, pseudopotentials=pseudopotentials)
+    for i, snapshot in enumerate(snapshots):
+        quantities = atom_quantities(ados[i], snapshot, pseudopotentials=pseudopotentials)
         symbols = pd.Series(list(snapshot.atoms.symbols), name="element")
         by_element = pd.DataFrame(quantities).groupby(symbols)
         table = by_element.mean()

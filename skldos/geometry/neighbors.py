@@ -211,7 +211,7 @@ def _bins(positions, cell, r_cut):
     images = positions[atoms] + shifts @ cell
 
     extent = 1 + 2 * reach
-    shape = np.maximum(1, np.floor(extent / reach * BINS_PER_CUTOFF))
+    shape = np.floor(extent / reach * BINS_PER_CUTOFF)
     most = max(MAX_BINS, BINS_PER_IMAGE * len(images))
     shape = np.maximum(1, np.floor(shape * min(1.0, (most / shape.prod()) ** (1 / 3))))
     width = extent / shape
@@ -228,7 +228,7 @@ def _bins(positions, cell, r_cut):
         width=width,
         shape=shape,
         first=first.astype(np.int64),
-        images=np.ascontiguousarray(images[order].T),
+        images=np.ascontiguousarray(images[order].T, dtype=np.float64),
         atoms=atoms[order].astype(np.int64),
         r_cut=float(r_cut),
     )

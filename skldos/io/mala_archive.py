@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import pickle
 import warnings
 import zipfile
@@ -311,8 +312,8 @@ def _storage(content, path):
 def _tensor(values, offset, size, stride, *_, path):
     """Return a tensor of a pickle as an array; those of scalers are dense."""
     size = tuple(size)
-    n = int(np.prod(size, dtype=int))
-    dense = tuple(int(np.prod(size[i + 1 :], dtype=int)) for i in range(len(size)))
+    n = math.prod(size)
+    dense = tuple(math.prod(size[i + 1 :]) for i in range(len(size)))
     varied = [i for i, length in enumerate(size) if length > 1]
     if any(stride[i] != dense[i] for i in varied) or not 0 <= offset <= len(values) - n:
         raise FileFormatError("a pickled scaler holds a tensor that is not dense", path)

@@ -71,7 +71,7 @@ class ModelCard(dict):
 
     def __repr__(self):
         lines = list(_lines(self))
-        width = max((len(name) for name, _ in lines), default=0)
+        width = len(max((name for name, _ in lines), key=len, default=""))
         return "\n".join(f"{name:{width}}  {text}".rstrip() for name, text in lines)
 
     __str__ = __repr__

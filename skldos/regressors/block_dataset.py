@@ -75,7 +75,15 @@ class BlockDataset(torch.utils.data.Dataset):
 
 
 class RowDataset(torch.utils.data.Dataset):
-    """Rows of two plain arrays; the unit of a split is a row."""
+    """Rows of two plain arrays; the unit of a split is a row.
+
+    Parameters
+    ----------
+    inputs : ndarray of shape (n_rows, n_features)
+        Input rows.
+    targets : ndarray of shape (n_rows, n_outputs)
+        Target rows.
+    """
 
     sample_weight = None
 

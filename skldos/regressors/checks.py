@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 from scipy.sparse import issparse
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skldos.data import EnergyGrid, is_blocks
 from skldos.data.calculation import common_calculation
@@ -91,6 +91,7 @@ def check_carried(regressor, snapshots):
 
 def score_of_blocks(regressor, X, y):
     """Return the coefficient of determination of blocks, whose snapshots may carry the targets."""
+    check_is_fitted(regressor)
     snapshots = getattr(X, "snapshots", None)
     common_calculation(snapshots, regressor.calculation_)
     if y is None and snapshots is None:

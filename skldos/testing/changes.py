@@ -7,6 +7,9 @@ import numpy as np
 from skldos.data import Snapshot
 from skldos.geometry import volume
 
+#: A rotation about no axis of a crystal.
+ROTATION = np.array([[2, 3, 6], [6, 2, -3], [-3, 6, -2]]) / 7
+
 
 class Change(NamedTuple):
     """A snapshot of the same crystal, and the map of its sites to those of the original.
@@ -81,11 +84,9 @@ def reordered(snapshot):
 
 def rotated(snapshot):
     """Rotate atoms and cell in space; the grid turns with the cell."""
-    rotation = np.linalg.qr([[1.0, 2.0, 3.0], [-2.0, 1.0, 4.0], [0.0, 3.0, -1.0]])[0]
-    rotation *= np.sign(np.linalg.det(rotation))
     atoms = snapshot.atoms.copy()
-    atoms.set_cell(atoms.cell.array @ rotation)
-    atoms.positions = snapshot.atoms.positions @ rotation
+    atoms.set_cell(atoms.cell.array @ ROTATION)
+    atoms.positions = snapshot.atoms.positions @ ROTATION
     return _same_sites(snapshot, atoms)
 
 

@@ -9,7 +9,7 @@ from sklearn.model_selection import cross_val_score
 
 from skldos.data import Blocks, SnapshotList, as_rows
 from skldos.testing import changes
-from skldos.testing._checks import named, raises, require, run
+from skldos.testing._checks import close, named, raises, require, run
 from skldos.testing.transformers import default_snapshots
 
 
@@ -93,10 +93,10 @@ def scorer_checks(scorer, snapshots=None):
 def check_returns_a_float(scorer, snapshots):
     """Check: a score is a finite Python float, also for one snapshot; no snapshots are an error."""
     for X in (snapshots, snapshots[:1]):
-        score = scorer(_model(0.05), X)
+        score = scorer(_model(), X)
         require(type(score) is float, f"the score is a {type(score).__name__}, no float")
         require(np.isfinite(score), f"the score is {score}")
-    raises(Exception, scorer, _model(0.05), [])
+    raises(Exception, scorer, _model(), [])
 
 
 def check_greater_is_better(scorer, snapshots):
@@ -108,21 +108,21 @@ def check_greater_is_better(scorer, snapshots):
 def check_inputs_are_left_alone(scorer, snapshots):
     """Check: neither the snapshots nor the scorer change; the same call gives the same score."""
     before = joblib.hash((list(snapshots), vars(scorer)))
-    scores = {scorer(_model(0.05), snapshots) for _ in range(2)}
+    scores = {scorer(_model(), snapshots) for _ in range(2)}
     require(len(scores) == 1, f"two calls give {scores}")
     require(joblib.hash((list(snapshots), vars(scorer))) == before, "the call changes its inputs")
 
 
 def check_targets_given_apart(scorer, snapshots):
     """Check: passing targets as `y` is the same as taking them from the snapshots."""
-    expected = scorer(_model(0.05), snapshots)
-    found = scorer(_model(0.05), snapshots, snapshots.targets)
-    require(np.isclose(found, expected, rtol=1e-9), f"with y {found}, without {expected}")
+    expected = scorer(_model(), snapshots)
+    found = scorer(_model(), snapshots, snapshots.targets)
+    close(found, expected, "a score with y")
 
 
 def check_descriptions_of_the_crystal(scorer, snapshots):
     """Check: equivalent descriptions of a crystal have the same score."""
-    expected = scorer(_model(0.05), snapshots)
+    expected = scorer(_model(), snapshots)
     for change in (
         changes.lattice_shifts,
         changes.another_cell,
@@ -132,31 +132,28 @@ def check_descriptions_of_the_crystal(scorer, snapshots):
         changes.rotated,
     ):
         changed = SnapshotList([change(snapshot).snapshot for snapshot in snapshots])
-        found = scorer(_model(0.05), changed)
+        found = scorer(_model(), changed)
         # Oblique cells have other plane waves on the same points, which affects energies of a
         # density.
         rtol = 1e-3 if change is changes.another_cell else 1e-5
-        require(
-            np.isclose(found, expected, rtol=rtol),
-            f"{change.__doc__.splitlines()[0]} Score {found}, not {expected}",
-        )
+        close(found, expected, f"{change.__doc__.splitlines()[0]} The score", rtol)
 
 
 def check_order_of_snapshots(scorer, snapshots):
     """Check: a score is a mean over snapshots, in any order."""
-    expected = scorer(_model(0.05), snapshots)
-    found = scorer(_model(0.05), snapshots[::-1])
-    require(np.isclose(found, expected, rtol=1e-9), f"in another order {found}, not {expected}")
+    expected = scorer(_model(), snapshots)
+    found = scorer(_model(), snapshots[::-1])
+    close(found, expected, "a score in another order")
 
 
 def check_in_cross_validation(scorer, snapshots):
     """Check: scikit-learn accepts it as ``scoring=``, and it can be pickled for other processes."""
     scores = cross_val_score(
-        TrueLDOS(0.05), snapshots, cv=len(snapshots), scoring=scorer, error_score="raise"
+        _model(), snapshots, cv=len(snapshots), scoring=scorer, error_score="raise"
     )
     copied = pickle.loads(pickle.dumps(scorer))
-    found = [copied(_model(0.05), snapshots[i : i + 1]) for i in range(len(snapshots))]
-    require(np.allclose(scores, found, rtol=1e-9), f"{scores} in cross-validation, alone {found}")
+    found = [copied(_model(), snapshots[i : i + 1]) for i in range(len(snapshots))]
+    close(scores, found, "scores in cross-validation")
     require(type(scorer).__name__ in repr(scorer), "repr() lacks the name of the class")
 
 
@@ -171,5 +168,5 @@ CHECKS = (
 )
 
 
-def _model(error):
+def _model(error=0.05):
     return TrueLDOS(error).fit(None)

@@ -89,7 +89,6 @@ class UncertainRegressor(PageLinkMixin, MetaEstimatorMixin, RegressorMixin, Base
         float
             :math:`1 - \sum (y - \hat y)^2 / \sum (y - \bar y)^2`.
         """
-        check_is_fitted(self)
         if not is_blocks(X):
             return super().score(X, y, sample_weight)
         return score_of_blocks(self, X, y)

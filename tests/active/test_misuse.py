@@ -135,6 +135,7 @@ def changed(*path, value=None, remove=False):
         changed("dynamics", value=[1]),
         changed("dynamics", "positions", value=[[0.0, 0.0]]),
         changed("dynamics", "positions", 1, 2, value=float("nan")),
+        changed("dynamics", "positions", value=[["a"] * 3] * 2),
         changed("dynamics", "momenta", value="x"),
         changed("dynamics", "numbers", value=[13]),
     ],
@@ -146,6 +147,10 @@ def test_damaged_states_are_named(tmp_path, change):
     path = tmp_path / "state.json"
     path.write_text(json.dumps(state))
     assert read_state(tmp_path) == state
+    beginning = state | {"n_snapshots": 0, "check": {"step": 0, "gap": 0}}
+    beginning["dynamics"] = point | {"step": 0}
+    path.write_text(json.dumps(beginning))
+    assert read_state(tmp_path) == beginning
     change(state)
     path.write_text(json.dumps(state))
     with pytest.raises(FileFormatError, match=r"or damaged: an entry .*state\.json"):

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from ase import units
 from ase.build import bulk
+from ase.calculators.calculator import Calculator
 from ase.calculators.emt import EMT
 from ase.md.verlet import VelocityVerlet
 from sklearn.pipeline import make_pipeline
@@ -123,9 +124,9 @@ def test_stored_results_belong_to_the_same_atoms(shift, same, what, tmp_path):
     reference = Reference(lambda atoms: Snapshot(atoms, reference=found), tmp_path, False)
     reference.answer(0, Snapshot(first))
     if what == "cell":
-        second.cell[0, 1] += shift
+        second.cell[1, 1] += shift
     else:
-        second.positions[0, 1] += shift
+        second.positions[1, 1] += shift
     if same:
         assert reference.answer(0, Snapshot(second))[1] == 0
     else:
@@ -150,3 +151,86 @@ def test_a_state_that_is_none_is_named(text, tmp_path):
     with pytest.raises(FileFormatError, match=r"not the state of a run.*state\.json"):
         read_state(tmp_path)
     assert read_state(tmp_path / "absent") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "good", "bad"),
+    [
+        ("threshold", [1e-9, 7.0], [0, -1.0]),
+        ("interval", [1, 7], [0, 1.5]),
+        ("first_check", [1, 7, None], [0, 1.5]),
+        ("stress", [True, False], ["no"]),
+    ],
+)
+def test_limits_of_parameters(name, good, bad, tmp_path, potential):
+    one = rattled(n=1)  # too few, which is said after what is wrong with the parameters
+    for value in good:
+        with pytest.raises(ValueError, match="initial must hold at least two snapshots, got 1"):
+            OnTheFlyLearner(potential, EMT(), one, tmp_path, **{name: value})
+    for value in bad:
+        with pytest.raises((ValueError, TypeError), match=f"{name} must be"):
+            OnTheFlyLearner(potential, EMT(), one, tmp_path, **{name: value})
+
+
+def test_no_steps_and_no_snapshots_may_be_asked_for(learner):
+    assert learner.ask(rattled(0.2), max_snapshots=0) == []
+    learner.run(VelocityVerlet(rattled()[0], units.fs), 0)
+    assert learner.error_bars["step"].tolist() == [0]
+
+
+class Split(Calculator):
+    """Has an energy and, if told so, a free energy."""
+
+    def __init__(self, free):
+        super().__init__()
+        names = ["energy", "forces", "stress", *(["free_energy"] if free else [])]
+        self.implemented_properties = names
+
+    def calculate(self, atoms, properties, system_changes):
+        super().calculate(atoms, properties, system_changes)
+        everything = {"energy": -1.0, "free_energy": -2.0, "forces": np.ones((4, 3))}
+        everything["stress"] = np.arange(6.0)
+        self.results = {name: everything[name] for name in self.implemented_properties}
+
+
+@pytest.mark.parametrize(("free", "energy"), [(True, -2.0), (False, -1.0)])
+def test_the_free_energy_is_learned_where_there_is_one(free, energy, tmp_path):
+    atoms = rattled()[0]
+    found, _ = Reference(Split(free), tmp_path, stress=True).answer(0, Snapshot(atoms))
+    assert found.reference["total_energy"] == energy
+    np.testing.assert_array_equal(found.reference["stress"], [[0, 5, 4], [5, 1, 3], [4, 3, 2]])
+    assert atoms.calc is None
+
+
+def test_tables_hold_what_the_learner_knows(tmp_path, potential):
+    options = {"threshold": 0.05, "first_check": 2}
+    learner = OnTheFlyLearner(potential, EMT(), rattled(), tmp_path, **options)
+    learner.run(VelocityVerlet(rattled(0.2)[0], units.fs), 3)
+    assert learner.asked["fit_seconds"].isna().tolist()[:2] == [True, True]
+    assert learner.asked["fit_seconds"][2:].notna().all()
+    assert learner.asked["why"].tolist()[2:]
+    for name in ("asked", "error_bars"):
+        table = getattr(learner, name)
+        assert table.index.tolist() == list(range(len(table)))
+        lines = (tmp_path / f"{name}.csv").read_text().splitlines()
+        assert (lines[0], len(lines)) == (",".join(table.columns), len(table) + 1)
+    again = OnTheFlyLearner(potential, EMT(), rattled(), tmp_path, **options)
+    for name in ("asked", "error_bars"):
+        pd.testing.assert_frame_equal(
+            getattr(again, name), getattr(learner, name), check_exact=True
+        )
+
+
+def test_rows_that_belong_to_no_state_are_left_out(tmp_path, potential):
+    # The process ended between the tables and the state, or in the middle of a line.
+    OnTheFlyLearner(potential, EMT(), rattled(), tmp_path)
+    path = tmp_path / "error_bars.csv"
+    path.write_text(path.read_text() + "0,0.5,True\n1,0.5,True\n")
+    learner = OnTheFlyLearner(potential, EMT(), rattled(), tmp_path)
+    assert learner.error_bars.empty
+    learner.run(VelocityVerlet(rattled()[0], units.fs), 1)
+    known = learner.error_bars["expected"].tolist()
+    path.write_text(path.read_text() + "2,0.5,False\n1,0.")
+    again = OnTheFlyLearner(potential, EMT(), rattled(), tmp_path)
+    assert again.error_bars["expected"].tolist() == known
+    assert len(path.read_text().splitlines()) == 3

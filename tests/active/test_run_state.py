@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 from ase.build import bulk
+from ase.constraints import FixAtoms
 from ase.md.langevin import Langevin
 from ase.md.verlet import VelocityVerlet
 
@@ -52,3 +53,14 @@ def test_what_moves_comes_back():
         np.testing.assert_array_equal(found, expected)
     with pytest.raises(ValueError, match="must have the atoms of the run"):
         restore(VelocityVerlet(bulk("Cu").repeat(2), 1.0), state)
+
+
+def test_constraints_do_not_change_what_comes_back():
+    dynamics = VelocityVerlet(bulk("Al").repeat(2), 1.0)
+    dynamics.atoms.set_momenta(np.arange(24.0).reshape(8, 3))
+    state = state_of(dynamics)
+    other = VelocityVerlet(bulk("Al", a=4.2).repeat(2), 1.0)
+    other.atoms.set_constraint(FixAtoms([0, 3]))
+    restore(other, state)
+    np.testing.assert_array_equal(other.atoms.arrays["momenta"], state["momenta"])
+    np.testing.assert_array_equal(other.atoms.positions, dynamics.atoms.positions)

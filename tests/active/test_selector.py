@@ -46,6 +46,7 @@ def test_it_is_an_estimator_that_has_nothing_to_learn():
     assert clone(selector).fit() is not selector
     assert selector.fit() is selector
     assert not get_tags(selector).requires_fit
+    assert not get_tags(selector).input_tags.two_d_array
     with pytest.raises(ValueError, match="strategy must be one of"):
         SnapshotSelector("best").fit()
     with pytest.raises(ValueError, match="n_select must be >= 1, got 0"):
@@ -172,3 +173,26 @@ def test_bad_input(data, model):
         SnapshotSelector().select(model.regressor_, X)
     # Distances need no uncertainty.
     SnapshotSelector("diversity").select(model.regressor_, X[4:], X[:4])
+
+
+@pytest.mark.parametrize("strategy", ["uncertainty", "both", "reduction"])
+def test_picks_do_not_depend_on_the_scale_and_what_is_certain_comes_last(strategy, data, rng):
+    _, X, y = data
+    amplitude = rng.normal(size=(50, 5)) * [0.3, 1.0, 0.0, 2.0, 0.7]
+    dos = np.array([block.sum(axis=0) for block in y[:5]])
+    picked = []
+    for scale in (1e-4, 1e-7):
+        samples = dos + scale * amplitude[:, :, None] * (np.arange(11) == 3)
+        selector = SnapshotSelector(strategy, n_select=5)
+        picked.append(selector.select(Sampled(samples), X[:5], X[5:]).tolist())
+    assert picked[0] == picked[1]
+    assert picked[0][-1] == 2
+
+
+def test_means_of_descriptors_are_taken_in_double_precision(data, model):
+    large, one = np.float32(2**24), np.float32(1)  # whose sum is not a number of this precision
+    known = np.array([[large], [0], [0], [0]], dtype=np.float32)
+    other = np.array([[large], [one], [one], [one]], dtype=np.float32)
+    snapshots = data[0]
+    pool, labelled = Blocks([known, other], snapshots[:2]), Blocks([known], snapshots[2:3])
+    assert SnapshotSelector("diversity").select(model, pool, labelled).tolist() == [1]

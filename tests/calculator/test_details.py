@@ -306,3 +306,25 @@ def test_temperatures_and_moves_of_any_size_but_zero():
     for name in ("temperature_K", "max_move"):
         with pytest.raises(ValueError, match=f"{name} must be > 0, got 0"):
             MonteCarlo(atoms, **{"temperature_K": 300, name: 0})
+
+
+def test_a_single_move_is_the_whole_acceptance():
+    atoms = Atoms("H", positions=np.zeros((1, 3)))
+    atoms.calc = Steep(-1.0)
+    sampling = MonteCarlo(atoms, 300, random_state=0)
+    sampling.run(1)
+    assert sampling.acceptance == 1
+
+
+def test_thin_cells_have_a_point(model, aluminium):
+    calculator = LDOSCalculator(model, aluminium, temperature=900, grid_spacing=(9.0, 1.0, 0.5))
+    assert calculator.grid_for(bulk("Al", cubic=True)) == (1, 4, 8)
+
+
+@pytest.mark.parametrize(("order", "error"), [(-1, ValueError), (1.5, TypeError), (0.5, TypeError)])
+def test_orders_are_whole_numbers(fitted, model, aluminium, order, error):
+    potential, dos_model, _ = fitted
+    with pytest.raises(error, match="sharpen must be"):
+        FreeEnergyCalculator(potential, dos_model, sharpen=order)
+    with pytest.raises(error, match="sharpen must be"):
+        LDOSCalculator(model, aluminium, temperature=900, sharpen=order)

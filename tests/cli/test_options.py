@@ -1,9 +1,13 @@
 """Options of all commands: defaults, limits, help; what they change, and what is printed."""
 
 import argparse
+import io
 import re
+import shutil
 import struct
+import sys
 import types
+from itertools import pairwise
 from pathlib import Path
 
 import ase.md.langevin
@@ -14,6 +18,7 @@ from ase import units
 from ase.build import bulk
 from ase.io import read
 from matplotlib.figure import Figure
+from sklearn.base import BaseEstimator
 
 import skldos
 from skldos import SnapshotList, cli
@@ -21,7 +26,7 @@ from skldos.cli import demo, info, md, predict, tables
 from skldos.cli.main import COMMANDS, OPTIONS, make_parser, with_options
 from skldos.cli.pipelines import make_model
 from skldos.cli.spectra import write_spectra
-from skldos.cli.validation import each_fold
+from skldos.cli.validation import cross_validated, each_fold, folds_by_temperature, splits
 
 OUTPUT = {"output": None, "overwrite": False}
 #: Command -> arguments that it cannot do without, and all options that follow from them.
@@ -105,6 +110,10 @@ def test_defaults(command):
     # What the help says is what is.
     for argument in arguments_of(command):
         assert argument.help, argument.dest
+        if "%(default)s" in argument.help:
+            assert argument.default is not None
+        elif argument.dest == "output":
+            assert argument.default is None
         for text in re.findall(r"\(default: ([\w.]+)\)", argument.help):
             assert text == str(expected[argument.dest] or demo.FULL_SETTINGS["max_epochs"])
 
@@ -156,7 +165,15 @@ def test_help_keeps_the_lines_of_the_examples(command, capsys):
         assert f"  {example}" in lines
     text = make_parser().format_help()
     assert COMMANDS[command].HELP[:30] in text
-    assert text.startswith("usage: skldos ")
+    assert text.startswith("usage: skldos [-h] [--version] COMMAND ...")
+    assert "Machine-learned density functional theory" in text
+    assert max(len(line) for line in COMMANDS[command].DESCRIPTION.split()) < 80
+    start = lines.index("") + 1
+    description = lines[start : lines.index("", start)]
+    assert max(map(len, description)) <= 80
+    # Each line takes all words that fit.
+    for line, following in pairwise(description):
+        assert len(line) + 1 + len(following.split()[0]) > 80
 
 
 def test_version(capsys):
@@ -575,3 +592,89 @@ def test_convert_takes_temperature_and_density(place):
     words = ["--density", "wavefunctions", "--overwrite"]
     assert cli.main(["convert", "runs", "-o", "run", *words]) == 0
     assert SnapshotList.load("run")[0].density is not None
+
+
+# -------------------------------------------------------------------- what commands pass on
+
+
+@pytest.mark.parametrize(
+    ("words", "name", "expected"),
+    [
+        ("evaluate model.skldos test --sharpen 2", "evaluate", {"sharpen": 2, "density": False}),
+        ("predict model.skldos POSCAR --sharpen 1", "predict", {"sharpen": 1, "dos": False}),
+        ("predict model.skldos POSCAR --dos d.csv", "predict", {"sharpen": None, "dos": True}),
+        ("predict model.skldos POSCAR --cube d", "predict", {"density": True, "dos": False}),
+    ],
+)
+def test_options_reach_the_library(words, name, expected, place, monkeypatch):
+    passed = {}
+
+    def record(*arguments, **options):
+        passed.update(options)
+        raise ValueError("enough")
+
+    monkeypatch.setattr(skldos, name, record)
+    assert cli.main(words.split()) == 1
+    assert passed.items() >= expected.items()
+
+
+@pytest.mark.parametrize("on_grid", [True, False])
+def test_densities_are_compared_if_there_are_any(on_grid, tiny, monkeypatch):
+    passed = []
+
+    class Model(BaseEstimator):
+        def fit(self, snapshots):
+            return self
+
+    def evaluated(model, snapshots, **options):
+        passed.append(options)
+        return pd.DataFrame({"n": [len(snapshots)] * len(snapshots)})
+
+    monkeypatch.setattr(skldos, "evaluate", evaluated)
+    monkeypatch.setattr("skldos.prediction.unlabelled.predicts_on_grid", lambda model: on_grid)
+    table = cross_validated(Model(), tiny, 3, "pseudopotentials")
+    options = {"pseudopotentials": "pseudopotentials", "density": True}
+    assert passed == [options if on_grid else {}] * 3
+    assert table.index.tolist() == list(range(6))
+
+
+@pytest.mark.parametrize("watched", [True, False])
+def test_folds_show_their_progress_on_a_terminal(watched, tiny, monkeypatch, capsys):
+    monkeypatch.setattr("skldos.cli.validation.is_watched", lambda: watched)
+    assert len(list(each_fold(tiny, 3))) == 3
+    assert ("cross-validation" in capsys.readouterr().err) == watched
+
+
+def test_folds_of_equal_temperatures_follow_the_order():
+    np.testing.assert_array_equal(folds_by_temperature(np.zeros(100), 4), np.arange(100) % 4)
+    # None counts as zero, not as a little more.
+    mixed = [skldos.Snapshot(bulk("Al"), temperature=T) for T in (None, 0.0, None, 0.0)]
+    assert [test.tolist() for _, test in splits(mixed, 2)] == [[0, 2], [1, 3]]
+
+
+def test_terminals_without_a_character_and_without_output(place, monkeypatch):
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", stream)
+    assert cli.main(["info", "snapshots"]) == 0
+    assert b"6 ? Al4" in stream.buffer.getvalue()
+    monkeypatch.setattr(sys, "stdout", None)  # as of pythonw
+    assert cli.main(["info", "snapshots"]) == 0
+
+
+def test_a_model_may_be_named_by_its_folder(place):
+    Path("results").mkdir()
+    Path("model.skldos").rename("results/model.skldos")
+    words = ["predict", "results", "POSCAR", "--temperature", "300", "-o", "t.csv"]
+    assert cli.main(words) == 0
+    assert pd.read_csv("t.csv")["temperature"].tolist() == [300]
+
+
+def test_info_lists_several_runs_and_keeps_the_order_of_formulas(place, capsys):
+    shutil.copytree("runs", "runs/again")
+    assert cli.main(["info", "runs"]) == 0
+    first, *paths = capsys.readouterr().out.splitlines()
+    assert "runs of pw.x, 2 in all" in first
+    assert len(paths) == 2
+    assert all(path.startswith("  runs/") for path in paths)
+    some = [bulk("Mg"), bulk("Al"), bulk("Al")]
+    assert "1 × Mg2, 2 × Al" in info.describe_snapshots(some)

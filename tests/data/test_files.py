@@ -1,6 +1,7 @@
 """Files appear complete or not at all; a full disk is an error, not the end of the process."""
 
 import errno
+import io
 import os
 import shutil
 import signal
@@ -130,6 +131,7 @@ def test_space_is_really_reserved(tmp_path, monkeypatch, prepare, size):
     with open(tmp_path / "scratch", "w+b") as file:
         file.write(b"abc")
         files.allocate(file, size)
+        assert file.tell() == 3
         stat = os.fstat(file.fileno())
         assert stat.st_size == max(size, 3)
         assert 512 * stat.st_blocks >= size
@@ -214,3 +216,100 @@ def test_writers_that_are_killed_leave_whole_files(tmp_path):
             writer.wait()
     assert path.read_text() in ("a" * 5000, "b" * 5000)
     assert {p.suffix for p in tmp_path.iterdir() if p != path} <= {".partial"}
+
+
+def test_zeros_are_written_in_pieces(tmp_path, monkeypatch):
+    without_fallocate(monkeypatch)
+    written = []
+
+    class Recorded(io.FileIO):
+        def write(self, data):
+            written.append(len(data))
+            return super().write(data)
+
+    with Recorded(tmp_path / "scratch", "w+b") as file:
+        files.allocate(file, 9 * 2**20)
+    assert written == [2**22, 2**22, 2**20]
+
+
+def test_maps_begin_behind_what_was_written_and_have_their_space(tmp_path):
+    with open(tmp_path / "scratch", "w+b") as file:
+        file.write(b"abcd")  # in the buffer
+        array = files.mapped(file, (2, 2**12), "<i4")
+        assert 512 * os.fstat(file.fileno()).st_blocks >= array.nbytes
+        array[:] = 1
+        array.flush()
+    assert (tmp_path / "scratch").read_bytes() == b"abcd" + 2**13 * b"\x01\0\0\0"
+
+
+def test_what_is_synchronised_was_written(tmp_path, monkeypatch):
+    sizes = []
+    fsync = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda n: sizes.append(os.fstat(n).st_size) or fsync(n))
+    with files.atomic_file(tmp_path / "notes") as file:
+        file.write(b"in the buffer")
+    assert sizes[0] == 13
+
+
+@pytest.mark.parametrize(
+    ("number", "matters"),
+    [(errno.EINVAL, False), (errno.EBADF, False), (errno.EOPNOTSUPP, False), (errno.EIO, True)],
+)
+def test_folders_that_cannot_be_synchronised(number, matters, tmp_path, monkeypatch):
+    def fail(descriptor):
+        raise OSError(number, "no")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    if matters:
+        with pytest.raises(OSError, match="no"):
+            files.sync_folder(tmp_path)
+    else:
+        files.sync_folder(tmp_path)
+
+
+@pytest.mark.skipif(files.fcntl is None, reason="needs locks")
+@pytest.mark.parametrize("number", [None, errno.ENOLCK, errno.EWOULDBLOCK])
+def test_locks_that_are_not_supported(number, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(number, "no")  # BlockingIOError, for the last
+
+    if number is None:
+        monkeypatch.setattr(files, "fcntl", None)
+    else:
+        monkeypatch.setattr(files.fcntl, "flock", refuse)
+    if number == errno.EWOULDBLOCK:
+        with pytest.raises(BlockingIOError), files.locked(tmp_path / "lock"):
+            pytest.fail("the body must not run")
+        return
+    with files.locked(tmp_path / "lock"), files.staging_folder(tmp_path) as stage:
+        # No lock tells that it is in use: its age decides.
+        assert not (stage / files.LOCK_FILE).exists()
+        files.remove_abandoned(tmp_path)
+        assert stage.exists()
+    assert not stage.exists()
+
+
+def test_a_folder_that_is_in_use_is_locked(tmp_path):
+    if files.fcntl is None:
+        pytest.skip("needs locks")
+    with files.staging_folder(tmp_path) as stage:
+        assert (stage / files.LOCK_FILE).exists()
+        os.utime(stage, (0, 0))
+        files.remove_abandoned(tmp_path)
+        assert stage.exists()
+        shutil.rmtree(stage)  # is no harm
+
+
+def test_leftovers_are_removed_after_a_day(tmp_path):
+    now = time.time()
+    for hours in (23, 25):
+        folder, file = tmp_path / f"folder{hours}.partial", tmp_path / f"file{hours}.partial"
+        folder.mkdir()
+        (folder / "a").write_text("")
+        file.write_text("")
+        for path in (folder, file):
+            os.utime(path, (now - 3600 * hours,) * 2)
+    (tmp_path / "other").write_text("")
+    os.utime(tmp_path / "other", (0, 0))
+    files.remove_abandoned(tmp_path)
+    assert {p.name for p in tmp_path.iterdir()} == {"folder23.partial", "file23.partial", "other"}

@@ -143,3 +143,16 @@ def test_a_name_is_the_label(snapshots):
     assert make_snapshots(1, random_state=0)[0].replace(source="here").source == "here"
     with pytest.raises(TypeError, match="source must be a string, got 3"):
         Snapshot(bulk("Al"), source=3)
+
+
+@pytest.mark.parametrize("scale", [1e-15, 1e15])
+def test_curves_have_no_scale(scale):
+    x, y = np.arange(4.0), np.array([0.0, 3.0, -1.0, 2.0])
+    for sign in (1, -1, 0):
+        assert sparkline(scale * x, scale * sign * y) == sparkline(x, sign * y)
+    assert (polyline(sparkline(x, 0 * y))[:, 1] == HEIGHT).all()
+
+
+def test_long_curves_have_two_hundred_points():
+    assert len(polyline(sparkline(np.arange(5000.0), np.ones(5000)))) == 200
+    assert 'width="160" height="36" viewBox="0 -1 160 38"' in sparkline([0, 1], [0, 1])

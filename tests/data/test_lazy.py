@@ -1,5 +1,7 @@
 """Lazy arrays equal the arrays, slice by slice."""
 
+import types
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,14 @@ from skldos.data import ComputedArray, LazyArray, SlicedArray, as_rows, iter_sli
 @pytest.fixture
 def array(rng):
     return rng.random((5, 3, 2, 4))
+
+
+class Sliced(SlicedArray):
+    """An array of another library, which only knows slices."""
+
+    def __init__(self, array):
+        super().__init__(types.SimpleNamespace(shape=array.shape, dtype=array.dtype))
+        self.array = array
 
 
 @pytest.fixture
@@ -68,8 +78,9 @@ def test_iteration_ends_and_indices_have_bounds(lazy, array):
             lazy[key]
 
 
-def test_every_range_of_joined_rows(array, lazy):
-    rows, expected = as_rows(lazy), array.reshape(-1, 4)
+@pytest.mark.parametrize("kind", ["computed", "sliced"])
+def test_every_range_of_joined_rows(array, lazy, kind):
+    rows, expected = as_rows(lazy if kind == "computed" else Sliced(array)), array.reshape(-1, 4)
     assert isinstance(rows, LazyArray)
     assert rows.shape == expected.shape
     for start in range(31):
@@ -149,3 +160,26 @@ def test_sums_of_nested_lists_and_of_slices(array, lazy, monkeypatch):
     assert [len(rows) for rows in iter_slices(lazy)] == [2, 2, 1]
     for same in (array, array.tolist(), lazy, array.reshape(-1, 4), lazy.reshape_rows()):
         np.testing.assert_allclose(sum_rows(same), expected, rtol=1e-14)
+
+
+def test_slices_have_sixteen_mebibytes_and_whole_rows():
+    large = np.broadcast_to(0.0, (40, 2**17))
+    assert [len(rows) for rows in iter_slices(large)] == [16, 16, 8]
+    small = np.zeros((10, 1), np.uint8)
+    assert [len(rows) for rows in iter_slices(small, 4)] == [4, 4, 2]
+    computed = ComputedArray(lambda start, stop: small[start:stop], small.shape, small.dtype)
+    assert [len(rows) for rows in iter_slices(computed, 3)] == [3, 3, 3, 1]
+    assert [len(rows) for rows in iter_slices(computed, 3, 2, 7)] == [3, 2]
+
+
+def test_sums_of_single_precision_are_in_double():
+    rows = np.array([[2**24], [1], [1]], dtype=np.float32)
+    assert sum_rows(rows).tolist() == [2**24 + 2]
+
+
+def test_whole_arrays_have_the_type_that_was_asked_for(lazy, array):
+    found = np.asarray(lazy, dtype=np.float32)
+    np.testing.assert_array_equal(found, array.astype(np.float32), strict=True)
+    assert np.asarray(lazy).dtype == float
+    with pytest.raises(ValueError, match="can't avoid a copy"):
+        np.array(lazy, copy=False)

@@ -108,3 +108,21 @@ def test_no_room_is_an_error(count, monkeypatch):
 def test_the_usual_limit_can_be_changed(count, monkeypatch, factor, mapped):
     monkeypatch.setattr("skldos.data.spool.SPOOL_BYTES", factor * ROWS.nbytes)
     assert isinstance(spooled(count.lazy()), np.memmap) == mapped
+
+
+class ReachedError(Exception):
+    pass
+
+
+def stop(*arguments):
+    raise ReachedError(*arguments)
+
+
+@pytest.mark.parametrize(("n", "mapped"), [(2**30, False), (2**30 + 1, True)])
+def test_up_to_a_gibibyte_is_kept_in_memory(n, mapped, monkeypatch):
+    # Nothing is written: memory that is not touched is not used.
+    monkeypatch.setattr("skldos.data.spool.mapped", stop)
+    slices = (stop("filled") for _ in range(1))
+    with pytest.raises(ReachedError) as reached:
+        spooled(ComputedArray(stop, (n, 1), np.uint8), slices=slices)
+    assert ("filled" in reached.value.args) != mapped

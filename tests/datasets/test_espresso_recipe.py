@@ -554,6 +554,57 @@ def test_what_a_configuration_lacks_is_named(recipe, silicon, tmp_path):
         recipe.run([silicon], tmp_path / "data", on_error="skip")
 
 
+@pytest.mark.parametrize("kpts", [None, (1, 1, 1)])
+def test_without_a_grid_there_is_one_k_point(kpts):
+    recipe = EspressoRecipe({"Si": "Si.UPF"}, energies=ENERGIES, ecutwfc=6.0, kpts=kpts)
+    cell = bulk("Si", a=5.43).cell.array
+    # 19 eV lie between the energies.
+    free = free_electron_bands(cell, (1, 1, 1), 19.0)
+    assert recipe._n_bands(cell) == int(np.ceil(1.1 * free)) + 2
+    # Of a window that is narrower than its broadening, an eV counts.
+    recipe.energies = EnergyGrid.regular(0.0, 0.1, 2, broadening=5.0, kernel="gaussian")
+    large = np.diag([30.0, 31.0, 32.0])
+    free = free_electron_bands(large, (1, 1, 1), 1.0)
+    assert free > 50
+    assert recipe._n_bands(large) == int(np.ceil(1.1 * free)) + 2
+
+
+def test_inputs_may_be_written_anywhere_and_again(recipe, silicon, tmp_path):
+    for n_bands in (None, 17):
+        path = recipe.write_input(silicon, tmp_path / "a" / "b", n_bands=n_bands)
+    assert path == tmp_path / "a" / "b" / "pw.in"
+    assert "nbnd             = 17" in path.read_text()
+
+
+def test_output_may_hold_any_bytes(recipe, stand_in, silicon, tmp_path):
+    text = STAND_IN + 'sys.stdout.buffer.write(b"\\xff\\xfe of a crashed node\\n")\nsys.exit(3)\n'
+    stand_in.write_text(text.replace('print("JOB DONE.")', ""))
+    with pytest.raises(EspressoError, match=r"of a crashed node' \(exit status 3\)"):
+        recipe.run([silicon], tmp_path / "data", verbose=False)
+
+
+def test_records_are_text_and_come_after_the_fields(recipe, silicon, tmp_path, monkeypatch):
+    order = []
+    for name in ("sync_folder", "_write"):
+        original = getattr(results, name)
+        monkeypatch.setattr(
+            results,
+            name,
+            lambda path, *rest, original=original, name=name: (
+                order.append((name, path.name)) or original(path, *rest)
+            ),
+        )
+    recipe.run([silicon], tmp_path / "data", verbose=False)
+    # The fields have their names on the disk before the record says that they are complete.
+    assert order[:3] == [
+        ("sync_folder", "data"),
+        ("_write", "finished.json"),
+        ("_write", "snapshots.json"),
+    ]
+    text = (tmp_path / "data" / "00000" / "finished.json").read_text()
+    assert text.startswith('{\n "settings": {\n  "numbers"')
+
+
 # With pw.x ------------------------------------------------------------------------------------
 
 

@@ -9,7 +9,7 @@ from skldos import physics
 from skldos.datasets import bundles, load_silicon, load_silicon_pseudopotentials, silicon
 from skldos.exceptions import FileFormatError
 from skldos.io import read_upf
-from skldos.units import RYDBERG
+from skldos.units import BOHR, RYDBERG
 
 SILICON = Path("/usr/share/espresso/pseudo/Si.pz-vbc.UPF")  # of Debian and its relatives
 
@@ -90,3 +90,18 @@ def test_a_changed_file_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(bundles, "files", lambda package: tmp_path)
     with pytest.raises(FileFormatError, match=r"expected the checksum .*silicon\.npz"):
         load_silicon()
+
+
+def test_electrons_of_the_free_atom_are_where_they_are_in_the_file():
+    if not SILICON.exists():
+        pytest.skip("needs the pseudopotentials of Quantum ESPRESSO")
+    (kept,), file = load_silicon_pseudopotentials().values(), read_upf(SILICON)
+    np.testing.assert_allclose(kept.radii / BOHR, 0.02 * np.arange(501), atol=1e-12)
+
+    def integral(atom, power):
+        inside = atom.radii < 10 * BOHR
+        rings = 4 * np.pi * atom.radii**2 * atom.radial_weights * atom.atomic_density
+        return (rings * atom.radii**power)[inside].sum()
+
+    assert integral(kept, 0) == pytest.approx(integral(file, 0), abs=2.5e-4) != 4
+    assert integral(kept, 1) == pytest.approx(integral(file, 1), rel=5e-5)

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from ase import Atoms
+from sklearn.exceptions import NotFittedError
 
 from skldos import ArrayFile, EnergyGrid, Snapshot, SnapshotList
 from skldos.data import Blocks
@@ -154,6 +155,7 @@ def test_nan_in_a_file_is_found(tmp_path):
         ({"sigma": "wide"}, TypeError, "sigma must be a number"),
         ({"sigma": {}}, ValueError, "sigma must name at least one element"),
         ({"sigma": {"Al": -1.0}}, ValueError, r"sigma\['Al'\] must be > 0"),
+        ({"sigma": {"Al": 0.0, "Mg": 1.0}}, ValueError, r"sigma\['Al'\] must be > 0"),
     ],
 )
 def test_wrong_parameters(snapshots, params, error, message):
@@ -219,4 +221,38 @@ def test_decomposing_is_quick_and_small(liquid):
 def test_progress_is_shown_if_asked(shown, capsys):
     snapshots = make_snapshots(1, grid_shape=(4, 4, 4), n_energies=5, random_state=0)
     ADOSDecomposer(verbose=shown).fit_transform(snapshots)
-    assert ("ADOSDecomposer" in capsys.readouterr().err) == shown
+    printed = capsys.readouterr().err
+    assert ("ADOSDecomposer" in printed) == ("100%" in printed) == shown
+
+
+def test_what_was_not_fitted_says_so(snapshots):
+    with pytest.raises(NotFittedError):
+        ADOSDecomposer().inverse_transform([np.zeros((4, 11))])
+    with pytest.raises(NotFittedError):
+        ADOSDecomposer().transform(snapshots)
+
+
+def stored(snapshot, block, **reference):
+    known = {"ados": block, "ados_sigma": 1.3} | reference
+    known = {name: value for name, value in known.items() if value is not None}
+    return snapshot.replace(ldos=None, density=None, reference=known)
+
+
+def test_earlier_decompositions_are_used_for_what_they_are(snapshots, tmp_path):
+    block = ADOSDecomposer().fit_transform(snapshots[:1])[0][:]
+    one, twice = stored(snapshots[0], block), stored(snapshots[0], 2 * block)
+    decomposer = ADOSDecomposer(memory=str(tmp_path)).fit([one])
+    np.testing.assert_array_equal(decomposer.transform([one])[0][:], block)
+    np.testing.assert_array_equal(decomposer.transform([twice])[0][:], 2 * block)
+    # A snapshot with both is decomposed.
+    both = snapshots[0].replace(reference={"ados": 0 * block, "ados_sigma": 1.3})
+    np.testing.assert_array_equal(ADOSDecomposer().fit_transform([both])[0][:], block)
+    for params, known in (
+        ({"partition": "nearest"}, {}),
+        ({}, {"ados_sigma": None}),
+        ({}, {"ados_sigma": 1.301}),
+    ):
+        with pytest.raises(SnapshotError, match="set partition='gaussian' and sigma="):
+            ADOSDecomposer(**params).fit([stored(snapshots[0], block, **known)])
+    with pytest.raises(SnapshotError, match="lacks energies"):
+        ADOSDecomposer().fit([one.replace(energies=None)])

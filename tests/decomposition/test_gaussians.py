@@ -298,3 +298,21 @@ def test_pieces_of_the_waves_do_not_show(piece, rng, monkeypatch):
     whole = Gaussians(*of).fit(field, 1e-4)
     monkeypatch.setattr("skldos.decomposition.gaussians.WAVES_AT_ONCE", piece)
     np.testing.assert_allclose(Gaussians(*of).fit(field, 1e-4), whole, rtol=1e-9)
+
+
+def test_default_exponents_are_those_of_the_documentation():
+    np.testing.assert_allclose(geometric_exponents(3) * BOHR**2, [0.15, np.sqrt(0.75), 5.0])
+
+
+def test_singular_equations_have_no_finite_condition():
+    singular = NormalEquations(np.diag([0.0, 2.0]), np.zeros(2), np.ones(2))
+    assert singular.condition() == np.inf
+    assert singular.condition(0.5) == pytest.approx(5.0)
+    with pytest.raises(ValueError, match="ridge must be >= 0"):
+        singular.condition(-1e-9)
+
+
+@pytest.mark.parametrize("positions", [np.zeros((4, 2)), np.zeros(3)])
+def test_positions_of_overlaps_are_points(positions):
+    with pytest.raises(ValueError, match=r"positions must have shape \(any, 3\)"):
+        exact_overlap(positions, CELL, EXPONENTS)

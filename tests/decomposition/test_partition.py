@@ -246,3 +246,11 @@ def test_every_point_of_a_slab_sees_all_images_that_count(sigma, vacuum):
 
     expected = ados(field, positions, cell, weights)
     np.testing.assert_allclose(decompose(field, positions, cell, shared), expected, rtol=1e-9)
+
+
+def test_needles_are_no_sharper_than_the_nearest_atom():
+    assert Partition.of("gaussian", 1e-6, 1e-8).reach2 == NEAREST.reach2 == 1e-8
+    # exp(-a r²) with a = 1/2σ² has the tolerance at the reach.
+    wide = Partition.of("gaussian", 2.0, 1e-3)
+    assert wide.exponent == 1 / 8
+    assert np.exp(-wide.exponent * wide.reach2) == pytest.approx(1e-3, rel=1e-12)

@@ -223,6 +223,8 @@ def test_it_is_an_estimator_like_the_others(decomposer, snapshots, silicon):
         copy.inverse_transform([], [])
     with pytest.raises(NotFittedError):
         copy.gaussians(snapshots[0])
+    with pytest.raises(NotFittedError):
+        copy.potentials(snapshots)
     assert not decomposer.__sklearn_tags__().input_tags.two_d_array
     frame = clone(decomposer).set_output(transform="pandas").fit_transform(snapshots)[0]
     assert isinstance(frame, pd.DataFrame)
@@ -271,6 +273,11 @@ def test_snapshots_without_density_or_free_atoms(snapshots, decomposer):
     )
     with pytest.raises(SnapshotError, match="Al of Snapshot"):
         decomposer.transform([aluminium])
+    with pytest.raises(SnapshotError, match="Al of Snapshot"):
+        decomposer.gaussians(aluminium)
+    slab = snapshots[0].replace(reference={"assume_isolated": "2D"})
+    with pytest.raises(SnapshotError, match="is a slab"):
+        decomposer.transform([slab])
 
 
 def test_inverse_of_blocks_that_do_not_fit(decomposer, snapshots):

@@ -5,6 +5,7 @@ import pytest
 
 from skldos.datasets import load_aluminium_magnesium
 from skldos.decomposition import atom_quantities, element_quantities
+from skldos.exceptions import SnapshotError
 from skldos.physics import Pseudopotential, band_energy, fermi_level
 
 POTENTIALS = {"Al": Pseudopotential("Al", 3), "Mg": Pseudopotential("Mg", 2)}
@@ -34,6 +35,8 @@ def test_elements_add_up_to_the_cell(cells, ados):
         at["fermi_level"] = fermi_level(dos, cell.energies, n_electrons=cell.n_electrons, **at)
         assert total["band_energy"] == pytest.approx(band_energy(dos, cell.energies, **at))
     assert table["charge"].abs().max() > 1e-3
+    assert table.index.names == ["snapshot", "element"]
+    assert list(table)[:3] == ["n_atoms", "electrons", "band_energy"]
 
 
 def test_rows_are_means_of_atoms(cells, ados):
@@ -58,3 +61,15 @@ def test_blocks_and_snapshots_must_match(cells, ados):
         element_quantities(ados[:2], cells)
     with pytest.raises(ValueError, match="at least one snapshot"):
         element_quantities([], [])
+
+
+def test_what_is_missing_or_wrong_is_named(cells, ados):
+    cell, block = cells[0], np.array(ados[0], dtype=float)
+    with pytest.raises(SnapshotError, match="lacks temperature"):
+        atom_quantities(block, cell.replace(temperature=None))
+    for wrong in (block[:-1], block[:, :-1]):
+        with pytest.raises(ValueError, match=r"ados must have shape \(4, 101\)"):
+            atom_quantities(wrong, cell)
+    block[2, 3] = np.nan
+    with pytest.raises(ValueError, match="ados must be finite, got 1 NaN"):
+        atom_quantities(block, cell)

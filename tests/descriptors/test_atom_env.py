@@ -1,5 +1,6 @@
 """Environments on concentric spheres: symmetries, sums, a brute-force oracle, derivatives."""
 
+import dataclasses
 import pickle
 
 import numpy as np
@@ -13,6 +14,7 @@ from sklearn.base import clone
 from skldos import ArrayFile
 from skldos.data import LazyArray
 from skldos.descriptors.atom_env import AtomEnvTransformer
+from skldos.descriptors.atom_env.spheres import ConcentricSpheres
 from skldos.exceptions import SnapshotError
 from skldos.geometry.sphere import icosahedral_rotations, icosphere
 
@@ -427,3 +429,22 @@ def test_wrong_rotations_and_sensitivities_are_named(aluminium):
         block.rotated([np.eye(3)] * 2)
     with pytest.raises(ValueError, match=r"sensitivity must have shape \(4, 5, 42\), got \(4, 5\)"):
         transformer.pullback(aluminium, np.zeros((4, 5)))
+
+
+@both_assignments
+def test_no_atoms_have_no_environments(assignment, aluminium):
+    transformer = make(assignment).fit([aluminium])
+    (block,) = transformer.transform_lazy([aluminium])
+    for empty in (block[0:0], block[3:1], block[4:4]):
+        assert empty.shape == (0, *block.shape[1:])
+    (lazy,) = transformer.set_params(n_jobs=7).fit_transform([aluminium])
+    np.testing.assert_array_equal(lazy[1:3], np.asarray(block)[1:3])
+
+
+def test_spheres_are_what_they_are_for_good():
+    first, second = (ConcentricSpheres(3, 1, 0.0, 5.0, "inverse", "smooth", 2.0, 1.0)
+                     for _ in range(2))  # fmt: skip
+    assert first == second
+    assert hash(first) == hash(second)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        first.r_cut = 6.0

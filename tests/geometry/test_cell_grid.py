@@ -5,6 +5,7 @@ from skldos.geometry import (
     check_block,
     check_cell,
     check_grid_shape,
+    check_positions,
     grid_points,
     plane_spacings,
     reciprocal_cell,
@@ -144,3 +145,12 @@ def test_flat_cells_have_no_reciprocal_vectors(function):
     with pytest.raises(ValueError, match="three linearly independent vectors, got"):
         function([[1, 0, 0], [0, 1, 0], [1, 1, 0]])
     assert volume([[1, 0, 0], [0, 1, 0], [1, 1, 0]]) == 0
+
+
+def test_what_is_at_the_limit_is_accepted():
+    check_cell(np.diag([4.0, 4.0, MAX_LENGTH]))
+    check_positions(np.array([[0.0, -MAX_LENGTH, MAX_LENGTH]]))
+    assert check_grid_shape((4096, 4096, 4096)) == (4096, 4096, 4096)
+    with pytest.raises(ValueError, match="must have at most 68719476736 points"):
+        check_grid_shape((4096, 4096, 4097))
+    assert check_block((2, 3, 4), 24, None) == check_block((2, 3, 4), 24, 24) == (24, 24)

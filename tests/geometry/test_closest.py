@@ -44,7 +44,7 @@ def test_it_is_that_of_a_plain_sum(cell, rng):
 def test_edges_of_the_cell_are_one():
     cell = np.diag([4.0, 5.0, 6.0])
     for shift in product((0, 1, -1), repeat=3):
-        positions = np.array([[0.0, 0, 0], shift @ cell + 1e-17, [2, 2, 2]])
+        positions = np.array([[0.0, 0, 0], shift @ cell - 1e-17, [2, 2, 2]])
         assert closest_pair(positions, cell, within=0.1) == (0.0, 0, 1)
 
 
@@ -58,3 +58,16 @@ def test_the_limit(distance, found):
 
 def test_an_atom_and_its_images_are_no_pair():
     assert closest_pair(np.zeros((1, 3)), 0.1 * np.eye(3), within=0.3) is None
+
+
+@pytest.mark.parametrize(("distance", "found"), [(2.92, True), (2.96, False)])
+def test_distances_are_looked_at_up_to_half_a_cell(distance, found):
+    # a little less: of 6 Å between planes, 2.94 Å
+    positions = np.array([[1.0, 2.0, 5.0], [1.0, 2.0, 5.0 + distance]])
+    result = closest_pair(positions, np.diag([9.0, 8.0, 6.0]), within=100.0)
+    assert result == (pytest.approx(distance), 0, 1) if found else result is None
+
+
+def test_distances_have_twelve_digits():
+    positions = np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 0.12345678901234]])
+    assert closest_pair(positions, 6 * np.eye(3), within=0.3) == (0.123456789012, 0, 1)

@@ -220,3 +220,66 @@ def test_cutoffs_that_are_none_are_refused(r_cut):
     assert len(periodic_images(np.full((1, 3), 0.1), FCC, 0.0)[0]) == 1
     with pytest.raises(ValueError, match="r_cut must be > 0"):
         bin_neighbors(np.zeros((1, 3)), FCC, 0.0)
+
+
+@pytest.mark.parametrize("search", [periodic_images, bin_neighbors])
+def test_the_largest_cutoff_is_that_of_a_cell(search):
+    nothing, cell = np.zeros((0, 3)), MAX_LENGTH * np.eye(3)
+    search(nothing, cell, MAX_LENGTH)
+    with pytest.raises(ValueError, match=r"r_cut must be .* <= 100000.*, got 100001"):
+        search(nothing, cell, MAX_LENGTH + 1)
+
+
+def test_limits_have_the_promised_numbers():
+    # No atoms, but many cells.
+    with pytest.raises(ValueError, match=r"at most 262144 cells to look through, got 2\.75e"):
+        periodic_images(np.zeros((0, 3)), np.eye(3), 32.0)
+    # Flat and long: 21 x 21 cells with many atoms, few of which are near any point.
+    atoms = np.zeros((80_000, 3))
+    with pytest.raises(ValueError, match=r"at most 33554432 images of atoms, got 3\.5"):
+        periodic_images(atoms, np.diag([1.0, 1.0, 1e4]), 10.0)
+
+
+def test_bins_are_a_third_of_the_cutoff_unless_there_are_too_many(monkeypatch):
+    position = np.zeros((1, 3))
+    # Bins reach from one cutoff before the cell to one behind it.
+    assert bin_neighbors(position, 4 * np.eye(3), 1.0).shape.tolist() == [18, 18, 18]
+    long = bin_neighbors(position, np.diag([4.0, 100.5, 4.0]), 1.0)
+    assert long.shape.tolist() == [18, 307, 18]
+    np.testing.assert_allclose(long.width * long.shape * [4, 100.5, 4], [6, 102.5, 6])
+    n_bins = bin_neighbors(position, np.diag([300.0, 310, 320]), 0.5).shape.prod()
+    assert 0.95 * 2**18 < n_bins <= 2**18
+    monkeypatch.setattr(module, "MAX_BINS", 30)
+    bins = bin_neighbors(np.random.default_rng(0).random((400, 3)) * 12, 12 * np.eye(3), 1.5)
+    assert 7 < bins.shape.prod() / len(bins.atoms) <= 8
+    # There is one bin at least along each vector.
+    assert bin_neighbors(position, np.diag([4.0, 900.0, 4.0]), 1.0).shape.min() == 1
+
+
+def test_images_in_a_bin_keep_their_order(monkeypatch, rng):
+    monkeypatch.setattr(module, "MAX_BINS", 1)
+    monkeypatch.setattr(module, "BINS_PER_IMAGE", 0)
+    positions, cell = rng.random((300, 3)) * 9.5, 9.5 * np.eye(3)
+    bins = bin_neighbors(positions, cell, 4.0)
+    assert bins.shape.prod() == 1
+    atoms, shifts = periodic_images(positions, cell, 4.0)
+    np.testing.assert_array_equal(bins.atoms, atoms)
+    np.testing.assert_array_equal(bins.images.T, positions[atoms] + shifts @ cell)
+
+
+def test_the_last_two_results_are_kept(monkeypatch, rng):
+    monkeypatch.setattr(module, "_cache", [])
+    positions, cell = rng.random((5, 3)) * 6, 6.0 * np.eye(3)
+    first, second = (bin_neighbors(positions, cell, r_cut) for r_cut in (2.0, 3.0))
+    assert bin_neighbors(positions, cell, 2.0) is first
+    bin_neighbors(positions, cell, 4.0)
+    assert bin_neighbors(positions, cell, 3.0) is second
+    assert bin_neighbors(positions, cell, 2.0) is not first
+
+
+def test_whole_numbers_are_lengths_too():
+    positions, cell = np.array([[0, 1, 2], [2, 2, 1]]), 4 * np.eye(3, dtype=int)
+    found, expected = bin_neighbors(positions, cell, 3), module._bins(1.0 * positions, cell, 3.0)
+    for name, value in expected._asdict().items():
+        np.testing.assert_array_equal(getattr(found, name), value, strict=True)
+    assert found.cell.dtype == found.images.dtype == np.float64

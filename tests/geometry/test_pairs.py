@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from skldos.geometry import bin_neighbors, volume
+from skldos.geometry import bin_neighbors, find_neighbors, volume
 from skldos.geometry.pairs import find_pairs
 
 CELLS = {
@@ -62,3 +62,12 @@ def test_coinciding_atoms_are_a_pair():
     positions = np.array([[1.0, 1, 1], [5.0, 1, 1]])
     first, second, shifts = find_pairs(positions, bin_neighbors(positions, 4 * np.eye(3), 1.0))
     assert (first.tolist(), second.tolist(), shifts.tolist()) == ([0], [1], [[-1, 0, 0]])
+
+
+def test_atoms_at_the_cutoff_are_no_pair():
+    # 2 Å apart, to the last bit
+    positions = np.array([[1.0, 1.0, 1.0], [3.0, 1.0, 1.0]])
+    for r_cut, n in ((2.0, 0), (2.0 + 1e-12, 2)):  # the second one by both sides
+        bins = bin_neighbors(positions, np.diag([4.0, 9.0, 9.0]), r_cut)
+        assert len(find_pairs(positions, bins)[0]) == n
+        assert len(find_neighbors(positions[0], bins)[0]) == n

@@ -1,5 +1,7 @@
 """The icosphere: a closed mesh, nested, nearly uniform, with the symmetry of the icosahedron."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from scipy.spatial import ConvexHull, SphericalVoronoi
@@ -280,3 +282,22 @@ def test_spread_centres_on_the_direction(rng):
 def test_wrong_arguments_are_named(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_directions_in_single_precision_are_computed_in_double(rng):
+    mesh, single = icosphere(2), directions(rng, 20).astype(np.float32)
+    weights = mesh.spread(single)
+    np.testing.assert_array_equal(weights, mesh.spread(single.astype(float)), strict=True)
+    np.testing.assert_allclose(weights.sum(axis=1), 1, rtol=1e-14)
+
+
+def test_meshes_and_rotations_are_what_they_are_for_good():
+    mesh = icosphere(1)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        mesh.subdivisions = 2
+    with pytest.raises(ValueError, match="read-only"):
+        icosahedral_rotations()[0, 0, 0] = 1
+    assert icosahedral_rotations() is icosahedral_rotations()
+    # They serve as keys, by identity.
+    assert {mesh: 1}[mesh] == 1
+    assert mesh != dataclasses.replace(mesh)

@@ -157,3 +157,20 @@ def test_it_can_be_called_again_after_a_step():
 def test_a_layer_that_occurs_twice_is_left_to_autograd():
     layer = torch.nn.Linear(3, 3)
     assert not Backpropagation.knows(torch.nn.Sequential(layer, torch.nn.Tanh(), layer))
+
+
+@pytest.mark.parametrize("layer", [nn.LeakyReLU(0.0), nn.ReLU(), nn.SiLU(), nn.Tanh()])
+def test_flat_sides_are_known(layer):
+    assert Backpropagation.knows(nn.Sequential(nn.Linear(2, 2), layer))
+
+
+@pytest.mark.parametrize("activation", [None, "relu", "silu"])
+def test_memory_is_used_again(activation):
+    network = FeedForward(3, 2, (4,), output_activation=activation)
+    gradient_of, X, y = Backpropagation(network), torch.rand(6, 3), torch.rand(6, 2)
+    places = []
+    for _ in range(2):
+        predictions, _ = gradient_of(X, y)
+        tensors = predictions, *(p.grad for p in network.parameters())
+        places.append([tensor.data_ptr() for tensor in tensors])
+    assert places[0] == places[1]

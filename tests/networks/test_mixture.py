@@ -194,3 +194,25 @@ def test_widths_double_from_level_to_level(spheres, n_levels, width):
     last = [m for m in network if isinstance(m, nn.Linear)]
     assert [m.in_features for m in last] == [width] * 3
     assert (network.n_spheres, network.subdivisions) == (3, 1)
+
+
+@pytest.mark.parametrize("kind", COVARIANCES)
+def test_densities_are_where_the_inputs_are_whatever_the_default_device(kind):
+    network, X = mixture(kind)
+    y = torch.ones(4, 2, dtype=torch.float64)
+    expected = network(X).log_density(y), network(X).roots()
+    with torch.device("meta"):
+        out = network(X)
+        found = out.log_density(y), out.roots()
+    torch.testing.assert_close(found, expected, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("spheres", ["convolution", "channels"])
+@pytest.mark.parametrize("self_weight", [True, False])
+def test_spherical_networks_compute_where_the_inputs_are(spheres, self_weight):
+    options = {"spheres": spheres, "self_weight": self_weight}
+    network = ConcentricSpherical(24, 2, n_spheres=2, subdivisions=0, factor=1, **options).eval()
+    X = torch.rand(3, 1, 2, 12)
+    expected = network(X)
+    with torch.device("meta"):
+        torch.testing.assert_close(network(X), expected, rtol=0, atol=0)

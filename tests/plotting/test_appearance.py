@@ -29,18 +29,15 @@ DOS = np.array([np.sin(0.3 * (i + np.arange(11))) ** 2 + 0.5 for i in range(2)])
 
 def dos(n=1, factor=1.01, **options):
     """Return a display of `n` densities of states of two atoms."""
-    options = {"temperature": 3000.0, "n_electrons": 2.0} | options
-    return DOSDisplay.from_predictions(
-        2 * DOS[:n], 2 * factor * DOS[:n], energies=ENERGIES, n_atoms=2, **options
-    )
+    options = {"energies": ENERGIES, "temperature": 3000.0, "n_electrons": 2.0} | options
+    return DOSDisplay.from_predictions(2 * DOS[:n], 2 * factor * DOS[:n], n_atoms=2, **options)
 
 
 def ados(n=1, factor=1.01, **options):
     """Return a display of the densities of states of two atoms in `n` snapshots."""
     blocks = [np.array([0.5 * row, 1.5 * row]) for row in DOS[:n]]
-    return ADOSDisplay.from_predictions(
-        2 * factor * DOS[:n], blocks, energies=ENERGIES, symbols=[["Al", "Mg"]] * n, **options
-    )
+    options = {"energies": ENERGIES, "symbols": [["Al", "Mg"]] * n} | options
+    return ADOSDisplay.from_predictions(2 * factor * DOS[:n], blocks, **options)
 
 
 def calibration(kind="errors"):
@@ -633,3 +630,328 @@ def test_atoms_from_a_decomposer_may_be_left_out():
     snapshots = make_snapshots(1, random_state=0)
     display = ADOSDisplay.from_decomposer(ADOSDecomposer(), snapshots, atoms=None)
     assert len(display.ax_.lines) == 2
+
+
+# -------------------------------------------------------------------- widths, layers and sizes
+
+#: Width in points, opacity, layer, and size of markers of all lines, in both axes.
+LINES_OF = {
+    "DOS": {(0.8, 1, 1, 0), (0.9, 1, 1, 0), (1.2, 1, 2, 0), (1.4, 1, 2, 0), (4, 0.35, 2, 0)},
+    "ADOS": {
+        *[(0.6, 0.6, 1.5, 0), (0.8, 1, 1, 0), (1.2, 1, 2, 0), (1.4, 1, 2.6, 0)],
+        (4, 0.35, 2.5, 0),
+    },
+    "errors": {(1, 1, 1, 0), (1.5, 1, 3, 6)},
+    "coverage": {(1, 1, 1, 0), (1.5, 1, 3, 0)},
+    "parity": {(0.8, 1, 1, 0), (1, 1, 1, 0)},
+    "density": {(0.8, 1, 1, 0)},
+    "wide slice": {(0.8, 1, 2, 0)},
+    "progress": {(1.8, 1, 2, 5)},
+    "effects": {(1.8, 1, 2, 6)},
+    "on the fly": {(0.8, 1, 2, 0), (1.5, 1, 2, 0), (1.5, 1, 2, 5)},
+    "cost": {(1.2, 1, 2, 6)},
+    "elements": {(0.8, 1, 1, 0), (1.2, 1, 2, 0), (1.4, 1, 2.6, 0), (4, 0.35, 2.5, 0)},
+    "bars": {(0.8, 1, 1, 0), (1, 1, 1, 0), (1.5, 0.75, 2, 5)},
+}
+MORE = {
+    "cost": lambda: search("cost"),
+    "elements": lambda: ados(atoms="elements"),
+    "bars": lambda: parity([0.0, 1.0, 2.0], [1e-3, 1.0, 2.0], std=np.ones(3)),
+    "ranks": lambda: SearchDisplay.from_scores([1.0, 2.0, 3.0], [3.0, 1.0, 2.0]),
+}
+
+
+def drawn_in(name):
+    display = MORE[name]() if name in MORE else SIZES[name][0]()
+    panel = getattr(display, "residual_ax_", None)
+    return [display.ax_, *([] if panel is None else [panel])]
+
+
+@pytest.mark.parametrize("name", LINES_OF)
+def test_lines_have_the_widths_and_layers_of_what_they_mean(name):
+    found = {
+        (x.get_lw(), x.get_alpha() or 1, x.get_zorder(), x.get_ms() * (x.get_marker() != "None"))
+        for ax in drawn_in(name)
+        for x in ax.lines
+    }
+    assert found == LINES_OF[name]
+
+
+@pytest.mark.parametrize(
+    ("name", "sizes", "alpha"),
+    [
+        ("parity", {42, 21}, None),
+        ("progress", {36}, None),
+        ("ranks", {36}, None),
+        ("cost", {36}, 0.35),
+    ],
+)
+def test_points_have_white_edges_and_are_in_front(name, sizes, alpha):
+    points = [c for ax in drawn_in(name) for c in ax.collections]
+    assert {c.get_sizes()[0] for c in points} == sizes
+    assert {(c.get_linewidths()[0], c.get_zorder(), c.get_alpha()) for c in points} == {
+        (0.7, 3, alpha)
+    }
+    for c in points:
+        np.testing.assert_array_equal(c.get_edgecolor()[0][:3], 1)
+
+
+def test_areas_bars_and_outlines():
+    (area,) = dos().ax_.collections
+    assert (area.get_alpha(), area.get_linewidths()[0]) == (0.1, 0)
+    assert {area.get_zorder() for area in ados(atoms="stack").ax_.collections} == {1}
+    assert {patch.get_lw() for patch in environment(2).ax_.patches} == {0.8}
+    bars = [c for ax in drawn_in("bars") for c in ax.collections if hasattr(c, "get_segments")]
+    assert [(c.get_linewidths()[0], c.get_alpha(), c.get_zorder()) for c in bars] == 2 * [
+        (1.2, 0.75, 2)
+    ]
+    assert drawn_in("density")[0].collections[0].get_zorder() == 2
+
+
+def test_occupied_states_are_shaded_in_steps_of_a_twentieth():
+    (area,) = dos().ax_.collections
+    x = np.unique(area.get_paths()[0].vertices[:, 0].round(9))
+    np.testing.assert_allclose(np.diff(x), np.diff(ENERGIES)[0] / 20, atol=1e-8)
+    assert (x[0], x[-1]) == (-2, 3)
+
+
+def test_occupied_states_lie_on_the_offset_of_their_snapshot():
+    for area, base in zip(dos(2, offset=4.0).ax_.collections, (0, 4), strict=True):
+        assert area.get_paths()[0].vertices[:, 1].min() == base
+
+
+def test_there_is_room_for_the_letter_of_the_fermi_level():
+    plain, marked = dos(n_electrons=None), dos(shade=False)
+    low, high = plain.ax_.get_ylim()
+    assert marked.ax_.get_ylim() == pytest.approx((low, high + 0.06 * (high - low)))
+
+
+def test_a_panel_leaves_room_for_its_markers_and_has_few_ticks_on_both_sides():
+    true = np.linspace(0.0, 1.0, 5)
+    display = parity(true, true + 1e-3 * np.array([0, 10, -2, 1, 4]))
+    assert display.residual_ax_.get_ylim() == pytest.approx((-2 - 0.15 * 12, 10 + 0.15 * 12))
+    ticks = display.residual_ax_.get_yticks()
+    np.testing.assert_allclose(ticks, -ticks[::-1])
+    assert 2 * display.residual_ax_.get_ylim()[1] / np.diff(ticks)[0] <= 3
+    assert display.residual_ax_.get_ylabel() == "Δ (meV/atom)"
+
+
+def test_a_short_axis_has_five_intervals_at_most():
+    ticks = parity([0.0, 1.0]).ax_.get_xticks()
+    assert np.diff(ticks) == pytest.approx(0.25)
+
+
+def test_equal_densities_of_states_have_no_power_of_ten():
+    assert ados(factor=1.0).residual_ax_.get_ylabel() == "Δ ($10^{0}$/\n(eV atom))"
+
+
+def test_the_bar_of_counts_is_within_the_lower_right_of_the_axes():
+    display = density()
+    display.figure_.canvas.draw()
+    box = display.ax_.get_window_extent()
+    (bar,) = [ax for ax in display.ax_.child_axes if ax.get_xlabel() == "grid points"]
+    own = bar.get_window_extent()
+    left, bottom = (own.x0 - box.x0) / box.width, (own.y0 - box.y0) / box.height
+    assert (left, bottom) == pytest.approx((0.6, 0.2), abs=1e-6)
+    shares = own.width / box.width, own.height / box.height
+    assert shares == pytest.approx((0.34, 0.03), rel=1e-4)
+
+
+@pytest.mark.parametrize("width", [3.0, 5.9, 11.0, 23.0])
+def test_ticks_of_maps(width):
+    true = np.random.default_rng(0).uniform(size=(3, 3, 3))
+    cell = np.diag([width, 5.0, 5.0])
+    display = DensityDisplay.from_predictions(true, true, cell=cell, kind="slice")
+    low, high = display.ax_.get_xlim()
+    ticks = [t for t in display.ax_.get_xticks() if low <= t <= high]
+    (step,) = set(np.diff(ticks).round(9))
+    # The finest of 1, 2, 5 with at most four intervals; the last one may lack its end.
+    finest = min(
+        s * 10.0**k for s in (1, 2, 5) for k in (-1, 0, 1) if (high - low) / (s * 10.0**k) <= 4
+    )
+    assert step == finest
+    assert ticks[-1] < width - 1e-9
+
+
+def test_globes_are_twice_as_wide_as_high_and_named_above():
+    display = environment(2)
+    for image, text in zip(display.ax_.images, display.ax_.texts, strict=True):
+        assert image.get_array().shape == (120, 240)
+        top = image.get_extent()[3]
+        assert text.get_position()[1] - top == pytest.approx(0.08 * np.sqrt(2))
+        assert text.get_fontsize() == pytest.approx(10 / 1.2, rel=1e-3)
+
+
+# -------------------------------------------------------------------- legends
+
+
+@pytest.mark.parametrize(("length", "lines"), [(44, 1), (45, 2)])
+def test_lines_of_a_legend_have_44_characters(length, lines):
+    _, ax = plt.subplots()
+    ax.plot([0, 1], label=f"{'a' * 10} {'b' * (length - 11)}")
+    legend_above(ax)
+    (text,) = ax.get_legend().get_texts()
+    assert text.get_text().count("\n") == lines - 1
+
+
+def test_a_figure_grows_by_what_its_legend_exceeds_60_points():
+    def height(n, **options):
+        figure, ax = plt.subplots(figsize=(4, 4))
+        for i in range(n):
+            ax.plot([0, 1], label=str(i))
+        legend_above(ax, **options)
+        return figure.get_figheight(), ax.get_legend().get_window_extent().height / figure.dpi
+
+    assert height(2, grow=True)[0] == 4
+    assert height(20)[0] == 4
+    whole, legend = height(20, grow=True)
+    assert whole == pytest.approx(4 + legend - 60 / 72)
+
+
+def test_the_place_of_a_legend_is_no_axes_to_be_seen():
+    _, ax = plt.subplots()
+    ax.plot([0, 1], label="one")
+    legend_above(ax)
+    (place,) = ax.child_axes
+    assert not place.axison
+    assert place.get_zorder() < 0
+    ax.figure.canvas.draw()
+    box, own = ax.get_window_extent(), place.get_window_extent()
+    assert (own.x0, own.x1) == pytest.approx((box.x0, box.x1))
+    assert (own.y0, own.y1) == pytest.approx((box.y1, ax.get_legend().get_window_extent().y1))
+
+
+@pytest.mark.parametrize(
+    ("labels", "columns"),
+    [
+        (["a" * 22, "b"], None),
+        (["a" * 23, "b"], 1),
+        ([f"s{i}" for i in range(10)], None),
+        ([f"s{i}" for i in range(11)], 3),
+    ],
+)
+def test_large_legends_of_snapshots_are_above_the_axes(labels, columns):
+    rows = np.ones((len(labels), 11))
+    display = DOSDisplay.from_predictions(rows, rows, energies=ENERGIES, labels=labels)
+    legend = display.ax_.get_legend()
+    assert len(legend.get_texts()) == len(labels) + 2
+    assert legend.get_frame_on() == (columns is None)
+    assert legend._ncols == (columns or 1)
+
+
+def test_the_name_of_a_single_snapshot_is_the_title():
+    display = dos(labels=["Al"])
+    assert display.ax_.get_title() == "Al"
+    assert display.ax_.title.get_fontsize() == 10  # medium
+    assert len(display.ax_.get_legend().get_texts()) == 2
+
+
+@pytest.mark.parametrize(("length", "columns"), [(44, 2), (45, 1)])
+def test_legends_of_searches_have_two_columns_if_names_fit(length, columns):
+    tables = [
+        table([1.0, 2.0], [1.0, 2.0], search=name, front=True) for name in ("z" * length, "a")
+    ]
+    for kind in ("progress", "cost"):
+        display = SearchDisplay(table=pd.concat(tables), kind=kind).plot()
+        legend = display.ax_.get_legend()
+        assert legend._ncols == columns
+        # In the order of the searches; the fronts of several have no entry.
+        names = [text.get_text().replace("\n", "") for text in legend.get_texts()]
+        assert names == ["z" * length, "a"]
+
+
+def test_many_colours_go_from_dark_to_light_but_not_to_yellow():
+    from matplotlib import colormaps
+
+    display = DOSDisplay.from_predictions(None, np.ones((7, 11)), energies=ENERGIES)
+    shades = [line.get_color() for line in display.ax_.lines]
+    np.testing.assert_allclose(shades, colormaps["viridis"](np.linspace(0, 0.9, 7)))
+
+
+# -------------------------------------------------------------------- any numbers, and no others
+
+
+@pytest.mark.parametrize("number", [object, int])
+def test_numbers_of_any_kind_are_kept_as_floats(number):
+    def given(*values):
+        return np.array(values).astype(number)
+
+    energies, rows = given(0, 1, 2), given([1, 2, 1])
+    of_dos = DOSDisplay.from_predictions(
+        rows,
+        rows,
+        energies=energies,
+        n_atoms=given(2),
+        temperature=given(300),
+        n_electrons=given(2),
+    )
+    of_atoms = ADOSDisplay.from_predictions(
+        2 * rows, [given([1, 2, 1], [1, 2, 1])], energies=energies
+    )
+    of_energies = ParityDisplay.from_predictions(given(1, 2), given(1, 3), std=given(1, 2))
+    of_density = DensityDisplay.from_predictions(
+        np.ones((2, 2, 2)).astype(number), np.ones((2, 2, 2)).astype(number),
+        cell=np.eye(3).astype(number),
+    )  # fmt: skip
+    of_scores = SearchDisplay.from_scores(given(1, 2, 3), given(3, 2, 1))
+    of_sphere = EnvironmentDisplay.from_block(np.ones((1, 2, 12)).astype(number), radii=given(2, 3))
+    for kept in (
+        *(of_dos.energies, of_dos.dos_pred, of_dos.dos_true, of_dos.temperature),
+        *(of_atoms.energies, of_atoms.ados[0], of_atoms.dos_true),
+        *(of_energies.y_true, of_energies.y_pred, of_energies.std),
+        *(of_density.density_true[0], of_density.density_pred[0], of_density.cell[0]),
+        *(of_scores.table["score"], of_scores.table["error"]),
+        *(of_sphere.environment, of_sphere.radii),
+    ):
+        assert kept.dtype == np.float64
+
+
+@pytest.mark.parametrize(
+    ("draw", "message"),
+    [
+        (lambda: dos(energies=[ENERGIES]), "energies must have shape"),
+        (lambda: ados(energies=[ENERGIES]), "energies must have shape"),
+        (lambda: ados(symbols=[["Al", "Mg"]] * 2), "symbols must hold one value per snapshot, 1"),
+        (lambda: parity(np.ones((2, 2))), "y_true must have shape"),
+        (lambda: parity([np.nan], [1.0]), "y_true must be finite"),
+        (lambda: SearchDisplay.from_scores(np.ones((2, 2)), np.ones((2, 2))), "scores must have"),
+        (lambda: SearchDisplay(table=None, kind="other").plot(), "kind must be one of"),
+        (lambda: density(kind="slice", snapshot=-1), "snapshot must be >= 0"),
+        (lambda: density(kind="slice", normal=-1), "normal must be >= 0"),
+        (lambda: density(kind="slice", index=-1), "index must be >= 0"),
+        (lambda: density(kind="slice", snapshot=0.0), "snapshot must be an integer"),
+        (lambda: density(kind="slice", normal=1.0), "normal must be an integer"),
+        (lambda: environment(atom=-1), "atom must be >= 0"),
+        (lambda: environment(atom=0.0), "atom must be an integer"),
+        (lambda: environment(channel=-1), "channel must be >= 0"),
+        (lambda: environment(channel=0.0), "channel must be an integer"),
+        (lambda: environment(spheres=[-1]), r"spheres\[0\] must be >= 0"),
+        (lambda: environment(spheres=[0.0]), r"spheres\[0\] must be an integer"),
+        (lambda: environment(n_columns=1.0), "n_columns must be an integer"),
+        (lambda: EnvironmentDisplay(environment=np.ones(12)).plot(), "environment must have shape"),
+        (lambda: CalibrationDisplay.from_estimator(None, [], kind="x"), "kind must be one of"),
+        (lambda: DensityDisplay.from_estimator(None, [], reference="x"), "reference must be one"),
+        (lambda: DensityDisplay.from_estimator(None, some(), [1, 2]), "y must hold one value"),
+        (lambda: DOSDisplay.from_estimator(None, some(), sharpen=-1), "sharpen must be >= 0"),
+        (lambda: DOSDisplay.from_estimator(None, some(), sharpen=1.0), "sharpen must be an int"),
+        (lambda: DOSDisplay.from_estimator(None, some(), [1, 2]), "y must hold one value"),
+        (lambda: DOSDisplay.from_estimator(None, some(energies=None, ldos=None)), "energies"),
+    ],
+)
+def test_what_cannot_be_drawn_is_named(draw, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        draw()
+
+
+def some(**changes):
+    return [make_snapshots(1, random_state=0)[0].replace(**changes)]
+
+
+def test_the_first_is_the_default():
+    block = np.arange(24.0).reshape(2, 1, 12)
+    np.testing.assert_array_equal(EnvironmentDisplay.from_block(block).environment, block[0])
+    fields = np.random.default_rng(0).uniform(size=(2, 3, 3, 3))
+    display = DensityDisplay.from_predictions(list(fields), list(fields), cell=np.eye(3))
+    display.plot(kind="slice", index=1)
+    shown = display.ax_.collections[0].get_array().reshape(4, 4)
+    np.testing.assert_array_equal(shown[:3, :3], fields[0][:, :, 1])

@@ -51,12 +51,17 @@ def test_from_estimator():
     display = CalibrationDisplay.from_estimator(model, snapshots[3:])
     std = energy_uncertainty(model, snapshots[3:])["band_energy_std"]
     np.testing.assert_array_equal(display.std, std)
+    table = evaluate(model, snapshots[3:])
+    mean = energy_uncertainty(model, snapshots[3:])["band_energy"]
+    np.testing.assert_allclose(display.error, 1e3 * (mean - table["band_energy_true"]) / 4)
     # The mean of 2000 samples is the prediction to within 0.1 standard deviations.
-    error = evaluate(model, snapshots[3:])["band_energy_error"]
+    error = table["band_energy_error"]
     assert (np.abs(display.error - error) < 0.1 * std).all()
     y = [s.ldos for s in snapshots[3:]]
     again = CalibrationDisplay.from_estimator(model, snapshots[3:], y, kind="coverage")
     np.testing.assert_array_equal(again.error, display.error)
+    with pytest.raises(ValueError, match="shorter"):
+        CalibrationDisplay.from_estimator(model, snapshots[3:], y[:1])
 
 
 def test_axes_and_options_are_taken():

@@ -6,8 +6,10 @@ import pytest
 from skorch.callbacks import EarlyStopping, EpochTimer, LRScheduler, PrintLog
 from torch.optim.lr_scheduler import CosineAnnealingLR, ReduceLROnPlateau
 
+from skldos import BandEnergyScorer
 from skldos.regressors.neural import _callbacks
 from skldos.regressors.neural._callbacks import EpochBar, default_callbacks
+from skldos.regressors.callbacks import SnapshotScoring
 
 
 def callbacks(**changes):
@@ -91,3 +93,26 @@ def test_the_bar_shows_the_losses_of_the_last_epoch_and_goes(monkeypatch, watche
         **{"total": 3, "unit": "epoch", "desc": "Net", "leave": False, "refresh": watched},
         **{"losses": {"train_loss": "1.235e-01", "valid_loss": "2.000e+00"}, "closed": 2},
     }
+
+
+# -------------------------------------------------------------------- scores during training
+
+
+def test_parameters_of_scores_during_training():
+    scorer = BandEnergyScorer()
+    defaults = {"every": 1, "on_train": False, "name": None, "lower_is_better": False}
+    defaults |= {"use_caching": False}
+    scoring = SnapshotScoring(scorer)
+    assert {name: getattr(scoring, name) for name in defaults} == defaults
+    assert scoring.scoring is scorer
+    given = {"every": 3, "on_train": True, "name": "it", "lower_is_better": True}
+    given |= {"use_caching": True}
+    other = SnapshotScoring(scorer, **given)
+    assert {name: getattr(other, name) for name in given} == given
+    assert other.get_params()["every"] == 3
+
+
+@pytest.mark.parametrize("every", [0, 1.5])
+def test_scores_come_after_whole_numbers_of_epochs(every):
+    with pytest.raises((ValueError, TypeError), match="every must be"):
+        SnapshotScoring(BandEnergyScorer(), every=every).on_train_begin(Net())

@@ -1,11 +1,13 @@
 """Ridge regression from sums over rows equals the fit to all rows at once."""
 
+import threading
+
 import joblib
 import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 
-from skldos import AtomSNAPTransformer, SiteRegressor
+from skldos import AtomSNAPTransformer, SiteRegressor, SiteRidgeCV
 from skldos.data import Blocks, ComputedArray
 from skldos.decomposition import ADOSDecomposer
 from skldos.regressors import ridge_sums
@@ -98,3 +100,26 @@ def test_nan_is_an_error(of_atoms, name, which):
     data[which][3][1, 0] = np.nan
     with pytest.raises(ValueError, match=f"{name} holds NaN"):
         SiteRegressor(Ridge()).fit(Blocks(data[0]), data[1])
+
+
+@pytest.mark.parametrize(
+    "model", [SiteRegressor(Ridge(1e-2)), SiteRidgeCV(alphas=(1e-2,), dos_weights=(1.0,))]
+)
+@pytest.mark.parametrize("n_jobs", [None, 2])
+def test_workers_read_the_rows(of_atoms, model, n_jobs):
+    X, y = of_atoms
+    here, others = threading.get_ident(), set()
+
+    def reading(block):
+        def rows(start, stop):
+            others.add(threading.get_ident())
+            return block[start:stop]
+
+        return ComputedArray(rows, block.shape, block.dtype)
+
+    lazy = Blocks([reading(np.asarray(block)) for block in X], X.snapshots)
+    with joblib.parallel_config("threading"):
+        model.set_params(n_jobs=n_jobs).fit(lazy, y)
+    assert bool(others - {here}) == (n_jobs == 2)
+    if isinstance(model, SiteRidgeCV):
+        assert model.regressor_.n_jobs == n_jobs

@@ -108,3 +108,17 @@ def test_weights_are_relative(weights):
 def test_weights_without_a_mean(weights):
     with pytest.raises(ValueError, match="must not be negative, and not zero for all"):
         weighted_mean([2.0, 6.0], weights)
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ([1.0], r"sample_weight must have shape \(2\), got \(1,\)"),
+        ([np.inf, 1.0], "sample_weight must be finite"),
+    ],
+)
+def test_weights_that_do_not_belong_to_the_values(weights, message):
+    with pytest.raises(ValueError, match=message):
+        weighted_mean([2.0, 6.0], weights)
+    assert weighted_mean([2.0, 6.0], [1e-300, 0.0]) == 2.0
+    assert weighted_mean([2.0, 6.0]) == 4.0

@@ -12,6 +12,7 @@ from skldos import (
     AtomSNAPTransformer,
     BandEnergyScorer,
     DensityScorer,
+    EnergyGrid,
     GridSNAPTransformer,
     RowWise,
     SiteRegressor,
@@ -21,7 +22,8 @@ from skldos import (
 )
 from skldos.datasets import load_aluminium, load_aluminium_pseudopotentials
 from skldos.exceptions import ScoringError
-from skldos.physics import Pseudopotential, electron_deficit
+from skldos.physics import Pseudopotential, electron_deficit, n_electrons
+from skldos.scoring import DOSScorer
 from skldos.prediction.completeness import (
     ELECTRON_TOLERANCE,
     electrons_held,
@@ -198,3 +200,24 @@ def test_snapshots_that_do_not_know_are_not_judged(missing):
     lacking = cut(snapshot, 0.0).replace(**missing)
     assert electrons_held(lacking.dos(), lacking) == (None, 0.0)
     assert DOSScorer()(Truth(), [lacking]) == 0
+
+
+@pytest.mark.parametrize("broadening", [None, 0.4])
+@pytest.mark.parametrize("shift", [-3.0, 2.0])
+def test_the_width_within_which_levels_are_known(snapshots, broadening, shift):
+    energies = np.cumsum(np.r_[-4.0, np.tile([0.2, 0.5], 15)])
+    grid = EnergyGrid(energies, broadening=broadening, kernel=broadening and "gaussian")
+    (one,) = snapshots[:1]
+    mu = 7.0 + shift
+    snapshot = one.replace(energies=grid, ldos=None, grid_shape=None, density=None)
+    snapshot = snapshot.replace(reference={"fermi_energy": mu})
+    dos = np.sqrt(np.maximum(energies + 1, 0))
+    state = {"temperature": 298.0, "fermi_level": mu}
+    held, excess = electrons_held(dos, snapshot)
+    assert held == pytest.approx(n_electrons(dos, energies, **state), rel=1e-12)
+    # Twice the largest spacing, where the broadening is unknown.
+    width = broadening or 2 * 0.5
+    expected = -electron_deficit(dos, energies, **state, n_electrons=12.0, width=width)
+    assert excess == pytest.approx(expected, rel=1e-12)
+    assert (excess > 0) == (held > 12)
+    assert abs(excess) > 0.1

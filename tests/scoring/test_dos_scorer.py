@@ -106,3 +106,15 @@ def test_decomposition_is_nearly_perfect(snapshots, dtype, error):
     assert np.max(DOSScorer().errors(decomposer, snapshots)) < error
     # In meV/atom.
     assert np.abs(BandEnergyScorer().errors(decomposer, snapshots)).max() < 100 * error
+
+
+def test_a_true_dos_of_another_length_is_refused(snapshots):
+    model = Scales().fit(snapshots)
+    bare = [s.replace(reference={}) for s in snapshots[:1]]
+    short = [as_rows(bare[0].ldos)[:, :-1]]
+    with pytest.raises(ScoringError, match=r"11|10"):
+        DOSScorer()(model, bare, short)
+    # Of what has no energies there is no integral.
+    nothing = [s.replace(energies=None, ldos=None, grid_shape=s.grid_shape) for s in snapshots]
+    with pytest.raises(ScoringError, match=r"lacks .*energies"):
+        DOSScorer()(model, nothing)

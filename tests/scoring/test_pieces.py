@@ -1,12 +1,13 @@
 """Predictions in pieces: the same bits for any workers, and bounded memory."""
 
 import pickle
+import threading
 from functools import partial
 
 import joblib
 import numpy as np
 import pytest
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -14,11 +15,14 @@ from sklearn.preprocessing import StandardScaler
 from skldos import (
     ADOSRegressor,
     AtomSNAPTransformer,
+    BandEnergyScorer,
     DensityScorer,
     DOSScorer,
     LDOSCalculator,
     RowWise,
     SiteRegressor,
+    TotalEnergyScorer,
+    evaluate,
     predict,
     predict_density,
     predict_dos,
@@ -28,7 +32,7 @@ from skldos.data import ArrayFile, Blocks, ComputedArray
 from skldos.descriptors import base
 from skldos.exceptions import ScoringError
 from skldos.physics import Pseudopotential
-from skldos.prediction import pieces, streaming
+from skldos.prediction import ldos, pieces, streaming
 from skldos.prediction.ldos import predict_ldos
 
 IONS = [Pseudopotential("Al", 3, functional="lda-pz")]
@@ -148,6 +152,60 @@ def test_scorers_take_workers(small_pieces, snapshots, pipeline):
             assert make(n_jobs=2)(model, snapshots) == make()(model, snapshots) < 0
 
 
+COMPUTED = {
+    "DOS": lambda *data, n_jobs: predict_dos(*data, n_jobs=n_jobs),
+    "LDOS": lambda *data, n_jobs: predict_ldos(*data, n_jobs=n_jobs),
+    "density": lambda *data, n_jobs: predict_density(*data, n_jobs=n_jobs),
+    "table": lambda *data, n_jobs: evaluate(*data, n_jobs=n_jobs),
+    "table of energies": lambda *data, n_jobs: evaluate(
+        *data, pseudopotentials=IONS, n_jobs=n_jobs
+    ),
+    **{
+        type(make()).__name__: lambda *data, n_jobs, make=make: make(n_jobs=n_jobs)(*data)
+        for make in (DOSScorer, DensityScorer, BandEnergyScorer, partial(TotalEnergyScorer, IONS))
+    },
+}
+
+
+@pytest.mark.parametrize("name", COMPUTED)
+@pytest.mark.parametrize("kept", [True, False])
+def test_workers_are_put_to_work(name, kept, small_pieces, snapshots, pipeline, monkeypatch):
+    if not kept:
+        monkeypatch.setattr(streaming, "KEPT_BYTES", 0)
+    model, X = pipeline.fit(snapshots[:2]), snapshots[:1]
+    (block,) = model[:-1].transform(X)
+    threads = set()
+
+    def rows(start, stop):
+        threads.add(threading.get_ident())
+        return block[start:stop]
+
+    lazy = Blocks([ComputedArray(rows, block.shape, block.dtype)], X)
+    for n_jobs in (None, 2):
+        threads.clear()
+        with joblib.parallel_config("threading"):
+            COMPUTED[name](model[-1], lazy, n_jobs=n_jobs)
+        assert (threads == {threading.get_ident()}) == (n_jobs is None)
+
+
+def test_workers_sum_the_states_of_atoms(of_atoms, snapshots):
+    class Sums(BaseEstimator):
+        def predict(self, X):
+            return of_atoms[-1].predict(X)
+
+        def predict_sum(self, X):
+            threads.add(threading.get_ident())
+            return of_atoms[-1].predict_sum(X)
+
+    blocks, threads = of_atoms[:-1].transform(snapshots), set()
+    for n_jobs in (None, 2):
+        threads.clear()
+        with joblib.parallel_config("threading"):
+            found = predict_dos(Sums(), blocks, n_jobs=n_jobs)
+        assert (threads == {threading.get_ident()}) == (n_jobs is None)
+        np.testing.assert_allclose(found, of_atoms[-1].predict_sum(blocks), rtol=1e-9)
+
+
 def test_two_workers_of_dask_give_the_same_bits(everything, cluster):
     expected = everything(None)
     with joblib.parallel_config("dask"):
@@ -192,9 +250,9 @@ def test_fields_go_to_files(small_pieces, ragged, pipeline, tmp_path, n_jobs):
     there = zarr.create_array(store=tmp_path / "c.zarr", shape=expected[2].shape, dtype="f4")
     out = [tmp_path / "a.npy", str(tmp_path / "b.zarr"), there]
     with joblib.parallel_config("threading"):
-        fields = predict_ldos(model, ragged[:3], out=out, n_jobs=n_jobs)
-    assert isinstance(fields[0], ArrayFile)
-    assert_same([field[:] for field in fields], expected)
+        found = predict_ldos(model, ragged[:3], out=out, n_jobs=n_jobs)
+    assert isinstance(found[0], ArrayFile)
+    assert_same([field[:] for field in found], expected)
     assert_same([np.load(out[0]), zarr.open_array(out[1])[:]], expected[:2])
     blocks = [
         block.reshape(field.shape)
@@ -202,6 +260,20 @@ def test_fields_go_to_files(small_pieces, ragged, pipeline, tmp_path, n_jobs):
     ]
     for block, field in zip(blocks, expected, strict=True):
         np.testing.assert_allclose(block, field, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize(("slabs", "thickness"), [(0.5, 1), (1, 1), (2.9, 2), (3, 3), (99, 5)])
+def test_chunks_of_zarr_are_whole_slabs_of_the_grid(
+    ragged, pipeline, tmp_path, monkeypatch, slabs, thickness
+):
+    zarr = pytest.importorskip("zarr")
+    model, snapshot = pipeline.fit(ragged[:2]), ragged[1]
+    assert snapshot.grid_shape == (5, 4, 3)
+    monkeypatch.setattr(ldos, "CHUNK_BYTES", int(slabs * 4 * 3 * 11 * 4))
+    predict_ldos(model, ragged[1:2], out=[tmp_path / "a.zarr"])
+    array = zarr.open_array(tmp_path / "a.zarr")
+    assert array.chunks == (thickness, 4, 3, 11)
+    np.testing.assert_array_equal(array[:], predict_ldos(model, ragged[1:2])[0])
 
 
 def test_what_fields_can_go_to(snapshots, pipeline, tmp_path):

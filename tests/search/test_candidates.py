@@ -216,3 +216,30 @@ def test_one_candidate():
     table = main_effects(search)
     assert table["effect"].tolist() == [4.5, 4.5]
     assert importances(table)["importance"].tolist() == [0, 0]
+
+
+def test_numbers_have_the_digits_that_tell_them_apart():
+    def values(*numbers):
+        grid = {"a": [1], "c": list(numbers)}
+        return list(effects_of(main_effects(GridSearchCV(Additive(), grid, cv=2).fit(X)), "c"))
+
+    assert values(1 / 3, 2 / 3) == ["0.333333", "0.666667"]
+    assert values(1 / 3, 1 / 3 + 1e-8) == ["0.33333333", "0.33333334"]
+    close = [1.0, 1.0 + 2.0**-52]
+    assert list(map(float, values(*close))) == close
+    # Up to six numbers are told apart; more are in three bins of as many each.
+    assert len(values(*range(6))) == 6
+    sevenths = [i / 7 for i in range(9)]
+    assert values(*sevenths) == ["0 … 0.286", "0.429 … 0.714", "0.857 … 1.14"]
+
+
+def test_a_study_without_times():
+    trials = [optuna.create_trial(value=1.0), optuna.create_trial(value=2.0)]
+    study = optuna.create_study()
+    study.add_trials(trials)
+    for trial in study.trials:
+        assert trial.duration is None or trial.duration.total_seconds() < 600
+    table = candidates(study)
+    assert table["round"].dtype.kind == "i"
+    assert table["round"].tolist() == [0, 0]
+    assert table["score"].tolist() == [-1.0, -2.0]

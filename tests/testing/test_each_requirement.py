@@ -403,7 +403,7 @@ SCORERS = {
     TakesNothing: ("returns_a_float", "no Exception was raised"),
     Worst: ("greater_is_better", "errors that grow have scores"),
     Counts: ("inputs_are_left_alone", "two calls give"),
-    Alone: ("in_cross_validation", "in cross-validation, alone"),
+    Alone: ("in_cross_validation", "scores in cross-validation: largest"),
 }
 
 
@@ -599,3 +599,317 @@ def test_targets_given_apart_make_no_difference_but_rounding(off, found):
                 check()
         else:
             check()
+
+
+# -------------------------------------------------------------------- what the checks look at
+
+
+@pytest.mark.parametrize(
+    ("name", "vectors"),
+    [
+        ("another_cell", lambda a, b, c: (a, a + b, c + 2 * b - a)),
+        ("left_handed", lambda a, b, c: (b, a, c)),
+        ("reversed_axis", lambda a, b, c: (a, -b, c)),
+        ("supercell", lambda a, b, c: (a, 2 * b, c)),
+    ],
+)
+def test_cells_of_changed_descriptions(name, vectors):
+    snapshot = make_snapshots(1, grid_shape=(3, 3, 3), n_energies=3, random_state=0)[0]
+    found = getattr(changes, name)(snapshot).snapshot.atoms.cell.array
+    np.testing.assert_allclose(found, vectors(*snapshot.atoms.cell.array), atol=1e-12)
+
+
+def test_changes_keep_what_belongs_to_the_state():
+    snapshot = make_snapshots(1, grid_shape=(3, 3, 3), n_energies=3, random_state=0)[0]
+    for change in (changes.lattice_shifts, changes.supercell, changes.rotated):
+        other = change(snapshot).snapshot
+        np.testing.assert_array_equal(other.energies, snapshot.energies)
+        assert other.temperature == snapshot.temperature
+        bare = change(snapshot.replace(ldos=None, n_electrons=None)).snapshot
+        assert bare.ldos is bare.n_electrons is None
+
+
+def test_lattice_shifts_go_up_to_three_vectors_in_both_directions():
+    snapshot = make_snapshots(1, grid_shape=(1, 1, 1), n_energies=3, random_state=0)[0]
+    many = snapshot.replace(atoms=snapshot.atoms.repeat(3), ldos=None, density=None)
+    moved = changes.lattice_shifts(many).snapshot.atoms.positions - many.atoms.positions
+    shifts = np.linalg.solve(many.atoms.cell.array.T, moved.T).T
+    np.testing.assert_allclose(shifts, shifts.round(), atol=1e-9)
+    assert shifts[0].round().tolist() == [1, 0, -2]
+    assert set(shifts.round().ravel().astype(int).tolist()) == set(range(-3, 4))
+
+
+def seen(name, term=lambda s: hartree(s.density, s.cell)[0]):
+    """Return the systems whose energies a check asks for."""
+    systems = []
+
+    def noted(system):
+        systems.append(system)
+        return term(system)
+
+    dict(term_checks(noted))[name]()
+    return [s for s in systems if isinstance(s.density, np.ndarray)]
+
+
+@pytest.mark.parametrize("name", [name for name, _ in term_checks(None)])
+def test_short_waves_where_the_grid_stays(name):
+    noisy = name in ("translations", "gradient_by_the_cell")
+    systems = seen(name)
+    for system in systems:
+        waves = np.abs(np.fft.fftn(system.density))
+        grid = system.density.shape
+        assert (waves[grid[0] // 2].max() / waves.max() > 1e-9) == noisy
+    if name not in ("another_cell", "gradient_by_the_cell", "arguments_are_left_alone"):
+        assert {s.density.shape for s in systems} >= set(of_terms.GRIDS)
+
+
+def test_grids_are_even_and_odd_along_every_axis():
+    for lengths in zip(*of_terms.GRIDS, strict=True):
+        assert sorted(n % 2 for n in lengths) == [0, 1]
+        assert abs(np.diff(lengths)) == 1
+    assert {len(set(grid)) for grid in of_terms.GRIDS} == {3}
+
+
+def test_ions_move_by_different_vectors():
+    first, moved, second, other = seen("lattice_shifts")
+    for one, two in ((first, moved), (second, other)):
+        shifts = (two.positions - one.positions) @ np.linalg.inv(one.cell)
+        np.testing.assert_allclose(shifts, shifts.round(), atol=1e-9)
+        assert len({tuple(row) for row in shifts.round()}) == 4
+        assert (shifts.min().round(), shifts.max().round()) == (-2, 2)
+        np.testing.assert_array_equal(one.density, two.density)
+
+
+def test_translations_go_along_all_axes_in_both_directions():
+    one, two, *_ = seen("translations")
+    by = (two.positions - one.positions) @ np.linalg.inv(one.cell) * one.density.shape
+    np.testing.assert_allclose(by, by.round(), atol=1e-9)
+    assert len(set(np.abs(by[0].round()))) == 3
+    assert by.min() < 0 < by.max()
+    np.testing.assert_array_equal(
+        two.density, np.roll(one.density, by[0].round().astype(int), (0, 1, 2))
+    )
+
+
+def test_axes_are_exchanged_and_cycled():
+    systems = seen("names_of_axes")
+    turned = [
+        [int(np.flatnonzero((one.cell == row).all(axis=1))[0]) for row in two.cell]
+        for one, two in zip(systems[::2], systems[1::2], strict=True)
+    ]
+    assert turned == 2 * [[1, 2, 0], [1, 0, 2]]
+
+
+def test_supercells_along_all_axes():
+    systems = seen("supercells")
+    longer = [
+        np.flatnonzero(np.linalg.norm(two.cell, axis=1) > 1.5 * np.linalg.norm(one.cell, axis=1))
+        for one, two in zip(systems[::2], systems[1::2], strict=True)
+    ]
+    assert np.concatenate(longer).tolist() == 2 * [0, 1, 2]
+    for one, two in zip(systems[::2], systems[1::2], strict=True):
+        np.testing.assert_array_equal(two.charges, np.tile(one.charges, 2))
+
+
+@pytest.mark.parametrize(("off", "found"), [(1e-6, True), (1e-9, False)])
+def test_derivatives_by_the_cell_are_right_to_eight_digits(off, found):
+    def term(system):
+        energy = hartree(system.density, system.cell)[0]
+        if isinstance(energy, torch.Tensor):  # only its gradient
+            energy = energy + off * (energy - energy.detach())
+        return energy
+
+    check = dict(term_checks(term))["gradient_by_the_cell"]
+    if found:
+        with pytest.raises(AssertionError, match="the derivative is off by 1e-06"):
+            check()
+    else:
+        check()
+
+
+@pytest.mark.parametrize(
+    ("off", "kind", "message"),
+    [
+        (1.005e-5, "supercell", "Repeat the cell along one axis. The score: largest"),
+        (0.995e-5, "supercell", None),
+        (1.005e-3, "another cell", "other, oblique vectors. The score: largest"),
+        (0.995e-3, "another cell", None),
+    ],
+)
+def test_descriptions_of_the_crystal_score_alike(off, kind, message):
+    class Cells(BandEnergyScorer):
+        def __call__(self, estimator, X, y=None):
+            cell = X[0].atoms.cell.array
+            oblique = cell[1, 0] > 0.5 and cell[0, 1] == 0
+            other = len(X[0].atoms) > 4 if kind == "supercell" else oblique
+            return super().__call__(estimator, X, y) * (1 + off * bool(other))
+
+    checks = scorer_checks(Cells())
+    if message:
+        assert message in said(checks, "descriptions_of_the_crystal")
+    else:
+        dict(checks)["descriptions_of_the_crystal"]()
+
+
+class Rounds(BandEnergyScorer):
+    def __call__(self, estimator, X, y=None):
+        return super().__call__(estimator, X, y) * (1 + 1e-7)
+
+
+class Unpickled(BandEnergyScorer):
+    def __reduce__(self):
+        return Rounds, ()
+
+
+def test_scores_of_parts_are_those_of_the_whole():
+    assert "scores in cross-validation" in said(scorer_checks(Unpickled()), "in_cross_validation")
+
+
+def test_errors_of_scorers_in_cross_validation_are_their_own():
+    class Fails(BandEnergyScorer):
+        def __call__(self, estimator, X, y=None):
+            raise ZeroDivisionError("by myself")
+
+    with pytest.raises(ZeroDivisionError, match="by myself"):
+        dict(scorer_checks(Fails()))["in_cross_validation"]()
+
+
+@pytest.mark.parametrize(("off", "found"), [(1.005e-10, True), (0.995e-10, False)])
+def test_rows_of_networks_are_independent_up_to_rounding(off, found):
+    class Leaks(FeedForward):
+        def forward(self, x):
+            out = super().forward(x)
+            return out + off * out.detach().abs().max() * (len(x) > 1)
+
+    check = dict(network_checks(Leaks))["rows_are_independent"]
+    if found:
+        with pytest.raises(AssertionError, match="row by row: "):
+            check()
+    else:
+        check()
+
+
+class Part(Sums):
+    """Differs by one rounding in what one check looks at."""
+
+    def factor(self, snapshot, X):
+        return 1.0 + (2.0**-40 if self.differs(X) else 0.0)
+
+    def differs(self, X):
+        return False
+
+
+class NotAlone(Part):
+    def differs(self, X):
+        return len(X) == 1 and X[0].atoms.positions[0, 0] != FIRST
+
+
+class NotAsList(Part):
+    def differs(self, X):
+        return self.lists
+
+    def transform(self, X):
+        self.lists = type(X) is list
+        return super().transform(X)
+
+
+class NotFittedTogether(Part):
+    def fit_transform(self, X, y=None):
+        blocks = self.fit(X).transform(X)
+        return Blocks([b * (1 + 2.0**-40) for b in blocks], X)
+
+
+class NotAgain(Part):
+    def fit(self, X, y=None):
+        self.times_ = getattr(self, "times_", 0) + 1
+        return super().fit(X)
+
+    def differs(self, X):
+        return self.times_ > 2
+
+
+class NotWithAnother(Part):
+    def differs(self, X):
+        return self.width != self.width_
+
+
+FIRST = of_transformers.default_snapshots()[0].atoms.positions[0, 0]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "message"),
+    [
+        (NotAlone, "lengths", "a list of one"),
+        (NotAsList, "lengths", "a plain list"),
+        (NotFittedTogether, "fitting_again", "fit_transform()"),
+        (NotAgain, "fitting_again", "fitted again"),
+        (NotWithAnother, "parameters_changed_after_fit", "width changed after fit"),
+    ],
+)
+def test_what_must_be_equal_must_be_so_to_the_last_bit(kind, name, message):
+    assert message in said(transformer_checks(kind()), name)
+    dict(transformer_checks(Part()))[name]()
+
+
+class Nested(Sums):
+    """Has a parameter that may change, but acts."""
+
+    def factor(self, snapshot, X):
+        return 1.0 if self.memory is None else 1.0 + 1e-9
+
+
+def test_caches_are_exact_and_parameters_that_may_change_do_not_act():
+    assert "from memory, with {}" in said(transformer_checks(Nested()), "memory")
+
+
+def test_snapshots_by_default():
+    found = of_transformers.default_snapshots()
+    expected = make_snapshots(3, grid_shape=(4, 4, 4), n_energies=5, random_state=0)
+    assert len(found) == 3
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one.atoms.positions, other.atoms.positions)
+        np.testing.assert_array_equal(one.ldos, other.ldos)
+
+
+@pytest.mark.parametrize("name", ["hartree", "scale"])
+def test_both_densities_change_together(name):
+    system = of_terms.make_system((8, 9, 10))
+    move = {"hartree": lambda n: np.roll(n, 1, 0), "scale": lambda n: 2 * n}[name]
+    moved = system.on_grid(move)
+    np.testing.assert_array_equal(moved.density, move(system.density))
+    np.testing.assert_array_equal(moved.core_density, move(system.core_density))
+    np.testing.assert_allclose(system.core_density.min() * 4, 0.1, rtol=1e-6)
+
+
+class Seen(FeedForward):
+    """Notes what comes in."""
+
+    shapes: list = []  # noqa: RUF012
+
+    def forward(self, x):
+        Seen.shapes.append((tuple(x.shape), x.dtype))
+        return super().forward(x)
+
+
+def test_networks_are_checked_with_five_rows_in_double_precision():
+    for name, check in network_checks(Seen):
+        Seen.shapes.clear()
+        check()
+        shapes = {shape for shape, _ in Seen.shapes}
+        assert shapes <= {(5, 6), (1, 6), (2, 6)}
+        dtypes = {dtype for _, dtype in Seen.shapes}
+        assert dtypes == {torch.float64} | ({torch.float32} if name == "outputs" else set())
+        assert ((2, 6) in shapes) == (name == "gradients")
+
+
+def test_densities_of_systems_and_their_noise():
+    plain = of_terms._systems()
+    for system in plain:
+        for density, share in ((system.density, 1), (system.core_density, 4)):
+            ends = share * density.min(), share * density.max()
+            assert ends == pytest.approx((0.1, 0.5), rel=1e-12)
+    noisy = [*of_terms._systems(noise=True), seen("gradient_by_the_cell")[0]]
+    for system, other in zip(noisy, [*plain, plain[0]], strict=True):
+        noise = system.density - other.density
+        assert 0 <= noise.min() < 2e-4
+        assert 0.0198 < noise.max() <= 0.02

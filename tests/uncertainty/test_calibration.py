@@ -39,3 +39,10 @@ def test_constant_deviations_have_no_ranks():
 def test_bad_input(error, std, message):
     with pytest.raises(ValueError, match=message):
         calibration(error, std)
+
+
+@pytest.mark.parametrize("level", [0.68, 0.95])
+def test_an_error_at_the_edge_of_an_interval_is_within(level):
+    edge = norm.ppf((1 + level) / 2)
+    for error, covered in ((edge, 1), (-edge, 1), (edge * (1 + 1e-9), 0)):
+        assert calibration([error], [1.0])[f"coverage_{100 * level:.0f}"] == covered

@@ -229,3 +229,13 @@ def test_bad_arguments(blocks, targets):
     fitted = MCDropout(dense(), 2).fit(blocks, targets)
     with pytest.raises(ValueError, match="NaN"):
         fitted.sample_sums([np.full((2, 3), np.nan)])
+
+
+def test_sums_are_taken_in_double_precision(blocks, targets):
+    # Dropout that never drops: every pass is the network.
+    fitted = MCDropout(dense(module__dropout=1e-12), 2, random_state=0).fit(blocks, targets)
+    many = [np.tile(block, (5000, 1)) for block in blocks[:1]]
+    (rows,) = fitted.regressor_.predict(many)
+    expected = np.sum(rows, axis=0, dtype=float)
+    assert np.abs(np.sum(rows, axis=0) / expected - 1).max() > 1e-7
+    np.testing.assert_allclose(fitted.sample_sums(many), [[expected]] * 2, rtol=1e-7)

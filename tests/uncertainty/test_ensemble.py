@@ -1,10 +1,12 @@
 """Ensembles: common and different properties of the members."""
 
 import pickle
+import threading
 
 import numpy as np
 import pytest
-from sklearn.base import clone
+from joblib import parallel_config
+from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.preprocessing import StandardScaler
 
@@ -74,3 +76,42 @@ def test_what_is_no_regressor_is_refused(blocks, targets, wrong):
             TypeError, match=r"regressor must be a regressor, such as Ridge\(\), got"
         ):
             estimator.fit(blocks, targets)
+
+
+class Here(SiteRegressor):
+    """Knows the thread that has fitted it."""
+
+    def fit(self, X, y=None, sample_weight=None):
+        """Look around."""
+        self.thread_ = threading.get_ident()
+        return super().fit(X, y, sample_weight)
+
+
+@pytest.mark.parametrize("n_jobs", [None, 2])
+def test_members_are_fitted_by_as_many_workers_as_asked_for(blocks, targets, n_jobs):
+    model = DeepEnsemble(Here(Ridge()), 2, bootstrap=True, n_jobs=n_jobs, random_state=0)
+    with parallel_config("threading"):
+        model.fit(blocks, targets)
+    here = [member.thread_ == threading.get_ident() for member in model.estimators_]
+    assert here == [n_jobs is None] * 2
+
+
+class Tenths(RegressorMixin, BaseEstimator):
+    """Predicts a tenth in single precision."""
+
+    random_state = None
+
+    def fit(self, X, y=None):
+        """Learn nothing."""
+        self.fitted_ = True
+        return self
+
+    def predict(self, X):
+        """Return tenths."""
+        return [np.full((len(block), 2), np.float32(0.1)) for block in X]
+
+
+def test_sums_are_taken_in_double_precision():
+    X = [np.zeros((100_000, 1))]
+    fitted = DeepEnsemble(Tenths(), 2, bootstrap=True).fit(X, X)
+    np.testing.assert_allclose(fitted.sample_sums(X), 1e5 * float(np.float32(0.1)), rtol=1e-12)

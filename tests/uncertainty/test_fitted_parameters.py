@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import Ridge
 
 from skldos import ADOSRegressor, CSNNRegressor, LDOSRegressor, MDNRegressor, SiteRegressor
@@ -141,3 +142,30 @@ def test_a_decomposer_changed_after_fit_does_not_act(snapshots):
     np.testing.assert_array_equal(model.predict_sum(X), expected)
     assert model.score(X) == score
     assert isinstance(model.predict(X), Blocks)
+
+
+METHODS = ("predict", "predict_sum", "sample_sums", "sum_covariance", "condition", "score")
+
+
+@pytest.mark.parametrize(
+    ("model", "method"),
+    [
+        pytest.param(model, method, id=f"{type(model).__name__}-{method}")
+        for model in (
+            MCDropout(network(), n_passes=2),
+            DeepEnsemble(network(), n_estimators=2),
+            RidgePosterior(SiteRegressor(Ridge())),
+            SiteRegressor(Ridge()),
+            MDNRegressor(),
+            network(),
+            CSNNRegressor(),
+            ADOSRegressor(network()),
+        )
+        for method in METHODS
+        if hasattr(type(model), method)
+    ],
+)
+def test_what_is_not_fitted_says_so(model, method, blocks, targets):
+    arguments = (blocks, targets) if method == "score" else (blocks,)
+    with pytest.raises(NotFittedError, match=type(model).__name__):
+        getattr(model, method)(*arguments)

@@ -29,6 +29,7 @@ def test_crps_is_the_integral_of_its_definition(y):
 
 def test_crps_of_a_sharp_prediction_is_the_absolute_error():
     np.testing.assert_array_equal(crps([1.0, -2.0], [0.0, 0.5], [0.0, 0.0]), [1.0, 2.5])
+    np.testing.assert_array_equal(crps([1.0], [1.0], [0.0]), [0.0])
 
 
 def test_components_that_are_one():
@@ -105,3 +106,18 @@ def test_wrong_arguments_of_crps(arguments, message):
 def test_one_draw_is_no_energy_score():
     with pytest.raises(ValueError, match="two draws"):
         energy_score([[0.0]], [[[1.0]]])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (([0.0], np.zeros((3, 1, 1))), r"y must have shape \(any, any\), got \(1,\)"),
+        (([[0.0, 1.0]], np.zeros((3, 1, 1))), r"samples must have shape \(any, 1, 2\)"),
+        (([[0.0]], np.zeros((3, 1, 1)), np.eye(2)), r"metric must have shape \(1, 1\)"),
+        (([[np.inf]], np.zeros((3, 1, 1))), "y must be finite"),
+        (([[0.0]], np.full((3, 1, 1), np.nan)), "samples must be finite"),
+    ],
+)
+def test_wrong_arguments_of_the_energy_score(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        energy_score(*arguments)

@@ -192,7 +192,7 @@ class EspressoRecipe:
         with open(path, "w", encoding="utf-8") as file:
             write_espresso_in(
                 file,
-                Atoms(atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=True),
+                Atoms(atoms.numbers, positions=atoms.positions, cell=atoms.cell),
                 input_data=sections,
                 pseudopotentials=pseudopotentials,
                 kpts=self.kpts,

@@ -68,17 +68,16 @@ def run_pw(command, folder):
         If pw.x did not finish or did not converge; the message states the reason.
     """
     with open(folder / OUTPUT, "wb") as output:
-        process = subprocess.run(
+        status = subprocess.call(
             [*command, "-in", INPUT],
             cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            check=False,
         )
     text = (folder / OUTPUT).read_text(encoding="utf-8", errors="replace")
-    if process.returncode != 0 or (folder / "CRASH").exists() or "JOB DONE" not in text:
-        raise EspressoError(f"{_reason(text)} (exit status {process.returncode})")
+    if status != 0 or (folder / "CRASH").exists() or "JOB DONE" not in text:
+        raise EspressoError(f"{_reason(text)} (exit status {status})")
 
 
 def _reason(text):

@@ -54,6 +54,11 @@ class BlockRegressor(NetworkPrediction, MixedPrecisionRegressor):
 
     A subclass supplies the parameters and, through :meth:`block_targets`, the targets of snapshots
     that have them.
+
+    Parameters
+    ----------
+    module, *args, criterion, **kwargs
+        Of skorch, whose ``__init__`` is never called: a subclass has parameters of its own.
     """
 
     # Allowed values of `target_scaling`.

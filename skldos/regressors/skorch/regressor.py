@@ -37,6 +37,11 @@ class SkorchRegressor(PageLinkMixin, SkorchTraining, SkorchState, NeuralNetRegre
 
     Subclasses store their parameters in ``__init__`` (skorch's own is not called) and
     implement ``get_iterator`` (batches of two tensors) and ``get_split_datasets``.
+
+    Parameters
+    ----------
+    module, *args, criterion, **kwargs
+        Of skorch, whose ``__init__`` is never called: a subclass has parameters of its own.
     """
 
     # skorch would set these on the instance in __init__ or register them later.

@@ -33,7 +33,7 @@ def radix(numbers, p, k):
     return np.asarray(numbers)[..., None] // p ** np.arange(k) % p
 
 
-@lru_cache(maxsize=64)
+@lru_cache
 def generator_powers(p, k):
     """Return the p^k - 1 nonzero elements of GF(p^k), as powers of a generator.
 
@@ -57,7 +57,7 @@ def generator_powers(p, k):
     raise AssertionError(f"GF({p}^{k}) has a generator")  # pragma: no cover
 
 
-@lru_cache(maxsize=64)
+@lru_cache
 def field(q):
     """Return the addition and multiplication tables of GF(q).
 

@@ -135,6 +135,6 @@ def reseeded(estimator, repeat):
         if isinstance(seed, Integral):
             seeds[name] = int(seed) + repeat
         elif isinstance(seed, np.random.RandomState):
-            draws = copy.deepcopy(seed).randint(2**31 - 1, size=repeat)
+            draws = copy.deepcopy(seed).randint(np.iinfo(np.int32).max, size=repeat)
             seeds[name] = np.random.RandomState(draws[-1])
     return estimator.set_params(**seeds)

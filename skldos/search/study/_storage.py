@@ -83,7 +83,7 @@ def open_study(study=None, storage=None, study_name=None):
     elif storage is not None or study_name is not None:
         raise ValueError("pass either study or storage and study_name, not both.")
     else:
-        is_new = not study.get_trials(deepcopy=False)
+        is_new = not trials_of(study)
     if study.direction != StudyDirection.MAXIMIZE:
         raise ValueError(
             "the study must have direction='maximize', because greater scores are better."
@@ -140,7 +140,7 @@ def in_memory(study):
     )
     for name, value in study.user_attrs.items():
         copy.set_user_attr(name, value)
-    copy.add_trials(study.get_trials(deepcopy=False))
+    copy.add_trials(trials_of(study))
     return copy
 
 
@@ -158,6 +158,11 @@ def quiet():
 # -------------------------------------------------------------------- trials
 
 
+def trials_of(study, *states):
+    """Return the trials of a study, in `states` if any are given; not copies, which take time."""
+    return study.get_trials(deepcopy=False, states=states or None)
+
+
 def counts(trial):
     """Return whether a trial has finished: with a score, pruned, or with an error."""
     if trial.state == TrialState.FAIL:
@@ -167,7 +172,7 @@ def counts(trial):
 
 def ended(study):
     """Return the trials that count."""
-    return [trial for trial in study.get_trials(deepcopy=False) if counts(trial)]
+    return [trial for trial in trials_of(study) if counts(trial)]
 
 
 def next_trial(study, n_trials, roll, deadline):
@@ -194,7 +199,7 @@ def next_trial(study, n_trials, roll, deadline):
     """
     while time.monotonic() < deadline:
         roll.call(study)
-        busy = [t for t in study.get_trials(deepcopy=False) if _takes_part(t)]
+        busy = [t for t in trials_of(study) if _takes_part(t)]
         if sum(map(counts, busy)) >= n_trials:
             return None
         if len(busy) >= n_trials:
@@ -202,8 +207,8 @@ def next_trial(study, n_trials, roll, deadline):
             continue
         trial = study.ask()
         # Another process may have asked at the same time; the lowest trial numbers continue.
-        trials = study.get_trials(deepcopy=False)
-        if sum(_takes_part(t) for t in trials if t.number < trial.number) < n_trials:
+        earlier = [t for t in trials_of(study) if t.number < trial.number]
+        if sum(map(_takes_part, earlier)) < n_trials:
             return trial
         abandon(study, trial.number)
     return None
@@ -254,7 +259,7 @@ class RollCall:
     def call(self, study):
         """Abandon trials without recent heartbeats; each is tried once more."""
         now = time.monotonic()
-        for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        for trial in trials_of(study, TrialState.RUNNING):
             sign = trial.user_attrs.get("alive")
             last, since = self._heartbeats.get(trial.number, (None, None))
             if since is None or sign != last:

@@ -5,6 +5,7 @@ from optuna.pruners import BasePruner
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
+from skldos.search.study._storage import trials_of
 from skldos.validation import check_scalar
 
 
@@ -90,12 +91,8 @@ class NASWOTPruner(BasePruner):
         float
             The threshold.
         """
-        states = (TrialState.COMPLETE, TrialState.PRUNED)
-        trials = [
-            trial
-            for trial in study.get_trials(deepcopy=False, states=states)
-            if "naswot" in trial.user_attrs
-        ]
+        ended = trials_of(study, TrialState.COMPLETE, TrialState.PRUNED)
+        trials = [trial for trial in ended if "naswot" in trial.user_attrs]
         if len(trials) < self.n_startup_trials:
             return -np.inf
         trained = [trial for trial in trials if trial.state == TrialState.COMPLETE]

@@ -99,7 +99,7 @@ def screen_candidates(
 
 def _draw(space, random_state):
     """Yield random suggestions of the space and their parameters, without repetition."""
-    seed = check_random_state(random_state).randint(2**31 - 1)
+    seed = check_random_state(random_state).randint(np.iinfo(np.int32).max)
     with quiet():
         study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
     keys, n_repeats = set(), 0

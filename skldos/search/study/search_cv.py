@@ -269,7 +269,7 @@ class StudySearchCV(PageLinkMixin, BestEstimatorMixin, MetaEstimatorMixin, BaseE
         if self.sampler is not None:
             study.sampler = self.sampler
         elif self.study is None:
-            seed = check_random_state(self.random_state).randint(2**31 - 1)
+            seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
             study.sampler = _storage.NumberedTPESampler(seed)
         if self.pruner is not None or self.study is None:
             study.pruner = NopPruner() if self.pruner is None else self.pruner

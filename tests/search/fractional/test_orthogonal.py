@@ -198,6 +198,14 @@ def test_bad_grids():
 # -------------------------------------------------------------------- one line of a script
 
 
+@pytest.mark.parametrize("kind", SEARCHES[1:])
+def test_defaults_are_those_of_a_grid_search(kind):
+    ours, theirs = kind(Peak(), GRID).get_params(), GridSearchCV(Peak(), GRID).get_params()
+    for name in theirs:
+        if name != "estimator":
+            assert ours[name] == theirs[name] or np.isnan([ours[name], theirs[name]]).all(), name
+
+
 @pytest.mark.parametrize("kind", SEARCHES)
 def test_searches_are_interchangeable(kind, rng):
     X = rng.normal(size=(30, 3))

@@ -16,6 +16,7 @@ from skldos import GridSNAPTransformer, LDOSRegressor, RowWise
 from skldos.data import ArrayFile
 from skldos.datasets import make_snapshots
 from skldos.exceptions import ScoringError
+from skldos.networks import FeedForward
 from skldos.search import (
     ACSDScorer,
     MutualInformationScorer,
@@ -142,3 +143,49 @@ def test_rows_of_a_network(model, snapshots):
     rows[7, 1] = np.nan
     with pytest.raises(ScoringError, match="X must be finite, got 1 NaN"):
         scorer(model[-1], rows)
+
+
+@pytest.mark.parametrize(
+    ("make", "options"),
+    [
+        (ACSDScorer, {"n_pairs": 30}),
+        (ACSDScorer, {"sided": "one"}),
+        (MutualInformationScorer, {"n_neighbors": 5}),
+        (MutualInformationScorer, {"n_points": 60}),
+        (NASWOTScorer, {"epsilon": 1e-2}),
+        (NASWOTScorer, {"convention": "mellor"}),
+        (NASWOTScorer, {"batch_size": 9}),
+        (ReadoutScorer, {"ridge": 1.0}),
+        (ReadoutScorer, {"metric": "ldos"}),
+        (ReadoutScorer, {"batch_size": 100}),
+    ],
+    ids=lambda value: getattr(value, "__name__", None) or "-".join(value),
+)
+def test_every_option_acts(make, options, model, snapshots):
+    shared = {ACSDScorer: {"sided": "two"}, NASWOTScorer: {"batch_size": 12}}.get(make, {})
+    one, other = (make(**shared | more, random_state=0) for more in ({}, options))
+    assert other(model, snapshots) != pytest.approx(one(model, snapshots), rel=1e-6)
+
+
+class Counted(FeedForward):
+    """Notes how many rows it was given."""
+
+    rows: list = []  # noqa: RUF012
+
+    def __init__(self, *sizes, **options):
+        super().__init__(*sizes, **options)
+        self[0].register_forward_hook(lambda layer, x, out: Counted.rows.append(len(x[0])))
+
+
+def test_points_are_shared_among_snapshots(model, snapshots):
+    last = clone(model[-1]).set_params(module=Counted)
+    counting = make_pipeline(*model[:-1], last).fit(snapshots)
+    for X, n_points, expected in (
+        (snapshots, 42, [10] * 4),
+        (snapshots[:1], 42, [9, 9, 8, 8, 8]),  # parts of one
+        (snapshots, 3, [1] * 4),
+        (snapshots, 10**4, [N_POINTS] * 4),
+    ):
+        Counted.rows.clear()
+        ReadoutScorer(1, n_points, random_state=0)(counting, X)
+        assert Counted.rows == expected

@@ -171,6 +171,7 @@ def test_more_samples_than_the_rank(rng):
     # The zero eigenvalue, and at least log(1) + 1 / 1 of every other.
     assert one_too_many > np.log(1e-4) + 1e4 + 29 * 0.999
     assert naswot_score(network(400), inputs[:16]) < 0.1 * one_too_many
+    assert naswot_score(network(400), inputs[:29]) < one_too_many  # and no warning
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """Studies of optuna as a search of scikit-learn: results, spaces, storages, failures."""
 
 import pickle
+import threading
+import time
 
 import joblib
 import numpy as np
@@ -13,11 +15,14 @@ from sklearn.base import BaseEstimator, clone, is_regressor
 from sklearn.exceptions import FitFailedWarning
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GroupKFold, KFold, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 from sklearn.svm import SVR
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skldos import BandEnergyScorer, Snapshot
 from skldos.search import StudySearchCV
+from skldos.search.study import _storage
 from skldos.search.study._space import label, parameters, suggest
 
 X = np.zeros((6, 1))
@@ -156,6 +161,46 @@ def test_groups():
     assert sums == {0 + 2 + 4, 1 + 3 + 5}
 
 
+class Slow(Hill):
+    """Every fit takes 100 s, and every score 1000 s, by a clock of its own."""
+
+    now = 0.0
+
+    def fit(self, X, y=None):
+        """Let time pass."""
+        Slow.now += 100
+        return super().fit(X, y)
+
+    def score(self, X, y=None):
+        """Let more time pass."""
+        Slow.now += 1000
+        return super().score(X, y)
+
+
+class SlowTransformer(FunctionTransformer):
+    """Takes 10 s to fit."""
+
+    def fit_transform(self, X, y=None):
+        """Let time pass."""
+        Slow.now += 10
+        return super().fit_transform(X, y)
+
+
+def test_times_are_those_of_fits_and_scores(monkeypatch):
+    monkeypatch.setattr(time, "perf_counter", lambda: Slow.now)
+    model = make_pipeline(SlowTransformer(), Slow(b=(1,)))
+    found = StudySearchCV(
+        model, {"slow__a": FloatDistribution(0, 1)}, n_trials=2, n_repeats=3, cv=2, random_state=0
+    ).fit(X)
+    # Per fold: transformers once, for three trainings.
+    np.testing.assert_allclose(found.cv_results_["mean_fit_time"], 10 + 3 * 100)
+    np.testing.assert_allclose(found.cv_results_["mean_score_time"], 3 * 1000)
+    np.testing.assert_array_equal(found.cv_results_["std_fit_time"], 0)
+    assert found.refit_time_ == 110
+    first = found.study_.trials[0].user_attrs["trainings"]["fit_time"]
+    np.testing.assert_allclose(first, [[110, 100, 100]] * 2)
+
+
 def test_repeats_have_seeds_of_their_own():
     found = search(n_repeats=3, n_trials=2).fit(X)
     once = search(n_trials=2).fit(X)
@@ -250,6 +295,8 @@ def test_values_of_all_kinds():
     assert {id(params["arrays"]) for params in found} == {id(first), id(second)}
     assert {type(params["estimators"]) for params in found} == {Ridge, SVR}
     assert all(0 < params["integer"] <= 64 for params in found)
+    asked = study.trials[0].distributions
+    assert {n for n in asked if getattr(asked[n], "log", False)} == {"float", "integer"}
 
 
 def test_labels_are_the_same_in_every_process():
@@ -386,6 +433,37 @@ def test_failed_fits():
         search(space, error_score="raise").fit(X)
 
 
+class Deep(Hill):
+    """Fails deep down."""
+
+    def fit(self, X, y=None):
+        """Begin to fail."""
+        return self.lower(5)
+
+    def lower(self, n):
+        """Fail at the bottom."""
+        if n == 0:
+            raise ValueError("at the bottom")
+        return self.lower(n - 1)
+
+
+def test_the_last_three_calls_of_an_error_are_kept(capsys):
+    space = {"a": FloatDistribution(0, 1)}
+    options = {"n_trials": 2, "cv": 2, "random_state": 0, "error_score": -1.0, "refit": False}
+    with pytest.warns(FitFailedWarning, match="at the bottom"):
+        found = StudySearchCV(Deep(), space, **options).fit(X)
+    text = found.study_.trials[0].user_attrs["error"]
+    assert text.count('File "') == 3
+    assert text.count("in lower") == 3
+    assert text.rstrip().endswith("ValueError: at the bottom")
+    failing = search({"fails": [True, False], "a": FloatDistribution(0, 1)}, verbose=1)
+    with pytest.warns(FitFailedWarning):
+        failing.fit(X)
+    lines = capsys.readouterr().out.splitlines()
+    for line, trial in zip(lines, failing.study_.trials, strict=True):
+        assert line.startswith(f"trial {trial.number}: fail, {{") == trial.params["fails"]
+
+
 def test_no_score_at_all():
     with (
         pytest.warns(FitFailedWarning),
@@ -457,3 +535,54 @@ def test_a_space_may_forbid_combinations_and_know_the_trial():
         assert (params["C"] == 2.0) == (state == "pruned")
         if state == "complete":
             assert params["degree"] == number + 1
+
+
+# -------------------------------------------------------------------- storages
+
+
+def test_trials_of_a_study_are_not_copied():
+    study = optuna.create_study(direction="maximize")
+    study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=3)
+    study.ask()
+    one, two = (_storage.trials_of(study) for _ in range(2))
+    assert len(one) == 4
+    assert all(a is b for a, b in zip(one[:3], two[:3], strict=True))
+    assert [t.number for t in _storage.trials_of(study, TrialState.RUNNING)] == [3]
+
+
+def test_a_heartbeat_keeps_no_process_alive():
+    study = optuna.create_study(direction="maximize")
+    trial, before = study.ask(), set(threading.enumerate())
+    with _storage.signs_of_life(trial, 600.0):
+        (pulse,) = set(threading.enumerate()) - before
+        assert pulse.daemon
+        assert abs(study.trials[0].user_attrs["alive"] - time.time()) < 600
+    assert not pulse.is_alive()
+
+
+@pytest.mark.parametrize(("interval", "pause"), [(30.0, 1.0), (0.25, 0.25)])
+def test_others_are_looked_for_every_second_at_least(interval, pause):
+    assert _storage.RollCall(interval).pause == pause
+
+
+@pytest.mark.parametrize(("n_errors", "opens"), [(2, True), (3, False)])
+def test_a_database_is_opened_at_the_third_attempt(monkeypatch, n_errors, opens):
+    from sqlalchemy.exc import SQLAlchemyError
+
+    attempts, pauses = [], []
+
+    def database(address):
+        attempts.append(address)
+        if len(attempts) <= n_errors:
+            raise SQLAlchemyError("busy")
+        return "opened"
+
+    monkeypatch.setattr(_storage, "RDBStorage", database)
+    monkeypatch.setattr(_storage.time, "sleep", pauses.append)
+    if opens:
+        assert _storage._database("sqlite:///x") == "opened"
+    else:
+        with pytest.raises(SQLAlchemyError, match="busy"):
+            _storage._database("sqlite:///x")
+    assert attempts == ["sqlite:///x"] * 3
+    assert pauses == [1.0, 1.0]
