@@ -7,9 +7,9 @@ from skorch.callbacks import EarlyStopping, EpochTimer, LRScheduler, PrintLog
 from torch.optim.lr_scheduler import CosineAnnealingLR, ReduceLROnPlateau
 
 from skldos import BandEnergyScorer
+from skldos.regressors.callbacks import SnapshotScoring
 from skldos.regressors.neural import _callbacks
 from skldos.regressors.neural._callbacks import EpochBar, default_callbacks
-from skldos.regressors.callbacks import SnapshotScoring
 
 
 def callbacks(**changes):

@@ -9,7 +9,7 @@ from ase.calculators.emt import EMT
 from sklearn.pipeline import make_pipeline
 
 from skldos import AtomSNAPTransformer, FreeEnergyRegressor, Snapshot, SnapshotList
-from skldos.regressors.free_energy.regressor import _units
+from skldos.regressors.free_energy import _units
 from skldos.regressors.free_energy._units import warn_of_outliers, warn_of_units
 
 MATCH = "energies and forces are inconsistent"

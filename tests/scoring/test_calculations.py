@@ -23,7 +23,6 @@ from skldos import (
 from skldos.datasets import load_aluminium, load_aluminium_pseudopotentials
 from skldos.exceptions import ScoringError
 from skldos.physics import Pseudopotential, electron_deficit, n_electrons
-from skldos.scoring import DOSScorer
 from skldos.prediction.completeness import (
     ELECTRON_TOLERANCE,
     electrons_held,
