@@ -1,5 +1,6 @@
 """The derivatives of the total energy equal those of autograd, without its memory."""
 
+from dataclasses import FrozenInstanceError
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,6 +12,7 @@ from skldos.data import ArrayFile
 from skldos.physics import Pseudopotential, fermi_level, total_energy, total_energy_response
 from skldos.physics.arrays import slabs
 from skldos.physics.response import response_of_fields
+from skldos.physics.structure import Structure
 from skldos.physics.total_energy import energy_of_fields
 
 ENERGIES = np.linspace(-6.0, 8.0, 15)
@@ -178,3 +180,12 @@ def test_an_energy_is_that_of_its_dos_and_density(ldos, settings, functional, co
         response_of_fields(
             response.dos, response.density, slope, ENERGIES, **options | {"n_electrons": 3.9}
         )
+
+
+def test_results_do_not_change(ldos, settings):
+    options = settings()
+    energy = total_energy(ldos, ENERGIES, **options)
+    structure = Structure.of(options["atoms"])
+    for result, name in ((energy, "band"), (structure, "cell")):
+        with pytest.raises(FrozenInstanceError):
+            setattr(result, name, 0.0)
