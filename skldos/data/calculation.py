@@ -142,8 +142,8 @@ def electrons_of(atoms, calculation):
     composition = counts_of(atoms.get_chemical_formula())
     if not cells or not set(composition) <= set(elements):
         return None
-    counts = np.array([[cell.get(e, 0) for e in elements] for cell in cells.values()], dtype=float)
-    target = np.array([composition.get(e, 0) for e in elements], dtype=float)
+    counts = np.array([[cell.get(e, 0) for e in elements] for cell in cells.values()])
+    target = np.array([composition.get(e, 0) for e in elements])
     # The cell as a combination of training cells: c = xᵀ C, and then N = x · N_train.
     share = np.linalg.lstsq(counts.T, target, rcond=None)[0]
     if not np.allclose(share @ counts, target):

@@ -136,3 +136,15 @@ def test_windows_that_do_not_fit_are_named():
         EnergyGrid.joined(joined, EnergyGrid.regular(20, 1, 3))
     with pytest.raises(ValueError, match=r"must have \[41, 101\] energies, got \[41, 100\]"):
         joined.join([np.ones(41), np.ones(100)])
+
+
+@pytest.mark.parametrize("columns", [slice(None), slice(0, 1), slice(39, 43), slice(-1, None)])
+def test_peaks_reach_the_ends_of_every_window(columns):
+    grid = EnergyGrid.joined(LOW, HIGH)
+    levels = np.array([-46.0, -42.0, -8.0, 12.0])
+    expected = np.zeros((4, len(grid)))
+    for window, place in zip(grid.windows, grid.columns, strict=True):
+        x = (window.values - levels[:, None]) / window.broadening
+        expected[:, place] = np.exp(-(x**2)) / (window.broadening * np.sqrt(np.pi))
+    assert (expected.max(axis=1) > 0.9).all()
+    np.testing.assert_allclose(grid.broadened(levels, columns), expected[:, columns], atol=1e-12)

@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from skldos.descriptors.bispectrum import grid_bispectrum, torch_kernel
+from skldos.descriptors.bispectrum import (
+    grid_bispectrum,
+    point_bispectrum,
+    point_bispectrum_adjoint,
+    torch_kernel,
+)
 from skldos.descriptors.bispectrum.torch_kernel import padded_neighbors, visible_images
 from skldos.descriptors.bispectrum.torch_neighbors import BinnedNeighbors
 
@@ -61,3 +66,31 @@ def test_points_without_neighbours(n_atoms):
     settings = {"twojmax": 3, "r_cut": 2.0}
     found = grid_bispectrum(*atoms, (3, 1, 1), **settings, device=DEVICE)
     np.testing.assert_allclose(found, grid_bispectrum(*atoms, (3, 1, 1), **settings), rtol=1e-12)
+
+
+def test_tensors_are_made_where_they_were_asked_for(rng):
+    """Not on the default device, which is one without numbers here."""
+    cell = np.array([[4.0, 0.3, 0.0], [0.2, 4.2, 0.1], [0.0, -0.4, 3.9]])
+    positions, weights = rng.random((4, 3)) @ cell, rng.uniform(0.5, 1.0, 4)
+    points, beta = rng.random((5, 3)) @ cell, rng.normal(size=(5, 14))
+    radii = {"radii": rng.uniform(0.4, 0.6, 4), "point_radii": rng.uniform(0.4, 0.6, 5)}
+    settings = {"twojmax": 4, "r_cut": 3.0}
+    calls = [
+        lambda **of: grid_bispectrum(positions, weights, cell, (2, 3, 2), **settings, **of),
+        lambda **of: point_bispectrum(points, positions, weights, cell, **settings, **radii, **of),
+        lambda **of: np.concatenate(
+            point_bispectrum_adjoint(
+                points, positions, weights, cell, beta, **settings, **radii, **of
+            )
+        ),
+    ]
+    for call in calls:
+        expected = call(device="cpu")
+        with torch.device("meta"):
+            found = call(device=DEVICE)
+        np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9 * np.abs(expected).max())
+    tensors = [torch.tensor(array) for array in (positions, weights, cell)]
+    expected = torch_kernel.grid_bispectrum(*tensors, (2, 3, 2), **settings)
+    with torch.device("meta"):
+        found = torch_kernel.grid_bispectrum(*tensors, (2, 3, 2), **settings)
+    assert torch.equal(found, expected)

@@ -71,3 +71,12 @@ def test_distances_are_looked_at_up_to_half_a_cell(distance, found):
 def test_distances_have_twelve_digits():
     positions = np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 0.12345678901234]])
     assert closest_pair(positions, 6 * np.eye(3), within=0.3) == (0.123456789012, 0, 1)
+
+
+@pytest.mark.parametrize("axis", range(3))
+def test_neighbours_across_a_face_of_a_large_cell(axis):
+    lengths = np.array([6.0, 20.0, 0.9])
+    positions = np.full((2, 3), 0.4)
+    positions[:, axis] = 0.01, lengths[axis] - 0.01
+    assert closest_pair(positions, np.diag(lengths), within=0.03) == (0.02, 0, 1)
+    assert closest_pair(positions, np.diag(lengths), within=0.019) is None

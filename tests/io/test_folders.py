@@ -156,3 +156,18 @@ def test_nothing_to_read_is_said(tmp_path):
     (tmp_path / "a.xyz").write_text("nonsense")
     with pytest.raises(FileFormatError, match=r"ASE cannot read it.*a\.xyz"):
         read_snapshots(tmp_path / "a.xyz")
+
+
+def test_archives_are_found_in_folders_below(tmp_path):
+    for name in ("b/same.npz", "a/same.npz", "other.npz"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        np.savez(tmp_path / name, **ATOMS)
+    (tmp_path / "a" / "POSCAR").write_text("is of another kind")
+    found = find_sources(tmp_path)
+    assert [source.kind for source in found] == ["npz"] * 3
+    names = {source.path.relative_to(tmp_path).as_posix(): source.name for source in found}
+    assert names == {
+        "a/same.npz": "a_same.npz",
+        "b/same.npz": "b_same.npz",
+        "other.npz": "other.npz",
+    }

@@ -13,6 +13,7 @@ from skldos import EnergyGrid
 from skldos.data import as_rows
 from skldos.exceptions import FileFormatError
 from skldos.io import read_mala, read_openpmd
+from skldos.io.openpmd import UNITS
 
 DATA = Path(__file__).parent / "data" / "mala"
 # What data/README.md says about the files.
@@ -122,3 +123,35 @@ def test_a_component_of_another_shape_is_refused(edit):
 
     with pytest.raises(FileFormatError, match=r"LDOS/2 is not an array \(n_x, n_y, n_z\)"):
         read_openpmd(edit(change))
+
+
+def component_of(file):
+    (iteration,) = file["data"].values()
+    return iteration["meshes/LDOS/1"]
+
+
+@pytest.mark.parametrize(("change", "refused"), [(0.995e-6, False), (1.005e-6, True)])
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_units_agree_to_a_millionth(edit, change, refused, sign):
+    expected = UNITS["LDOS"]
+
+    def rescale(file):
+        component_of(file).attrs["unitSI"] = expected * (1 + sign * change)
+
+    path = edit(rescale)
+    if refused:
+        with pytest.raises(FileFormatError, match=r"in units of 6\.241509e\+48 \(SI\), got"):
+            read_openpmd(path)
+    else:
+        read_openpmd(path)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_values_are_checked_where_they_are_read(edit, value):
+    def damage(file):
+        component_of(file)[1, 2, 3] = value
+
+    field = read_openpmd(edit(damage))
+    np.testing.assert_array_equal(field[:1], VALUES[:1])
+    with pytest.raises(FileFormatError, match=r"LDOS .*edited\.h5"):
+        field[1:]

@@ -4,15 +4,28 @@ import numpy as np
 import pytest
 import torch
 
+from skldos.exceptions import FermiLevelError
 from skldos.geometry import bin_neighbors, check_cell, find_neighbors
 from skldos.geometry.cell import FLATTEST_CELL
 from skldos.geometry.neighbors import SAME_SITE
-from skldos.physics import Pseudopotential, ewald, exchange_correlation, sharpening_matrix
+from skldos.physics import (
+    Pseudopotential,
+    electron_deficit,
+    ewald,
+    exchange_correlation,
+    hartree,
+    integrated_ldos,
+    ldos_at,
+    sharpening_matrix,
+)
 from skldos.physics.fourier import in_sphere
+from skldos.physics.hot_electrons import TAIL_IN_KT, check_reach
 from skldos.physics.sharpening import SPACING_TOLERANCE
 from skldos.physics.structure import check_electrons
+from skldos.physics.terms.checks import MAX_DENSITY
 from skldos.physics.terms.ewald import MIN_DISTANCE
 from skldos.physics.terms.xc.energy import SMALLEST_DENSITY
+from skldos.units import BOLTZMANN
 
 
 def test_uneven_energies():
@@ -85,3 +98,40 @@ def test_densities_that_are_no_electrons(functional):
 
     assert energy(3 * SMALLEST_DENSITY / 0.148185) < 0  # 1/bohr³ in 1/Å³
     assert energy(SMALLEST_DENSITY / 0.148185 / 3) == 0
+
+
+# -------------------------------------------------------------------- exactly at a limit
+
+
+def test_what_is_exactly_at_a_limit_is_within():
+    kT = BOLTZMANN * 1234.0
+    check_reach([-1.0, TAIL_IN_KT * kT], temperature=1234.0, fermi_level=0.0)
+    with pytest.raises(FermiLevelError):
+        check_reach([-1.0, TAIL_IN_KT * kT * (1 - 1e-12)], temperature=1234.0, fermi_level=0.0)
+    density = np.full((2, 2, 2), MAX_DENSITY)
+    assert np.isfinite(hartree(density, np.eye(3))[0])
+    with pytest.raises(ValueError, match="density"):
+        hartree(density * (1 + 1e-12), np.eye(3))
+    pair = np.array([[0, 0, 0], [0, 0, MIN_DISTANCE]])
+    assert ewald(pair, 4 * np.eye(3), [1.0, 1.0]) > 100
+    energies = np.array([0.0, 1.0, 3.0])
+    assert ldos_at([2.0, 5.0, 7.0], energies, 0.0) == 2
+    assert ldos_at([2.0, 5.0, 7.0], energies, 3.0) == 7
+    for outside in (-1e-12, 3 + 1e-12):
+        with pytest.raises(ValueError, match="energy must be within the energies, 0 to 3 eV"):
+            ldos_at([2.0, 5.0, 7.0], energies, outside)
+    with pytest.raises(ValueError, match="low must be less than high"):
+        integrated_ldos([2.0, 5.0, 7.0], energies, 1.0, 1.0)
+
+
+@pytest.mark.parametrize("width", [0.0, 0.5])
+def test_levels_that_are_known_exactly_may_be_so(width):
+    dos, energies = np.ones(21), np.arange(21.0)
+    state = {"fermi_level": 10.0, "temperature": 0.0, "width": width}
+    within = 10.5 + width  # an end of a piecewise linear DOS holds half a state more
+    assert electron_deficit(dos, energies, **state, n_electrons=within) == 0
+    assert electron_deficit(dos, energies, **state, n_electrons=within + 1) == pytest.approx(1)
+    less = 10.5 - width
+    assert electron_deficit(dos, energies, **state, n_electrons=less - 1) == pytest.approx(-1)
+    with pytest.raises(ValueError, match="width"):
+        electron_deficit(dos, energies, **state | {"width": -1e-9}, n_electrons=1.0)

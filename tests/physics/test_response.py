@@ -1,5 +1,6 @@
 """The derivatives of the total energy equal those of autograd, without its memory."""
 
+from dataclasses import FrozenInstanceError
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,6 +11,9 @@ from ase import Atoms
 from skldos.data import ArrayFile
 from skldos.physics import Pseudopotential, fermi_level, total_energy, total_energy_response
 from skldos.physics.arrays import slabs
+from skldos.physics.response import response_of_fields
+from skldos.physics.structure import Structure
+from skldos.physics.total_energy import energy_of_fields
 
 ENERGIES = np.linspace(-6.0, 8.0, 15)
 CELL = np.array([[3.1, 0.2, -0.3], [0.7, 2.8, 0.4], [-0.5, 0.9, 3.6]])
@@ -155,3 +159,33 @@ def test_pieces_give_the_whole(ldos, settings, monkeypatch, size):
     for one, other in zip(whole[1:], pieces[1:], strict=True):
         np.testing.assert_allclose(other, one, rtol=0, atol=1e-12 * np.abs(one).max())
     assert pieces.energy.total == pytest.approx(whole.energy.total, rel=1e-13)
+
+
+@every_case
+def test_an_energy_is_that_of_its_dos_and_density(ldos, settings, functional, core, density_cutoff):
+    options = settings(functional, core, density_cutoff)
+    expected = total_energy(ldos, ENERGIES, **options)
+    response = total_energy_response(ldos, ENERGIES, **options)
+    fields = response.dos, response.density, ENERGIES
+    more = {"functional": None, "assume_isolated": None, "fermi_level": expected.fermi_level}
+    found = energy_of_fields(*fields, **options, **more)
+    for name in ("total", "band", "hartree", "xc", "ewald", "deband", "minus_ts"):
+        value = getattr(found, name)
+        assert type(value) is float
+        assert value == pytest.approx(getattr(expected, name), rel=1e-10)
+    with pytest.raises(ValueError, match="n_electrons must be the sum"):
+        energy_of_fields(*fields, **options | {"n_electrons": 3.9}, **more)
+    slope = np.zeros_like(response.density)
+    with pytest.raises(ValueError, match="n_electrons must be the sum"):
+        response_of_fields(
+            response.dos, response.density, slope, ENERGIES, **options | {"n_electrons": 3.9}
+        )
+
+
+def test_results_do_not_change(ldos, settings):
+    options = settings()
+    energy = total_energy(ldos, ENERGIES, **options)
+    structure = Structure.of(options["atoms"])
+    for result, name in ((energy, "band"), (structure, "cell")):
+        with pytest.raises(FrozenInstanceError):
+            setattr(result, name, 0.0)

@@ -102,6 +102,19 @@ def test_globes_are_equal_area_maps_of_the_vertices():
     np.testing.assert_allclose(shares, areas, rtol=0.02)
 
 
+def test_globes_are_symmetric_about_their_middle():
+    mesh = icosphere(2)
+    pixels, inside = _mollweide_pixels(mesh)
+    assert pixels.shape == inside.shape == (120, 240)
+    x, y, z = np.moveaxis(np.where(inside[..., None], mesh.vertices[pixels], 0), -1, 0)
+    for flip, odd in ((np.s_[:, ::-1], y), (np.s_[::-1], z)):
+        np.testing.assert_array_equal(inside, inside[flip])
+        for values in (x, y, z):
+            mirrored = -values[flip] if values is odd else values[flip]
+            # But for pixels in the middle between two vertices.
+            assert np.mean(np.abs(values - mirrored) < 1e-9) > 0.99
+
+
 @pytest.mark.parametrize(
     ("direction", "x", "y"),
     [

@@ -9,10 +9,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skldos import (
+    AtomEnvTransformer,
     AtomSNAPTransformer,
     BandEnergyScorer,
+    CSNNRegressor,
     GridSNAPTransformer,
     LDOSRegressor,
+    RidgePosterior,
     RowWise,
     predict_dos,
 )
@@ -149,3 +152,37 @@ def test_snapshots_must_have_an_ldos(snapshots):
         make_model().fit(bare)
     with pytest.raises(ValueError, match="X has 6 blocks, but y has 5"):
         make_model().fit(snapshots, [snapshot.ldos for snapshot in snapshots[:5]])
+
+
+def test_features_are_counted(snapshots):
+    model = make_model().fit(snapshots)
+    assert model[-1].n_features_in_ == model[0].n_features_out_ == 14
+    environments = AtomEnvTransformer(n_spheres=2, subdivisions=0, n_jobs=1)
+    X = environments.fit_transform(snapshots)
+    network = CSNNRegressor(module__factor=1, max_epochs=1, random_state=0)
+    assert ADOSRegressor(network).fit(X).n_features_in_ == 2 * 12
+
+
+@pytest.mark.parametrize(("off", "even"), [(0.5e-6, True), (2e-6, False)])
+def test_energies_of_aligned_states_are_even_to_a_millionth(snapshots, off, even):
+    energies = snapshots[0].energies.copy()
+    energies[5:] += off * (energies[1] - energies[0])
+    uneven = [s.replace(energies=energies, reference={}) for s in snapshots]
+    X = AtomSNAPTransformer(twojmax=2, n_jobs=1).fit_transform(uneven)
+    model = ADOSRegressor(SiteRegressor(Ridge(1e-2)), align="fermi")
+    if even:
+        assert np.isfinite(model.fit(X).predict(X)[0]).all()
+    else:
+        with pytest.raises(ValueError, match="needs evenly spaced energies"):
+            model.fit(X)
+
+
+def test_uncertainties_need_states_in_one_frame(snapshots):
+    X = AtomSNAPTransformer(twojmax=2, n_jobs=1).fit_transform(snapshots)
+    posterior = RidgePosterior(SiteRegressor(Ridge(1e-2)), random_state=0)
+    mean, std = ADOSRegressor(posterior).fit(X).predict(X, return_std=True)
+    assert [block.shape for block in std] == [block.shape for block in mean]
+    aligned = ADOSRegressor(SiteRegressor(Ridge(1e-2)), align="fermi").fit(X)
+    assert not hasattr(aligned, "predict_lazy")
+    plain = ADOSRegressor(LDOSRegressor(max_epochs=1, random_state=0)).fit(X)
+    np.testing.assert_array_equal(plain.predict_lazy(X)[0][:], plain.predict(X)[0])

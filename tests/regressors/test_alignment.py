@@ -29,7 +29,13 @@ from skldos.data import Blocks
 from skldos.datasets import load_aluminium_magnesium, make_snapshots
 from skldos.exceptions import SnapshotError
 from skldos.physics import band_energy, fermi_level, n_electrons
-from skldos.regressors.alignment import ReferenceEnergy, align_sums, reference_energies, shift_dos
+from skldos.regressors.alignment import (
+    ALPHAS,
+    ReferenceEnergy,
+    align_sums,
+    reference_energies,
+    shift_dos,
+)
 
 WEIGHTS = {"Al": 1.0, "Mg": 0.3}
 
@@ -111,6 +117,42 @@ def test_left_out_errors_are_those_of_models_without_the_snapshot(alloys, rng, w
     brute = np.sqrt(np.mean((root * np.array(errors)) ** 2))
     assert found.error == pytest.approx(brute, rel=0.3)
     assert found.alpha > 0
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_penalty_with_the_smallest_error_of_those_left_out_is_taken(alloys, rng, weighted):
+    snapshots, n = alloys.snapshots, len(alloys)
+    references = rng.normal(size=n)
+    weights = rng.integers(1, 3, size=n).astype(float) if weighted else None
+    found = ReferenceEnergy().fit(alloys, snapshots, references, weights)
+    root = np.ones((n, 1)) if weights is None else np.sqrt(weights)[:, None]
+    features = np.array([np.mean(block, axis=0) for block in alloys])
+    features = root * (features - features.mean(axis=0)) / features.std(axis=0)
+    share = np.array([[np.mean(s.atoms.symbols == e) for e in ("Al", "Mg")] for s in snapshots])
+    density = np.array([[len(s.atoms) / s.atoms.cell.volume] for s in snapshots])
+    baseline, y = root * np.hstack([share, share * density]), root[:, 0] * references
+    # Penalties are in units of the mean square of what the baseline does not explain.
+    projected = features - baseline @ np.linalg.lstsq(baseline, features, rcond=None)[0]
+    level = np.square(projected).sum() / min(projected.shape)
+
+    def solution(rows, alpha):
+        penalty = np.hstack([np.zeros((features.shape[1], 4)), np.eye(features.shape[1])])
+        A = np.vstack([np.hstack([baseline, features])[rows], np.sqrt(alpha * level) * penalty])
+        return np.linalg.lstsq(A, np.r_[y[rows], np.zeros(len(penalty))], rcond=None)[0]
+
+    def error(alpha):
+        left_out = [
+            y[i] - np.r_[baseline[i], features[i]] @ solution(np.arange(n) != i, alpha)
+            for i in range(n)
+        ]
+        return np.sqrt(np.mean(np.square(left_out)))
+
+    errors = [error(alpha) for alpha in ALPHAS]
+    assert found.order == 1
+    assert found.error == pytest.approx(min(errors), rel=1e-6)
+    assert found.alpha == ALPHAS[np.argmin(errors)]
+    fitted = np.hstack([baseline, features]) @ solution(slice(None), found.alpha) / root[:, 0]
+    np.testing.assert_allclose(found.predict(alloys, snapshots), fitted, rtol=1e-6, atol=1e-9)
 
 
 def test_composition_and_volume_alone_are_learned_exactly(alloys):

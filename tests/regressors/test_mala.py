@@ -255,6 +255,78 @@ def test_elements_come_from_the_archive_or_from_atoms(make, sample):
         read_mala_model(path, atoms=sample.atoms)
 
 
+def test_weights_are_relative_to_the_largest(make, sample):
+    path, _ = make(parameters(descriptors={"bispectrum_element_weights": [3.0, 1.5]}), info=False)
+    atoms = sample.atoms.copy()
+    atoms.symbols[0] = "O"
+    assert read_mala_model(path, atoms=atoms)[0].weights == {"Al": 1.0, "O": 0.5}
+    path, _ = make(info=False)
+    model = read_mala_model(path, atoms=sample.atoms)
+    assert model[0].weights == {"Al": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("grid", "shape"),
+    [([4, 2, 1], (4, 2, 1)), ([4, 0, 2], (1, 1, 1)), ([0, 0, 0], (1, 1, 1)), (None, (1, 1, 1))],
+)
+def test_the_grid_of_the_predictions_sets_the_spacing(make, sample, grid, shape):
+    path, _ = make(parameters(running={"inference_data_grid": grid}), info=False)
+    model = read_mala_model(path, atoms=sample.atoms)
+    np.testing.assert_allclose(
+        model[0].grid_spacing_, sample.atoms.cell.lengths() / shape, rtol=1e-12
+    )
+    assert model[0].grid_shape is None
+    # A configuration with a grid has its own.
+    own = read_mala_model(path, atoms=sample)
+    np.testing.assert_allclose(own[0].grid_spacing_, sample.atoms.cell.lengths() / 4, rtol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["standard", "minmax"])
+def test_scalers_are_those_of_scikit_learn(make, sample, kind):
+    changes = {"stds": [[0.0, *np.arange(1.0, N_FEATURES)]]} if kind == "standard" else {}
+    iscaler = scaler(kind, **changes)
+    if kind == "minmax":
+        iscaler["maxs"][0] = iscaler["mins"][0]
+    path, _ = make(iscaler=iscaler)
+    rows = read_mala_model(path)[1].row_transformer_
+    x = np.arange(2.0 * N_FEATURES).reshape(2, N_FEATURES)
+    np.testing.assert_allclose(rows.inverse_transform(rows.transform(x)), x, atol=1e-12)
+    assert rows.n_samples_seen_ == 1
+    if kind == "standard":
+        np.testing.assert_allclose(rows.scale_, [1, *np.arange(1, N_FEATURES)])
+        np.testing.assert_allclose(rows.var_, rows.scale_**2)
+        np.testing.assert_allclose(rows.mean_, iscaler["means"][0])
+    else:
+        np.testing.assert_allclose(rows.data_min_, iscaler["mins"])
+        np.testing.assert_allclose(rows.data_max_[1:], iscaler["maxs"][1:])
+        np.testing.assert_allclose(rows.data_range_, rows.data_max_ - rows.data_min_)
+        assert rows.data_range_[0] == 1
+        np.testing.assert_allclose(rows.transform([rows.data_min_, rows.data_max_])[1], 1)
+
+
+@pytest.mark.parametrize(
+    ("activation", "low", "restricted", "cut"),
+    [
+        ("ReLU", 0.0, "zero_out_negative", False),
+        ("ReLU", 0.1, "zero_out_negative", False),
+        ("ReLU", -0.1, "zero_out_negative", True),
+        ("LeakyReLU", 0.1, "zero_out_negative", True),
+        ("LeakyReLU", 0.1, None, False),
+    ],
+)
+def test_what_cannot_be_negative_is_not_cut(make, activation, low, restricted, cut):
+    network = {"layer_activations": activation, "layer_activations_include_output_layer": True}
+    oscaler = scaler("minmax", N_ENERGIES, mins=[low, 0.2, 0.3], maxs=[1.0, 1.0, 1.0])
+    params = parameters(network=network, targets={"restrict_targets": restricted})
+    module = read_mala_model(make(params, oscaler=oscaler)[0])[-1].module_
+    assert (type(module).__name__ == "NonnegativeFeedForward") == cut
+    assert not module.training
+    if cut:
+        lowest = [-low / (1 - low), -0.2 / 0.8, -0.3 / 0.7]
+        np.testing.assert_allclose(module[-1].lowest, lowest, rtol=1e-6)
+        assert "lowest" not in "".join(module.state_dict())
+
+
 # -------------------------------------------------------------------- refusals
 
 

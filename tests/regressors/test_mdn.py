@@ -1,6 +1,7 @@
 """The mixture density regressor: likelihoods, moments and modes against independent values."""
 
 import pickle
+from dataclasses import FrozenInstanceError
 
 import numpy as np
 import pytest
@@ -145,8 +146,25 @@ class TestMixtures:
     def test_wrong_shapes(self, mixtures):
         with pytest.raises(ValueError, match="weights"):
             GaussianMixtures(mixtures.weights[:, :2], mixtures.means, mixtures.roots)
-        with pytest.raises(ValueError, match="y "):
-            mixtures.log_density(np.zeros((2, 2)))
+        with pytest.raises(ValueError, match="means"):
+            GaussianMixtures(mixtures.weights, mixtures.means[0], mixtures.roots)
+        with pytest.raises(ValueError, match="roots"):
+            GaussianMixtures(mixtures.weights, mixtures.means, mixtures.roots[..., :1])
+        for wrong in ((2, 2), (3, 3)):
+            with pytest.raises(ValueError, match="y "):
+                mixtures.log_density(np.zeros(wrong))
+        for wrong in (0, 1.5):
+            with pytest.raises((ValueError, TypeError), match="n_samples must be"):
+                mixtures.sample(wrong)
+
+    def test_they_do_not_change_and_are_floats(self, mixtures):
+        with pytest.raises(FrozenInstanceError):
+            mixtures.weights = None
+        assert mixtures.sample(random_state=0).shape == (1, 3, 2)
+        whole = GaussianMixtures([[1]], [[[1, -2]]], [[[[2, 0], [0, 3]]]])
+        assert {array.dtype for array in vars(whole).values()} == {np.dtype(float)}
+        np.testing.assert_allclose(whole.component_std(), [[[2, 3]]])
+        np.testing.assert_allclose(whole.log_density([[1, -2]]), -np.log(2 * np.pi * 6))
 
 
 class TestRegressor:

@@ -243,3 +243,23 @@ def test_a_study_without_times():
     assert table["round"].dtype.kind == "i"
     assert table["round"].tolist() == [0, 0]
     assert table["score"].tolist() == [-1.0, -2.0]
+
+
+@pytest.mark.parametrize("number", [int, object])
+def test_numbers_of_any_kind_are_kept_as_floats(number):
+    class Study:
+        n_splits_ = 2
+        cv_results_ = {  # noqa: RUF012
+            "params": [{"a": 1}, {"a": 2}],
+            "iter": np.array([0.0, 1.0]),
+            "mean_test_score": np.array([1, 3]).astype(number),
+            "mean_fit_time": np.array([1, 3]).astype(number),
+            "mean_score_time": np.array([0, 1]).astype(number),
+        }
+
+    table = candidates(Study())
+    assert (table["score"].dtype, table["seconds"].dtype) == (float, float)
+    assert table["round"].dtype == int
+    assert table["seconds"].tolist() == [2, 8]
+    values = (np.array(v).astype(number) for v in ([3, 2, 1, 1], [1, 2, 3, 2]))
+    assert pareto_front(*values).tolist() == [True, True, True, False]

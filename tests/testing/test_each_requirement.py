@@ -7,8 +7,8 @@ import pytest
 import torch
 from sklearn.base import clone
 
-from skldos import BandEnergyScorer
-from skldos.data import Blocks
+from skldos import AtomSNAPTransformer, AtomSOAPTransformer, BandEnergyScorer, BlockUnion
+from skldos.data import Blocks, ComputedArray
 from skldos.datasets import make_snapshots
 from skldos.networks import FeedForward
 from skldos.physics import hartree
@@ -913,3 +913,76 @@ def test_densities_of_systems_and_their_noise():
         noise = system.density - other.density
         assert 0 <= noise.min() < 2e-4
         assert 0.0198 < noise.max() <= 0.02
+
+
+# -------------------------------------------------------------------- nested parameters, fields
+
+
+def test_parameters_of_parts_count():
+    parts = [("a", AtomSNAPTransformer(twojmax=2)), ("b", AtomSOAPTransformer(n_max=3))]
+    union = BlockUnion(parts)
+    found = dict(of_transformers._other_parameters(union))
+    assert (found["a__twojmax"], found["b__n_max"]) == (3, 4)
+    assert not any(name.split("__")[-1] in of_transformers.FREE for name in found)
+    kept = of_transformers._values(union)
+    assert {"a__twojmax", "b__n_max", "a__n_jobs"} <= set(kept)
+    assert not {"a", "b", "transformer_list"} & set(kept)
+
+
+class OfFields(OfAtomsAndWidth):
+    """Depends on the density, which its key does not."""
+
+    def factor(self, snapshot, X):
+        return float(np.sum(snapshot.density))
+
+
+class OfFieldsToo(OfFields):
+    def key(self, snapshot):
+        return super().key(snapshot), float(np.sum(snapshot.density))
+
+
+def test_caches_must_know_the_fields():
+    assert "from memory, with {}" in said(transformer_checks(OfFields()), "memory")
+    dict(transformer_checks(OfFieldsToo()))["memory"]()
+
+
+class Rows:
+    """Computes rows of a transformer when they are read."""
+
+    def __init__(self, transformer, snapshot, late):
+        self.transformer = transformer
+        self.snapshot = snapshot
+        self.width = None if late else transformer.width
+
+    def __call__(self, start, stop):
+        width = self.transformer.width if self.width is None else self.width
+        return width * self.transformer.block(self.snapshot.atoms)[start:stop]
+
+
+class LazySums(Sums):
+    """Makes lazy blocks that remember the parameters, or look at them when they are read."""
+
+    late = False
+
+    def factor(self, snapshot, X):
+        return self.width
+
+    def transform_lazy(self, X):
+        made = [Rows(self, s, self.late) for s in X]
+        return [ComputedArray(rows, (len(rows.snapshot.atoms), 2), float) for rows in made]
+
+
+class LateSums(LazySums):
+    late = True
+
+
+class HalfSums(LazySums):
+    def transform_lazy(self, X):
+        return super().transform_lazy(X)[:-1]
+
+
+def test_lazy_blocks_keep_the_parameters_of_their_time():
+    dict(transformer_checks(LazySums()))["pieces"]()
+    assert "the second half of a lazy block" in said(transformer_checks(LateSums()), "pieces")
+    with pytest.raises(ValueError, match="zip"):
+        dict(transformer_checks(HalfSums()))["pieces"]()
