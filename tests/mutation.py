@@ -33,6 +33,7 @@ ALSO = {
     "physics": ["scoring", "calculator"],
     "data": ["descriptors"],
     "networks": ["regressors"],
+    "prediction": ["scoring", "uncertainty"],
     "scoring": ["uncertainty"],
     "io": ["datasets"],
     "regressors": ["uncertainty"],

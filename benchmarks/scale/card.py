@@ -23,7 +23,7 @@ TESTS = (
     "tests/descriptors/test_bispectrum_adjoint.py::test_gpu",
     "tests/physics/terms/test_term_laws.py",
     "tests/physics/test_dos_density.py",
-    "tests/regressors/test_autocast.py",
+    "tests/regressors/neural/test_autocast.py",
 )
 #: Largest deviation from the CPU, relative to the largest value. Nets are trained in float32, and
 #: what differs by rounding drifts apart.

@@ -5,11 +5,15 @@ import pytest
 from sklearn.base import BaseEstimator
 
 from skldos import SnapshotList, evaluate
+from skldos.data.free_energies import (
+    SAME_TEMPERATURE,
+    common_temperature,
+    free_energies_at,
+    full_stress,
+)
 from skldos.datasets import make_snapshots
 from skldos.exceptions import ScoringError, SnapshotError
 from skldos.physics import band_energy, entropy, fermi_level
-from skldos.scoring.forces import full_stress
-from skldos.scoring.free_energies import SAME_TEMPERATURE, common_temperature, free_energies_at
 
 VOIGT = np.array([1.0, 2.0, 3.0, 0.1, 0.2, 0.3])
 
