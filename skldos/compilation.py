@@ -9,6 +9,7 @@ from skldos.validation import check_scalar
 
 # Sums may be reordered and contracted, as vectorisation requires; NaN and inf are respected.
 FASTMATH = {"reassoc", "contract", "nsz"}
+OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": FASTMATH}
 
 
 def compiled(function):
@@ -22,11 +23,8 @@ def compiled(function):
     UserWarning
         Where that is so.
     """
-    # Inlined calls: code that is read from the disk would otherwise be linked with other copies of
-    # the functions it calls than code just compiled, and differ from it in the last bit.
-    options = {"nogil": True, "error_model": "numpy", "fastmath": FASTMATH, "forceinline": True}
     try:
-        return numba.njit(cache=True, **options)(function)
+        return numba.njit(cache=True, no_cfunc_wrapper=True, **OPTIONS)(function)
     except RuntimeError:  # "cannot cache function: no locator available"
         warnings.warn(
             "the compiled code of skldos cannot be cached, so every process compiles it again, "
@@ -35,7 +33,19 @@ def compiled(function):
             UserWarning,
             stacklevel=1,  # so that it is shown once
         )
-        return numba.njit(**options)(function)
+        return numba.njit(no_cfunc_wrapper=True, **OPTIONS)(function)
+
+
+def inlined(function):
+    """Compile a function that compiled ones call, and that becomes a part of each of them.
+
+    So code from the disk equals code just compiled to the last bit: it is not linked with other
+    copies of what it calls. Such a function must not allocate, since its arrays are not counted as
+    references: in a short loop, this would take longer than the arithmetic. It cannot be called
+    from Python, only its `py_func` can.
+    """
+    unused = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    return numba.njit(forceinline=True, _nrt=False, **unused, **OPTIONS)(function)
 
 
 def check_threads(n_threads):

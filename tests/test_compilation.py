@@ -1,7 +1,8 @@
 import numba
+import numpy as np
 import pytest
 
-from skldos.compilation import compiled
+from skldos.compilation import compiled, inlined
 
 
 def double(x):
@@ -34,6 +35,19 @@ def test_division_by_zero_follows_ieee():
         return 1 / x
 
     assert inverse(0.0) == pytest.approx(float("inf"))
+
+
+def test_inlined_functions_refuse_to_allocate():
+    @inlined
+    def zeros(n):
+        return np.zeros(n)
+
+    @compiled
+    def first(n):
+        return zeros(n)[0]
+
+    with pytest.raises(numba.core.errors.NumbaError):
+        first(3)
 
 
 PRINT_DESCRIPTORS = """

@@ -82,10 +82,12 @@ def blocks_of(name, snapshots, elements=("Al", "Mg")):
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    from skldos import AtomSNAPTransformer, AtomSOAPTransformer, BlockUnion, RowWise
+    from skldos import AtomSNAPTransformer, AtomSOAPTransformer, BlockUnion, RowWise, models
     from skldos.data import Blocks
 
-    if name.startswith("SOAP"):
+    if name == "models.potential()":
+        descriptor = models.potential()[0]
+    elif name.startswith("SOAP"):
         descriptor = AtomSOAPTransformer(center_species="centre" in name, n_jobs=1, **SOAP)
     elif name == "SNAP":
         descriptor = AtomSNAPTransformer(
@@ -99,7 +101,7 @@ def blocks_of(name, snapshots, elements=("Al", "Mg")):
         descriptor = BlockUnion(parts)
     else:
         descriptor = AtomSNAPTransformer(**CHEM)
-    scale = [] if name.startswith("SOAP") else [RowWise(StandardScaler())]
+    scale = [RowWise(StandardScaler())] if name.startswith("SNAP") else []
     blocks = make_pipeline(descriptor, *scale).fit_transform(snapshots)
     # Derivatives are the same in all splits.
     found = [handle() for handle in blocks.derivatives]

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skldos.compilation import check_threads, compiled
+from skldos.compilation import check_threads, compiled, inlined
 from skldos.data import as_rows, iter_slices
 from skldos.geometry import bin_neighbors, grid_points, volume
 from skldos.geometry.neighbors import search_range
@@ -212,7 +212,7 @@ def add_shared(points, values, bins, exponent, reach2, scales, sums, open_):
             add_scaled(weight, row, sums[sharing[s]])
 
 
-@compiled
+@inlined
 def squared_distances(bins, home, low, high, r2, atoms):
     """Write the squared distances of the images in some bins; return their number.
 
@@ -231,7 +231,7 @@ def squared_distances(bins, home, low, high, r2, atoms):
     return n
 
 
-@compiled
+@inlined
 def add_scaled(factor, row, total):
     """Total += factor · row."""
     for e in range(len(row)):

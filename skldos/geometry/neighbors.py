@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skldos.compilation import compiled
+from skldos.compilation import compiled, inlined
 from skldos.geometry.cell import MAX_LENGTH, check_cell, check_positions, plane_spacings, volume
 from skldos.validation import check_scalar
 
@@ -234,7 +234,7 @@ def _bins(positions, cell, r_cut):
     )
 
 
-@compiled
+@inlined
 def search_range(point, bins, home, low, high):
     """Wrap a point into the cell and find the bins that its sphere can overlap.
 
@@ -256,7 +256,7 @@ def search_range(point, bins, home, low, high):
         high[i] = min(bins.shape[i] - 1, int((f + 2 * bins.reach[i]) / bins.width[i] + 1e-9))
 
 
-@compiled
+@inlined
 def collect_neighbors(point, bins, home, low, high, displacements, atoms):
     """Write the neighbours of a point: what :func:`find_neighbors` returns, without allocating.
 
@@ -264,6 +264,7 @@ def collect_neighbors(point, bins, home, low, high, displacements, atoms):
     """
     search_range(point, bins, home, low, high)
     x, y, z = bins.images[0], bins.images[1], bins.images[2]
+    hx, hy, hz = home[0], home[1], home[2]
     r_cut2 = bins.r_cut * bins.r_cut
     n = 0
     for bx in range(low[0], high[0] + 1):
@@ -273,16 +274,25 @@ def collect_neighbors(point, bins, home, low, high, displacements, atoms):
             if n + end - begin > len(atoms):
                 return -(n + end - begin)
             for k in range(begin, end):
-                dx, dy, dz = x[k] - home[0], y[k] - home[1], z[k] - home[2]
+                dx, dy, dz = x[k] - hx, y[k] - hy, z[k] - hz
                 r2 = dx * dx + dy * dy + dz * dz
                 # Always written, counted only if inside. One candidate in six is inside, and an
-                # unpredictable branch costs more than the stores.
-                displacements[0, n] = dx
-                displacements[1, n] = dy
-                displacements[2, n] = dz
-                atoms[n] = bins.atoms[k]
+                # unpredictable branch costs more than the store.
+                atoms[n] = k
                 n += (r2 < r_cut2) & (r2 > SAME_SITE)
+    for i in range(n):
+        k = atoms[i]
+        displacements[0, i] = x[k] - hx
+        displacements[1, i] = y[k] - hy
+        displacements[2, i] = z[k] - hz
+        atoms[i] = bins.atoms[k]
     return n
+
+
+@compiled
+def neighbors_of(point, bins, home, low, high, displacements, atoms):
+    """Write the neighbours of a point; see :func:`collect_neighbors`."""
+    return collect_neighbors(point, bins, home, low, high, displacements, atoms)
 
 
 def find_neighbors(point, bins):
@@ -308,5 +318,5 @@ def find_neighbors(point, bins):
     displacements, atoms = np.empty((3, room)), np.empty(room, dtype=np.int64)
     point = np.asarray(point, dtype=np.float64)
     check_positions(point)
-    n = collect_neighbors(point, bins, home, low, high, displacements, atoms)
+    n = neighbors_of(point, bins, home, low, high, displacements, atoms)
     return atoms[:n].copy(), displacements[:, :n].T.copy()

@@ -11,7 +11,7 @@ from itertools import combinations
 
 import numpy as np
 
-from skldos.compilation import compiled
+from skldos.compilation import compiled, inlined
 from skldos.validation import check_finite, check_scalar, check_shape
 
 #: Finest level, with 40,962 vertices.
@@ -274,7 +274,7 @@ def _scan_nearest(directions, vertices):
     return nearest
 
 
-@compiled
+@inlined
 def nearest_vertex(x, y, z, vertices):
     """Return the vertex nearest to the unit vector (x, y, z), for use in compiled loops."""
     # Every direction is within one spacing of some vertex. The few vertices that close are compared

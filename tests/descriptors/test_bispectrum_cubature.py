@@ -50,10 +50,13 @@ def test_every_other_fibre_angle_is_equispaced_too(degree):
         assert np.abs(means).max(initial=0) < 1e-14
 
 
-def test_lebedev_rule_of_degree_15_folds_to_23_directions():
-    theta, phi, weights = fourfold_directions(15)
-    assert len(theta) == len(phi) == len(weights) == 23
+@pytest.mark.parametrize(("degree", "n"), [(12, 16), (15, 23)])
+def test_rule_folds_to_few_directions_of_positive_weight(degree, n):
+    theta, phi, weights = fourfold_directions(degree)
+    assert len(theta) == len(phi) == len(weights) == n
     assert weights.min() > 0
+    assert phi.min() >= 0
+    assert phi.max() < np.pi / 2
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])

@@ -14,7 +14,7 @@ Sums are always computed in double precision.
 
 import numpy as np
 
-from skldos.compilation import compiled
+from skldos.compilation import compiled, inlined
 from skldos.geometry.sphere import nearest_vertex
 
 #: Number of cubic B-splines that are nonzero at a point.
@@ -110,7 +110,7 @@ def pull_back(
             gradient[k, 2] = weights[k] * (radially * z + value / d * (tz - along * z))
 
 
-@compiled
+@inlined
 def radial_part(d, radial, decay):
     """Return f and df/dd: for `radial` 0 the gaussian exp(-decay d²), else d to minus `radial`."""
     if radial == 0:
@@ -120,7 +120,7 @@ def radial_part(d, radial, decay):
     return f, -radial * f / d
 
 
-@compiled
+@inlined
 def faded_part(d, r_cut, fade, radial, decay):
     """Return f and df/dd, faded out between r_cut - fade and r_cut."""
     f, df = radial_part(d, radial, decay)
@@ -135,7 +135,7 @@ def faded_part(d, r_cut, fade, radial, decay):
     return f * c, df * c + f * dc
 
 
-@compiled
+@inlined
 def spline_weights(d, r_min, width, spline, slope):
     """Write the cubic B-splines of the four shells around d; return the index of the first.
 
@@ -156,7 +156,7 @@ def spline_weights(d, r_min, width, spline, slope):
     return int(nearest_below) - 1
 
 
-@compiled
+@inlined
 def collect_vertices(x, y, z, vertices, edge, near, kernel):
     """Write the vertices v within reach, and t = (n·v - edge) / (1 - edge); return their number.
 

@@ -6,11 +6,11 @@ Vector registers hold several neighbours at once, as in the forward stage,
 
 import numpy as np
 
-from skldos.compilation import compiled
+from skldos.compilation import inlined
 from skldos.descriptors.bispectrum.expansion import COSINE, NEIGHBORS, SINE, padded, polynomial
 
 
-@compiled
+@inlined
 def evaluate(X, R, n, start, c, out):
     """Evaluate a function on the sphere at the neighbours: Σ_lm R_lm Σ_j c_jlm X_jl."""
     N = NEIGHBORS
@@ -31,7 +31,7 @@ def evaluate(X, R, n, start, c, out):
         i += count
 
 
-@compiled
+@inlined
 def evaluate_gradient(X, R, n, start, c, out):
     """Evaluate the four partial derivatives at the neighbours, each from its own coefficients.
 
@@ -65,8 +65,8 @@ def evaluate_gradient(X, R, n, start, c, out):
         i += count
 
 
-@compiled
-def pull_back(displacements, values, slopes, r_cut, rfac0, rmin0, switch, out):
+@inlined
+def pull_back(some, values, slopes, r_cut, rfac0, rmin0, switch, out):
     r"""Convert derivatives by the points of the sphere to those by the displacements.
 
     With :math:`g = (g_0, q\,\Delta)`, :math:`q = |\sin\theta_0| / r` and the logarithmic slope
@@ -78,12 +78,11 @@ def pull_back(displacements, values, slopes, r_cut, rfac0, rmin0, switch, out):
         - q r \theta_0'\,\partial_0\varphi + \frac{f_c'}{f_c} \varphi \right].
     """
     N = NEIGHBORS
-    x, y, z = displacements[0], displacements[1], displacements[2]
-    ox, oy, oz = out[0], out[1], out[2]
     inverse = 1 / (r_cut - rmin0)
     rate = np.pi * rfac0 * inverse  # θ0'
     for k in range(N):
-        r = np.sqrt(x[k] * x[k] + y[k] * y[k] + z[k] * z[k])
+        x, y, z = some[k], some[N + k], some[2 * N + k]
+        r = np.sqrt(x * x + y * y + z * z)
         t = (r - rmin0) * inverse
         turn = rfac0 * t
         turn -= np.floor(turn + 0.5)
@@ -94,21 +93,22 @@ def pull_back(displacements, values, slopes, r_cut, rfac0, rmin0, switch, out):
         tangent = half * polynomial(SINE, half * half) / polynomial(COSINE, half * half)
         fading = -np.pi * inverse * tangent * values[k] if switch else 0.0
         d0, dx, dy, dz = slopes[k], slopes[N + k], slopes[2 * N + k], slopes[3 * N + k]
-        ux, uy, uz = x[k] / r, y[k] / r, z[k] / r
+        ux, uy, uz = x / r, y / r, z / r
         along = (g0 * rate - q) * (ux * dx + uy * dy + uz * dz) - q * r * rate * d0 + fading
-        ox[k] = q * dx + along * ux
-        oy[k] = q * dy + along * uy
-        oz[k] = q * dz + along * uz
+        out[k] = q * dx + along * ux
+        out[N + k] = q * dy + along * uy
+        out[2 * N + k] = q * dz + along * uz
 
 
-@compiled
-def scatter(displacements, found, n, slopes, atoms, strain, point):
+@inlined
+def scatter(some, stretch, found, n, slopes, atoms, strain, point):
     """Add the derivatives of some neighbours to those of their atoms, the cell and the point."""
+    N = NEIGHBORS
     for k in range(n):
         i = found[k]
         for b in range(3):
-            slope = slopes[b, k]
+            slope = stretch[k] * slopes[b * N + k]
             atoms[i, b] += slope
             point[b] -= slope
             for a in range(3):
-                strain[a, b] += displacements[a, k] * slope
+                strain[a, b] += some[a * N + k] / stretch[k] * slope

@@ -18,7 +18,7 @@ Only the returned sums are kept from one point to the next.
 
 import numpy as np
 
-from skldos.compilation import compiled
+from skldos.compilation import compiled, inlined
 from skldos.descriptors.bispectrum.adjoint_expansion import (
     evaluate,
     evaluate_gradient,
@@ -29,18 +29,16 @@ from skldos.descriptors.bispectrum.expansion import (
     NEIGHBORS,
     add_powers,
     aligned,
-    angular_functions,
     expand_neighbors,
     expansion_memory,
-    map_to_sphere,
     neighbor_memory,
     neighbors_with_room,
     padded,
-    radial_functions,
+    sphere_functions,
     stretch_neighbors,
 )
 from skldos.descriptors.bispectrum.kernel import change_basis, sum_directions, sum_fibre
-from skldos.descriptors.bispectrum.tables import DIRECTIONS, LANES, NODES, ROWS
+from skldos.descriptors.bispectrum.tables import DIRECTIONS, LANES, ROWS
 
 
 @compiled
@@ -56,13 +54,14 @@ def adjoint_kernel(
     c, by_c = aligned(len(tables.alone), dtype), aligned(len(tables.alone), dtype)
     slopes = aligned(len(back.slope_row), dtype)
     total = aligned(max(len(tables.row), len(back.row), len(back.slope_row)), dtype)
-    power = np.empty(n, dtype)
-    nodes = node_memory(tables, back)
+    power, stretch = np.empty(n, dtype), np.ones(4 * NEIGHBORS)
+    nodes, by_sphere = node_memory(tables, back), slope_memory(dtype)
     for p in range(len(points)):
         n_found, around = neighbors_with_room(points[p], bins, search, around)
         displacements, found, s = around
         by_point[p] = 0
-        stretch = np.ones(len(s))
+        if len(stretch) < len(s):
+            stretch = np.ones(len(s))
         if len(of_atoms):
             n_found = stretch_neighbors(
                 displacements, found, n_found, r_cut, of_points[p], of_atoms, stretch
@@ -83,7 +82,7 @@ def adjoint_kernel(
         )  # fmt: skip
         differentiate_neighbors(
             displacements, stretch, s, found, n_found, n, r_cut, rfac0, rmin0, switch, tables,
-            back.slope_start, work, n_found <= NEIGHBORS, by_c, slopes,
+            back.slope_start, work, by_sphere, n_found <= NEIGHBORS, by_c, slopes,
             by_atom, by_strain, by_point[p],
         )  # fmt: skip
 
@@ -93,18 +92,26 @@ def node_memory(tables, back):
     """Memory for the functions at directions and nodes, and for the derivatives by them."""
     dtype = tables.first.dtype
     n_rows = len(tables.block) - 1
-    u, by_u = aligned(len(tables.row), dtype), aligned(len(tables.row), dtype)
+    u, by_u = aligned(len(tables.row), dtype), aligned(len(tables.row) * DIRECTIONS, dtype)
     S = aligned(8 * DIRECTIONS, dtype)
     G = aligned((n_rows + ROWS - 1) * 2 * LANES, dtype)
     G[:] = 0
     by_G = aligned((n_rows + ROWS - 1) * 2 * LANES, dtype)
-    F = aligned(len(tables.first) * NODES, dtype).reshape(-1, NODES)
-    by_f = aligned(NODES, dtype)
+    n_nodes = 2 * tables.fibre.shape[1] * LANES
+    F = aligned(len(tables.first) * n_nodes, dtype).reshape(-1, n_nodes)
+    by_f = aligned(n_nodes, dtype)
     w = np.empty(len(back.factor), dtype)
     return u, by_u, S, G, by_G, F, by_f, w
 
 
 @compiled
+def slope_memory(dtype):
+    """Memory for the values, gradients and derivatives of :data:`NEIGHBORS` neighbours."""
+    N = NEIGHBORS
+    return np.empty(N, dtype), np.empty(4 * N, dtype), np.empty(3 * N)
+
+
+@inlined
 def differentiate_average(c, beta, tables, back, total, nodes, by_c):
     """Differentiate the averages of triple products by the coefficients in real harmonics."""
     u, by_u, S, G, by_G, F, by_f, w = nodes
@@ -119,92 +126,100 @@ def differentiate_average(c, beta, tables, back, total, nodes, by_c):
     for tile in range(len(tables.wigner)):
         sum_directions(u, tables.block, tables.wigner[tile], S, G[:size].reshape(n_rows, -1))
         by_G[:] = 0
-        for turn in range(len(tables.fibre)):
-            sum_fibre(G, tables.strip, tables.fibre[turn], F)
-            e = 0
-            b = 0
-            for j in range(1, len(F)):
-                by_f[:] = 0
-                groups = back.product[back.first_product[j] : back.first_product[j + 1]]
-                e = multiply_others(F.reshape(-1), 0, 0, groups, w, e, by_f)
-                while b < len(tables.strip) and tables.strip[b, 0] == j:
-                    r = tables.strip[b, 1] * 2 * LANES
-                    spread_fibre(tables.fibre[turn, b], by_f, by_G[r : r + ROWS * 2 * LANES])
-                    b += 1
+        sum_fibre(G, tables.strip, tables.fibre, F)
+        for j in range(1, len(F)):
+            by_f[:] = 0
+            groups = back.product[back.first_product[j] : back.first_product[j + 1]]
+            multiply_others(F, F, groups, w, by_f)
+            spread_fibre(j, tables.strip, tables.fibre, by_f, by_G)
         spread_directions(
             by_G[:size].reshape(n_rows, -1), tables.block, tables.wigner[tile], S, by_u
         )
-    change_basis(
-        back.row, back.column, back.value, back.diagonals, by_u, total[: len(back.row)], by_c
-    )
+    add_lanes(by_u, u)
+    change_basis(back.row, back.column, back.value, back.diagonals, u, total[: len(back.row)], by_c)
 
 
-@compiled
-def multiply_others(F, first, second, groups, w, e, by_f):
-    """Add the products of two other functions, w f_j1 f_j2, up to four j2 at once.
-
-    `first` and `second` say where those of two elements begin. Returns where the weights of the
-    next groups begin. The j2 of a group lie a constant number of elements apart, and are accessed
-    as such: a compiler that knows makes one check of overlap for all of them, and vectorises.
-    """
-    step = 2 * NODES
+@inlined
+def multiply_others(Y, Z, groups, w, by_f):
+    """Add the products of two other functions, w y_j1 z_j2, up to four j2 at once."""
     for g in range(len(groups)):
-        j1, j2, count, n = groups[g]
-        y = F[first + j1 * NODES : first + (j1 + 1) * NODES]
-        z = F[second + j2 * NODES : second + (j2 + 2 * count - 1) * NODES]
-        w0 = w[e]
+        j1, j2, count, n, e = groups[g]
+        n *= len(by_f) // 2
+        y, z0, w0 = Y[j1], Z[j2], w[e]
         if count == 4:
+            z1, z2, z3 = Z[j2 + 2], Z[j2 + 4], Z[j2 + 6]
             w1, w2, w3 = w[e + 1], w[e + 2], w[e + 3]
             for i in range(n):
-                by_f[i] += y[i] * (
-                    w0 * z[i] + w1 * z[step + i] + w2 * z[2 * step + i] + w3 * z[3 * step + i]
-                )
+                by_f[i] += y[i] * (w0 * z0[i] + w1 * z1[i] + w2 * z2[i] + w3 * z3[i])
         elif count == 3:
-            w1, w2 = w[e + 1], w[e + 2]
+            z1, z2, w1, w2 = Z[j2 + 2], Z[j2 + 4], w[e + 1], w[e + 2]
             for i in range(n):
-                by_f[i] += y[i] * (w0 * z[i] + w1 * z[step + i] + w2 * z[2 * step + i])
+                by_f[i] += y[i] * (w0 * z0[i] + w1 * z1[i] + w2 * z2[i])
         elif count == 2:
-            w1 = w[e + 1]
+            z1, w1 = Z[j2 + 2], w[e + 1]
             for i in range(n):
-                by_f[i] += y[i] * (w0 * z[i] + w1 * z[step + i])
+                by_f[i] += y[i] * (w0 * z0[i] + w1 * z1[i])
         else:
             for i in range(n):
-                by_f[i] += y[i] * w0 * z[i]
-        e += count
-    return e
+                by_f[i] += y[i] * w0 * z0[i]
 
 
-@compiled
-def spread_fibre(t, F, G):
+@inlined
+def spread_fibre(j, strip, fibre, by_f, by_G):
+    """Transposed :func:`~skldos.descriptors.bispectrum.kernel.sum_fibre`, for one order."""
+    half = len(by_f) // 2
+    for b in range(len(strip)):
+        r = strip[b, 1] * 2 * LANES
+        G = by_G[r : r + ROWS * 2 * LANES]
+        if strip[b, 0] == j:
+            for k in range(fibre.shape[1]):
+                begin = k * LANES
+                near, far = by_f[begin : begin + LANES], by_f[half + begin : half + begin + LANES]
+                spread_angle(fibre[b, k], near, far, G)
+
+
+@inlined
+def spread_angle(t, near, far, G):
     """Transposed :func:`~skldos.descriptors.bispectrum.kernel.extend_fibre`: three rows."""
     c0, s0, c1, s1, c2, s2 = t[0], t[1], t[2], t[3], t[4], t[5]
-    d0, t0, d1, t1, d2, t2 = t[6], t[7], t[8], t[9], t[10], t[11]
     n = LANES
     for i in range(n):
-        C, S = F[i] + F[2 * n + i], F[i] - F[2 * n + i]
-        D, T = F[3 * n + i] + F[n + i], F[3 * n + i] - F[n + i]
-        G[i] += c0 * C + d0 * D
-        G[n + i] += s0 * S + t0 * T
-        G[2 * n + i] += c1 * C + d1 * D
-        G[3 * n + i] += s1 * S + t1 * T
-        G[4 * n + i] += c2 * C + d2 * D
-        G[5 * n + i] += s2 * S + t2 * T
+        C, S = near[i] + far[i], near[i] - far[i]
+        G[i] += c0 * C
+        G[n + i] += s0 * S
+        G[2 * n + i] += c1 * C
+        G[3 * n + i] += s1 * S
+        G[4 * n + i] += c2 * C
+        G[5 * n + i] += s2 * S
 
 
-@compiled
-def spread_directions(G, block, wigner, S, u):
-    """Transposed :func:`~skldos.descriptors.bispectrum.kernel.sum_directions`; adds to u."""
+@inlined
+def spread_directions(G, block, wigner, S, U):
+    """Transposed :func:`~skldos.descriptors.bispectrum.kernel.sum_directions`; adds to U.
+
+    Directions are not summed: U has :data:`DIRECTIONS` numbers per coefficient.
+    """
+    size = 8 * DIRECTIONS
     for r in range(len(block) - 1):
         separate_classes(G[r], S)
         for b in range(block[r], block[r + 1]):
-            project_classes(S, wigner[b], u[8 * b : 8 * b + 8])
+            project_classes(S, wigner[b], U[size * b : size * b + size])
 
 
-@compiled
+@inlined
+def add_lanes(U, u):
+    """Sum over directions."""
+    for e in range(len(u)):
+        u[e] = 0
+        for i in range(DIRECTIONS):
+            u[e] += U[e * DIRECTIONS + i]
+
+
+@inlined
 def separate_classes(G, S):
     """S_q = Σ_r i^(q r) G(r): the transposed combination of four directions."""
     n = DIRECTIONS
-    for i in range(n):
+    for i in range(len(S) // 8):
         even, odd = G[i] + G[2 * n + i], G[i] - G[2 * n + i]
         dif, fid_i = G[n + i] + G[3 * n + i], G[n + i] - G[3 * n + i]
         even_i, odd_i = G[4 * n + i] + G[6 * n + i], G[4 * n + i] - G[6 * n + i]
@@ -215,31 +230,22 @@ def separate_classes(G, S):
         S[5 * n + i], S[7 * n + i] = odd_i + fid_i, odd_i - fid_i
 
 
-@compiled
-def project_classes(S, T, u):
-    """U += Σ_directions S D* for one m of each of the four classes."""
+@inlined
+def project_classes(S, T, U):
+    """U += S D* for one m of each of the four classes."""
     n = DIRECTIONS
-    a0 = a1 = a2 = a3 = b0 = b1 = b2 = b3 = S.dtype.type(0)
-    for i in range(n):
-        a0 += S[i] * T[i] + S[4 * n + i] * T[4 * n + i]
-        a1 += S[n + i] * T[n + i] + S[5 * n + i] * T[5 * n + i]
-        a2 += S[2 * n + i] * T[2 * n + i] + S[6 * n + i] * T[6 * n + i]
-        a3 += S[3 * n + i] * T[3 * n + i] + S[7 * n + i] * T[7 * n + i]
-        b0 += S[4 * n + i] * T[i] - S[i] * T[4 * n + i]
-        b1 += S[5 * n + i] * T[n + i] - S[n + i] * T[5 * n + i]
-        b2 += S[6 * n + i] * T[2 * n + i] - S[2 * n + i] * T[6 * n + i]
-        b3 += S[7 * n + i] * T[3 * n + i] - S[3 * n + i] * T[7 * n + i]
-    u[0] += a0
-    u[1] += a1
-    u[2] += a2
-    u[3] += a3
-    u[4] += b0
-    u[5] += b1
-    u[6] += b2
-    u[7] += b3
+    for i in range(len(S) // 8):
+        U[i] += S[i] * T[i] + S[4 * n + i] * T[4 * n + i]
+        U[n + i] += S[n + i] * T[n + i] + S[5 * n + i] * T[5 * n + i]
+        U[2 * n + i] += S[2 * n + i] * T[2 * n + i] + S[6 * n + i] * T[6 * n + i]
+        U[3 * n + i] += S[3 * n + i] * T[3 * n + i] + S[7 * n + i] * T[7 * n + i]
+        U[4 * n + i] += S[4 * n + i] * T[i] - S[i] * T[4 * n + i]
+        U[5 * n + i] += S[5 * n + i] * T[n + i] - S[n + i] * T[5 * n + i]
+        U[6 * n + i] += S[6 * n + i] * T[2 * n + i] - S[2 * n + i] * T[6 * n + i]
+        U[7 * n + i] += S[7 * n + i] * T[3 * n + i] - S[3 * n + i] * T[7 * n + i]
 
 
-@compiled
+@inlined
 def differentiate_powers(c, n, start, power, beta, lone, by_c):
     """Add the derivatives of B_j0j = f_0 Σ_lm c_jlm², where f_0 is the coefficient c_000."""
     f0 = c[0]
@@ -254,36 +260,25 @@ def differentiate_powers(c, n, start, power, beta, lone, by_c):
             lm += 1
 
 
-@compiled
+@inlined
 def differentiate_neighbors(
     displacements, stretch, s, found, n_found, n, r_cut, rfac0, rmin0, switch, tables,
-    slope_start, work, fresh, by_c, slopes, by_atom, by_strain, by_point,
+    slope_start, work, by_sphere, fresh, by_c, slopes, by_atom, by_strain, by_point,
 ):  # fmt: skip
     """Add the derivatives by the neighbours, from the coefficients of φ and its gradient.
 
     `fresh` says whether `work` holds the functions of these very neighbours.
     """
-    sphere, faded, X, R = work
-    dtype = tables.first.dtype
-    value, gradient = np.empty(NEIGHBORS, dtype), np.empty(4 * NEIGHBORS, dtype)
-    out = np.empty((3, NEIGHBORS))
+    some, _, X, R = work
+    value, gradient, out = by_sphere
     for begin in range(0, n_found, NEIGHBORS):
-        end = begin + NEIGHBORS
-        some = displacements[:, begin:end]
         if not fresh:
-            map_to_sphere(some, s[begin:end], r_cut, rfac0, rmin0, switch, sphere, faded)
-            radial_functions(sphere[0], tables.first, tables.radial_rise, tables.radial_fall, X)
-            angular_functions(
-                sphere, faded, tables.diagonal, tables.solid_rise, tables.solid_fall, R
+            sphere_functions(
+                displacements, s, begin, n_found, r_cut, rfac0, rmin0, switch, tables, work
             )
-        x, r = X.reshape(-1), R.reshape(-1)
         if switch:
-            evaluate(x, r, n, tables.start, by_c, value)
-        evaluate_gradient(x[padded(n) * NEIGHBORS :], r, n - 1, slope_start, slopes, gradient)
+            evaluate(X, R, n, tables.start, by_c, value)
+        evaluate_gradient(X[padded(n) * NEIGHBORS :], R, n - 1, slope_start, slopes, gradient)
         pull_back(some, value, gradient, r_cut, rfac0, rmin0, switch, out)
         count = min(n_found - begin, NEIGHBORS)
-        for k in range(count):
-            for a in range(3):
-                some[a, k] /= stretch[begin + k]
-                out[a, k] *= stretch[begin + k]
-        scatter(some, found[begin:end], count, out, by_atom, by_strain, by_point)
+        scatter(some, stretch[begin:], found[begin:], count, out, by_atom, by_strain, by_point)

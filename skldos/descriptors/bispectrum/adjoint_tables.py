@@ -36,9 +36,9 @@ class AdjointTables(NamedTuple):
         derivatives, one after the other; see :func:`gradient_rows`.
     slope_start : ndarray of shape (twojmax**2,)
         As `start` of the kernel's tables, but for twojmax - 1.
-    product : ndarray of shape (n_groups, 4)
+    product : ndarray of shape (n_groups, 5)
         Sums over products, up to four at once: j1, first j2, number of j2 in steps of 2, and the
-        number of nodes needed.
+        part of the nodes that is needed, 1 or 2 halves; and the first of the products.
     first_product : ndarray of shape (twojmax + 2,)
         Where the sums of each order j begin.
     component, factor : ndarray of shape (n_products,)
@@ -164,15 +164,15 @@ def product_sums(jmax):
     groups, first, component, factor, place_of = [], [0, 0], [], [], []
     for j in range(1, jmax + 1):
         for j1 in range(1, jmax + 1):
-            for some, nodes, weight in partners(j, j1, n):
-                groups.append((j1, some[0], len(some), nodes))
+            for some, part, weight in partners(j, j1, n):
+                groups.append((j1, some[0], len(some), part, len(factor)))
                 for j2 in some:
                     small, middle, large = sorted((j, j1, j2))
                     component.append(place[middle, small, large])
                     factor.append((large + 1) * weight * (j, j1, j2).count(j))
                     place_of.append([j == order for order in (large, middle, small)])
         first.append(len(groups))
-    groups = np.array(groups, dtype=np.int64).reshape(-1, 4)
+    groups = np.array(groups, dtype=np.int64).reshape(-1, 5)
     component, factor = np.array(component, dtype=int), np.array(factor, dtype=float)
     return groups, np.array(first), component, factor, np.array(place_of, int).reshape(-1, 3)
 

@@ -12,10 +12,12 @@ and the same for :math:`f^\kappa_{j_1}` and :math:`f^\lambda_{j_2}`.
 
 import numpy as np
 
-from skldos.compilation import compiled
+from skldos.compilation import compiled, inlined
 from skldos.descriptors.bispectrum.adjoint_kernel import (
+    add_lanes,
     differentiate_neighbors,
     multiply_others,
+    slope_memory,
     spread_directions,
     spread_fibre,
 )
@@ -36,7 +38,7 @@ from skldos.descriptors.bispectrum.expansion import (
     stretch_neighbors,
 )
 from skldos.descriptors.bispectrum.kernel import change_basis, sum_fibre
-from skldos.descriptors.bispectrum.tables import LANES, ROWS
+from skldos.descriptors.bispectrum.tables import DIRECTIONS, LANES, ROWS
 
 
 @compiled
@@ -55,12 +57,13 @@ def chem_adjoint_kernel(
     slopes = aligned(len(back.slope_row), dtype)
     total = aligned(max(len(tables.row), len(back.row), len(back.slope_row)), dtype)
     powers = np.empty((n_kinds, n_kinds, n), dtype)
-    nodes = sphere_memory(n_kinds, tables)
+    nodes, by_nodes = sphere_memory(n_kinds, tables), derivative_memory(n_kinds, tables)
+    by_sphere, stretch = slope_memory(dtype), np.ones(4 * NEIGHBORS)
     w = np.empty((n_kinds**3, len(back.factor)), dtype)
     for p in range(len(points)):
         n_found, around = neighbors_with_room(points[p], bins, search, around)
         if len(around[1]) > len(some[1]):
-            some = neighbor_memory(len(around[1]))
+            some, stretch = neighbor_memory(len(around[1])), np.ones(len(around[1]))
         by_point[p] = 0
         if len(of_atoms):
             n_found = stretch_neighbors(
@@ -75,35 +78,36 @@ def chem_adjoint_kernel(
                 own[p] == kind, c[kind],
             )  # fmt: skip
         weights_of_products(beta[p], n_kinds, tables, back, w)
-        differentiate_averages(c, w, tables, back, total, nodes, by_c)
+        differentiate_averages(c, w, tables, back, total, nodes, by_nodes, by_c)
         cross_powers(c, n, tables.start, powers)
-        differentiate_cross_powers(c, n, tables, powers, beta[p], back.lone, by_c)
+        differentiate_cross_powers(c, n, tables, powers, beta[p], back.lone, by_nodes[3], by_c)
         for kind in range(n_kinds):
             change_basis(
                 back.slope_row, back.slope_column, back.slope_value, back.slope_diagonals,
                 by_c[kind], total[: len(back.slope_row)], slopes,
             )  # fmt: skip
             n_some = neighbors_of_kind(kind, kinds, weights, around, n_found, some)
-            stretch = np.ones(len(some[1]))
             if len(of_atoms):
                 for k in range(n_some):
                     stretch[k] = r_cut / (of_points[p] + of_atoms[some[1][k]])
-            fill_up(n_some, r_cut, some)
             differentiate_neighbors(
                 some[0], stretch, some[2], some[1], n_some, n, r_cut, rfac0, rmin0, switch, tables,
-                back.slope_start, work, False, by_c[kind], slopes, by_atom, by_strain, by_point[p],
+                back.slope_start, work, by_sphere, False, by_c[kind], slopes,
+                by_atom, by_strain, by_point[p],
             )  # fmt: skip
 
 
 @compiled
-def fill_up(n_some, r_cut, some):
-    """Fill the last vector register with neighbours of zero weight."""
-    for k in range(n_some, -(-n_some // NEIGHBORS) * NEIGHBORS):
-        some[0][0, k], some[0][1, k], some[0][2, k] = 0.0, 0.0, r_cut
-        some[2][k] = 0.0
+def derivative_memory(n_kinds, tables):
+    """Memory for the derivatives of all elements by coefficients, directions and nodes."""
+    dtype = tables.first.dtype
+    n_rows, n_nodes = len(tables.block) - 1, 2 * tables.fibre.shape[1] * LANES
+    by_u = aligned(n_kinds * len(tables.row) * DIRECTIONS, dtype).reshape(n_kinds, -1)
+    by_G = aligned(n_kinds * (n_rows + ROWS - 1) * 2 * LANES, dtype).reshape(n_kinds, -1)
+    return by_u, by_G, aligned(n_nodes, dtype), np.empty(len(tables.first), dtype)
 
 
-@compiled
+@inlined
 def weights_of_products(beta, n_kinds, tables, back, w):
     """Write the factors of the products f^α_j1 f^β_j2, j1 ≥ j2, in the derivative by f^ν_j.
 
@@ -126,13 +130,14 @@ def weights_of_products(beta, n_kinds, tables, back, w):
             )  # fmt: skip
 
 
-@compiled
-def differentiate_averages(c, w, tables, back, total, nodes, by_c):
+@inlined
+def differentiate_averages(c, w, tables, back, total, nodes, by_nodes, by_c):
     """Differentiate the averages of triple products by the coefficients of all elements."""
     _, S, u, G, F = nodes
     n_kinds, n_rows = len(c), len(tables.block) - 1
     size = n_rows * 2 * LANES
-    by_u, by_G, by_f = np.zeros_like(u), np.empty_like(G), np.empty_like(F[0, 0])
+    by_u, by_G, by_f, _ = by_nodes
+    by_u[:] = 0
     for kind in range(n_kinds):
         change_basis(
             tables.row, tables.column, tables.value, tables.diagonals,
@@ -141,49 +146,40 @@ def differentiate_averages(c, w, tables, back, total, nodes, by_c):
     for tile in range(len(tables.wigner)):
         for kind in range(n_kinds):
             directions_of_kind(kind, u, tables, tile, S, G)
+            sum_fibre(G[kind], tables.strip, tables.fibre, F[kind])
         by_G[:] = 0
-        for turn in range(len(tables.fibre)):
-            for kind in range(n_kinds):
-                sum_fibre(G[kind], tables.strip, tables.fibre[turn], F[kind])
-            for kind in range(n_kinds):
-                pull_through_nodes(kind, F, w, tables, back, turn, by_f, by_G[kind])
         for kind in range(n_kinds):
+            pull_through_nodes(kind, F, w, tables, back, by_f, by_G[kind])
             spread_directions(
                 by_G[kind, :size].reshape(n_rows, -1), tables.block, tables.wigner[tile],
                 S, by_u[kind],
             )  # fmt: skip
     for kind in range(n_kinds):
+        add_lanes(by_u[kind], u[kind])
         change_basis(
             back.row, back.column, back.value, back.diagonals,
-            by_u[kind], total[: len(back.row)], by_c[kind],
+            u[kind], total[: len(back.row)], by_c[kind],
         )  # fmt: skip
 
 
-@compiled
-def pull_through_nodes(kind, F, w, tables, back, turn, by_f, by_G):
+@inlined
+def pull_through_nodes(kind, F, w, tables, back, by_f, by_G):
     """Add the derivatives by one element's sums over directions, from those by its values f_j."""
-    n_kinds, size = len(F), F[0].size
-    begin = b = 0
+    n_kinds = len(F)
     for j in range(1, F.shape[1]):
         by_f[:] = 0
         groups = back.product[back.first_product[j] : back.first_product[j + 1]]
-        end = begin
         for pair in range(n_kinds**2):
-            first, second = pair // n_kinds * size, pair % n_kinds * size
+            first, second = F[pair // n_kinds], F[pair % n_kinds]
             weights = w[kind * n_kinds**2 + pair]
-            end = multiply_others(F.reshape(-1), first, second, groups, weights, begin, by_f)
-        begin = end
-        while b < len(tables.strip) and tables.strip[b, 0] == j:
-            r = tables.strip[b, 1] * 2 * LANES
-            spread_fibre(tables.fibre[turn, b], by_f, by_G[r : r + ROWS * 2 * LANES])
-            b += 1
+            multiply_others(first, second, groups, weights, by_f)
+        spread_fibre(j, tables.strip, tables.fibre, by_f, by_G)
 
 
-@compiled
-def differentiate_cross_powers(c, n, tables, powers, beta, lone, by_c):
+@inlined
+def differentiate_cross_powers(c, n, tables, powers, beta, lone, scale, by_c):
     """Add the derivatives of B_j0j = f^λ_0 Σ_lm c^κ_jlm c^μ_jlm, where f_0 is c_000."""
     n_kinds, size = len(c), len(tables.order)
-    scale = np.empty(n, c.dtype)
     for first in range(n_kinds):
         for third in range(n_kinds):
             scale[:] = 0

@@ -12,7 +12,7 @@ The stages are those of :mod:`skldos.descriptors.bispectrum.kernel` and, backwar
 
 import numpy as np
 
-from skldos.compilation import compiled
+from skldos.compilation import compiled, inlined
 from skldos.descriptors.bispectrum.expansion import (
     NEIGHBORS,
     aligned,
@@ -29,7 +29,7 @@ from skldos.descriptors.bispectrum.kernel import (
     sum_directions,
     sum_fibre,
 )
-from skldos.descriptors.bispectrum.tables import DIRECTIONS, LANES, NODES, ROWS
+from skldos.descriptors.bispectrum.tables import DIRECTIONS, LANES, ROWS
 
 
 @compiled
@@ -67,12 +67,10 @@ def chem_kernel(
         for tile in range(len(tables.wigner)):
             for kind in range(n_kinds):
                 directions_of_kind(kind, u, tables, tile, S, G)
-            for turn in range(len(tables.fibre)):
-                for kind in range(n_kinds):
-                    sum_fibre(G[kind], tables.strip, tables.fibre[turn], F[kind])
-                for t in range(n_kinds**3):
-                    first, second, third = elements_of(t, n_kinds)
-                    average_products(F[third], F[first], F[second], tables.triple, sums[t])
+                sum_fibre(G[kind], tables.strip, tables.fibre, F[kind])
+            for t in range(n_kinds**3):
+                first, second, third = elements_of(t, n_kinds)
+                average_products(F[third], F[first], F[second], tables.triple, sums[t])
         cross_powers(c, n, tables.start, powers)
         for t in range(n_kinds**3):
             first, second, third = elements_of(t, n_kinds)
@@ -82,7 +80,7 @@ def chem_kernel(
             )  # fmt: skip
 
 
-@compiled
+@inlined
 def elements_of(t, n_kinds):
     """Return the elements of triple t, the last one fastest: those of j1, j2 and j."""
     return t // n_kinds**2, t // n_kinds % n_kinds, t % n_kinds
@@ -96,11 +94,12 @@ def sphere_memory(n_kinds, tables):
     u = aligned(n_kinds * len(tables.row), dtype).reshape(n_kinds, -1)
     G = aligned(n_kinds * (n_rows + ROWS - 1) * 2 * LANES, dtype).reshape(n_kinds, -1)
     G[:] = 0
-    F = aligned(n_kinds * n * NODES, dtype).reshape(n_kinds, n, -1)
+    n_nodes = 2 * tables.fibre.shape[1] * LANES
+    F = aligned(n_kinds * n * n_nodes, dtype).reshape(n_kinds, n, -1)
     return aligned(len(tables.row), dtype), aligned(8 * DIRECTIONS, dtype), u, G, F
 
 
-@compiled
+@inlined
 def directions_of_kind(kind, u, tables, tile, S, G):
     """Sum over m at the directions of a tile, for one element."""
     n_rows = len(tables.block) - 1
@@ -108,7 +107,7 @@ def directions_of_kind(kind, u, tables, tile, S, G):
     sum_directions(u[kind], tables.block, tables.wigner[tile], S, g)
 
 
-@compiled
+@inlined
 def neighbors_of_kind(kind, kinds, weights, around, n_found, some):
     """Copy the neighbours of one element to `some`, with their weights; return their number."""
     displacements, found, _ = around
@@ -122,7 +121,7 @@ def neighbors_of_kind(kind, kinds, weights, around, n_found, some):
     return n
 
 
-@compiled
+@inlined
 def cross_powers(c, n, start, powers):
     """Write Σ_lm c^κ_jlm c^μ_jlm for all pairs of elements and orders j."""
     powers[:] = 0

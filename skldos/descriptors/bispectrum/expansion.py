@@ -4,11 +4,11 @@ Vector registers hold several neighbours at once; :data:`NEIGHBORS` are processe
 :mod:`skldos.descriptors.bispectrum.kernel` for the use of the coefficients.
 """
 
-from math import factorial, pi
+from math import factorial, pi, sqrt
 
 import numpy as np
 
-from skldos.compilation import compiled
+from skldos.compilation import compiled, inlined
 from skldos.descriptors.bispectrum.tables import CACHE_LINE
 from skldos.geometry.neighbors import collect_neighbors
 
@@ -17,6 +17,7 @@ NEIGHBORS = 32  # processed at a time
 # Taylor coefficients of cos(πx) and sin(πx) in powers of x²
 COSINE = tuple((-1) ** n * pi ** (2 * n) / factorial(2 * n) for n in range(12))
 SINE = tuple((-1) ** n * pi ** (2 * n + 1) / factorial(2 * n + 1) for n in range(12))
+LOWEST = 1 / sqrt(4 * pi)  # R_00
 
 
 @compiled
@@ -27,14 +28,11 @@ def neighbor_memory(room):
 
 @compiled
 def neighbors_with_room(point, bins, search, around):
-    """Find the neighbours of a point; return their number and the memory that holds them.
-
-    They fill whole vector registers, and may need more memory than `around`.
-    """
+    """Find the neighbours of a point; return their number and the memory that holds them."""
     home, low, high = search
     n_found = collect_neighbors(point, bins, home, low, high, around[0], around[1])
-    while n_found < 0 or n_found + NEIGHBORS > len(around[1]):
-        around = neighbor_memory(2 * abs(n_found) + NEIGHBORS)
+    while n_found < 0:
+        around = neighbor_memory(-2 * n_found)
         n_found = collect_neighbors(point, bins, home, low, high, around[0], around[1])
     return n_found, around
 
@@ -46,10 +44,9 @@ def expansion_memory(tables):
     n_radial = 0
     for ell in range(n):
         n_radial += padded(n - ell)
-    sphere, faded = aligned(5 * NEIGHBORS, dtype).reshape(5, -1), aligned(NEIGHBORS, dtype)
-    X = aligned(n_radial * NEIGHBORS, dtype).reshape(-1, NEIGHBORS)
+    X, R = aligned(n_radial * NEIGHBORS, dtype), aligned(n * n * NEIGHBORS, dtype)
     X[:] = 0
-    return sphere, faded, X, aligned(n * n * NEIGHBORS, dtype).reshape(-1, NEIGHBORS)
+    return np.empty(4 * NEIGHBORS), aligned(6 * NEIGHBORS, dtype), X, R
 
 
 @compiled
@@ -60,29 +57,39 @@ def aligned(n, dtype):
     return buffer[offset : offset + n]
 
 
-@compiled
+@inlined
 def expand_neighbors(
     displacements, s, n_found, n, r_cut, rfac0, rmin0, switch, tables, work, own, c
 ):  # fmt: skip
     """Coefficients in real harmonics of the self term, times `own`, and all neighbours."""
-    sphere, faded, X, R = work
     for i in range(len(c)):
         c[i] = own * tables.alone[i]
     for begin in range(0, n_found, NEIGHBORS):
-        # The last ones are filled up with neighbours of zero weight.
-        for k in range(n_found, begin + NEIGHBORS):
-            displacements[0, k], displacements[1, k], displacements[2, k] = 0.0, 0.0, r_cut
-            s[k] = 0.0
-        end = begin + NEIGHBORS
-        map_to_sphere(
-            displacements[:, begin:end], s[begin:end], r_cut, rfac0, rmin0, switch, sphere, faded
+        sphere_functions(
+            displacements, s, begin, n_found, r_cut, rfac0, rmin0, switch, tables, work
         )
-        radial_functions(sphere[0], tables.first, tables.radial_rise, tables.radial_fall, X)
-        angular_functions(sphere, faded, tables.diagonal, tables.solid_rise, tables.solid_fall, R)
-        add_coefficients(X, R, n, tables.start, c)
+        add_coefficients(work[2], work[3], n, tables.start, c)
 
 
-@compiled
+@inlined
+def sphere_functions(displacements, s, begin, n_found, r_cut, rfac0, rmin0, switch, tables, work):
+    """Evaluate the radial and the weighted angular functions of :data:`NEIGHBORS` neighbours."""
+    some, sphere, X, R = work
+    # The last ones are filled up with neighbours of zero weight.
+    N = NEIGHBORS
+    for k in range(N):
+        some[k] = some[N + k] = some[3 * N + k] = 0.0
+        some[2 * N + k] = r_cut
+    for k in range(min(N, n_found - begin)):
+        for x in range(3):
+            some[x * N + k] = displacements[x, begin + k]
+        some[3 * N + k] = s[begin + k]
+    map_to_sphere(some, r_cut, rfac0, rmin0, switch, sphere)
+    radial_functions(sphere, tables.first, tables.radial_rise, tables.radial_fall, X)
+    angular_functions(sphere, tables.diagonal, tables.solid_rise, tables.solid_fall, R)
+
+
+@inlined
 def stretch_neighbors(displacements, found, n_found, r_cut, of_point, of_atoms, stretch):
     """Scale every neighbour such that its cutoff becomes `r_cut`; return how many are within.
 
@@ -100,18 +107,19 @@ def stretch_neighbors(displacements, found, n_found, r_cut, of_point, of_atoms, 
     return n
 
 
-@compiled
-def map_to_sphere(displacements, s, r_cut, rfac0, rmin0, switch, sphere, faded):
+@inlined
+def map_to_sphere(some, r_cut, rfac0, rmin0, switch, sphere):
     r"""Map neighbours to points of the sphere, and apply the switching function.
 
-    Writes :math:`g = \pm(\cos\theta_0, \sin\theta_0\,\hat r)` to the first four rows of `sphere`
-    and the square of its vector part to the fifth. Sine and cosine are Taylor series, exact to
+    `some` holds the three coordinates of all and then their weights. Writes
+    :math:`g = \pm(\cos\theta_0, \sin\theta_0\,\hat r)`, the square of its vector part, and the
+    weights times the switching function to `sphere`. Sine and cosine are Taylor series, exact to
     rounding between -π/2 and π/2: calls of the library's would not be vectorised.
     """
-    x, y, z = displacements[0], displacements[1], displacements[2]
-    g0, gx, gy, gz, v2 = sphere[0], sphere[1], sphere[2], sphere[3], sphere[4]
-    for k in range(NEIGHBORS):
-        r = np.sqrt(x[k] * x[k] + y[k] * y[k] + z[k] * z[k])
+    N = NEIGHBORS
+    for k in range(N):
+        x, y, z, s = some[k], some[N + k], some[2 * N + k], some[3 * N + k]
+        r = np.sqrt(x * x + y * y + z * z)
         t = (r - rmin0) / (r_cut - rmin0)
         # θ0 = π turn, reduced to [-π/2, π/2). The sign of g is that of sin θ0, so that
         # reducing θ0, which changes both, leaves g as it is.
@@ -119,87 +127,91 @@ def map_to_sphere(displacements, s, r_cut, rfac0, rmin0, switch, sphere, faded):
         turn -= np.floor(turn + 0.5)
         cosine = polynomial(COSINE, turn * turn)
         scale = abs(turn) * polynomial(SINE, turn * turn) / r
-        g0[k] = cosine if turn >= 0 else -cosine
-        gx[k], gy[k], gz[k] = scale * x[k], scale * y[k], scale * z[k]
-        v2[k] = scale * r * scale * r
+        sphere[k] = cosine if turn >= 0 else -cosine
+        sphere[N + k], sphere[2 * N + k], sphere[3 * N + k] = scale * x, scale * y, scale * z
+        sphere[4 * N + k] = scale * r * scale * r
         # f_c = [cos(πt) + 1] / 2 = cos²(πt / 2)
         half = 0.5 * min(max(t, 0.0), 1.0)
         fade = polynomial(COSINE, half * half)
-        faded[k] = s[k] * fade * fade if switch else s[k]
+        sphere[5 * N + k] = s * fade * fade if switch else s
 
 
-@compiled
+@inlined
 def polynomial(C, y):
     """Evaluate a polynomial of twelve coefficients by Horner's rule."""
     return C[0] + y * (C[1] + y * (C[2] + y * (C[3] + y * (C[4] + y * (C[5] + y * (
         C[6] + y * (C[7] + y * (C[8] + y * (C[9] + y * (C[10] + y * C[11]))))))))))  # fmt: skip
 
 
-@compiled
+@inlined
 def radial_functions(g0, first, rise, fall, X):
     """Evaluate X_jl(g0): for each l, the orders j = l, l + 1, ... one after the other."""
-    n = len(first)
-    i = 0
+    n, N = len(first), NEIGHBORS
+    t = 0
     for ell in range(n):
-        X[i] = first[ell]
+        x = X[t : t + padded(n - ell) * N]
+        for k in range(N):
+            x[k] = first[ell]
         if ell + 1 < n:
-            a, above, low = rise[ell + 1, ell], X[i + 1], X[i]
-            for k in range(NEIGHBORS):
-                above[k] = a * g0[k] * low[k]
+            a = rise[ell + 1, ell]
+            for k in range(N):
+                x[N + k] = a * g0[k] * x[k]
         for j in range(ell + 2, n):
             a, b = rise[j, ell], fall[j, ell]
-            new, old, older = X[i + j - ell], X[i + j - ell - 1], X[i + j - ell - 2]
-            for k in range(NEIGHBORS):
-                new[k] = a * g0[k] * old[k] - b * older[k]
-        i += padded(n - ell)
+            here = x[(j - ell - 2) * N :]
+            for k in range(N):
+                here[2 * N + k] = a * g0[k] * here[N + k] - b * here[k]
+        t += len(x)
 
 
-@compiled
-def angular_functions(sphere, s, diagonal, rise, fall, R):
+@inlined
+def angular_functions(sphere, diagonal, rise, fall, R):
     """Evaluate the solid harmonics R_lm, times the weights of the neighbours."""
-    x, y, z, v2 = sphere[1], sphere[2], sphere[3], sphere[4]
-    norm = s.dtype.type(1 / np.sqrt(4 * np.pi))
-    for k in range(NEIGHBORS):
-        R[0, k] = norm * s[k]
+    N = NEIGHBORS
+    x, y, z = sphere[N : 2 * N], sphere[2 * N : 3 * N], sphere[3 * N : 4 * N]
+    v2, s = sphere[4 * N : 5 * N], sphere[5 * N :]
+    for k in range(N):
+        R[k] = LOWEST * s[k]
     for ell in range(1, len(diagonal)):
         new, old, older = ell * ell + ell, (ell - 1) * ell, (ell - 2) * (ell - 1)
-        d, plus, minus = diagonal[ell], R[new + ell], R[new - ell]
-        cosine, sine = R[old + ell - 1], R[old - ell + 1]
+        d, plus, minus = diagonal[ell], R[(new + ell) * N :], R[(new - ell) * N :]
+        cosine, sine = R[(old + ell - 1) * N :], R[(old - ell + 1) * N :]
         if ell == 1:
-            for k in range(NEIGHBORS):
+            for k in range(N):
                 plus[k], minus[k] = d * x[k] * cosine[k], d * y[k] * cosine[k]
         else:
-            for k in range(NEIGHBORS):
+            for k in range(N):
                 plus[k] = d * (x[k] * cosine[k] - y[k] * sine[k])
                 minus[k] = d * (y[k] * cosine[k] + x[k] * sine[k])
         for m in range(-ell + 1, ell):
             a, b = rise[ell, abs(m)], fall[ell, abs(m)]
-            here, below = R[new + m], R[old + m]
+            here, below = R[(new + m) * N :], R[(old + m) * N :]
             if abs(m) == ell - 1:
-                for k in range(NEIGHBORS):
+                for k in range(N):
                     here[k] = a * z[k] * below[k]
             else:
-                deeper = R[older + m]
-                for k in range(NEIGHBORS):
+                deeper = R[(older + m) * N :]
+                for k in range(N):
                     here[k] = a * z[k] * below[k] - b * v2[k] * deeper[k]
 
 
-@compiled
+@inlined
 def add_coefficients(X, R, n, start, c):
     """Add the neighbours: c_jlm += Σ_k X_jl(g_k) R_lm(g_k), four orders j at once."""
+    N = NEIGHBORS
     lm = i = 0
     for ell in range(n):
         count = padded(n - ell)
         for _ in range(2 * ell + 1):
-            y, t = R[lm], start[lm]
+            y, t = R[lm * N :], start[lm]
             for j in range(0, count, 4):
-                x0, x1, x2, x3 = X[i + j], X[i + j + 1], X[i + j + 2], X[i + j + 3]
+                x = X[(i + j) * N :]
                 s0 = s1 = s2 = s3 = y.dtype.type(0)
-                for k in range(NEIGHBORS):
-                    s0 += x0[k] * y[k]
-                    s1 += x1[k] * y[k]
-                    s2 += x2[k] * y[k]
-                    s3 += x3[k] * y[k]
+                for k in range(N):
+                    s0 += x[k] * y[k]
+                    s1 += x[N + k] * y[k]
+                    s2 += x[2 * N + k] * y[k]
+                    s3 += x[3 * N + k] * y[k]
                 c[t + j] += s0
                 c[t + j + 1] += s1
                 c[t + j + 2] += s2
@@ -208,13 +220,13 @@ def add_coefficients(X, R, n, start, c):
         i += count
 
 
-@compiled
+@inlined
 def padded(n):
     """Round up to a multiple of four."""
     return (n + 3) // 4 * 4
 
 
-@compiled
+@inlined
 def add_powers(c, n, start, power):
     """Power of each order, Σ_lm c_jlm²."""
     power[:] = 0

@@ -29,7 +29,7 @@ Order 0 needs no average: :math:`f_0` is constant, so :math:`B_{j0j} = f_0 \sum 
 
 import numpy as np
 
-from skldos.compilation import compiled
+from skldos.compilation import compiled, inlined
 from skldos.descriptors.bispectrum.expansion import (
     NEIGHBORS,
     add_powers,
@@ -40,7 +40,7 @@ from skldos.descriptors.bispectrum.expansion import (
     neighbors_with_room,
     stretch_neighbors,
 )
-from skldos.descriptors.bispectrum.tables import DIRECTIONS, LANES, NODES, ROWS
+from skldos.descriptors.bispectrum.tables import DIRECTIONS, LANES, ROWS
 
 
 @compiled
@@ -57,7 +57,7 @@ def bispectrum_kernel(
     S = aligned(8 * DIRECTIONS, dtype)
     G = aligned((n_rows + ROWS - 1) * 2 * LANES, dtype)
     G[:] = 0
-    F = aligned(n * NODES, dtype).reshape(n, -1)
+    F = aligned(n * 2 * tables.fibre.shape[1] * LANES, dtype).reshape(n, -1)
     sums, power = np.empty(len(tables.order), dtype), np.empty(n, dtype)
     for p in range(len(points)):
         n_found, around = neighbors_with_room(points[p], bins, search, around)
@@ -77,14 +77,13 @@ def bispectrum_kernel(
             sum_directions(
                 u, tables.block, tables.wigner[tile], S, G[: n_rows * 2 * LANES].reshape(n_rows, -1)
             )
-            for turn in range(len(tables.fibre)):
-                sum_fibre(G, tables.strip, tables.fibre[turn], F)
-                average_products(F, F, F, tables.triple, sums)
+            sum_fibre(G, tables.strip, tables.fibre, F)
+            average_products(F, F, F, tables.triple, sums)
         add_powers(c, n, tables.start, power)
         components_of(sums, c[0], power, tables.order, tables.scale, out[p])
 
 
-@compiled
+@inlined
 def change_basis(row, column, value, diagonals, c, total, u):
     """Wigner coefficients from harmonic ones: a sparse matrix times a vector."""
     for i in range(len(total)):
@@ -98,7 +97,7 @@ def change_basis(row, column, value, diagonals, c, total, u):
         u[row[i]] = total[i]
 
 
-@compiled
+@inlined
 def sum_directions(u, block, wigner, S, G):
     """Sum over m at all directions: G_m'(direction) = Σ_m U_m'm D_m'm(direction).
 
@@ -115,12 +114,12 @@ def sum_directions(u, block, wigner, S, G):
         combine_classes(S, G[r])
 
 
-@compiled
+@inlined
 def begin_classes(u, T, S):
     """S_q = U D for one m of each of the four classes."""
     a0, a1, a2, a3, b0, b1, b2, b3 = u[0], u[1], u[2], u[3], u[4], u[5], u[6], u[7]
     n = DIRECTIONS
-    for i in range(n):
+    for i in range(len(S) // 8):
         S[i] = a0 * T[i] - b0 * T[4 * n + i]
         S[n + i] = a1 * T[n + i] - b1 * T[5 * n + i]
         S[2 * n + i] = a2 * T[2 * n + i] - b2 * T[6 * n + i]
@@ -131,12 +130,12 @@ def begin_classes(u, T, S):
         S[7 * n + i] = a3 * T[7 * n + i] + b3 * T[3 * n + i]
 
 
-@compiled
+@inlined
 def extend_classes(u, T, S):
     """S_q += U D for one more m of each of the four classes."""
     a0, a1, a2, a3, b0, b1, b2, b3 = u[0], u[1], u[2], u[3], u[4], u[5], u[6], u[7]
     n = DIRECTIONS
-    for i in range(n):
+    for i in range(len(S) // 8):
         S[i] += a0 * T[i] - b0 * T[4 * n + i]
         S[n + i] += a1 * T[n + i] - b1 * T[5 * n + i]
         S[2 * n + i] += a2 * T[2 * n + i] - b2 * T[6 * n + i]
@@ -147,11 +146,11 @@ def extend_classes(u, T, S):
         S[7 * n + i] += a3 * T[7 * n + i] + b3 * T[3 * n + i]
 
 
-@compiled
+@inlined
 def combine_classes(S, G):
     """G(r) = Σ_q (-i)^(q r) S_q for the four directions r of each orbit."""
     n = DIRECTIONS
-    for i in range(n):
+    for i in range(len(S) // 8):
         even, odd = S[i] + S[2 * n + i], S[n + i] + S[3 * n + i]
         dif, fid = S[i] - S[2 * n + i], S[n + i] - S[3 * n + i]
         even_i, odd_i = S[4 * n + i] + S[6 * n + i], S[5 * n + i] + S[7 * n + i]
@@ -162,64 +161,56 @@ def combine_classes(S, G):
         G[3 * n + i], G[7 * n + i] = dif - fid_i, dif_i + fid
 
 
-@compiled
+@inlined
 def sum_fibre(G, strip, fibre, F):
-    """Sum over m' at some angles ±γ: f_j = Σ_m' Re[exp(-i m' γ) G_m'] = C ± S."""
+    """Sum over m' at all angles ±γ: f_j = Σ_m' Re[exp(-i m' γ) G_m'] = C ± S.
+
+    Of every pair, one goes to the first half of F, such that this half is equispaced.
+    """
+    half = F.shape[1] // 2
     for b in range(len(strip)):
         j, r = strip[b, 0], strip[b, 1]
         g = G[r * 2 * LANES : (r + ROWS) * 2 * LANES]
-        if strip[b, 2]:
-            begin_fibre(fibre[b], g, F[j])
-        else:
-            extend_fibre(fibre[b], g, F[j])
+        for k in range(fibre.shape[1]):
+            begin = k * LANES
+            near, far = F[j, begin : begin + LANES], F[j, half + begin : half + begin + LANES]
+            if strip[b, 2]:
+                begin_fibre(fibre[b, k], g, near, far)
+            else:
+                extend_fibre(fibre[b, k], g, near, far)
 
 
-@compiled
-def begin_fibre(t, G, F):
-    """Sum the first three rows of an order. Every other angle goes to the first half of F."""
+@inlined
+def begin_fibre(t, G, near, far):
+    """Sum the first three rows of an order."""
     c0, s0, c1, s1, c2, s2 = t[0], t[1], t[2], t[3], t[4], t[5]
-    d0, t0, d1, t1, d2, t2 = t[6], t[7], t[8], t[9], t[10], t[11]
     n = LANES
     for i in range(n):
-        A0, B0, A1, B1, A2, B2 = (
-            G[i], G[n + i], G[2 * n + i], G[3 * n + i], G[4 * n + i], G[5 * n + i]
-        )  # fmt: skip
-        C = c0 * A0 + c1 * A1 + c2 * A2
-        S = s0 * B0 + s1 * B1 + s2 * B2
-        F[i] = C + S
-        F[2 * n + i] = C - S
-        C = d0 * A0 + d1 * A1 + d2 * A2
-        S = t0 * B0 + t1 * B1 + t2 * B2
-        F[n + i] = C - S
-        F[3 * n + i] = C + S
+        C = c0 * G[i] + c1 * G[2 * n + i] + c2 * G[4 * n + i]
+        S = s0 * G[n + i] + s1 * G[3 * n + i] + s2 * G[5 * n + i]
+        near[i] = C + S
+        far[i] = C - S
 
 
-@compiled
-def extend_fibre(t, G, F):
+@inlined
+def extend_fibre(t, G, near, far):
     """Add the next three rows of an order."""
     c0, s0, c1, s1, c2, s2 = t[0], t[1], t[2], t[3], t[4], t[5]
-    d0, t0, d1, t1, d2, t2 = t[6], t[7], t[8], t[9], t[10], t[11]
     n = LANES
     for i in range(n):
-        A0, B0, A1, B1, A2, B2 = (
-            G[i], G[n + i], G[2 * n + i], G[3 * n + i], G[4 * n + i], G[5 * n + i]
-        )  # fmt: skip
-        C = c0 * A0 + c1 * A1 + c2 * A2
-        S = s0 * B0 + s1 * B1 + s2 * B2
-        F[i] += C + S
-        F[2 * n + i] += C - S
-        C = d0 * A0 + d1 * A1 + d2 * A2
-        S = t0 * B0 + t1 * B1 + t2 * B2
-        F[n + i] += C - S
-        F[3 * n + i] += C + S
+        C = c0 * G[i] + c1 * G[2 * n + i] + c2 * G[4 * n + i]
+        S = s0 * G[n + i] + s1 * G[3 * n + i] + s2 * G[5 * n + i]
+        near[i] += C + S
+        far[i] += C - S
 
 
-@compiled
+@inlined
 def average_products(X, Y, Z, triple, sums):
     """Add the products x_j y_j1 z_j2 at the nodes, up to four j2 of a pair (j, j1) at once."""
     t = 0
     for b in range(len(triple)):
         j, j1, j2, count, n = triple[b]
+        n *= X.shape[1] // 2
         x, y = X[j], Y[j1]
         zero = X.dtype.type(0)
         s0 = s1 = s2 = s3 = zero
@@ -258,7 +249,7 @@ def average_products(X, Y, Z, triple, sums):
         t += count
 
 
-@compiled
+@inlined
 def components_of(sums, f0, power, order, scale, out):
     """Scale the sums to the components, in the order of LAMMPS."""
     for i in range(len(order)):

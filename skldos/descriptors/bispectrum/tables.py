@@ -24,12 +24,12 @@ from skldos.descriptors.bispectrum.harmonics import (
 from skldos.descriptors.bispectrum.reference import wigner_functions
 
 # Lengths of the inner loops. They are constants, so that the compiler can unroll and vectorise
-# without remainders, and needs few checks of overlap.
-DIRECTIONS = 24  # per tile of the Lebedev rule, before the fourfold axis
+# without remainders, and needs few checks of overlap. A loop that is known to be shorter than 16 is
+# not vectorised where overlap has to be checked: those over directions take their length from an
+# array.
+DIRECTIONS = 8  # per tile of the rule, before the fourfold axis
 LANES = FOLD * DIRECTIONS
 ROWS = 3  # projections m' processed together along the fibre
-ANGLES = 2  # pairs of fibre angles processed together; even, see fibre_angles
-NODES = 2 * ANGLES * LANES  # of the sphere, evaluated before their products are summed
 CACHE_LINE = 64  # bytes
 
 
@@ -57,11 +57,11 @@ class Tables(NamedTuple):
         weights of the rule, three of them being multiplied in the end.
     strip : ndarray of shape (n_strips, 3)
         Which order, from which row, and whether it is its first: up to three rows of an order.
-    fibre : ndarray of shape (n_turns, n_strips, 2 * ROWS * ANGLES)
-        Cosines and sines along the fibre.
+    fibre : ndarray of shape (n_strips, n_angles, 2 * ROWS)
+        Cosines and sines at the angles of the fibre, sines with the sign of ``(-1)**k``.
     triple : ndarray of shape (n_groups, 5)
         Sums over nodes, up to four at once: j, j1, first j2, number of j2 in steps of 2, and
-        the number of nodes needed.
+        which part of the nodes is enough, 1 (every other angle) or 2 (all).
     order, scale : ndarray of shape (n_components,)
         Where the sum of each component is found and what it is multiplied with; order is -1 - j
         for the components that contain the order 0.
@@ -188,32 +188,31 @@ def fibre_strips(jmax, degree):
     """Cut the rows into strips, with their cosines and sines; see Tables.strip and Tables.fibre."""
     rows = projections(jmax)
     gamma = fibre_angles(degree)
-    n_turns = -(-len(gamma) // ANGLES)
+    sign = (-1.0) ** np.arange(len(gamma))
     strips, fibre = [], []
     for j in range(1, jmax + 1):
         begin = rows.index((j, (j + 1) // 2))
         for row in range(begin, begin + j // 2 + 1, ROWS):
             strips.append((j, row, row == begin))
-            coefficients = np.zeros((n_turns * ANGLES, ROWS, 2))
+            coefficients = np.zeros((len(gamma), ROWS, 2))
             for i in range(min(ROWS, begin + j // 2 + 1 - row)):
                 m = rows[row + i][1] - j / 2
-                coefficients[: len(gamma), i] = np.stack([np.cos(m * gamma), np.sin(m * gamma)], 1)
-            fibre.append(coefficients.reshape(n_turns, -1))
-    shape = (len(strips), n_turns, 2 * ROWS * ANGLES)
+                coefficients[:, i] = np.stack([np.cos(m * gamma), sign * np.sin(m * gamma)], 1)
+            fibre.append(coefficients.reshape(len(gamma), -1))
     strips = np.array(strips, dtype=np.int64).reshape(-1, 3)
-    return strips, np.array(fibre).reshape(shape).transpose(1, 0, 2)
+    return strips, np.array(fibre).reshape(len(strips), len(gamma), 2 * ROWS)
 
 
 def partners(j, j1, n):
-    """Yield up to four orders j2 <= j1 that couple to j and j1, the nodes they need, and a weight.
+    """Yield up to four orders j2 <= j1 that couple to j and j1, the part of the nodes, a weight.
 
     Of n angles of the fibre, every other one averages exactly up to ``|m'| = n - 1``.
     """
     orders = [j2 for j2 in range(max(abs(j - j1), 1), j1 + 1) if (j + j1 + j2) % 2 == 0]
     low = [j2 for j2 in orders if (j + j1 + j2) // 2 < n]
-    for members, nodes in ((low, NODES // 2), (orders[len(low) :], NODES)):
+    for members, part in ((low, 1), (orders[len(low) :], 2)):
         for i in range(0, len(members), 4):
-            yield members[i : i + 4], nodes, (1 if nodes == NODES else 2) / (2 * n)
+            yield members[i : i + 4], part, 1 / (part * n)
 
 
 def triple_sums(jmax, degree):
@@ -222,8 +221,8 @@ def triple_sums(jmax, degree):
     groups, places = [], {}
     for j in range(1, jmax + 1):
         for j1 in range(1, j + 1):
-            for members, nodes, weight in partners(j, j1, n):
-                groups.append((j, j1, members[0], len(members), nodes))
+            for members, part, weight in partners(j, j1, n):
+                groups.append((j, j1, members[0], len(members), part))
                 for j2 in members:
                     places[j1, j2, j] = len(places), weight
     order, scale = [], []

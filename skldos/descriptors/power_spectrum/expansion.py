@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from skldos.compilation import compiled
+from skldos.compilation import inlined
 
 
-@compiled
+@inlined
 def radial_values(r, table, r_cut, fade, values, slopes):
     """Write f_c G and its derivative with respect to r, by cubic Hermite interpolation.
 
@@ -33,7 +33,7 @@ def radial_values(r, table, r_cut, fade, values, slopes):
         slopes[q] = cut * dg + slope * g
 
 
-@compiled
+@inlined
 def add_neighbor(harmonics, radial, first, c):
     """Add f_c G r^l Y of one neighbour to `c`, [lm, a], from column `first` on."""
     l_max = int(np.sqrt(len(harmonics))) - 1
@@ -45,7 +45,7 @@ def add_neighbor(harmonics, radial, first, c):
                 c[lm, first + q] += s * radial[l * n_max + q]
 
 
-@compiled
+@inlined
 def add_self(first, table, factors, c):
     """Add the Gaussian of the atom itself, at distance zero, to its coefficients."""
     for q in range(table.shape[2] // len(factors)):

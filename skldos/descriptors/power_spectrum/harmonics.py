@@ -15,7 +15,7 @@ import math
 
 import numpy as np
 
-from skldos.compilation import compiled
+from skldos.compilation import inlined
 
 
 def prefactors(l_max):
@@ -34,7 +34,7 @@ def prefactors(l_max):
     return factors
 
 
-@compiled
+@inlined
 def solid_harmonics(x, y, z, factors, work, values):
     """Write the solid harmonics of a point to `values`, of shape ((l_max + 1)²,).
 
@@ -61,7 +61,7 @@ def solid_harmonics(x, y, z, factors, work, values):
         cosine, sine = x * cosine - y * sine, x * sine + y * cosine
 
 
-@compiled
+@inlined
 def solid_harmonics_gradient(x, y, z, factors, work, gradient):
     """Write the gradients of shape (3, (l_max + 1)²), after :func:`solid_harmonics`.
 

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skldos.compilation import compiled
+from skldos.compilation import compiled, inlined
 from skldos.descriptors.power_spectrum.expansion import add_neighbor, add_self, radial_values
 from skldos.descriptors.power_spectrum.harmonics import solid_harmonics, solid_harmonics_gradient
 from skldos.geometry.neighbors import collect_neighbors
@@ -79,7 +79,7 @@ def surroundings(room, table, factors, n_species):
     )
 
 
-@compiled
+@inlined
 def expand(i, positions, species, bins, table, factors, fade, around):
     """Find the neighbours of atom i and write its coefficients; return how many there are.
 
@@ -103,11 +103,13 @@ def expand(i, positions, species, bins, table, factors, fade, around):
     return n
 
 
-@compiled
-def contract(c, l_max, spectrum):
-    """Write the power spectrum of coefficients `c`, l slowest, then a, then b ≥ a."""
+@inlined
+def contract(c, l_max, row, spectrum):
+    """Write the power spectrum of coefficients `c`, l slowest, then a, then b ≥ a.
+
+    `row` has room for a number per radial function.
+    """
     size = c.shape[1]
-    row = np.empty(size)
     f = 0
     for l in range(l_max + 1):
         norm = 1 / np.sqrt(2.0 * l + 1)
@@ -122,7 +124,7 @@ def contract(c, l_max, spectrum):
             f += size - a
 
 
-@compiled
+@inlined
 def contract_adjoint(c, l_max, by_spectrum, by_c):
     """Write the derivatives with respect to `c` from those with respect to the spectrum."""
     size = c.shape[1]
@@ -147,10 +149,11 @@ def contract_adjoint(c, l_max, by_spectrum, by_c):
 def spectra(positions, species, bins, table, factors, fade, n_species, start, stop, room, out):
     """Write the spectra of atoms `start` to `stop` to the rows of `out`."""
     around = surroundings(room, table, factors, n_species)
+    row = np.empty(around.c.shape[1])
     for i in range(start, stop):
         if expand(i, positions, species, bins, table, factors, fade, around) < 0:
             return i
-        contract(around.c, len(factors) - 1, out[i - start])
+        contract(around.c, len(factors) - 1, row, out[i - start])
     return stop
 
 
@@ -184,7 +187,7 @@ def pullback(
     return stop
 
 
-@compiled
+@inlined
 def neighbor_gradient(j, around, factors, by_c, values, g):
     """Write the derivatives with respect to the position of neighbour j.
 
@@ -248,7 +251,7 @@ def sum_derivatives(
     return stop
 
 
-@compiled
+@inlined
 def coefficient_derivatives(x, j, around, by_neighbor):
     """Write ∂c/∂x for neighbour j, [lm, radial function]: other elements' are zero."""
     n_max = by_neighbor.shape[1]
@@ -264,7 +267,7 @@ def coefficient_derivatives(x, j, around, by_neighbor):
             by_neighbor[lm, q] = slope * along + value * across
 
 
-@compiled
+@inlined
 def contract_derivatives(around, first, by_neighbor, product, row):
     """Write the derivatives of all features, from ∂c of the radial functions from `first` on."""
     n_max, size = product.shape

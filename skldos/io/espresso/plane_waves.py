@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from skldos.compilation import compiled
+from skldos.compilation import compiled, inlined
 from skldos.geometry import reciprocal_cell
 from skldos.physics.fourier import in_sphere
 from skldos.units import BOHR, RYDBERG
@@ -64,7 +64,7 @@ def _heap_order(values, tolerance):
     return order
 
 
-@compiled
+@inlined
 def _sift(values, order, item, hole, end, tolerance):
     """Insert an item into a heap of the first `end` items, at a hole or below it."""
     child = 2 * hole + 1
@@ -78,7 +78,7 @@ def _sift(values, order, item, hole, end, tolerance):
     order[hole] = item
 
 
-@compiled
+@inlined
 def _precedes(values, i, j, tolerance):
     if abs(values[i] - values[j]) < tolerance:
         return i < j
