@@ -18,6 +18,7 @@ from skldos import (
     networks,
     physics,
     plotting,
+    prediction,
     scoring,
     search,
     uncertainty,
@@ -184,7 +185,7 @@ FUNCTIONS = {
         Ridge(), {"alpha": [1.0]}, np.eye(2), np.ones(2), scorer=lambda *_: 1.0, **p
     ): {"n_candidates": FROM_ONE, "n_best": FROM_ONE},
     lambda **p: skldos.predict(Ridge(), SNAPSHOTS, **p): {"temperature": NOT_NEGATIVE},
-    lambda **p: scoring.predict_density(Ridge(), SNAPSHOTS, **p): {"sharpen": FROM_ZERO},
+    lambda **p: prediction.predict_density(Ridge(), SNAPSHOTS, **p): {"sharpen": FROM_ZERO},
     lambda **p: scoring.evaluate(Ridge(), SNAPSHOTS, **p): {"sharpen": FROM_ZERO},
     lambda **p: plotting.DOSDisplay.from_estimator(Ridge(), SNAPSHOTS, **p): {"sharpen": FROM_ZERO},
     lambda **p: geometry.check_grid_shape(tuple(p["grid_shape"])): {
