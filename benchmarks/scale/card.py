@@ -4,14 +4,15 @@
     python -m benchmarks.scale.card --rehearse     # the same code on the CPU, with small numbers
 
 The tests that need a GPU run first. Then every path of torch is compared with the CPU, and the
-bispectrum of 200³ points, training and prediction of a network 91-400-400-250, the total energy
-and forces are timed. Work that would exceed the time is reduced, as noted in the table. Without a
-GPU, nothing is run or written.
+bispectrum of 200³ points, with the fused kernels of Triton and without, training and prediction of
+a network 91-400-400-250, the total energy and forces are timed. Work that would exceed the time is
+reduced, as noted in the table. Without a GPU, nothing is run or written.
 """
 
 import subprocess
 import sys
 import time
+from unittest import mock
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from benchmarks.common import harness, tables
 SECONDS = 450
 TESTS = (
     "tests/descriptors/test_bispectrum_adjoint.py::test_gpu",
+    "tests/descriptors/test_triton.py",
     "tests/physics/terms/test_term_laws.py",
     "tests/physics/test_dos_density.py",
     "tests/regressors/neural/test_autocast.py",
@@ -30,6 +32,8 @@ TESTS = (
 TOLERANCES = {
     "bispectrum, float64": 1e-11,
     "bispectrum, float32": 1e-5,
+    "bispectrum, float64, without Triton": 1e-11,
+    "bispectrum, float32, without Triton": 1e-5,
     "forces by the adjoint, float64": 1e-10,
     "prediction": 1e-5,
     "trained DOS": 1e-3,
@@ -43,6 +47,13 @@ def other_device(rehearse):
 
     # Another name of the CPU takes the ways of a GPU.
     return torch.device("cpu", 0) if rehearse else torch.device("cuda")
+
+
+def without_triton():
+    """Return a context in which torch alone computes the bispectrum."""
+    from skldos.descriptors.bispectrum import torch_kernel
+
+    return mock.patch.object(torch_kernel, "fused_kernels", return_value=None)
 
 
 def wait(device):
@@ -96,6 +107,9 @@ def deviations(device):
     for dtype in ("float64", "float32"):
         found = grid_bispectrum(*arguments, device=device, dtype=dtype)
         yield f"bispectrum, {dtype}", deviation(found, exact)
+        with without_triton():
+            found = grid_bispectrum(*arguments, device=device, dtype=dtype)
+        yield f"bispectrum, {dtype}, without Triton", deviation(found, exact)
     sensitivity = rng.normal(size=exact.shape)
     pair = [grid_bispectrum_adjoint(*arguments, sensitivity, device=d)[0] for d in ("cpu", device)]
     yield "forces by the adjoint, float64", deviation(pair[1], pair[0])
@@ -124,10 +138,14 @@ def deviation(found, expected):
 
 
 def time_bispectrum(device, n_points, room):
-    """Time the bispectrum of a grid of 200³ points, or of as many as fit into the time."""
+    """Time the bispectrum of a grid of 200³ points, or of as many as fit into the time.
+
+    With Triton, if it is used, and without it.
+    """
     from ase.build import bulk
 
     from skldos.descriptors.bispectrum import grid_bispectrum
+    from skldos.descriptors.bispectrum.torch_kernel import fused_kernels
 
     atoms = bulk("Al", cubic=True) * (4, 4, 4)
     atoms.positions += np.random.default_rng(0).normal(scale=0.1, size=(len(atoms), 3))
@@ -136,12 +154,19 @@ def time_bispectrum(device, n_points, room):
     def compute(n):
         return lambda: grid_bispectrum(*arguments, stop=n, device=device, dtype="float32")
 
-    few = max(1000, n_points // 80)
-    _, seconds = timed(device, compute(few))
-    n = int(min(n_points, few * room / max(seconds, 1e-9)))
-    begin = wait(device)
-    compute(n)()
-    return {"what": "bispectrum, 91 components, float32", "rows": n, "wall_s": wait(device) - begin}
+    def row(what):
+        few = max(1000, n_points // 80)
+        _, seconds = timed(device, compute(few))
+        n = int(min(n_points, few * room / max(seconds, 1e-9)))
+        begin = wait(device)
+        compute(n)()
+        seconds = wait(device) - begin
+        return {"what": f"bispectrum, 91 components, float32, {what}", "rows": n, "wall_s": seconds}
+
+    if fused_kernels(device) is not None:
+        yield row("Triton")
+    with without_triton():
+        yield row("torch alone")
 
 
 def time_network(device, n_rows):
@@ -224,7 +249,7 @@ def measure(device, rehearse):
     yield from time_energies(device, 12 if rehearse else 128)
     yield time_forces(device)
     room = SECONDS - (time.perf_counter() - begin)
-    yield time_bispectrum(device, 200**3 // few, max(room / 3, 1.0))
+    yield from time_bispectrum(device, 200**3 // few, max(room / 6, 1.0))
 
 
 def render(record):

@@ -7,25 +7,33 @@ matrix per order, and :math:`f_j` at the nodes is its product with the coefficie
 It is differentiable by positions, weights, cell and points. Memory is bounded: points are processed
 in chunks, and a chunk is recomputed in the backward pass.
 
-**Cost** without gradients, by counting operations, at 2J = 10 in single precision (J + 1 = 11
-functions at 1472 nodes, 26 neighbours; a function of a point is 5.9 kB). No GPU has been measured.
+On a GPU, without gradients, :mod:`skldos.descriptors.bispectrum.triton_kernel` computes the
+coefficients and the averages if Triton is installed. Where gradients are required, on other devices
+and without Triton, torch computes everything, as below.
 
-=========================== ================ ====================== =======================
-step                        FLOP per point   traffic per point      launches per chunk
-=========================== ================ ====================== =======================
-neighbours, from bins       5 k              20 kB                  40
-harmonics and coefficients  60 k             60 kB                  900
-f_j, into one buffer        1.5 M            67 kB written          11
-55 products f_j f_j1        81 k             0.97 MB                55
-80 sums with f_j2           0.24 M           0.8 MB read            55
-=========================== ================ ====================== =======================
+**Cost** per point without gradients, at 2J = 10 in single precision: J + 1 = 11 functions at 1472
+nodes, 26 neighbours in lists of 54. Launches per chunk of 33 000 points. Launches and traffic, the
+inputs and outputs of all operations, were counted on the CPU. No GPU has been measured.
 
-200³ points are 15 TFLOP, 15 TB of traffic and 270 000 launches in chunks of 33 000 points: at 3.3
-TB/s and 4 µs per launch about 6 s on an H100, limited by the products. One kernel that reads the
-functions of a point once and keeps the 91 sums in registers would leave 0.6 TB.
+=========================== ====== ============== =============== =============== ================
+step                        FLOP   torch: traffic torch: launches Triton: traffic Triton: launches
+=========================== ====== ============== =============== =============== ================
+neighbours, from bins       7 k    0.13 MB        91              0.13 MB         91
+harmonics and coefficients  0.2 M  0.54 MB        807             0.02 MB         12
+f_j, into one buffer        1.5 M  0.07 MB        11              0.07 MB         11
+91 averages of products     0.32 M 1.28 MB        182             0.07 MB         1
+together                    2.0 M  2.02 MB        1091            0.28 MB         115
+=========================== ====== ============== =============== =============== ================
+
+For 200³ points these are 16 TB and 264 000 launches by torch, 2.2 TB and 28 000 launches with
+Triton. At 3.3 TB/s and 60 TFLOP/s, the peaks of an H100, and 4 µs per launch, that is 5 s and
+0.7 s: 0.3 s for the neighbours, 0.2 s for the 12 TFLOP of f_j, 0.2 s for the averages. Kernels that
+reach 70 % of the peaks take 1 s. The transfer of the result to the host, 2.9 GB, comes in addition.
 """
 
+import warnings
 from functools import lru_cache, partial
+from importlib.util import find_spec
 from math import pi, sqrt
 
 import numpy as np
@@ -47,6 +55,8 @@ from skldos.geometry.neighbors import SAME_SITE, periodic_images
 #: Memory for the functions at the nodes of a chunk, in bytes; other intermediate results need about
 #: as much again. A GPU needs much work at once and has its own memory.
 CHUNK_BYTES, CHUNK_BYTES_GPU = 1 << 28, 1 << 31
+#: Memory for the neighbours of a point, in bytes, which is more if there are few functions.
+NEIGHBOR_BYTES = 1 << 15
 
 
 def grid_bispectrum(positions, weights, cell, grid_shape, *, start=0, stop=None, **settings):
@@ -155,7 +165,8 @@ def default_chunk(twojmax, dtype, device):
     """Return the number of points whose functions fit into the memory limit."""
     n_nodes = len(sphere_rule(cubature_degree(twojmax))[1])
     room = CHUNK_BYTES if device.type == "cpu" else CHUNK_BYTES_GPU
-    return max(1, room // (n_nodes * (twojmax + 1) * dtype.itemsize))
+    of_point = max(n_nodes * (twojmax + 1) * dtype.itemsize, NEIGHBOR_BYTES)
+    return max(1, room // of_point)
 
 
 def visible_images(positions, cell, r_cut):
@@ -183,16 +194,18 @@ def chunk_bispectrum(
     dtype,
     find=None,
     buffers=None,
+    fused=None,
 ):
     """Bispectrum of a chunk of points, given the images of the atoms around the cell.
 
     With `cutoffs`, a pair of tensors (n_points,) and (n_images,), a point sees an image within the
     sum of theirs, of which `r_cut` is the largest. `find` lists the neighbours, by default
     :func:`padded_neighbors`. With `buffers`, see :func:`chunk_buffers`, nothing large is allocated,
-    and there are no gradients.
+    and there are no gradients; with `fused`, see :func:`fused_kernels`, these kernels are used.
     """
     with torch.no_grad():
-        turns = torch.floor(points @ torch.linalg.inv(cell))
+        # inv() would make the host wait, to check for singular matrices.
+        turns = torch.floor(points @ torch.linalg.inv_ex(cell).inverse)
     points = points - turns @ cell
     with torch.no_grad():
         neighbor, valid = (find or padded_neighbors)(points, images, r_cut)
@@ -204,13 +217,19 @@ def chunk_bispectrum(
         valid = valid & (displacements.square().sum(dim=-1) < r_cut**2)
     # Missing neighbours are replaced by a harmless one *before* any function that is singular at
     # zero: masking only the result would leave NaN in the gradient.
-    harmless = displacements.new_tensor([0.0, 0.0, r_cut])
+    harmless = r_cut * torch.eye(3, dtype=displacements.dtype, device=displacements.device)[2]
     displacements = torch.where(valid[..., None], displacements, harmless).to(dtype)
     weights = torch.where(valid, weights[neighbor], torch.zeros_like(weights[:1])).to(dtype)
 
     g0, v, fade = map_to_sphere(displacements, r_cut, rfac0, rmin0, switch)
-    c = coefficients(g0, v, weights * fade, twojmax)
     harmonics = node_harmonics(twojmax, dtype, points.device)
+    if fused is not None:
+        c = fused.coefficients(g0, v, weights * fade, twojmax)
+        F = buffers[: twojmax + 1, : len(points)]
+        for j in range(twojmax + 1):
+            torch.mm(c[j], harmonics[j], out=F[j])
+        return fused.average_products(F)
+    c = coefficients(g0, v, weights * fade, twojmax)
     if buffers is not None:
         return _averages_in_place(c, harmonics, buffers[:, : len(points)])
     F = torch.stack([c[j] @ harmonics[j] for j in by_parity(twojmax)], dim=1)  # [p, j, node]
@@ -382,6 +401,30 @@ def _averages_in_place(c, harmonics, buffers):
     return torch.stack([components[key] for key in bispectrum_components(jmax)], dim=1)
 
 
+@lru_cache(maxsize=8)
+def fused_kernels(device):
+    """Return :mod:`~skldos.descriptors.bispectrum.triton_kernel` if it runs on a device, else None.
+
+    Triton needs a GPU that it supports and, to start kernels, a C compiler. Without them the plain
+    path of torch remains.
+    """
+    if device.type != "cuda" or find_spec("triton") is None:
+        return None
+    try:
+        from skldos.descriptors.bispectrum import triton_kernel
+
+        triton_kernel.average_products(torch.ones(1, 1, 1, device=device))
+    except Exception as error:  # from Triton, the compiler or the driver
+        warnings.warn(
+            f"Triton does not work on {device} ({type(error).__name__}: {error}); the "
+            "bispectrum is computed by torch, which takes longer.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return None
+    return triton_kernel
+
+
 def cutoffs_of(reach, first, last, atoms):
     """Return the cutoffs of a chunk of points and images of `atoms`; None if all are equal."""
     if not len(reach.atoms):
@@ -407,6 +450,7 @@ def compute_blocks(points_of, positions, weights, cell, reach, settings, device,
     weights = weights[atoms]
     size = min(default_chunk(twojmax, settings["dtype"], positions.device), max(1, len(out)))
     settings["buffers"] = chunk_buffers(size, twojmax, settings["dtype"], positions.device)
+    settings["fused"] = fused_kernels(positions.device)
     settings["find"] = find = BinnedNeighbors(images, cell, r_cut, len(positions))
     longest = 0
     while longest == 0 or longest > find.room:
