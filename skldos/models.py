@@ -208,7 +208,8 @@ def alloys(elements, *, r_cut=4.0, twojmax=6, other=0.3, align="band", memory=No
         )
         for element in elements
     ]
-    regressor = SiteRidgeCV(alphas=10.0 ** np.arange(-6, 5), dos_weights=(1e1, 1e3))
+    criterion = "dos" if align == "band" else "band_energy"
+    regressor = SiteRidgeCV(10.0 ** np.arange(-6, 5), (1e1, 1e3), criterion=criterion)
     return make_pipeline(
         BlockUnion(descriptors),
         RowWise(StandardScaler()),

@@ -8,9 +8,9 @@ choose. The models:
 
   mean, volume  least squares on nothing and on the volume, of densities of states too
   as they are   spectra at the energies of the calculation, penalties by band energies
-  fermi, band   the same relative to the Fermi level or the mean energy of the electrons
-                (`ADOSRegressor(align=...)`); "SNAP, twice, band" is `models.alloys()`
-  by DOS        the latter with penalties by the densities of states themselves, in four folds
+  fermi         the same relative to the Fermi level (`ADOSRegressor(align=...)`)
+  band          relative to the mean energy of the electrons, penalties by densities of states;
+                "SNAP, twice, band" is `models.alloys()`
   potential     `FreeEnergyRegressor` of free energies, forces and stresses
   Pulay         the same with `pulay_virial="fit"`
 
@@ -92,24 +92,12 @@ def baseline(name, snapshots, train, test):
     return errors
 
 
-def dos_score(model, X, y):
-    """Return the negative error of the sums over the atoms."""
-    pairs = zip(model.predict(X), y, strict=True)
-    return -float(np.mean([np.abs((p - t).sum(axis=0)).sum() for p, t in pairs]))
-
-
-def spectra(blocks, align, by_dos, train, test):
+def spectra(blocks, align, train, test):
     """Return errors of densities of states."""
-    from sklearn.linear_model import Ridge
-    from sklearn.model_selection import GridSearchCV
+    from skldos import ADOSRegressor, SiteRidgeCV
 
-    from skldos import ADOSRegressor, SiteRegressor, SiteRidgeCV
-
-    if by_dos:
-        choices = {"regressor__alpha": 10.0 ** np.arange(-10, 4, 2), "dos_weight": (1.0, 1e1, 1e3)}
-        ridge = GridSearchCV(SiteRegressor(Ridge()), choices, scoring=dos_score, cv=N_FOLDS)
-    else:
-        ridge = SiteRidgeCV(alphas=10.0 ** np.arange(-6, 5), dos_weights=(1e1, 1e3))
+    criterion = "dos" if align == "band" else "band_energy"
+    ridge = SiteRidgeCV(10.0 ** np.arange(-6, 5), (1e1, 1e3), criterion=criterion)
     dos = ADOSRegressor(ridge, align=align).fit(blocks[train]).predict_sum(blocks[test])
     return errors_of(observables(dos, blocks.snapshots[test]), blocks.snapshots[test])
 
@@ -137,8 +125,7 @@ def kinds_of(name, snapshots):
     }
     if name in SPECTRA:
         for align in (None, "fermi", "band"):
-            kinds[align or "as they are"] = partial(spectra, blocks, align, False)
-        kinds["by DOS"] = partial(spectra, blocks, "band", True)
+            kinds[align or "as they are"] = partial(spectra, blocks, align)
     return {f"{name}, {key}": function for key, function in kinds.items()}
 
 

@@ -153,7 +153,8 @@ def spectra(blocks, align, train, test):
     """Return errors of densities of states, band energies and Fermi levels."""
     from skldos import SiteRidgeCV
 
-    ridge = SiteRidgeCV(alphas=10.0 ** np.arange(-6, 5), dos_weights=(1e1, 1e3))
+    criterion = "dos" if align == "band" else "band_energy"
+    ridge = SiteRidgeCV(10.0 ** np.arange(-6, 5), (1e1, 1e3), criterion=criterion)
     return errors_of_spectra(ridge, blocks, align, train, test)
 
 

@@ -54,7 +54,8 @@ class ADOSRegressor(PageLinkMixin, MetaEstimatorMixin, RegressorMixin, BaseEstim
         :math:`E_\mathrm{band}/N`, and learn this reference separately, as a mean over the atoms
         with terms of composition and volume. Predicted spectra are shifted so that their own Fermi
         level, or mean energy, equals the predicted one; with ``"band"`` the band energy is thus
-        that of a model of band energies. For bulk cells.
+        that of a model of band energies, and a :class:`~skldos.SiteRidgeCV` inside must choose by
+        ``criterion="dos"``. For bulk cells.
 
     Attributes
     ----------
@@ -127,7 +128,8 @@ class ADOSRegressor(PageLinkMixin, MetaEstimatorMixin, RegressorMixin, BaseEstim
         SnapshotError
             If a snapshot has no LDOS, or a different energy grid.
         ValueError
-            If the blocks are not linked to snapshots, or do not have one row per atom.
+            If the blocks are not linked to snapshots, or do not have one row per atom; or if the
+            regressor does not go with `align`.
         """
         check_option("align", self.align, (None, *ALIGNMENTS))
         snapshots = self._snapshots(X, y)
@@ -230,6 +232,11 @@ class ADOSRegressor(PageLinkMixin, MetaEstimatorMixin, RegressorMixin, BaseEstim
             raise ValueError(
                 f"align={self.align!r} needs a regressor without uncertainties, got "
                 f"{self.regressor!r}: they would not include those of the reference energies."
+            )
+        if self.align == "band" and getattr(self.regressor, "criterion", None) == "band_energy":
+            raise ValueError(
+                "align='band' needs SiteRidgeCV(criterion='dos'), got criterion='band_energy': "
+                "aligned spectra all have the same band energy, which therefore prefers no model."
             )
         energies, spacing = self.energies_, np.diff(self.energies_)
         if np.ptp(spacing) > 1e-6 * spacing[0]:

@@ -1,5 +1,7 @@
 """Ridge regression on blocks with cross-validated penalty and weight of the sums."""
 
+from functools import partial
+
 import numpy as np
 from joblib import Parallel, delayed
 from sklearn.base import BaseEstimator, RegressorMixin
@@ -19,7 +21,7 @@ from skldos.regressors.checks import (
 from skldos.regressors.parameters import OF_SITES
 from skldos.regressors.ridge_left_out import LeaveOneOutRidge
 from skldos.regressors.site import SiteRegressor, energy_weights
-from skldos.validation import check_finite
+from skldos.validation import check_finite, check_option
 
 
 @documented(OF_SITES)
@@ -28,8 +30,8 @@ class SiteRidgeCV(PageLinkMixin, RegressorMixin, BaseEstimator):
 
     The counterpart of ``RidgeCV`` for blocks: a :class:`~skldos.SiteRegressor` around ``Ridge``. It
     chooses the `alpha` and `dos_weight` with the smallest leave-one-out root mean square error of
-    the band energies of the training snapshots. The rows of one snapshot belong together, so they
-    are left out together.
+    the band energies, or of the densities of states, of the training snapshots. The rows of one
+    snapshot belong together, so they are left out together.
 
     This needs a single fit: the errors of a block in a model without it follow from the model of
     all blocks, and one singular value decomposition serves all penalties, see
@@ -42,6 +44,9 @@ class SiteRidgeCV(PageLinkMixin, RegressorMixin, BaseEstimator):
         Penalties to choose from, for features of order one.
     dos_weights : sequence of float, default=(1e2, 1e3, 1e4, 1e5)
         Weights of the sums, :math:`\lambda`, to choose from.
+    criterion : {"band_energy", "dos"}, default="band_energy"
+        Whose errors are compared. Spectra that are aligned to the mean energy of the electrons
+        (``ADOSRegressor(align="band")``) all have the same band energy: they need "dos".
     n_jobs : int, optional
         Number of joblib workers over the snapshots; the result does not depend on it.
 
@@ -50,11 +55,12 @@ class SiteRidgeCV(PageLinkMixin, RegressorMixin, BaseEstimator):
     alpha_, dos_weight_ : float
         The chosen values; the first of several equals.
     errors_ : ndarray of shape (n_dos_weights, n_alphas, n_snapshots)
-        Leave-one-out errors of the band energies, predicted minus true, in meV/atom, to first
-        order in the errors of the DOS, :math:`w \cdot \delta D`.
+        Leave-one-out errors. Those of band energies are predicted minus true, in meV/atom, to first
+        order in the errors of the DOS, :math:`w \cdot \delta D`; those of the DOS are
+        :math:`\sum_E |\delta D| / \sum_E D` in per cent.
     best_score_ : float
-        Negative root mean square of the chosen errors, in meV/atom. You can compare descriptors by
-        it. It is somewhat optimistic, because it is the best of several.
+        Negative root mean square of the chosen errors, in meV/atom or per cent. You can compare
+        descriptors by it. It is somewhat optimistic, because it is the best of several.
     regressor_ : SiteRegressor
         The final model, fitted to all snapshots; pass it to :class:`~skldos.RidgePosterior` for
         uncertainties.
@@ -88,10 +94,12 @@ class SiteRidgeCV(PageLinkMixin, RegressorMixin, BaseEstimator):
         alphas=(1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1),
         dos_weights=(1e2, 1e3, 1e4, 1e5),
         *,
+        criterion="band_energy",
         n_jobs=None,
     ):
         self.alphas = alphas
         self.dos_weights = dos_weights
+        self.criterion = criterion
         self.n_jobs = n_jobs
 
     def fit(self, X, y=None, sample_weight=None):
@@ -117,8 +125,9 @@ class SiteRidgeCV(PageLinkMixin, RegressorMixin, BaseEstimator):
         ValueError
             If blocks are not linked to snapshots, are too few or do not match the targets.
         SnapshotError
-            If a snapshot lacks energies, a temperature or a number of electrons.
+            If a snapshot lacks energies; for band energies, a temperature or a number of electrons.
         """
+        check_option("criterion", self.criterion, tuple(MEASURES))
         alphas = checked_candidates("alphas", self.alphas)
         weights = checked_candidates("dos_weights", self.dos_weights, strict=False)
         snapshots = linked_snapshots(X, type(self).__name__)
@@ -141,10 +150,10 @@ class SiteRidgeCV(PageLinkMixin, RegressorMixin, BaseEstimator):
             for i, block in enumerate(blocks):
                 for rows in iter_slices(block):
                     check_finite(f"{name}[{i}]", rows)
-        slopes = map(_band_energy_slope, dataset.targets, snapshots)
+        measures = map(MEASURES[self.criterion], dataset.targets, snapshots)
         multiplicities = np.ones(len(X)) if counts is None else counts
         models = [LeaveOneOutRidge(dataset, weight, multiplicities) for weight in weights]
-        arguments = zip(dataset.inputs, dataset.targets, multiplicities, slopes, strict=True)
+        arguments = zip(dataset.inputs, dataset.targets, multiplicities, measures, strict=True)
         tasks = (delayed(_errors)(models, alphas, *args) for args in arguments)
         self.errors_ = np.stack(Parallel(n_jobs=self.n_jobs)(tasks), axis=-1)
         scores = -np.sqrt(np.average(self.errors_**2, axis=2, weights=counts))
@@ -195,13 +204,33 @@ class SiteRidgeCV(PageLinkMixin, RegressorMixin, BaseEstimator):
         return tags
 
 
-def _band_energy_slope(target, snapshot):
-    """Return the change of the band energy in meV/atom with the sum over the rows of a block."""
+def _of_band_energy(target, snapshot):
+    """Return a function of errors of sums over the rows of a block: band energies in meV/atom."""
     n_rows = target.shape[0]
     of_row = dos_of_block(np.ones((n_rows, 1)), snapshot)[0] / n_rows
-    return 1e3 * of_row * energy_weights(target, snapshot) / len(snapshot.atoms)
+    slope = 1e3 * of_row * energy_weights(target, snapshot) / len(snapshot.atoms)
+    return partial(_along, slope=slope)
 
 
-def _errors(models, alphas, block, target, count, slope):
-    """Return the left-out errors of the band energy, predicted minus true."""
-    return [-model.sum_errors(block, target, count, alphas) @ slope for model in models]
+def _of_dos(target, snapshot):
+    """Return a function of errors of sums over the rows of a block: densities of states in %."""
+    snapshot.require("energies")
+    total = sum(rows.sum(axis=0, dtype=float) for rows in iter_slices(target))
+    return partial(_relative_error, total=np.abs(total).sum())
+
+
+def _along(errors, slope):
+    return errors @ slope
+
+
+def _relative_error(errors, total):
+    return 100 * np.abs(errors).sum(axis=-1) / total
+
+
+#: What is compared, by the name of the criterion.
+MEASURES = {"band_energy": _of_band_energy, "dos": _of_dos}
+
+
+def _errors(models, alphas, block, target, count, measure):
+    """Return the measure of the left-out errors of the sums, predicted minus true."""
+    return [measure(-model.sum_errors(block, target, count, alphas)) for model in models]

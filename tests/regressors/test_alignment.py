@@ -10,6 +10,7 @@ from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+import skldos
 from skldos import (
     ADOSRegressor,
     AtomEnvTransformer,
@@ -19,6 +20,7 @@ from skldos import (
     RidgePosterior,
     RowWise,
     SiteRegressor,
+    SiteRidgeCV,
     SnapshotList,
     evaluate,
     load,
@@ -342,3 +344,14 @@ def test_what_it_cannot_do_is_named(alloys):
     strange = SnapshotList([alloys.snapshots[0].replace(atoms=atoms)])
     with pytest.raises(SnapshotError, match="trained on Al, Mg, got Si"):
         fitted.predict(Blocks(list(alloys[:1]), strange))
+
+
+def test_aligned_band_energies_choose_no_penalty(alloys):
+    with pytest.raises(ValueError, match=r"align='band' needs SiteRidgeCV\(criterion='dos'\)"):
+        ADOSRegressor(SiteRidgeCV(), align="band").fit(alloys)
+    fitted = ADOSRegressor(SiteRidgeCV(criterion="dos"), align="band").fit(alloys)
+    assert len(np.unique(fitted.regressor_.errors_)) == fitted.regressor_.errors_.size
+    assert skldos.models.alloys(["Al", "Mg"])[-1].regressor.criterion == "dos"
+    assert (
+        skldos.models.alloys(["Al", "Mg"], align="fermi")[-1].regressor.criterion == "band_energy"
+    )

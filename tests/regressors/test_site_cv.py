@@ -188,6 +188,7 @@ def test_both_systems_give_the_same(rng):
         ({"alphas": [0.0]}, ValueError, "alphas must be > 0"),
         ({"dos_weights": [-1.0]}, ValueError, "dos_weights must be >= 0, got -1"),
         ({"dos_weights": ["much"]}, TypeError, "dos_weights must be a number"),
+        ({"criterion": "gap"}, ValueError, "criterion must be one of 'band_energy', 'dos'"),
     ],
 )
 def test_wrong_parameters(atoms, params, error, message):
@@ -206,3 +207,33 @@ def test_mistakes_in_the_data(atoms, blocks, targets):
     cold = Blocks(list(X), [s.replace(temperature=None) for s in X.snapshots])
     with pytest.raises(SnapshotError, match="temperature"):
         SiteRidgeCV().fit(cold, y)
+
+
+@pytest.mark.parametrize("counts", [None, [1, 2, 1, 3]])
+def test_errors_of_the_dos_are_those_of_models_without_the_snapshot(atoms, counts):
+    X, y = atoms
+    X, y = X[:4], y[:4]
+    fitted = SiteRidgeCV(ALPHAS, WEIGHTS, criterion="dos").fit(X, y, counts)
+    for i, weight in enumerate(WEIGHTS):
+        for k, alpha in enumerate(ALPHAS):
+            for left_out in range(4):
+                rest = np.delete(np.arange(4), left_out)
+                model = SiteRegressor(Ridge(alpha), dos_weight=weight).fit(
+                    X[rest],
+                    [y[r] for r in rest],
+                    None if counts is None else np.array(counts)[rest],
+                )
+                dos = model.predict_sum(X[[left_out]])[0]
+                true = np.sum(y[left_out], axis=0)
+                expected = 100 * np.abs(dos - true).sum() / true.sum()
+                np.testing.assert_allclose(fitted.errors_[i, k, left_out], expected, rtol=1e-6)
+    scores = np.sqrt(np.average(fitted.errors_**2, axis=2, weights=counts))
+    assert fitted.best_score_ == pytest.approx(-scores.min())
+    best = np.unravel_index(scores.argmin(), scores.shape)
+    assert (fitted.dos_weight_, fitted.alpha_) == (WEIGHTS[best[0]], ALPHAS[best[1]])
+
+
+def test_errors_of_the_dos_need_no_electrons(atoms):
+    X, y = atoms
+    cold = Blocks(list(X), [s.replace(temperature=None, n_electrons=None) for s in X.snapshots])
+    assert SiteRidgeCV(criterion="dos").fit(cold, y).best_score_ < 0
