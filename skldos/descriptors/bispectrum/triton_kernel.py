@@ -9,14 +9,15 @@ Triton is optional. PyTorch's CUDA builds for Linux install it; without it, torc
 **Averages.** One warp computes all components of a point. It goes through the nodes in tiles of 32,
 one node per thread: a tile of a function is one coalesced access of 128 bytes in single precision.
 All sums stay in registers, and are added up over the threads at the end. At 2J = 10 these are 91
-sums and 11 functions per thread. Compiled for compute capability 9.0, the kernel takes 123
-registers in single and 222 in double precision, without spilling, so that 16 and 9 points are in
+sums and 11 functions per thread. Compiled for compute capability 9.0, the kernel takes 122
+registers in single and 224 in double precision, without spilling, so that 16 and 9 points are in
 flight per multiprocessor. Where registers do not suffice, the components are split into equal
 groups, and each group reads the functions again.
 
 **Coefficients.** A thread has one point and one l, and loops over the neighbours. All products of
 the radial functions :math:`X_{jl}` with the harmonics :math:`R_{lm}` stay in registers: at most 66
-sums at 2J = 10. The recursions have constant coefficients and are unrolled.
+sums at 2J = 10, which take 128 registers in single precision, with two values in local memory, and
+no more than 254 in double. The recursions have constant coefficients and are unrolled.
 """
 
 from functools import lru_cache
