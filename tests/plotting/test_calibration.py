@@ -58,7 +58,9 @@ def test_from_estimator():
     error = table["band_energy_error"]
     assert (np.abs(display.error - error) < 0.1 * std).all()
     y = [s.ldos for s in snapshots[3:]]
-    again = CalibrationDisplay.from_estimator(model, snapshots[3:], y, kind="coverage")
+    ax = plt.figure().subplots()
+    again = CalibrationDisplay.from_estimator(model, snapshots[3:], y, kind="coverage", ax=ax)
+    assert again.ax_ is ax
     np.testing.assert_array_equal(again.error, display.error)
     with pytest.raises(ValueError, match="shorter"):
         CalibrationDisplay.from_estimator(model, snapshots[3:], y[:1])

@@ -1,5 +1,6 @@
 """The display of learning on the fly shows the given numbers."""
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
@@ -29,6 +30,8 @@ def test_from_learner_takes_its_tables():
         asked = pd.DataFrame({"why": ["initial"], "step": [0], "force_error": [np.nan]})
         threshold = 0.3
 
-    display = OnTheFlyDisplay.from_learner(Learner())
+    ax = plt.figure().subplots()
+    display = OnTheFlyDisplay.from_learner(Learner(), ax=ax)
+    assert display.ax_ is ax
     assert display.threshold == 0.3
     assert len(display.ax_.lines) == 2

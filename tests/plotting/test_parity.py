@@ -208,6 +208,10 @@ def test_what_has_no_standard_deviation(model, snapshots, options, message):
             {"quantity": "stress"},
             "quantity must be one of 'band_energy', 'total_energy', 'fermi_level', 'forces'",
         ),
+        (
+            {"y_true": [[1.0], [2.0]], "y_pred": [[1.0], [2.0]]},
+            r"y_true must have shape \(any\), got \(2, 1\)",
+        ),
         ({"y_pred": [1.0]}, r"y_pred must have shape \(4\), got \(1,\)"),
         ({"y_pred": [1.0, 2.0, 3.0, np.nan]}, "y_pred must be finite"),
         ({"y_true": [], "y_pred": []}, "y_true must hold at least one value"),

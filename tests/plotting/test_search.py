@@ -210,7 +210,10 @@ def test_scores_against_errors(rng):
     scores = rng.normal(size=30)
     errors = 3 - scores + rng.normal(size=30)
     scores[4] = np.nan
-    display = SearchDisplay.from_scores(scores, errors, score_label="NASWOT", random_state=1)
+    ax = plt.figure().subplots()
+    options = {"score_label": "NASWOT", "random_state": 1}
+    display = SearchDisplay.from_scores(scores, errors, ax=ax, **options)
+    assert display.ax_ is ax
     assert display.correlation == kendall_interval(scores, errors, random_state=1)
     tau, low, high, _ = display.correlation
     assert display.ax_.get_title() == f"τ = {tau:.2f} [{low:.2f}, {high:.2f}]"
@@ -225,7 +228,9 @@ def test_scores_against_errors(rng):
 def test_two_metrics_of_a_search(metrics):
     with pytest.warns((FitFailedWarning, UserWarning)):
         metrics.fit(X)
-    display = SearchDisplay.from_metrics(metrics, "cheap", "error")
+    ax = plt.figure().subplots()
+    display = SearchDisplay.from_metrics(metrics, "cheap", "error", ax=ax)
+    assert display.ax_ is ax
     results = metrics.cv_results_
     np.testing.assert_array_equal(display.table["score"], results["mean_test_cheap"])
     np.testing.assert_array_equal(display.table["error"], -results["mean_test_error"])

@@ -112,8 +112,7 @@ class GaussianMixtures:
         widths = self.component_std().min(axis=1)
         for _ in range(MODE_STEPS):
             logs = self._log_joint(y)
-            shares = np.exp(logs - logs.max(axis=1, keepdims=True))
-            shares /= shares.sum(axis=1, keepdims=True)
+            shares = np.exp(logs - logs.max(axis=1, keepdims=True))  # their sum cancels
             matrix = np.einsum("nk,nkij->nij", shares, precisions)
             rhs = np.einsum("nk,nki->ni", shares, pulls)
             step = np.linalg.solve(matrix, rhs[..., None])[..., 0] - y
