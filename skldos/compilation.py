@@ -4,6 +4,7 @@ import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import numba
+from numba.extending import register_jitable
 
 from skldos.validation import check_scalar
 
@@ -37,15 +38,15 @@ def compiled(function):
 
 
 def inlined(function):
-    """Compile a function that compiled ones call, and that becomes a part of each of them.
+    """Let compiled functions call a function, which becomes a part of each of them.
 
     So code from the disk equals code just compiled to the last bit: it is not linked with other
     copies of what it calls. Such a function must not allocate, since its arrays are not counted as
-    references: in a short loop, this would take longer than the arithmetic. It cannot be called
-    from Python, only its `py_func` can.
+    references: in a short loop, this would take longer than the arithmetic. Called from Python, it
+    is an ordinary function.
     """
     unused = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-    return numba.njit(forceinline=True, _nrt=False, **unused, **OPTIONS)(function)
+    return register_jitable(forceinline=True, _nrt=False, **unused, **OPTIONS)(function)
 
 
 def check_threads(n_threads):

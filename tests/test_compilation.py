@@ -50,6 +50,17 @@ def test_inlined_functions_refuse_to_allocate():
         first(3)
 
 
+def test_inlined_functions_can_be_called_from_python():
+    half = inlined(lambda x: x / 2)
+
+    @compiled
+    def quarter(x):
+        return half(half(x))
+
+    assert half(3.0) == 1.5
+    assert quarter(3.0) == 0.75
+
+
 PRINT_DESCRIPTORS = """
 import sys
 import numba

@@ -200,7 +200,6 @@ def test_spectra_are_continuous_at_the_cutoff():
 
 def test_solid_harmonics_are_orthonormal_and_their_gradients_exact():
     l_max = 7
-    harmonics, gradients = solid_harmonics.py_func, solid_harmonics_gradient.py_func
     factors, work = prefactors(l_max), np.zeros((l_max + 2, l_max + 2))
     nodes, weights = np.polynomial.legendre.leggauss(l_max + 1)
     azimuths = np.arange(2 * l_max + 1) * 2 * np.pi / (2 * l_max + 1)
@@ -209,18 +208,18 @@ def test_solid_harmonics_are_orthonormal_and_their_gradients_exact():
         for a in azimuths:
             r = np.sqrt(1 - z**2)
             values = np.empty((l_max + 1) ** 2)
-            harmonics(r * np.cos(a), r * np.sin(a), z, factors, work, values)
+            solid_harmonics(r * np.cos(a), r * np.sin(a), z, factors, work, values)
             gram = gram + w * 2 * np.pi / len(azimuths) * np.outer(values, values)
     np.testing.assert_allclose(gram, np.eye(len(gram)), atol=1e-12)
     point, h = np.array([0.3, -1.2, 0.7]), 1e-5
     gradient, shifted = np.empty((3, len(gram))), np.empty((2, len(gram)))
-    harmonics(*point, factors, work, values)
-    gradients(*point, factors, work, gradient)
+    solid_harmonics(*point, factors, work, values)
+    solid_harmonics_gradient(*point, factors, work, gradient)
     for x in range(3):
         for side, step in enumerate((h, -h)):
             moved = point.copy()
             moved[x] += step
-            harmonics(*moved, factors, np.zeros_like(work), shifted[side])
+            solid_harmonics(*moved, factors, np.zeros_like(work), shifted[side])
         np.testing.assert_allclose(
             gradient[x], (shifted[0] - shifted[1]) / (2 * h), rtol=1e-7, atol=1e-8
         )
