@@ -7,7 +7,8 @@ Vector registers hold several neighbours at once, as in the forward stage,
 import numpy as np
 
 from skldos.compilation import inlined
-from skldos.descriptors.bispectrum.expansion import COSINE, NEIGHBORS, SINE, padded, polynomial
+from skldos.descriptors.bispectrum.expansion import COSINE, NEIGHBORS, SINE, polynomial
+from skldos.descriptors.bispectrum.tables import padded
 
 
 @inlined

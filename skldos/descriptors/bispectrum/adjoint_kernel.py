@@ -33,12 +33,11 @@ from skldos.descriptors.bispectrum.expansion import (
     expansion_memory,
     neighbor_memory,
     neighbors_with_room,
-    padded,
     sphere_functions,
     stretch_neighbors,
 )
 from skldos.descriptors.bispectrum.kernel import change_basis, sum_directions, sum_fibre
-from skldos.descriptors.bispectrum.tables import DIRECTIONS, LANES, ROWS
+from skldos.descriptors.bispectrum.tables import DIRECTIONS, LANES, ROWS, padded
 
 
 @compiled

@@ -9,7 +9,7 @@ from math import factorial, pi, sqrt
 import numpy as np
 
 from skldos.compilation import compiled, inlined
-from skldos.descriptors.bispectrum.tables import CACHE_LINE
+from skldos.descriptors.bispectrum.tables import CACHE_LINE, padded
 from skldos.geometry.neighbors import collect_neighbors
 
 NEIGHBORS = 32  # processed at a time
@@ -218,12 +218,6 @@ def add_coefficients(X, R, n, start, c):
                 c[t + j + 3] += s3
             lm += 1
         i += count
-
-
-@inlined
-def padded(n):
-    """Round up to a multiple of four."""
-    return (n + 3) // 4 * 4
 
 
 @inlined

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from skldos.compilation import inlined
 from skldos.descriptors.bispectrum.components import bispectrum_components
 from skldos.descriptors.bispectrum.cubature import (
     FOLD,
@@ -99,9 +100,10 @@ def coefficient_starts(jmax):
     return np.concatenate([[0], np.cumsum(lengths)])[:-1]
 
 
+@inlined
 def padded(n):
     """Round up to a multiple of four."""
-    return -(-n // 4) * 4
+    return (n + 3) // 4 * 4
 
 
 def projections(jmax):
