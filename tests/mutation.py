@@ -33,7 +33,7 @@ ALSO = {
     "physics": ["scoring", "calculator"],
     "data": ["descriptors"],
     "networks": ["regressors"],
-    "prediction": ["scoring", "uncertainty"],
+    "prediction": ["scoring", "regressors", "uncertainty"],
     "scoring": ["uncertainty"],
     "io": ["datasets"],
     "regressors": ["uncertainty"],
