@@ -96,8 +96,8 @@ def spectra(blocks, align, train, test):
     """Return errors of densities of states."""
     from skldos import ADOSRegressor, SiteRidgeCV
 
-    criterion = "dos" if align == "band" else "band_energy"
-    ridge = SiteRidgeCV(10.0 ** np.arange(-6, 5), (1e1, 1e3), criterion=criterion)
+    choice = ((1e2, 1e3), "dos") if align == "band" else ((1e1, 1e3), "band_energy")
+    ridge = SiteRidgeCV(10.0 ** np.arange(-6, 5), choice[0], criterion=choice[1])
     dos = ADOSRegressor(ridge, align=align).fit(blocks[train]).predict_sum(blocks[test])
     return errors_of(observables(dos, blocks.snapshots[test]), blocks.snapshots[test])
 

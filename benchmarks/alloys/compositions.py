@@ -153,8 +153,8 @@ def spectra(blocks, align, train, test):
     """Return errors of densities of states, band energies and Fermi levels."""
     from skldos import SiteRidgeCV
 
-    criterion = "dos" if align == "band" else "band_energy"
-    ridge = SiteRidgeCV(10.0 ** np.arange(-6, 5), (1e1, 1e3), criterion=criterion)
+    choice = ((1e2, 1e3), "dos") if align == "band" else ((1e1, 1e3), "band_energy")
+    ridge = SiteRidgeCV(10.0 ** np.arange(-6, 5), choice[0], criterion=choice[1])
     return errors_of_spectra(ridge, blocks, align, train, test)
 
 
