@@ -51,9 +51,8 @@ def other_device(rehearse):
 
 def without_triton():
     """Return a context in which torch alone computes the bispectrum."""
-    from skldos.descriptors.bispectrum import torch_kernel
-
-    return mock.patch.object(torch_kernel, "fused_kernels", return_value=None)
+    path = "skldos.descriptors.bispectrum.torch_kernel.fused_kernels"
+    return mock.patch(path, return_value=None)
 
 
 def wait(device):
