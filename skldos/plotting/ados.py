@@ -206,7 +206,8 @@ class ADOSDisplay:
         self.figure_ = self.ax_.figure
         self.residual_ax_ = None
         if residual and self.dos_true is not None:
-            self.residual_ax_ = panel_below(self.ax_, f"$10^{{{self._power}}}$/(eV atom)")
+            factor = f"$10^{{{self._power}}}$" if self._power else "1"
+            self.residual_ax_ = panel_below(self.ax_, f"{factor}/(eV atom)")
         palette = colors(len(self.ados))
         if atoms is not None:
             {

@@ -4,6 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.collections import PathCollection
 from matplotlib.colors import LogNorm, to_rgb, to_rgba
 from sklearn.model_selection import GridSearchCV
 
@@ -632,27 +633,8 @@ def test_atoms_from_a_decomposer_may_be_left_out():
     assert len(display.ax_.lines) == 2
 
 
-# -------------------------------------------------------------------- widths, layers and sizes
+# -------------------------------------------------------------------- layers and room
 
-#: Width in points, opacity, layer, and size of markers of all lines, in both axes.
-LINES_OF = {
-    "DOS": {(0.8, 1, 1, 0), (0.9, 1, 1, 0), (1.2, 1, 2, 0), (1.4, 1, 2, 0), (4, 0.35, 2, 0)},
-    "ADOS": {
-        *[(0.6, 0.6, 1.5, 0), (0.8, 1, 1, 0), (1.2, 1, 2, 0), (1.4, 1, 2.6, 0)],
-        (4, 0.35, 2.5, 0),
-    },
-    "errors": {(1, 1, 1, 0), (1.5, 1, 3, 6)},
-    "coverage": {(1, 1, 1, 0), (1.5, 1, 3, 0)},
-    "parity": {(0.8, 1, 1, 0), (1, 1, 1, 0)},
-    "density": {(0.8, 1, 1, 0)},
-    "wide slice": {(0.8, 1, 2, 0)},
-    "progress": {(1.8, 1, 2, 5)},
-    "effects": {(1.8, 1, 2, 6)},
-    "on the fly": {(0.8, 1, 2, 0), (1.5, 1, 2, 0), (1.5, 1, 2, 5)},
-    "cost": {(1.2, 1, 2, 6)},
-    "elements": {(0.8, 1, 1, 0), (1.2, 1, 2, 0), (1.4, 1, 2.6, 0), (4, 0.35, 2.5, 0)},
-    "bars": {(0.8, 1, 1, 0), (1, 1, 1, 0), (1.5, 0.75, 2, 5)},
-}
 MORE = {
     "cost": lambda: search("cost"),
     "elements": lambda: ados(atoms="elements"),
@@ -667,52 +649,48 @@ def drawn_in(name):
     return [display.ax_, *([] if panel is None else [panel])]
 
 
-@pytest.mark.parametrize("name", LINES_OF)
-def test_lines_have_the_widths_and_layers_of_what_they_mean(name):
-    found = {
-        (x.get_lw(), x.get_alpha() or 1, x.get_zorder(), x.get_ms() * (x.get_marker() != "None"))
-        for ax in drawn_in(name)
-        for x in ax.lines
-    }
-    assert found == LINES_OF[name]
+@pytest.mark.parametrize("name", ["DOS", "ADOS", "elements", "errors", "coverage", "density"])
+def test_guides_are_thin_and_behind(name):
+    n = 0
+    for ax in drawn_in(name):
+        guides = [line for line in ax.lines if to_rgb(line.get_color()) == to_rgb(GUIDE)]
+        n += len(guides)
+        for guide in guides:
+            others = [line for line in ax.lines if line not in guides]
+            assert all(guide.get_zorder() < line.get_zorder() for line in others)
+            assert all(guide.get_lw() < line.get_lw() for line in others)
+    assert n > 0
 
 
-@pytest.mark.parametrize(
-    ("name", "sizes", "alpha"),
-    [
-        ("parity", {42, 21}, None),
-        ("progress", {36}, None),
-        ("ranks", {36}, None),
-        ("cost", {36}, 0.35),
-    ],
-)
-def test_points_have_white_edges_and_are_in_front(name, sizes, alpha):
-    points = [c for ax in drawn_in(name) for c in ax.collections]
-    assert {c.get_sizes()[0] for c in points} == sizes
-    assert {(c.get_linewidths()[0], c.get_zorder(), c.get_alpha()) for c in points} == {
-        (0.7, 3, alpha)
-    }
-    for c in points:
-        np.testing.assert_array_equal(c.get_edgecolor()[0][:3], 1)
+@pytest.mark.parametrize("name", ["parity", "progress", "ranks", "cost", "bars"])
+def test_points_have_white_edges_and_are_in_front(name):
+    for ax in drawn_in(name):
+        points = [c for c in ax.collections if isinstance(c, PathCollection)]
+        assert points
+        others = [item for item in (*ax.lines, *ax.collections) if item not in points]
+        for c in points:
+            assert all(c.get_zorder() > item.get_zorder() for item in others)
+            np.testing.assert_array_equal(c.get_edgecolor()[0][:3], 1)
 
 
-def test_areas_bars_and_outlines():
-    (area,) = dos().ax_.collections
-    assert (area.get_alpha(), area.get_linewidths()[0]) == (0.1, 0)
-    assert {area.get_zorder() for area in ados(atoms="stack").ax_.collections} == {1}
-    assert {patch.get_lw() for patch in environment(2).ax_.patches} == {0.8}
-    bars = [c for ax in drawn_in("bars") for c in ax.collections if hasattr(c, "get_segments")]
-    assert [(c.get_linewidths()[0], c.get_alpha(), c.get_zorder()) for c in bars] == 2 * [
-        (1.2, 0.75, 2)
-    ]
-    assert drawn_in("density")[0].collections[0].get_zorder() == 2
+def test_areas_are_pale_and_behind_the_curves():
+    display = dos()
+    (area,) = display.ax_.collections
+    assert area.get_alpha() < 0.3
+    assert area.get_linewidths()[0] == 0
+    stack = ados(atoms="stack").ax_
+    top = max(area.get_zorder() for area in stack.collections)
+    assert top < min(line.get_zorder() for line in stack.lines)
 
 
-def test_occupied_states_are_shaded_in_steps_of_a_twentieth():
-    (area,) = dos().ax_.collections
-    x = np.unique(area.get_paths()[0].vertices[:, 0].round(9))
-    np.testing.assert_allclose(np.diff(x), np.diff(ENERGIES)[0] / 20, atol=1e-8)
-    assert (x[0], x[-1]) == (-2, 3)
+def test_the_edge_of_the_occupied_states_is_smooth():
+    (area,) = dos(temperature=300.0).ax_.collections
+    vertices = area.get_paths()[0].vertices
+    assert (vertices[:, 0].min(), vertices[:, 0].max()) == (-2, 3)
+    upper = vertices[vertices[:, 1] > 0]
+    upper = upper[np.argsort(upper[:, 0], kind="stable")]
+    # Energies are half an eV apart, 20 kT; steps of the shaded curve are much smaller.
+    assert np.abs(np.diff(upper[:, 1])).max() < 0.4 * upper[:, 1].max()
 
 
 def test_occupied_states_lie_on_the_offset_of_their_snapshot():
@@ -722,27 +700,30 @@ def test_occupied_states_lie_on_the_offset_of_their_snapshot():
 
 def test_there_is_room_for_the_letter_of_the_fermi_level():
     plain, marked = dos(n_electrons=None), dos(shade=False)
-    low, high = plain.ax_.get_ylim()
-    assert marked.ax_.get_ylim() == pytest.approx((low, high + 0.06 * (high - low)))
+    assert marked.ax_.get_ylim()[0] == plain.ax_.get_ylim()[0]
+    assert marked.ax_.get_ylim()[1] > plain.ax_.get_ylim()[1]
 
 
 def test_a_panel_leaves_room_for_its_markers_and_has_few_ticks_on_both_sides():
     true = np.linspace(0.0, 1.0, 5)
     display = parity(true, true + 1e-3 * np.array([0, 10, -2, 1, 4]))
-    assert display.residual_ax_.get_ylim() == pytest.approx((-2 - 0.15 * 12, 10 + 0.15 * 12))
+    low, high = display.residual_ax_.get_ylim()
+    assert low < -2
+    assert high > 10
     ticks = display.residual_ax_.get_yticks()
     np.testing.assert_allclose(ticks, -ticks[::-1])
-    assert 2 * display.residual_ax_.get_ylim()[1] / np.diff(ticks)[0] <= 3
+    assert (high - low) / np.diff(ticks)[0] <= 3
     assert display.residual_ax_.get_ylabel() == "Δ (meV/atom)"
 
 
-def test_a_short_axis_has_five_intervals_at_most():
+def test_a_short_axis_has_few_ticks():
     ticks = parity([0.0, 1.0]).ax_.get_xticks()
-    assert np.diff(ticks) == pytest.approx(0.25)
+    assert 3 <= sum((ticks >= 0) & (ticks <= 1)) <= 6
 
 
 def test_equal_densities_of_states_have_no_power_of_ten():
-    assert ados(factor=1.0).residual_ax_.get_ylabel() == "Δ ($10^{0}$/\n(eV atom))"
+    assert ados(factor=1.0).residual_ax_.get_ylabel() == "Δ (1/\n(eV atom))"
+    assert "10" in ados(factor=1.01).residual_ax_.get_ylabel()
 
 
 def test_the_bar_of_counts_is_within_the_lower_right_of_the_axes():
@@ -751,61 +732,60 @@ def test_the_bar_of_counts_is_within_the_lower_right_of_the_axes():
     box = display.ax_.get_window_extent()
     (bar,) = [ax for ax in display.ax_.child_axes if ax.get_xlabel() == "grid points"]
     own = bar.get_window_extent()
-    left, bottom = (own.x0 - box.x0) / box.width, (own.y0 - box.y0) / box.height
-    assert (left, bottom) == pytest.approx((0.6, 0.2), abs=1e-6)
-    shares = own.width / box.width, own.height / box.height
-    assert shares == pytest.approx((0.34, 0.03), rel=1e-4)
+    assert (box.x0 + box.x1) / 2 < own.x0 < own.x1 < box.x1
+    assert box.y0 < own.y0 < own.y1 < (box.y0 + box.y1) / 2
 
 
 @pytest.mark.parametrize("width", [3.0, 5.9, 11.0, 23.0])
-def test_ticks_of_maps(width):
+def test_maps_have_few_ticks_at_round_lengths(width):
     true = np.random.default_rng(0).uniform(size=(3, 3, 3))
     cell = np.diag([width, 5.0, 5.0])
     display = DensityDisplay.from_predictions(true, true, cell=cell, kind="slice")
     low, high = display.ax_.get_xlim()
     ticks = [t for t in display.ax_.get_xticks() if low <= t <= high]
     (step,) = set(np.diff(ticks).round(9))
-    # The finest of 1, 2, 5 with at most four intervals; the last one may lack its end.
-    finest = min(
-        s * 10.0**k for s in (1, 2, 5) for k in (-1, 0, 1) if (high - low) / (s * 10.0**k) <= 4
-    )
-    assert step == finest
+    assert f"{step:e}"[0] in "125"
+    assert 2 <= len(ticks) <= 5
+    # The label of the last one would touch the map beside it.
     assert ticks[-1] < width - 1e-9
 
 
 def test_globes_are_twice_as_wide_as_high_and_named_above():
     display = environment(2)
     for image, text in zip(display.ax_.images, display.ax_.texts, strict=True):
-        assert image.get_array().shape == (120, 240)
-        top = image.get_extent()[3]
-        assert text.get_position()[1] - top == pytest.approx(0.08 * np.sqrt(2))
-        assert text.get_fontsize() == pytest.approx(10 / 1.2, rel=1e-3)
+        n_rows, n_columns = image.get_array().shape
+        assert n_columns == 2 * n_rows
+        left, right, bottom, top = image.get_extent()
+        assert right - left == pytest.approx(2 * (top - bottom))
+        assert text.get_position()[1] > top
 
 
 # -------------------------------------------------------------------- legends
 
 
-@pytest.mark.parametrize(("length", "lines"), [(44, 1), (45, 2)])
-def test_lines_of_a_legend_have_44_characters(length, lines):
+def test_long_lines_of_a_legend_are_broken():
     _, ax = plt.subplots()
-    ax.plot([0, 1], label=f"{'a' * 10} {'b' * (length - 11)}")
+    ax.plot([0, 1], label="short")
+    ax.plot([0, 1], label="word " * 30)
     legend_above(ax)
-    (text,) = ax.get_legend().get_texts()
-    assert text.get_text().count("\n") == lines - 1
+    short, long = ax.get_legend().get_texts()
+    assert short.get_text() == "short"
+    assert long.get_text().split() == ["word"] * 30
+    assert long.get_text().count("\n") > 1
+    assert ax.get_legend().get_window_extent().width < ax.get_window_extent().width
 
 
-def test_a_figure_grows_by_what_its_legend_exceeds_60_points():
+def test_a_figure_grows_with_a_large_legend_if_it_may():
     def height(n, **options):
         figure, ax = plt.subplots(figsize=(4, 4))
         for i in range(n):
             ax.plot([0, 1], label=str(i))
         legend_above(ax, **options)
-        return figure.get_figheight(), ax.get_legend().get_window_extent().height / figure.dpi
+        return figure.get_figheight()
 
-    assert height(2, grow=True)[0] == 4
-    assert height(20)[0] == 4
-    whole, legend = height(20, grow=True)
-    assert whole == pytest.approx(4 + legend - 60 / 72)
+    assert height(2, grow=True) == 4
+    assert height(20) == 4
+    assert 4 < height(20, grow=True) < height(30, grow=True)
 
 
 def test_the_place_of_a_legend_is_no_axes_to_be_seen():
@@ -822,50 +802,43 @@ def test_the_place_of_a_legend_is_no_axes_to_be_seen():
 
 
 @pytest.mark.parametrize(
-    ("labels", "columns"),
-    [
-        (["a" * 22, "b"], None),
-        (["a" * 23, "b"], 1),
-        ([f"s{i}" for i in range(10)], None),
-        ([f"s{i}" for i in range(11)], 3),
-    ],
+    ("labels", "above"),
+    [(["a", "b"], False), (["a" * 40, "b"], True), ([f"s{i}" for i in range(30)], True)],
 )
-def test_large_legends_of_snapshots_are_above_the_axes(labels, columns):
+def test_large_legends_of_snapshots_are_above_the_axes(labels, above):
     rows = np.ones((len(labels), 11))
     display = DOSDisplay.from_predictions(rows, rows, energies=ENERGIES, labels=labels)
     legend = display.ax_.get_legend()
     assert len(legend.get_texts()) == len(labels) + 2
-    assert legend.get_frame_on() == (columns is None)
-    assert legend._ncols == (columns or 1)
+    assert (legend.get_window_extent().y0 >= display.ax_.get_window_extent().y1) == above
 
 
 def test_the_name_of_a_single_snapshot_is_the_title():
     display = dos(labels=["Al"])
     assert display.ax_.get_title() == "Al"
-    assert display.ax_.title.get_fontsize() == 10  # medium
     assert len(display.ax_.get_legend().get_texts()) == 2
 
 
-@pytest.mark.parametrize(("length", "columns"), [(44, 2), (45, 1)])
-def test_legends_of_searches_have_two_columns_if_names_fit(length, columns):
+@pytest.mark.parametrize("length", [3, 60])
+def test_legends_of_searches_are_no_wider_than_their_axes(length):
     tables = [
         table([1.0, 2.0], [1.0, 2.0], search=name, front=True) for name in ("z" * length, "a")
     ]
     for kind in ("progress", "cost"):
         display = SearchDisplay(table=pd.concat(tables), kind=kind).plot()
-        legend = display.ax_.get_legend()
-        assert legend._ncols == columns
+        legend, ax = display.ax_.get_legend(), display.ax_
+        assert legend.get_window_extent().width < ax.get_window_extent().width
         # In the order of the searches; the fronts of several have no entry.
         names = [text.get_text().replace("\n", "") for text in legend.get_texts()]
         assert names == ["z" * length, "a"]
 
 
 def test_many_colours_go_from_dark_to_light_but_not_to_yellow():
-    from matplotlib import colormaps
-
     display = DOSDisplay.from_predictions(None, np.ones((7, 11)), energies=ENERGIES)
-    shades = [line.get_color() for line in display.ax_.lines]
-    np.testing.assert_allclose(shades, colormaps["viridis"](np.linspace(0, 0.9, 7)))
+    shades = np.array([line.get_color() for line in display.ax_.lines])[:, :3]
+    lightness = shades @ [0.3, 0.59, 0.11]
+    assert (np.diff(lightness) > 0).all()
+    assert lightness[-1] < 0.8
 
 
 # -------------------------------------------------------------------- any numbers, and no others

@@ -105,7 +105,7 @@ def test_globes_are_equal_area_maps_of_the_vertices():
 def test_globes_are_symmetric_about_their_middle():
     mesh = icosphere(2)
     pixels, inside = _mollweide_pixels(mesh)
-    assert pixels.shape == inside.shape == (120, 240)
+    assert pixels.shape == inside.shape
     x, y, z = np.moveaxis(np.where(inside[..., None], mesh.vertices[pixels], 0), -1, 0)
     for flip, odd in ((np.s_[:, ::-1], y), (np.s_[::-1], z)):
         np.testing.assert_array_equal(inside, inside[flip])

@@ -276,8 +276,6 @@ def test_forces_have_a_point_for_every_component(of_atoms):
     assert len(display.y_true) == sum(3 * len(s.atoms) for s in snapshots)
     _, std = model[-1].predict_forces(model[:-1].transform(snapshots), return_std=True)
     np.testing.assert_allclose(display.std, 1e3 * np.concatenate([x.ravel() for x in std]))
-    points = display.ax_.collections[0]
-    assert (points.get_sizes()[0], points.get_linewidths()[0]) == (12, 0.2)
     rms = 1e3 * np.sqrt(np.mean((np.array(display.y_pred) - display.y_true) ** 2))
     (text,) = (text.get_text() for text in display.ax_.get_legend().get_texts())
     assert text.startswith(f"298 K: RMSE {rms:.1f}, max ")
