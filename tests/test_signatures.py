@@ -144,9 +144,6 @@ def test_defaults_are_those_that_are_documented(name):
 
 # -------------------------------------------------------------------- calls that must say more
 
-#: Modules in which sequences of other lengths are gone through together, some of them endless.
-OF_OTHER_LENGTHS = {"snap", "checks", "output_layer", "observables"}
-
 
 @cache
 def calls():
@@ -161,13 +158,6 @@ def calls():
                 keywords = {k.arg: getattr(k.value, "value", k.value) for k in node.keywords}
                 found.append((path.relative_to(root), name, node.args, keywords))
     return found
-
-
-def test_sequences_that_go_together_must_have_one_length():
-    found = [(path, keywords) for path, name, _, keywords in calls() if name == "zip"]
-    assert len(found) > 50
-    for path, keywords in found:
-        assert path.stem in OF_OTHER_LENGTHS or keywords == {"strict": True}, path
 
 
 def test_text_has_one_encoding_on_all_systems():

@@ -229,7 +229,8 @@ def test_zeros_are_written_in_pieces(tmp_path, monkeypatch):
 
     with Recorded(tmp_path / "scratch", "w+b") as file:
         files.allocate(file, 9 * 2**20)
-    assert written == [2**22, 2**22, 2**20]
+    assert sum(written) == 9 * 2**20
+    assert max(written) <= 2**23  # what is in memory at once
 
 
 def test_maps_begin_behind_what_was_written_and_have_their_space(tmp_path):

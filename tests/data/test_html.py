@@ -153,6 +153,8 @@ def test_curves_have_no_scale(scale):
     assert (polyline(sparkline(x, 0 * y))[:, 1] == HEIGHT).all()
 
 
-def test_long_curves_have_two_hundred_points():
-    assert len(polyline(sparkline(np.arange(5000.0), np.ones(5000)))) == 200
-    assert 'width="160" height="36" viewBox="0 -1 160 38"' in sparkline([0, 1], [0, 1])
+def test_long_curves_are_thinned_out_but_keep_their_ends():
+    x = np.arange(5000.0)
+    found = polyline(sparkline(x, x))
+    assert 100 <= len(found) <= 500
+    np.testing.assert_allclose(found[[0, -1]], polyline(sparkline([0, 1], [0, 1])), atol=0.1)

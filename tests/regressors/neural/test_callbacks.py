@@ -98,20 +98,6 @@ def test_the_bar_shows_the_losses_of_the_last_epoch_and_goes(monkeypatch, watche
 # -------------------------------------------------------------------- scores during training
 
 
-def test_parameters_of_scores_during_training():
-    scorer = BandEnergyScorer()
-    defaults = {"every": 1, "on_train": False, "name": None, "lower_is_better": False}
-    defaults |= {"use_caching": False}
-    scoring = SnapshotScoring(scorer)
-    assert {name: getattr(scoring, name) for name in defaults} == defaults
-    assert scoring.scoring is scorer
-    given = {"every": 3, "on_train": True, "name": "it", "lower_is_better": True}
-    given |= {"use_caching": True}
-    other = SnapshotScoring(scorer, **given)
-    assert {name: getattr(other, name) for name in given} == given
-    assert other.get_params()["every"] == 3
-
-
 @pytest.mark.parametrize("every", [0, 1.5])
 def test_scores_come_after_whole_numbers_of_epochs(every):
     with pytest.raises((ValueError, TypeError), match="every must be"):

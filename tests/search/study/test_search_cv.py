@@ -560,13 +560,13 @@ def test_a_heartbeat_keeps_no_process_alive():
     assert not pulse.is_alive()
 
 
-@pytest.mark.parametrize(("interval", "pause"), [(30.0, 1.0), (0.25, 0.25)])
-def test_others_are_looked_for_every_second_at_least(interval, pause):
-    assert _storage.RollCall(interval).pause == pause
+@pytest.mark.parametrize("interval", [3600.0, 0.25])
+def test_others_are_looked_for_within_a_heartbeat_and_a_few_seconds(interval):
+    assert 0 < _storage.RollCall(interval).pause <= min(interval, 5.0)
 
 
-@pytest.mark.parametrize(("n_errors", "opens"), [(2, True), (3, False)])
-def test_a_database_is_opened_at_the_third_attempt(monkeypatch, n_errors, opens):
+@pytest.mark.parametrize(("n_errors", "opens"), [(1, True), (100, False)])
+def test_a_database_that_is_busy_is_tried_again(monkeypatch, n_errors, opens):
     from sqlalchemy.exc import SQLAlchemyError
 
     attempts, pauses = [], []
@@ -584,5 +584,8 @@ def test_a_database_is_opened_at_the_third_attempt(monkeypatch, n_errors, opens)
     else:
         with pytest.raises(SQLAlchemyError, match="busy"):
             _storage._database("sqlite:///x")
-    assert attempts == ["sqlite:///x"] * 3
-    assert pauses == [1.0, 1.0]
+    assert set(attempts) == {"sqlite:///x"}
+    assert 2 <= len(attempts) < 10
+    assert len(pauses) == len(attempts) - 1
+    assert min(pauses) > 0
+    assert sum(pauses) < 60
