@@ -26,7 +26,7 @@ TABLE = entries_of(r"""
 def _public_classes():
     """Yield the classes with public names that the public modules of skldos define."""
     for info in pkgutil.walk_packages(skldos.__path__, "skldos."):
-        if not re.search(r"\._|\.triton_kernel$", info.name):
+        if not re.search(r"\._", info.name):
             for name, thing in vars(import_module(info.name)).items():
                 own = inspect.isclass(thing) and thing.__module__ == info.name
                 if own and name[0] != "_" and not issubclass(thing, BaseException):

@@ -67,7 +67,7 @@ def public():
     """Return all public functions, classes and methods by name."""
     found = {}
     for module in pkgutil.walk_packages(skldos.__path__, "skldos."):
-        if any(part.startswith("_") or part == "triton_kernel" for part in module.name.split(".")):
+        if any(part.startswith("_") for part in module.name.split(".")):
             continue
         namespace = importlib.import_module(module.name)
         for name in getattr(namespace, "__all__", ()):

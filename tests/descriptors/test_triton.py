@@ -49,7 +49,7 @@ PROGRAM = """
 import json, sys
 from unittest import mock
 import numpy as np, torch
-from skldos.descriptors.bispectrum import point_bispectrum, torch_kernel, triton_kernel
+from skldos.descriptors.bispectrum import _triton_kernel, point_bispectrum, torch_kernel
 from tests.descriptors.test_triton import DEVICE, SETTINGS, system
 
 def compute(twojmax, n_points, dtype):
@@ -59,12 +59,12 @@ def compute(twojmax, n_points, dtype):
     )
 
 results = []
-with mock.patch.object(torch_kernel, "fused_kernels", lambda device: triton_kernel):
+with mock.patch.object(torch_kernel, "fused_kernels", lambda device: _triton_kernel):
     for case in json.loads(sys.argv[1]):
         results.append(compute(*case).tolist())
-    with mock.patch.object(triton_kernel, "REGISTERS", 22):
-        triton_kernel.component_groups.cache_clear()
-        groups = triton_kernel.component_groups(5, 8)
+    with mock.patch.object(_triton_kernel, "REGISTERS", 22):
+        _triton_kernel.component_groups.cache_clear()
+        groups = _triton_kernel.component_groups(5, 8)
         split = compute(5, 1, "float64").tolist()
 print(json.dumps([results, groups, split]))
 """
@@ -140,7 +140,7 @@ def test_gpu(twojmax, dtype):
 
 # --- without Triton -------------------------------------------------------------------------------
 
-MODULE = "skldos.descriptors.bispectrum.triton_kernel"
+MODULE = "skldos.descriptors.bispectrum._triton_kernel"
 
 
 def test_it_is_imported_for_gpus_only(monkeypatch):

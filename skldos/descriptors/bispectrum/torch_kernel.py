@@ -7,7 +7,7 @@ matrix per order, and :math:`f_j` at the nodes is its product with the coefficie
 It is differentiable by positions, weights, cell and points. Memory is bounded: points are processed
 in chunks, and a chunk is recomputed in the backward pass.
 
-On a GPU, without gradients, :mod:`skldos.descriptors.bispectrum.triton_kernel` computes the
+On a GPU, without gradients, :mod:`skldos.descriptors.bispectrum._triton_kernel` computes the
 coefficients and the averages if Triton is installed. Where gradients are required, on other devices
 and without Triton, torch computes everything, as below.
 
@@ -403,7 +403,7 @@ def _averages_in_place(c, harmonics, buffers):
 
 @lru_cache(maxsize=8)
 def fused_kernels(device):
-    """Return :mod:`~skldos.descriptors.bispectrum.triton_kernel` if it runs on a device, else None.
+    """Return the module of the fused kernels if they run on a device, else None.
 
     Triton needs a GPU that it supports and, to start kernels, a C compiler. Without them the plain
     path of torch remains.
@@ -411,9 +411,9 @@ def fused_kernels(device):
     if device.type != "cuda" or find_spec("triton") is None:
         return None
     try:
-        from skldos.descriptors.bispectrum import triton_kernel
+        from skldos.descriptors.bispectrum import _triton_kernel
 
-        triton_kernel.average_products(torch.ones(1, 1, 1, device=device))
+        _triton_kernel.average_products(torch.ones(1, 1, 1, device=device))
     except Exception as error:  # from Triton, the compiler or the driver
         warnings.warn(
             f"Triton does not work on {device} ({type(error).__name__}: {error}); the "
@@ -422,7 +422,7 @@ def fused_kernels(device):
             stacklevel=2,
         )
         return None
-    return triton_kernel
+    return _triton_kernel
 
 
 def cutoffs_of(reach, first, last, atoms):
