@@ -45,8 +45,9 @@ class SiteRidgeCV(PageLinkMixin, RegressorMixin, BaseEstimator):
     dos_weights : sequence of float, default=(1e2, 1e3, 1e4, 1e5)
         Weights of the sums, :math:`\lambda`, to choose from.
     criterion : {"band_energy", "dos"}, default="band_energy"
-        Whose errors are compared. Spectra that are aligned to the mean energy of the electrons
-        (``ADOSRegressor(align="band")``) all have the same band energy: they need "dos".
+        The errors that are compared: of band energies or of densities of states. Spectra that are
+        aligned to the mean energy of the electrons (``ADOSRegressor(align="band")``) all have the
+        same band energy and therefore require "dos".
     n_jobs : int, optional
         Number of joblib workers over the snapshots; the result does not depend on it.
 
@@ -57,7 +58,7 @@ class SiteRidgeCV(PageLinkMixin, RegressorMixin, BaseEstimator):
     errors_ : ndarray of shape (n_dos_weights, n_alphas, n_snapshots)
         Leave-one-out errors. Those of band energies are predicted minus true, in meV/atom, to first
         order in the errors of the DOS, :math:`w \cdot \delta D`; those of the DOS are
-        :math:`\sum_E |\delta D| / \sum_E D` in per cent.
+        :math:`\sum_E |\delta D| / \sum_E |D|` in per cent.
     best_score_ : float
         Negative root mean square of the chosen errors, in meV/atom or per cent. You can compare
         descriptors by it. It is somewhat optimistic, because it is the best of several.

@@ -58,7 +58,7 @@ class BlockRegressor(NetworkPrediction, MixedPrecisionRegressor):
     Parameters
     ----------
     module, *args, criterion, **kwargs
-        Of skorch, whose ``__init__`` is never called: a subclass has parameters of its own.
+        The signature of skorch, which is not used: subclasses define their own parameters.
     """
 
     # Allowed values of `target_scaling`.

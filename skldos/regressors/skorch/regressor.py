@@ -41,7 +41,7 @@ class SkorchRegressor(PageLinkMixin, SkorchTraining, SkorchState, NeuralNetRegre
     Parameters
     ----------
     module, *args, criterion, **kwargs
-        Of skorch, whose ``__init__`` is never called: a subclass has parameters of its own.
+        The signature of skorch, which is not used: subclasses define their own parameters.
     """
 
     # skorch would set these on the instance in __init__ or register them later.
