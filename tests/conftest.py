@@ -1,6 +1,7 @@
 """Systems and helpers that many tests share."""
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from sklearn.base import BaseEstimator
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+import skldos
 from skldos import GridSNAPTransformer, LDOSRegressor, RowWise, SnapshotList
 from skldos.data import Blocks, as_rows
 from skldos.datasets import make_snapshots
@@ -42,6 +44,21 @@ FIRST = (
 def pytest_configure(config):
     """Keep the order of files; xdist would order them by their number of tests."""
     config.option.loadscopereorder = False
+    remove_outdated_kernels(Path(skldos.__file__).parent)
+
+
+def remove_outdated_kernels(package):
+    """Remove compiled code that is older than a function that may be inlined in it.
+
+    Numba compiles a kernel again if the file of the kernel has changed, but not if those have from
+    which it takes inlined functions.
+    """
+    sources = [p for p in package.rglob("*.py") if "@inlined" in p.read_text(encoding="utf-8")]
+    changed = max(p.stat().st_mtime for p in sources)
+    for index in package.rglob("__pycache__/*.nbi"):
+        with suppress(FileNotFoundError):  # another process may have removed it
+            if index.stat().st_mtime < changed:
+                index.unlink()
 
 
 def pytest_collection_modifyitems(items):
