@@ -187,23 +187,6 @@ def test_states_of_the_electrons_are_refused(snapshots, model):
             ask()
 
 
-def test_stresses_have_nine_components_or_six():
-    full = np.arange(9.0).reshape(3, 3)
-    assert full_stress(full) is not None
-    assert np.array_equal(full_stress(full), full)
-    for shape in ((4, 3), (3, 4), (9,), (5,), (1, 6)):
-        with pytest.raises(ValueError, match=r"reference\['stress'\] must have shape \(3, 3\)"):
-            full_stress(np.zeros(shape))
-
-
-def test_six_components_are_those_of_voigt():
-    xx, yy, zz, yz, xz, xy = voigt = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
-    expected = [[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]]
-    np.testing.assert_array_equal(full_stress(voigt), expected)
-    np.testing.assert_array_equal(full_stress(np.array(voigt, dtype=object)), expected)
-    assert full_stress([[1, 0, 0], [0, 1, 0], [0, 0, 1]]).dtype == float
-
-
 @pytest.mark.parametrize("n", [3, 5])
 def test_forces_of_other_atoms_are_refused(snapshots, model, n):
     wrong = snapshots[0].replace(reference={"total_energy": 1.0})
