@@ -54,7 +54,7 @@ def limits():
 
 
 def outcome(kind, folder, original):
-    """Return the outcome: ``"refused"``, ``"same"``, ``"plausible"`` or worse."""
+    """Return the outcome: ``"refused"``, ``"warned"``, ``"same"``, ``"plausible"`` or worse."""
     try:
         with limits():
             found = [np.array(part) for part in numbers(FORMATS[kind].read(folder))]
@@ -62,6 +62,8 @@ def outcome(kind, folder, original):
         return "refused"
     except ValueError as error:
         return "refused" if str(error).startswith(DOCUMENTED) else f"raw {error!r}"
+    except UserWarning as warning:  # pytest makes errors of warnings
+        return "warned" if "Check units and cell" in str(warning) else f"raw {warning!r}"
     except (Exception, HangError) as error:
         return f"raw {error!r}"
     if not all((np.abs(part) <= ABSURD.get(kind, 1e31)).all() for part in found):
@@ -91,6 +93,7 @@ def test_damaged_files(kind, tmp_path):
         if result.startswith(("raw", "absurd")):
             bad[i] = f"{path.name}, {damage}: {result}"
             if keep := os.environ.get("SKLDOS_FUZZ_KEEP"):
+                Path(keep).mkdir(parents=True, exist_ok=True)
                 Path(keep, f"{kind}_{i}".replace(" ", "-")).write_bytes(damaged)
     if COUNT > 100:
         print(f"\n{kind:22s}", *(f"{name} {n:4d}" for name, n in sorted(results.items())))

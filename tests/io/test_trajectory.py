@@ -1,5 +1,6 @@
 """All steps of relaxations and molecular dynamics of pw.x, against ASE's reader and itself."""
 
+import re
 import tarfile
 from pathlib import Path
 
@@ -226,3 +227,17 @@ def test_what_is_no_trajectory_is_refused(runs, written, tmp_path):
     path.write_text(xml.replace("<calculation>md", "<calculation>nscf"))
     with pytest.raises(FileFormatError, match="calculation='nscf' has no total energy"):
         read_espresso_trajectory(path)
+
+
+def test_the_charge_of_a_run_is_a_possible_number(runs, tmp_path):
+    xml, path = (runs / "md.xml").read_text(), tmp_path / "run.xml"
+    for charge, message in (
+        (1e16, "the total charge must lie within .*, got 1e\\+16"),
+        (0.5, None),
+    ):
+        path.write_text(re.sub(r"(<tot_charge>)[^<]*", rf"\g<1>{charge}", xml))
+        if message is None:
+            assert read_espresso_trajectory(path)[0].reference["charge"] == charge
+        else:
+            with pytest.raises(FileFormatError, match=rf"{message} \(.*run\.xml"):
+                read_espresso_trajectory(path)

@@ -20,6 +20,7 @@ from skldos.io.espresso.tree import Tree
 from skldos.io.limits import (
     LARGEST_CUTOFF,
     LARGEST_ENERGY,
+    LARGEST_REFERENCE,
     SMALLEST_CUTOFF,
     check_atoms,
     check_numbers,
@@ -306,6 +307,9 @@ def _checked(facts):
         check_numbers(name, facts.reference[name], facts.path, **bounds)
     check_numbers("the number of electrons", facts.n_electrons, facts.path, low=1e-9)
     check_numbers("the width of the smearing", facts.width, facts.path, low=0, high=LARGEST_ENERGY)
+    if facts.reference["charge"] is not None:
+        bounds = {"low": -LARGEST_REFERENCE, "high": LARGEST_REFERENCE}
+        check_numbers("the total charge", facts.reference["charge"], facts.path, **bounds)
     return facts
 
 
