@@ -31,7 +31,7 @@ PROMISED = {
     "data.training": {"DENSITY_MARGIN": 0.01, "TEMPERATURE_MARGIN": 0.1, "SAME_TEMPERATURE": 50.0},
     "data.html": {"ROWS": 10},
     "data.files": {"ABANDONED_AFTER": 86_400},
-    "datasets.recipe.recipe": {"POSITION_DECIMALS": 10, "MORE_BANDS": 4, "BAND_GROWTH": 1.25},
+    "datasets.recipe.recipe": {"POSITION_DECIMALS": 10},
     "datasets.synthetic": {"VALENCE": 3.0, "FILLED_TO": 7.0},
     "decomposition.partition": {"EQUALLY_NEAR": 1e-8},
     "descriptors.affine": {"TOLERANCE": 1e-8},
@@ -75,11 +75,8 @@ PROMISED = {
     "tables": {"TEMPERATURE_TOLERANCE": 1e-3},
     "regressors.free_energy._atomic_data": {"SAME_COMPOSITION": 1e-6},
     "regressors.neural.base": {"AUTO_DOS_WEIGHT": 100.0},
-    "regressors.free_energy._units": {"LARGEST_FACTOR": 3.0, "SMALLEST_CORRELATION": 0.9}
-    | {"FEWEST_FREEDOMS": 4, "LEAST_UNEXPLAINED": 0.05},
-    "regressors.alignment": {"SPLINE_DEGREE": 5, "SNAPSHOTS_PER_TERM": 3, "LARGEST_LEVERAGE": 0.9},
-    "regressors.feature_range": {"MARGIN": 3.0, "FEW_ROWS": 1e-3, "MIN_ROWS": 100}
-    | {"SAMPLED_ROWS": 4096, "N_RUNS": 4},
+    "regressors.free_energy._units": {"LARGEST_FACTOR": 3.0, "SMALLEST_CORRELATION": 0.9},
+    "regressors.feature_range": {"MARGIN": 3.0, "FEW_ROWS": 1e-3, "MIN_ROWS": 100},
     "regressors.free_energy.regressor": {"OTHER_FORCES": 0.01},
     "regressors.neural.output_layer": {"RIDGE": 1e-6},
     "regressors.neural.target_scaling": {"SMALLEST_VARIANCE": 1e-10},
@@ -91,8 +88,7 @@ PROMISED = {
     "search.effects": {"MAX_LEVELS": 6, "N_BINS": 3},
     "search.scores.naswot": {"CONVENTIONS": {"fiedler": 1.0, "mellor": -1.0}},
     "search.scores.readout": {"N_PARTS": 5},
-    "search.study._storage": {"MISSED_HEARTBEATS": 4, "STORAGE_ATTEMPTS": 3},
-    "search.study.screening": {"MAX_REPEATS": 200},
+    "search.study._storage": {"MISSED_HEARTBEATS": 4},
     "uncertainty.calibration": {"LEVELS": (0.68, 0.95)},
     "units": {"BOLTZMANN": 8.617333262145179e-5, "HARTREE": 27.211386245988}
     | {"BOHR": 0.529177210903, "DALTON": 1.6605390666},
