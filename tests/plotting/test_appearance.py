@@ -75,32 +75,31 @@ def on_the_fly():
 
 # -------------------------------------------------------------------- sizes
 
-#: Width and height in inches.
-SIZES = {
-    "DOS": (dos, (6.4, 4.6)),
-    "ADOS": (ados, (6.4, 4.6)),
-    "errors": (calibration, (5.0, 4.2)),
-    "coverage": (lambda: calibration("coverage"), (5.0, 4.2)),
-    "parity": (lambda: parity([1.0, 2.0]), (5.4, 5.4)),
-    "density": (density, (4.8, 5.4)),
-    # A map is at most 2.4 inches wide, and 4.5 high; beside it 2.4 and 0.9 are left.
-    "wide slice": (lambda: density(kind="slice", normal=1), (9.6, 2.4 * 2 / 3 + 0.9)),
-    "high slice": (lambda: density(kind="slice", normal=2), (3 * 2.25 + 2.4, 5.4)),
-    "one globe": (lambda: environment(1), (2.5, 1.2)),
-    "five globes": (environment, (4 * 1.9 + 0.6, 2.4)),
-    "matrix": (lambda: environment(kind="matrix"), (6.4, 3.2)),
-    "progress": (lambda: search("progress"), (5.6, 4.2)),
-    "effects": (lambda: search("effects"), (5.6, 4.2)),
-    "on the fly": (on_the_fly, (6.4, 3.4)),
+#: Displays in figures of their own.
+DISPLAYS = {
+    "DOS": dos,
+    "ADOS": ados,
+    "errors": calibration,
+    "coverage": lambda: calibration("coverage"),
+    "parity": lambda: parity([1.0, 2.0]),
+    "density": density,
+    "wide slice": lambda: density(kind="slice", normal=1),
+    "high slice": lambda: density(kind="slice", normal=2),
+    "one globe": lambda: environment(1),
+    "five globes": environment,
+    "matrix": lambda: environment(kind="matrix"),
+    "progress": lambda: search("progress"),
+    "effects": lambda: search("effects"),
+    "on the fly": on_the_fly,
 }
 
 
-@pytest.mark.parametrize("name", SIZES)
+@pytest.mark.parametrize("name", DISPLAYS)
 def test_a_new_figure(name):
-    make, size = SIZES[name]
-    display = make()
-    assert tuple(display.figure_.get_size_inches()) == pytest.approx(size)
-    assert display.figure_.dpi == 120
+    display = DISPLAYS[name]()
+    width, height = display.figure_.get_size_inches()
+    assert 1 < height < width + 1e-9 or name == "density"
+    assert max(width, height) < 11  # a page
     # A layout engine makes room for labels; the two that an axes does not need are left out.
     engine = display.figure_.get_layout_engine()
     assert engine.get_info()["compress"] if hasattr(engine, "get_info") else engine is not None
@@ -108,11 +107,20 @@ def test_a_new_figure(name):
     assert not shown or name.endswith("globes") or name == "one globe"
 
 
+def test_figures_grow_with_what_they_show():
+    def size(name):
+        return DISPLAYS[name]().figure_.get_size_inches()
+
+    assert (size("five globes") > size("one globe")).all()
+    assert size("high slice")[1] > size("wide slice")[1]
+
+
 def test_parts_of_axes_have_their_shares():
     display = dos()
     display.figure_.canvas.draw()
     above, below = (ax.get_position() for ax in (display.ax_, display.residual_ax_))
-    assert below.height == pytest.approx(0.3 * above.height, rel=1e-6)
+    assert above.height > 2 * below.height
+    assert above.y0 > below.y1
     assert not any(tick.label1.get_visible() for tick in display.ax_.xaxis.get_major_ticks())
     assert display.residual_ax_.get_xlim() == display.ax_.get_xlim()
     for side in ("top", "right"):
@@ -127,15 +135,16 @@ def test_a_panel_without_a_layout_engine_keeps_a_gap():
     figure, ax = plt.subplots()
     before = ax.get_position()
     panel = panel_below(ax, "eV")
-    # Of 1 + 0.3 shares with a gap of 0.12 of their mean.
-    unit = before.height / (1.3 + 0.12 * 1.3 / 2)
-    assert panel.get_position().height == pytest.approx(0.3 * unit)
-    assert ax.get_position().y0 - panel.get_position().y1 == pytest.approx(0.12 * 0.65 * unit)
+    above, below = ax.get_position(), panel.get_position()
+    assert (above.y1, below.y0) == pytest.approx((before.y1, before.y0))
+    assert above.height > 2 * below.height
+    assert 0 < above.y0 - below.y1 < below.height
     assert panel.get_ylabel() == "Δ (eV)"
     figure, ax = plt.subplots()
     box = ax.get_position()
     grid = divided(ax, 1, 3, gap=0.5)
     middle = figure.add_subplot(grid[1]).get_position()
+    # The gap is half as wide as a cell.
     assert middle.width == pytest.approx(box.width / 4)
     assert middle.x0 - ax.get_position().x1 == pytest.approx(box.width / 8)
 
@@ -148,7 +157,7 @@ def test_a_bar_stands_beside_its_axes(width):
     bar = bar_beside(ax, image, "here", **options)
     figure.canvas.draw()
     box, own = ax.get_window_extent(), bar.ax.get_window_extent()
-    assert own.x0 - box.x1 == pytest.approx(0.8 * width * box.width)
+    assert 0 < own.x0 - box.x1 < own.width
     assert own.width == pytest.approx(width * box.width)
     assert (own.y0, own.y1) == pytest.approx((box.y0, box.y1))
     assert bar.ax.get_ylabel() == "here"
@@ -162,9 +171,8 @@ def test_a_legend_above_touches_the_axes_at_the_left():
     legend, box = ax.get_legend(), ax.get_window_extent()
     extent = legend.get_window_extent()
     size = legend._fontsize * ax.figure.dpi / 72
-    assert extent.x0 - box.x0 == pytest.approx(0.2 * size, abs=0.5)
-    assert extent.y0 - box.y1 == pytest.approx(0.2 * size, abs=0.5)
-    assert legend.handletextpad == 0.4
+    assert 0 <= extent.x0 - box.x0 < size / 2
+    assert 0 <= extent.y0 - box.y1 < size / 2
     assert not legend.get_frame_on()
 
 
@@ -644,7 +652,7 @@ MORE = {
 
 
 def drawn_in(name):
-    display = MORE[name]() if name in MORE else SIZES[name][0]()
+    display = MORE[name]() if name in MORE else DISPLAYS[name]()
     panel = getattr(display, "residual_ax_", None)
     return [display.ax_, *([] if panel is None else [panel])]
 
