@@ -12,7 +12,7 @@ GUIDE = "0.55"
 PANEL = 0.3
 #: Longest line of a legend in characters, and height in points of the legend that a figure has
 #: room for.
-LINE, LINES = 44, 60
+LEGEND_CHARACTERS, LEGEND_POINTS = 44, 60
 
 
 def new_axes(ax, *, figsize, layout="constrained"):
@@ -111,7 +111,7 @@ def legend_above(ax, handles=None, *, grow=False, **options):
         As for :meth:`matplotlib.axes.Axes.legend`.
     """
     handles = ax.get_legend_handles_labels()[0] if handles is None else handles
-    labels = [fill(handle.get_label(), LINE) for handle in handles]
+    labels = [fill(handle.get_label(), LEGEND_CHARACTERS) for handle in handles]
     place = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0.2}
     options = place | {"frameon": False, "handletextpad": 0.4} | options
     legend = ax.legend(handles, labels, **options)
@@ -121,7 +121,7 @@ def legend_above(ax, handles=None, *, grow=False, **options):
     place.set_axes_locator(_PlaceOfLegend(ax))
     if grow:
         height = legend.get_window_extent().height / ax.figure.dpi
-        ax.figure.set_figheight(ax.figure.get_figheight() + max(0, height - LINES / 72))
+        ax.figure.set_figheight(ax.figure.get_figheight() + max(0, height - LEGEND_POINTS / 72))
 
 
 class _PlaceOfLegend:
@@ -155,8 +155,8 @@ def legend_of_snapshots(ax, handles, labels, *, grow=False):
             Line2D([], [], color=color, marker="s", ls="", label=label)
             for color, label in zip(colors(len(labels)), labels, strict=True)
         ]
-    if longest > LINE // 2 or len(handles) > 2 * len(PALETTE):
-        legend_above(ax, handles, grow=grow, ncols=1 if longest > LINE // 2 else 3)
+    if longest > LEGEND_CHARACTERS // 2 or len(handles) > 2 * len(PALETTE):
+        legend_above(ax, handles, grow=grow, ncols=1 if longest > LEGEND_CHARACTERS // 2 else 3)
     else:
         ax.legend(handles=handles, framealpha=0.7, edgecolor="none")
 

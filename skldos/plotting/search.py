@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from skldos.plotting.axes import GUIDE, LINE, colors, legend_above, new_axes
+from skldos.plotting.axes import GUIDE, LEGEND_CHARACTERS, colors, legend_above, new_axes
 from skldos.search import kendall_interval
 from skldos.search.candidates import candidates, pareto_front
 from skldos.search.effects import importances, main_effects
@@ -257,7 +257,7 @@ class SearchDisplay:
         draw(points | (scatter_kwargs or {}), {"zorder": 2} | (line_kwargs or {}))
         labels = self.ax_.get_legend_handles_labels()[1]
         if labels:
-            ncols = 1 if max(map(len, labels)) > LINE else 2
+            ncols = 1 if max(map(len, labels)) > LEGEND_CHARACTERS else 2
             legend_above(self.ax_, grow=ax is None, ncols=ncols)
         return self
 
