@@ -98,7 +98,7 @@ class Stages:
 
 
 def use_calculator(model, snapshot, stages, properties):
-    """Return the results of LDOSCalculator, with the times of its stages."""
+    """Return an LDOSCalculator after a calculation, with the times of its stages."""
     from skldos import LDOSCalculator
     from skldos.calculator import surface
     from skldos.datasets import load_aluminium_pseudopotentials
@@ -117,4 +117,4 @@ def use_calculator(model, snapshot, stages, properties):
         stages.watch(surface, "total_energy_response", "energies"),
     ):
         calculator.calculate(snapshot.atoms, properties)
-    return calculator.results
+    return calculator

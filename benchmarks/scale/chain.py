@@ -114,12 +114,13 @@ def total_energy(model, snapshot, stages):
 
 
 def calculator(model, snapshot, stages):
-    return as_results(use_calculator(model, snapshot, stages, ["energy"])["total_energy"])
+    used = use_calculator(model, snapshot, stages, ["energy"])
+    return as_results(used.get_total_energy_breakdown())
 
 
 def calculator_forces(model, snapshot, stages):
-    results = use_calculator(model, snapshot, stages, ["energy", "forces"])
-    return as_results(results["total_energy"])
+    used = use_calculator(model, snapshot, stages, ["energy", "forces"])
+    return as_results(used.get_total_energy_breakdown())
 
 
 def as_results(energy):

@@ -57,7 +57,7 @@ def run_size(data, folder, grid, n_atoms, forces, threads):
     )
     stages = Stages()
     with Measurement() as measurement:
-        results = use_calculator(model, large, stages, properties)
+        results = use_calculator(model, large, stages, properties).results
     report = measurement.as_dict() | {"energy_ev_per_atom": results["energy"] / n_atoms}
     report["stages"] = stages.of(report["wall_s"])
     if forces:
