@@ -155,11 +155,13 @@ def _of_stream(rows, snapshot, n_jobs, *, terms, density, sharpen):
         n_jobs=n_jobs,
     )
     mu, n = electrons.fermi_level, electrons.density
+    dos, broadened_dos = electrons.dos, electrons.broadened_dos
+    del electrons  # with a field that the total energy needs room for
     state = {"temperature": snapshot.temperature, "fermi_level": mu}
     total = None
     if terms is not None:
         total = energy_of_fields(
-            electrons.dos,
+            dos,
             n,
             snapshot.energies,
             atoms=snapshot.atoms,
@@ -170,11 +172,11 @@ def _of_stream(rows, snapshot, n_jobs, *, terms, density, sharpen):
         ).total
     return Observables(
         mu,
-        float(band_energy(electrons.dos, snapshot.energies, **state)),
+        float(band_energy(dos, snapshot.energies, **state)),
         total,
         n if density else None,
-        electrons.dos,
-        electrons.broadened_dos,
+        dos,
+        broadened_dos,
     )
 
 

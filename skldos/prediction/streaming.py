@@ -83,20 +83,19 @@ def stream_electrons(
             guess = float(energies[-1])
     while True:
         window = FermiWindow(energies, temperature, guess)
-        total, densities = _one_pass(rows, window, matrix, n_jobs)
+        total, density, near = _one_pass(rows, window, matrix, n_jobs)
         dos = dos_of(total, len(rows))
         level = level_of(matrix @ dos)
         projection = window.at(level)
         if projection is not None:
             break
         guess = level
-    density, slope = densities["at_guess"].copy(), np.empty(len(rows))
-    coefficients, slopes = projection
+    slope, (coefficients, slopes) = np.empty(len(rows)), projection
     for start in range(0, len(rows), POINTS_AT_ONCE):
         points = slice(start, start + POINTS_AT_ONCE)
-        near = densities["near"][points].astype(float)
-        density[points] += near @ coefficients
-        slope[points] = near @ slopes
+        differences = near[points].astype(float)
+        density[points] += differences @ coefficients
+        slope[points] = differences @ slopes
     fields = density.reshape(grid_shape), slope.reshape(grid_shape)
     return Electrons(matrix @ dos, dos, level, *fields)
 
@@ -117,34 +116,37 @@ def _sum_of_lines(rows, starts, length):
 
 
 def _one_pass(rows, window, matrix, n_jobs):
-    """Return the sum of all rows, and the densities at every point for a window."""
-    # Differences from the density at the guess are a thousandth of it: float32 is enough.
+    """Return the sum of all rows, the density at a window's level, and products with its vectors.
+
+    The differences to which the latter add up are a thousandth of the density: float32 is enough.
+    """
+    project = _Projection(matrix.T @ window.weights, matrix.T @ window.vectors)
     n_vectors = window.vectors.shape[1]
-    dtype = np.dtype([("at_guess", np.float64), ("near", np.float32, (n_vectors,))])
-    project = _Projection(matrix.T @ window.weights, matrix.T @ window.vectors, dtype)
-    total = np.zeros(rows.shape[1])
+    total, density = np.zeros(rows.shape[1]), np.empty(len(rows))
 
     def slices():
         nonlocal total
-        for partial_sum, projected in iter_pieces(project, rows, dtype.itemsize, n_jobs):
+        start = 0
+        for partial_sum, at_level, near in iter_pieces(project, rows, 8 + 4 * n_vectors, n_jobs):
             total += partial_sum
-            yield projected
+            density[start : start + len(near)] = at_level
+            start += len(near)
+            yield near
 
-    densities = spooled(ComputedArray(None, (len(rows),), dtype), slices=slices())
-    return total, densities
+    near = spooled(ComputedArray(None, (len(rows), n_vectors), np.float32), slices=slices())
+    return total, density, near
 
 
 class _Projection:
     """Sums of slices of rows, and their products with vectors; can be sent to other processes."""
 
-    def __init__(self, weights, vectors, dtype):
-        self._weights, self._vectors, self._dtype = weights, vectors, dtype
+    def __init__(self, weights, vectors):
+        self._weights, self._vectors = weights, vectors
 
     def __call__(self, run):
         return [self._project(rows) for rows in run]
 
     def _project(self, rows):
-        exact, densities = rows.astype(float), np.empty(len(rows), self._dtype)
-        densities["at_guess"] = exact @ self._weights
-        densities["near"] = exact @ self._vectors
-        return exact.sum(axis=0), densities
+        exact = rows.astype(float)
+        near = (exact @ self._vectors).astype(np.float32)
+        return exact.sum(axis=0), exact @ self._weights, near

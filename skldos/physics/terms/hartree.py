@@ -70,18 +70,22 @@ def hartree(density, cell, *, density_cutoff=None, assume_isolated=None):
     check_density(density, cell, density_cutoff)
     check_boundary(assume_isolated, cell)
     shape = density.shape[-3:]
+    kernel = _kernel(cell, shape, density_cutoff, assume_isolated)
+    waves = torch.fft.rfftn(density, dim=GRID_AXES, norm="forward")
+    volume, pairs = torch.linalg.det(cell).abs(), pair_weights(shape, device=density.device)
+    # E = Ω/2 Σ_G kernel |n_G|²
+    energy = volume / 2 * (kernel * pairs * (waves.real**2 + waves.imag**2)).sum(GRID_AXES)
+    waves = kernel * waves  # of the potential; those of the density need no memory any more
+    return energy, torch.fft.irfftn(waves, s=shape, dim=GRID_AXES, norm="forward")
+
+
+def _kernel(cell, shape, density_cutoff, assume_isolated):
+    """Return e²/ε0 / G² of all waves that count, of shape (n_x, n_y, n_z // 2 + 1), and 0 else."""
     G2 = squared_waves(cell, shape)
     mask = below_cutoff(G2, density_cutoff)
     mask[0, 0, 0] = False
-    # e²/ε0 / G²; the denominator is masked before the division to keep the gradients finite.
+    # The denominator is masked before the division to keep the gradients finite.
     kernel = torch.where(mask, 4 * torch.pi * COULOMB / torch.where(mask, G2, 1.0), 0.0)
     if assume_isolated is not None:
         kernel = kernel * slab_factor(wave_vectors(cell, shape), cell)
-
-    waves = torch.fft.rfftn(density, dim=GRID_AXES, norm="forward")
-    volume = torch.linalg.det(cell).abs()
-    # E = Ω/2 Σ_G kernel |n_G|²
-    weights = kernel * pair_weights(shape, device=density.device)
-    energy = volume / 2 * (weights * (waves.real**2 + waves.imag**2)).sum(GRID_AXES)
-    potential = torch.fft.irfftn(kernel * waves, s=shape, dim=GRID_AXES, norm="forward")
-    return energy, potential
+    return kernel

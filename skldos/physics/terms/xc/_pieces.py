@@ -46,8 +46,11 @@ class _InPieces(torch.autograd.Function):
     def forward(ctx, function, *fields):
         ctx.function = function
         ctx.save_for_backward(*fields)
-        pieces = zip(*(field.reshape(-1).split(PIECE) for field in fields), strict=True)
-        return torch.cat([function(*piece) for piece in pieces]).reshape(fields[0].shape)
+        values = torch.empty_like(fields[0], memory_format=torch.contiguous_format)
+        pieces = (field.reshape(-1).split(PIECE) for field in (values, *fields))
+        for value, *piece in zip(*pieces, strict=True):
+            value.copy_(function(*piece))
+        return values
 
     @staticmethod
     def backward(ctx, weight):
