@@ -10,8 +10,11 @@ from skldos.descriptors.bispectrum import (
     point_bispectrum_adjoint,
     torch_kernel,
 )
-from skldos.descriptors.bispectrum.torch_kernel import padded_neighbors, visible_images
-from skldos.descriptors.bispectrum.torch_neighbors import BinnedNeighbors
+from skldos.descriptors.bispectrum.torch_neighbors import (
+    BinnedNeighbors,
+    padded_neighbors,
+    visible_images,
+)
 
 CELLS = {
     "smaller than the cutoff": np.diag([2.5, 3.0, 2.8]),

@@ -14,7 +14,7 @@ from torch.overrides import TorchFunctionMode
 
 from skldos.descriptors.bispectrum import bispectrum_components, grid_bispectrum, torch_kernel
 from skldos.descriptors.bispectrum.reference import reference_bispectrum
-from skldos.descriptors.bispectrum.torch_neighbors import BinnedNeighbors
+from skldos.descriptors.bispectrum.torch_neighbors import BinnedNeighbors, visible_images
 from tests.conftest import ROOT
 
 #: The interpreter of 3.0 does not know tuples, those of 3.3 and 3.5 do not know NumPy 2.4.
@@ -106,7 +106,7 @@ def by_torch(twojmax, n_points, dtype):
 
 def by_reference(twojmax, n_points):
     positions, weights, cell, points = (torch.as_tensor(array) for array in system(n_points))
-    atoms, images = torch_kernel.visible_images(positions, cell, SETTINGS["r_cut"])
+    atoms, images = visible_images(positions, cell, SETTINGS["r_cut"])
     B = []
     for point in points - torch.floor(points @ torch.linalg.inv(cell)) @ cell:
         near = (images - point).norm(dim=1) < SETTINGS["r_cut"]
@@ -205,7 +205,7 @@ class Functions(TorchFunctionMode):
 def test_the_host_does_not_wait_within_a_chunk():
     twojmax, dtype = 3, torch.float32
     positions, weights, cell, points = (torch.as_tensor(array) for array in system(7))
-    atoms, images = torch_kernel.visible_images(positions, cell, SETTINGS["r_cut"])
+    atoms, images = visible_images(positions, cell, SETTINGS["r_cut"])
     find = BinnedNeighbors(images, cell, SETTINGS["r_cut"], len(positions))
     buffers = torch_kernel.chunk_buffers(7, twojmax, dtype, DEVICE)
     torch_kernel.node_harmonics(twojmax, dtype, points.device)  # copied to the device once

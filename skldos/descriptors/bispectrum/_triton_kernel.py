@@ -123,19 +123,10 @@ def _average_products(
 
 
 def coefficients(g0, v, s, jmax):
-    """Coefficients in real harmonics of the self term and the neighbours, order by order.
+    """Compute :func:`~skldos.descriptors.bispectrum.torch_kernel.coefficients`.
 
-    Parameters
-    ----------
-    g0, s : Tensor of shape (n_points, n_neighbors)
-    v : Tensor of shape (n_points, n_neighbors, 3)
-    jmax : int
-
-    Returns
-    -------
-    list of Tensor of shape (n_points, (j + 1)**2)
-        For j = 0 ... jmax. Points are contiguous, which is fast to write, and which matrix products
-        can read.
+    Points are contiguous in the results, which is fast to write, and which matrix products can
+    read.
     """
     n_points, n_neighbors = g0.shape
     # [quantity, neighbour, point]

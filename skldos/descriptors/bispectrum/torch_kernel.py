@@ -48,9 +48,12 @@ from skldos.descriptors.bispectrum.harmonics import (
     sphere_harmonics,
 )
 from skldos.descriptors.bispectrum.tables import cubature_degree
-from skldos.descriptors.bispectrum.torch_neighbors import BinnedNeighbors
+from skldos.descriptors.bispectrum.torch_neighbors import (
+    BinnedNeighbors,
+    padded_neighbors,
+    visible_images,
+)
 from skldos.geometry.grid import grid_points
-from skldos.geometry.neighbors import SAME_SITE, periodic_images
 
 #: Memory for the functions at the nodes of a chunk, in bytes; other intermediate results need about
 #: as much again. A GPU needs much work at once and has its own memory.
@@ -169,16 +172,6 @@ def default_chunk(twojmax, dtype, device):
     return max(1, room // of_point)
 
 
-def visible_images(positions, cell, r_cut):
-    """All images of the atoms within the cutoff of the cell: their atoms and positions."""
-    atoms, shifts = periodic_images(
-        positions.detach().double().cpu().numpy(), cell.detach().double().cpu().numpy(), r_cut
-    )
-    atoms = torch.as_tensor(atoms, device=positions.device)
-    shifts = torch.as_tensor(shifts, dtype=cell.dtype, device=cell.device)
-    return atoms, positions[atoms] + shifts @ cell
-
-
 def chunk_bispectrum(
     points,
     images,
@@ -234,33 +227,6 @@ def chunk_bispectrum(
         return _averages_in_place(c, harmonics, buffers[:, : len(points)])
     F = torch.stack([c[j] @ harmonics[j] for j in by_parity(twojmax)], dim=1)  # [p, j, node]
     return average_products(F, c, twojmax)
-
-
-def padded_neighbors(points, images, r_cut):
-    """List the images around each point, padded to the longest list.
-
-    Returns
-    -------
-    neighbor : Tensor of shape (n_points, n_most)
-        Indices; zero where there is no neighbour any more.
-    valid : bool Tensor of shape (n_points, n_most)
-    """
-    near = torch.ones(len(images), dtype=torch.bool, device=images.device)
-    for x in range(3):
-        low, high = points[:, x].min() - r_cut, points[:, x].max() + r_cut
-        near &= (images[:, x] >= low) & (images[:, x] <= high)
-    near = near.nonzero()[:, 0]
-    r2 = sum((points[:, None, x] - images[near, x]) ** 2 for x in range(3))
-    point, image = ((r2 < r_cut**2) & (r2 > SAME_SITE)).nonzero(as_tuple=True)
-    counts = torch.bincount(point, minlength=len(points))
-    first = torch.cumsum(counts, 0) - counts
-    slot = torch.arange(len(point), device=point.device) - first[point]
-    most = max(1, int(counts.max()))
-    neighbor = torch.zeros(len(points), most, dtype=torch.long, device=point.device)
-    valid = torch.zeros_like(neighbor, dtype=torch.bool)
-    neighbor[point, slot] = near[image]
-    valid[point, slot] = True
-    return neighbor, valid
 
 
 def map_to_sphere(displacements, r_cut, rfac0, rmin0, switch):
