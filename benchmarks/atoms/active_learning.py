@@ -27,7 +27,7 @@ from benchmarks.common.energies import band_energies
 from benchmarks.common.splits import kind_of, read_al32
 
 STRATEGIES = ("random", "uncertainty", "diversity", "both", "reduction")
-N_START, N_TEST, N_PICKS = 3, 6, 12
+N_START, N_TEST = 3, 6
 N_FOLDS = 7
 
 
