@@ -16,6 +16,7 @@ from skldos.networks.feedforward import ACTIVATIONS
 def test_gradients_equal_those_of_autograd(hidden_layer_sizes, activation, output_activation):
     torch.manual_seed(0)
     network = FeedForward(4, 3, hidden_layer_sizes, activation, output_activation).double()
+    nn.init.ones_([m for m in network if isinstance(m, nn.Linear)][-1].bias)  # no dead outputs
     twin = copy.deepcopy(network)
     X, y = torch.randn(10, 4).double(), torch.randn(10, 3).double()
 
