@@ -20,14 +20,9 @@ REQUIRED_RESULTS = {"total_energy", "forces"}
 class Reference:
     """A source of reference energies and forces, with its results so far.
 
-    Parameters
-    ----------
-    source : ase calculator, EspressoRecipe or callable
-        The reference calculation. A callable takes atoms and returns a Snapshot.
-    folder : pathlib.Path
-        Folder for the results, one subfolder each.
-    stress : bool
-        Whether to ask a calculator for the stress as well.
+    The source is a calculator of ASE, an EspressoRecipe, or a function of atoms that returns a
+    Snapshot. Its results are in subfolders of `folder`. `stress` tells whether to ask a calculator
+    for the stress as well.
     """
 
     def __init__(self, source, folder, stress):

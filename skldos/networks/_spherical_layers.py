@@ -48,12 +48,7 @@ class _Sum(torch.autograd.Function):
 class NeighborSum(nn.Module):
     """Sums over fixed lists of vertices.
 
-    Parameters
-    ----------
-    members : ndarray of int of shape (n_sums, n_max)
-        Vertices that each sum runs over; -1 means none.
-    n_vertices : int
-        Number of vertices.
+    Each row of `members`, (n_sums, n_max), holds the vertices of a sum; -1 means none.
     """
 
     def __init__(self, members, n_vertices):
@@ -98,18 +93,9 @@ class GraphConvolution(nn.Module):
     .. math:: h'_v = \phi\Big(\mathrm{BN}\Big(\sum_{u \in N(v) \cup v} h_u W + b\Big)\Big)
 
     with the ReLU :math:`\phi`, plus :math:`h_v` itself if `n_in` equals `n_out`. With
-    `self_weight`, :math:`v` has its own matrix in the sum.
-
-    Parameters
-    ----------
-    n_in, n_out : int
-        Numbers of channels.
-    neighbors : ndarray of int of shape (n_vertices, n_max)
-        Neighbours of every vertex; -1 means none.
-    dropout : float
-        Probability of dropping an input in training.
-    self_weight : bool
-        Whether a vertex has different weights than its neighbours.
+    `self_weight`, :math:`v` has its own matrix in the sum. `neighbors`, (n_vertices, n_max), are
+    those of every vertex; -1 means none. `dropout` is the probability of dropping an input in
+    training.
     """
 
     def __init__(self, n_in, n_out, neighbors, *, dropout=0.0, self_weight=False):
@@ -137,12 +123,7 @@ class GraphConvolution(nn.Module):
 class RadialConvolution(nn.Module):
     """A convolution along each ray, over three neighbouring spheres, then BN and ReLU.
 
-    Parameters
-    ----------
-    n_in, n_out : int
-        Numbers of channels.
-    dropout : float
-        Probability of dropping an input in training.
+    `dropout` is the probability of dropping an input in training.
     """
 
     def __init__(self, n_in, n_out, *, dropout=0.0):
@@ -164,12 +145,8 @@ class RadialConvolution(nn.Module):
 class VertexPooling(nn.Module):
     """The mean over a vertex and its neighbours, at the vertices of the next coarser mesh.
 
-    Parameters
-    ----------
-    members : ndarray of int of shape (n_coarse, n_max)
-        The vertices of each mean; -1 means none.
-    n_vertices : int
-        Number of vertices of the finer mesh.
+    Each row of `members`, (n_coarse, n_max), holds the vertices of a mean; -1 means none.
+    `n_vertices` is the number of vertices of the finer mesh.
     """
 
     def __init__(self, members, n_vertices):

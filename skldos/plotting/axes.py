@@ -26,23 +26,10 @@ def new_axes(ax, *, figsize, layout="constrained"):
 
 
 def divided(ax, n_rows, n_columns, *, gap, **ratios):
-    """Divide `ax` into a grid; `ax` becomes its first cell.
+    """Divide `ax` into a grid; return its GridSpec. `ax` becomes its first cell.
 
-    Parameters
-    ----------
-    ax : matplotlib.axes.Axes
-        The axes.
-    n_rows, n_columns : int
-        Shape of the grid.
-    gap : float
-        Gap between cells, as a fraction of a cell, unless a layout engine sets it.
-    **ratios
-        As for :class:`matplotlib.gridspec.GridSpec`.
-
-    Returns
-    -------
-    matplotlib.gridspec.GridSpecBase
-        The grid.
+    `gap` is that between cells, as a fraction of a cell, unless a layout engine sets it, and
+    `ratios` are as for :class:`matplotlib.gridspec.GridSpec`.
     """
     figure, spec = ax.figure, ax.get_subplotspec()
     if figure.get_layout_engine() is None:
@@ -58,19 +45,9 @@ def divided(ax, n_rows, n_columns, *, gap, **ratios):
 
 
 def panel_below(ax, unit):
-    """Add a small panel for differences at the bottom of `ax`, with the same abscissa.
+    """Return a small panel for differences at the bottom of `ax`, with the same abscissa.
 
-    Parameters
-    ----------
-    ax : matplotlib.axes.Axes
-        The axes. If their scales are equal, they are square.
-    unit : str
-        Unit of the differences.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-        The panel.
+    `unit` is that of the differences. If the scales of `ax` are equal, it is square.
     """
     from matplotlib.ticker import MaxNLocator
 
@@ -99,16 +76,9 @@ def bar_beside(ax, drawn, label, width=0.05):
 def legend_above(ax, handles=None, *, grow=False, **options):
     """Draw the legend above `ax`, where it covers neither the plot nor a title.
 
-    Parameters
-    ----------
-    ax : matplotlib.axes.Axes
-        The axes.
-    handles : list of matplotlib.artist.Artist, optional
-        What to explain; None takes all that has a label.
-    grow : bool, default=False
-        Whether the figure becomes higher for a legend of more than four lines.
-    **options
-        As for :meth:`matplotlib.axes.Axes.legend`.
+    It explains `handles`; None takes all that has a label. With `grow`, the figure becomes higher
+    for a legend of more than four lines. `options` are as for
+    :meth:`matplotlib.axes.Axes.legend`.
     """
     handles = ax.get_legend_handles_labels()[0] if handles is None else handles
     labels = [fill(handle.get_label(), LEGEND_CHARACTERS) for handle in handles]

@@ -41,27 +41,10 @@ N_CORRECTIONS = 3
 
 
 def reference_energies(dos, energies, *, kind, temperature, n_electrons):
-    """Return the reference energies of densities of states in eV.
+    """Return the reference energies of densities of states in 1/eV, in eV, shape (n_snapshots,).
 
-    Parameters
-    ----------
-    dos : ndarray of shape (n_snapshots, n_energies)
-        In 1/eV.
-    energies : ndarray of shape (n_energies,)
-        In eV.
-    kind : {"fermi", "band"}
-        The Fermi level, or the mean energy of an electron.
-    temperature, n_electrons : ndarray of shape (n_snapshots,)
-        In K, and number of electrons.
-
-    Returns
-    -------
-    ndarray of shape (n_snapshots,)
-
-    Raises
-    ------
-    FermiLevelError
-        If a density of states does not hold its electrons.
+    `kind` is "fermi" for the Fermi level, or "band" for the mean energy of an electron. Raise a
+    ``FermiLevelError`` if a density of states, a row of `dos`, does not hold its electrons.
 
     Examples
     --------
@@ -77,23 +60,9 @@ def reference_energies(dos, energies, *, kind, temperature, n_electrons):
 
 
 def shift_dos(block, energies, new_energies, shift):
-    r"""Return densities of states at ``new_energies + shift``, by splines.
+    """Return densities of states, (..., n_energies), at ``new_energies + shift`` (eV), by splines.
 
-    Parameters
-    ----------
-    block : ndarray of shape (..., n_energies)
-        In 1/eV.
-    energies : ndarray of shape (n_energies,)
-        Energies of `block` in eV.
-    new_energies : ndarray of shape (n_new,)
-        In eV.
-    shift : float
-        In eV.
-
-    Returns
-    -------
-    ndarray of shape (..., n_new)
-        Constant beyond both ends of the energies.
+    They are constant beyond both ends of `energies`.
     """
     at = np.clip(new_energies + shift, energies[0], energies[-1])
     degree = min(SPLINE_DEGREE, (len(energies) - 1) | 1)  # odd
@@ -104,21 +73,9 @@ def shift_dos(block, energies, new_energies, shift):
 def align_sums(blocks, frame, energies, references, *, kind, temperature, n_electrons):
     """Shift predicted densities of states of atoms so that their sums have the reference energies.
 
-    Parameters
-    ----------
-    blocks : list of ndarray of shape (n_atoms, n_frame)
-        In 1/eV, in the frame.
-    frame, energies : ndarray
-        Energies of the frame, and of the result, in eV.
-    references : ndarray of shape (n_snapshots,)
-        The reference energies in eV.
-    kind, temperature, n_electrons
-        As of :func:`reference_energies`.
-
-    Returns
-    -------
-    list of ndarray of shape (n_atoms, n_energies)
-        A spectrum that does not hold the electrons is not shifted further.
+    `blocks` of shape (n_atoms, n_frame) are in 1/eV at the energies `frame`, the result is at
+    `energies`; all energies are in eV. `kind`, `temperature` and `n_electrons` are as of
+    :func:`reference_energies`. A spectrum that does not hold the electrons is not shifted further.
     """
 
     def shifted(shifts):

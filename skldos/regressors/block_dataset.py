@@ -108,10 +108,7 @@ class RowDataset(torch.utils.data.Dataset):
 def as_block(name, block):
     """Return a block that can be sliced; DataFrames come from ``set_output("pandas")``.
 
-    Raises
-    ------
-    ValueError
-        If it is not a table of real numbers.
+    Raise a ``ValueError`` if it is not a table of real numbers.
     """
     if not isinstance(block, LazyArray):
         check_unmasked(name, block)

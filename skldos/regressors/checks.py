@@ -39,10 +39,7 @@ def check_predicts_rows(name, regressor):
 def checked_dataset(X, y):
     """Return blocks and targets as a dataset, after checking numbers and shapes.
 
-    Raises
-    ------
-    ValueError
-        If there are no blocks, or blocks and targets do not match in number, rows or columns.
+    Raise a ``ValueError`` if there are none, or they do not match in number, rows or columns.
     """
     if len(X) == 0:
         raise ValueError("X must hold at least one block, got none.")
@@ -103,10 +100,7 @@ def score_of_blocks(regressor, X, y):
 def common_energies(snapshots, energies=None):
     """Return the energies that all `snapshots` have, and that `energies` are unless None.
 
-    Raises
-    ------
-    ValueError
-        If two of them differ.
+    Raise a ``ValueError`` if two of them differ.
     """
     for snapshot in snapshots or ():
         if snapshot.energies is None:
@@ -124,10 +118,7 @@ def common_energies(snapshots, energies=None):
 def common_broadening(snapshots, broadening=(None, None)):
     """Return width (eV) and kernel with which all LDOS were broadened; None where none says.
 
-    Raises
-    ------
-    ValueError
-        If two of them differ.
+    Raise a ``ValueError`` if two of them differ.
     """
     for snapshot in snapshots or ():
         grid = snapshot.energy_grid
@@ -147,10 +138,8 @@ def common_broadening(snapshots, broadening=(None, None)):
 def checked_weights(sample_weight, n_samples):
     """Return the weights of snapshots (or of plain rows) as an array, None for None.
 
-    Raises
-    ------
-    ValueError
-        If there are not as many as samples, one is negative or not finite, or all are zero.
+    Raise a ``ValueError`` if there are not as many as samples, one is negative or not finite, or
+    all are zero.
 
     Examples
     --------

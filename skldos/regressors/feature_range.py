@@ -22,19 +22,10 @@ ROUNDING = 1e-5
 
 
 def feature_range(blocks):
-    """Return the range of every column of training blocks.
+    """Return the smallest and largest value of every column of training blocks, (2, n_features).
 
-    For blocks that are not in memory, a few thousand rows are sampled: reading all of them may take
-    hours.
-
-    Parameters
-    ----------
-    blocks : sequence of ndarray or LazyArray of shape (n_rows, n_features)
-
-    Returns
-    -------
-    ndarray of shape (2, n_features) or None
-        Smallest and largest values; None of fewer than :data:`MIN_ROWS` rows.
+    None of fewer than :data:`MIN_ROWS` rows. For blocks that are not in memory, a few thousand rows
+    are sampled: reading all of them may take hours.
 
     Examples
     --------
@@ -62,20 +53,11 @@ def _sampled(block):
 
 
 def warn_outside(rows, limits):
-    """Warn if features lie far outside their range in the training data.
+    """Warn if features of rows lie far outside `limits`, the :func:`feature_range` of the training.
 
-    Parameters
-    ----------
-    rows : ndarray of shape (n_rows, n_features)
-        Rows that are predicted.
-    limits : ndarray of shape (2, n_features) or None
-        What :func:`feature_range` returned for the training data.
-
-    Warns
-    -----
-    UserWarning
-        If in more than one of a thousand rows any feature lies outside by more than :data:`MARGIN`
-        times the width of its range. The text is always the same, so that Python shows it once.
+    That is, if in more than one of a thousand rows any feature lies outside by more than
+    :data:`MARGIN` times the width of its range. The text is always the same, so that Python shows
+    it once.
     """
     if limits is None or not len(rows):
         return

@@ -46,18 +46,8 @@ class LeaveOneOutRidge:
     def sum_errors(self, block, target, count, alphas):
         """Return the sums of the left-out errors of a block, true minus predicted.
 
-        Parameters
-        ----------
-        block, target : array-like of shape (n_rows, n_features) and (n_rows, n_outputs)
-            One of the blocks.
-        count : float
-            How often it counts.
-        alphas : sequence of float
-            Penalties.
-
-        Returns
-        -------
-        ndarray of shape (n_alphas, n_outputs)
+        For every penalty of `alphas`, shape (n_alphas, n_outputs); `count` is how often the block,
+        one of the data set, counts.
         """
         rows = self._scaled(block, target, count)
         U, values = rows[:, : self._n_features] @ self._axes, rows[:, self._n_features :]

@@ -65,21 +65,9 @@ class RidgeSums:
     def fit(self, ridge, dos_weight, target_mean, direction=None):
         """Return a fitted copy of a ``Ridge``, equal to ``fit`` on all rows.
 
-        Parameters
-        ----------
-        ridge : Ridge
-            One for which :func:`fits_by_sums` is true.
-        dos_weight : float
-            Weight of the sums over snapshots.
-        target_mean : ndarray of shape (n_outputs,)
-            What is subtracted from the targets.
-        direction : ndarray of shape (n_outputs,), optional
-            Fit the component of the targets along it alone.
-
-        Returns
-        -------
-        Ridge
-            The fitted copy.
+        :func:`fits_by_sums` must be true for it. `dos_weight` is the weight of the sums over
+        snapshots, and `target_mean` is subtracted from the targets. With a `direction`, of shape
+        (n_outputs,), only the component of the targets along it is fitted.
         """
         S, p = self._rows + dos_weight * self._means, self._n_features
         mean = S[0, 1:] / S[0, 0]

@@ -94,12 +94,8 @@ class Team:
     def add_gradients(self, parameters, fraction):
         """Replace gradients of means over the local rows by those of the mean over all rows.
 
-        Parameters
-        ----------
-        parameters : sequence of torch.nn.Parameter
-            A parameter without a gradient counts as one with zeros.
-        fraction : float
-            Local rows as a fraction of all rows.
+        The local rows are a `fraction` of all rows. A parameter without a gradient counts as one
+        with zeros.
         """
         parameters = [p for p in parameters if p.requires_grad]
         for p in parameters:
@@ -160,22 +156,11 @@ def check_distribution(net):
 
 
 def join(name, mode, device):
-    """Return the team of this process.
+    """Return the team of this process, for a regressor called `name` in errors.
 
-    Parameters
-    ----------
-    name : str
-        Name of the regressor, for errors.
-    mode : None or "auto"
-        Whether processes started by torchrun, or of a process group, train together.
-    device : str
-        Device of the network.
-
-    Raises
-    ------
-    RuntimeError
-        If there are several processes and `mode` is None: each would scale the targets and fit the
-        output layer with its own data.
+    `mode` is "auto" if processes started by torchrun, or of a process group, train together. If it
+    is None and there are several, raise a ``RuntimeError``: each would scale the targets and fit
+    the output layer with its own data.
     """
     check_option("distributed", mode, (None, "auto"))
     running = distributed.is_available() and distributed.is_initialized()

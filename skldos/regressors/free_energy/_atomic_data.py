@@ -18,18 +18,8 @@ SAME_COMPOSITION = 1e-6
 def checked_snapshots(X, name, n_features=None):
     """Return the snapshots of blocks of atoms, after checking the shapes of the blocks.
 
-    Parameters
-    ----------
-    X : Blocks of shape (n_snapshots,)
-        One block per snapshot.
-    name : str
-        Name of the caller, for the message.
-    n_features : int, optional
-        Required number of features; by default that of the first block.
-
-    Returns
-    -------
-    SnapshotList
+    `name` is that of the caller, for the message. The blocks must have `n_features`, by default as
+    many as the first.
     """
     snapshots = linked_snapshots(X, name)
     if n_features is None and len(X):
@@ -52,19 +42,7 @@ def checked_energies(y, n_snapshots):
 def means_and_fractions(X, elements, n_features):
     """Return the mean features of the atoms of every snapshot, and its composition.
 
-    Parameters
-    ----------
-    X : Blocks of shape (n_snapshots,)
-        Blocks of atoms.
-    elements : list of str
-        Elements of the training data.
-    n_features : int
-        Number of features of a block.
-
-    Returns
-    -------
-    means : ndarray of shape (n_snapshots, n_features)
-    fractions : ndarray of shape (n_snapshots, n_elements)
+    Of shapes (n_snapshots, n_features) and (n_snapshots, n_elements), in the order of `elements`.
     """
     means = np.empty((len(X), n_features))
     fractions = np.empty((len(X), len(elements)))
@@ -89,12 +67,8 @@ def derivative_handles(X):
 class RowsOf:
     """The rows of the linear problem of every snapshot, computed on demand.
 
-    Parameters
-    ----------
-    X : Blocks of shape (n_snapshots,)
-        Blocks of atoms, with derivatives.
-    has_forces : sequence of bool, or None
-        Whether forces and stress of a snapshot are used; None uses none, and needs no derivatives.
+    The blocks have derivatives. `has_forces` tells for every snapshot whether its forces and stress
+    are used; None uses none, and needs no derivatives.
     """
 
     def __init__(self, X, has_forces):
@@ -143,14 +117,8 @@ def warn_of_density(snapshots, training):
 def warn_of_composition(fractions, snapshots, inverse):
     """Warn of a composition that is not a mixture of training compositions.
 
-    Parameters
-    ----------
-    fractions : ndarray of shape (n_snapshots, n_elements)
-        Compositions.
-    snapshots : SnapshotList
-        The snapshots with these compositions.
-    inverse : ndarray of shape (n_elements, n_elements)
-        The inverse, or pseudoinverse, of the normal matrix of the training compositions.
+    `fractions` are the compositions of the snapshots, (n_snapshots, n_elements), and `inverse` is
+    the (pseudo)inverse of the normal matrix of the training compositions.
     """
     projector = np.linalg.pinv(inverse, hermitian=True) @ inverse
     outside = np.abs(fractions - fractions @ projector).max(axis=1)

@@ -29,15 +29,8 @@ SOLE_LEVERAGE = 1 - 1e-9
 class Rows(NamedTuple):
     """Derivatives of the sum of the features of a snapshot, with their targets.
 
-    Attributes
-    ----------
-    forces : ndarray of shape (n_forces, n_features)
-    force_targets : ndarray of shape (n_forces,)
-        In eV/Å.
-    virials : ndarray of shape (0 or 6, n_features)
-        Per atom.
-    virial_targets : ndarray of shape (0 or 6,)
-        In eV/atom.
+    Forces are in eV/Å; virials, none or the six components of a symmetric tensor, are per atom and
+    in eV/atom. Rows have shape (n_rows, n_features).
     """
 
     forces: np.ndarray
@@ -72,22 +65,11 @@ class LeftOut(NamedTuple):
 class AtomicSums:
     """The linear problem of all snapshots.
 
-    Parameters
-    ----------
-    means : ndarray of shape (n_snapshots, n_features)
-        Mean features of the atoms of every snapshot.
-    energies : ndarray of shape (n_snapshots,)
-        Energies per atom in eV.
-    fractions : ndarray of shape (n_snapshots, n_elements)
-        Composition.
-    rows : skldos.regressors.free_energy._atomic_data.RowsOf
-        ``rows(s)`` returns the :class:`Rows` of snapshot s.
-    counts : ndarray of shape (n_snapshots,)
-        Weights of the snapshots, above zero.
-    pulay : float or None
-        The constant trace in virials, in eV/atom, that is not of the energies; None fits it.
-    n_jobs : int, optional
-        Number of workers of joblib that compute the rows.
+    It takes, for every snapshot, the `means` of the features over its atoms, the `energies` per
+    atom in eV, the composition as `fractions` of the elements, and the weights `counts`, above
+    zero. The function `rows`, a :class:`~._atomic_data.RowsOf`, returns the :class:`Rows` of a
+    snapshot, which `n_jobs` workers compute. `pulay` is the constant trace in virials, in eV/atom,
+    that is not of the energies; None fits it.
     """
 
     def __init__(self, means, energies, fractions, rows, counts, pulay=0.0, n_jobs=None):

@@ -11,21 +11,11 @@ POSTERIOR_FRACTIONS = np.linspace(0.1, 1.0, 19)
 
 
 class LeavingOut:
-    """Left-out errors of all snapshots, for all settings.
+    """Left-out errors of all snapshots of an ``AtomicSums``, for all settings.
 
-    Parameters
-    ----------
-    problem : AtomicSums
-        The linear problem.
-    settings : list of Setting
-        Settings, grouped by equal weights.
-    kinds : list of str
-        The kinds to evaluate, of ``"energy"``, ``"forces"`` and ``"virial"``.
-
-    Attributes
-    ----------
-    squares, numbers : dict of str to ndarray of shape (n_settings, n_snapshots)
-        Sums of squared errors and their numbers, for every kind.
+    The settings are grouped by equal weights. `kinds` are those to evaluate, of ``"energy"``,
+    ``"forces"`` and ``"virial"``; `squares` and `numbers` have for each the sums of squared errors
+    and their numbers, of shape (n_settings, n_snapshots).
     """
 
     def __init__(self, problem, settings, kinds):
@@ -66,13 +56,7 @@ class LeavingOut:
         return int(np.argmin(means)), float(np.min(means))
 
     def nested(self):
-        """Return the errors of every snapshot with the setting chosen by all others.
-
-        Returns
-        -------
-        list of LeftOut
-            In the order of the snapshots.
-        """
+        """Return the LeftOut of every snapshot with the setting chosen by all others."""
         best = np.array([self.best(without=s)[0] for s in range(self.problem.n_snapshots)])
         errors = [None] * len(best)
         for first, group in self._by_weights(np.unique(best)):
@@ -107,17 +91,8 @@ def calibrated(errors, variances, counts):
     r"""Return the constant part and the slope of the variance of errors.
 
     The model is :math:`\sigma_i^2 = c\,[(1 - \rho)\,\bar v + \rho\, v_i]` with the variances v of
-    the posterior for unit noise; c and ρ have the largest likelihood of the errors.
-
-    Parameters
-    ----------
-    errors, variances, counts : ndarray of shape (n,)
-        Left-out errors, variances for unit noise, and weights.
-
-    Returns
-    -------
-    tuple of float
-        :math:`c (1 - \rho) \bar v` and :math:`c \rho`.
+    the posterior for unit noise; c and ρ have the largest likelihood of the left-out errors, which
+    `counts` weights. The results are :math:`c (1 - \rho) \bar v` and :math:`c \rho`.
 
     Examples
     --------

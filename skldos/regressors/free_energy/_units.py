@@ -21,17 +21,8 @@ FAR, FAR_TIMES = 10.0, 30.0
 def warn_of_outliers(energies, fractions):
     """Warn if the energy of a snapshot is far from those of most others.
 
-    Parameters
-    ----------
-    energies : ndarray of shape (n_snapshots,)
-        Energies per atom in eV.
-    fractions : ndarray of shape (n_snapshots, n_elements)
-        Compositions.
-
-    Warns
-    -----
-    UserWarning
-        If it is farther than :data:`FAR` and :data:`FAR_TIMES` times the median distance.
+    That is, farther than :data:`FAR` and :data:`FAR_TIMES` times the median distance. Energies are
+    in eV/atom, and `fractions`, of shape (n_snapshots, n_elements), are the compositions.
 
     Examples
     --------
@@ -53,26 +44,10 @@ def warn_of_outliers(energies, fractions):
 def warn_of_units(energies, by_forces, fractions, densities, counts):
     """Warn if energies vary much more or less than expected from forces, or oppositely.
 
+    `energies` (eV/atom) are compared with those of a model fitted only to the forces, `by_forces`.
     The comparison excludes variations due to composition and density, on which forces contain no
-    information. The remaining variations must agree up to noise.
-
-    Parameters
-    ----------
-    energies : ndarray of shape (n_snapshots,)
-        Energies per atom in eV.
-    by_forces : ndarray of shape (n_snapshots,)
-        Energies predicted by a model fitted only to the forces.
-    fractions : ndarray of shape (n_snapshots, n_elements)
-        Compositions.
-    densities : ndarray of shape (n_snapshots,)
-        Mass densities.
-    counts : ndarray of shape (n_snapshots,)
-        Weights of the snapshots.
-
-    Warns
-    -----
-    UserWarning
-        If they differ by more than :data:`LARGEST_FACTOR`, or in sign.
+    information. The remaining variations must agree up to noise: in sign, and to a factor of
+    :data:`LARGEST_FACTOR`. `counts` are the weights of the snapshots.
 
     Examples
     --------

@@ -96,18 +96,8 @@ def symmetrised(beta, n_elements, twojmax):
 
     Where two of :math:`j_1, j_2, j` are equal, exchanging their elements leaves
     :math:`B^{\kappa\lambda\mu}_{j_1 j_2 j}` as it is. The forces of LAMMPS are gradients of its
-    energies only if the coefficients are equal as well.
-
-    Parameters
-    ----------
-    beta : ndarray of shape (n_elements**3 * n_components,)
-        Coefficients of the components of all triples of elements.
-    n_elements, twojmax : int
-        Number of elements, and twice the largest angular momentum.
-
-    Returns
-    -------
-    ndarray of shape (n_elements**3 * n_components,)
+    energies only if the coefficients are equal as well. `beta`, of shape
+    (n_elements**3 * n_components,), is for the components of all triples of elements.
 
     Examples
     --------

@@ -81,12 +81,7 @@ def renew_statistics(network, batches):
     error of the bias exceeds the differences between atoms, so that these means differ from those
     in prediction. For 32 atoms of aluminium, errors were three times larger with them.
 
-    Parameters
-    ----------
-    network : torch.nn.Module
-        Trained network; it is in evaluation mode afterwards.
-    batches : iterable of (inputs, targets)
-        Training data.
+    `batches` are the training data. The network is in evaluation mode afterwards.
     """
     network = uncompiled(network)
     norms = [m for m in network.modules() if getattr(m, "running_mean", None) is not None]

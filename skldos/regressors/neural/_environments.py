@@ -14,10 +14,7 @@ from skldos.regressors.neural._batches import RowBatches
 class FlatBlock(LazyArray):
     """A block ``(n_atoms, ...)`` as lazy rows ``(n_atoms, n_features)``, one per atom.
 
-    Parameters
-    ----------
-    block : array-like of shape (n_atoms, ...)
-        The block; if it can be rotated, so can its rows.
+    If the block can be rotated, so can its rows.
     """
 
     def __init__(self, block):
@@ -40,15 +37,7 @@ class FlatBlock(LazyArray):
 
 
 class Frames:
-    """The same rows in several frames.
-
-    Parameters
-    ----------
-    blocks : list of array-like of shape (n_atoms, n_features)
-        One for each frame.
-    rows : slice, default=slice(None)
-        Rows to select.
-    """
+    """The same rows in several frames: of one block ``(n_atoms, n_features)`` for each frame."""
 
     def __init__(self, blocks, rows=slice(None)):
         self.blocks = blocks
@@ -73,12 +62,7 @@ class Frames:
 class RotatedBatches:
     """Batches in which the surroundings of every atom are rotated randomly in every epoch.
 
-    Parameters
-    ----------
-    dataset : BlockDataset
-        Rows of environments that can be rotated.
-    *args, **kwargs
-        As for :class:`~skldos.regressors.neural._batches.RowBatches`.
+    The arguments are those of ``RowBatches``, with inputs that can be rotated.
     """
 
     def __init__(self, dataset, *args, **kwargs):
@@ -107,23 +91,9 @@ class RotatedBatches:
 def flatten(X):
     """Return blocks with two axes each, and the original shape after the first axis.
 
-    Parameters
-    ----------
-    X : sequence of array-like of shape (n_atoms, ...)
-        Blocks with the same axes after the first.
-
-    Returns
-    -------
-    blocks : Blocks
-        Blocks with two axes unchanged, others as :class:`FlatBlock`.
-    shape : tuple of int or None
-        ``(n_spheres, n_vertices)`` or ``(n_channels, n_spheres, n_vertices)``; None if the blocks
-        had two axes.
-
-    Raises
-    ------
-    ValueError
-        If the blocks have different axes.
+    Blocks ``(n_atoms, n_features)`` are unchanged, and the shape is then None. Others become
+    :class:`FlatBlock`, and the shape is ``(n_spheres, n_vertices)`` or
+    ``(n_channels, n_spheres, n_vertices)``, which must be that of all blocks.
     """
     shapes = sorted({tuple(block.shape[1:]) for block in X})
     if all(len(shape) == 1 for shape in shapes):

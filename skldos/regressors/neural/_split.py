@@ -27,26 +27,12 @@ class Split:
 
 
 def split_units(train_split, dataset):
-    """Return indices for training and for validation; the latter may be None.
+    """Return sorted indices for training and for validation; the latter may be None.
 
-    Parameters
-    ----------
-    train_split : None, int, float, array-like of int or callable
-        None, a number of randomly drawn samples, a fraction of them (at least one), the indices of
-        the validation samples, or a skorch splitter such as ``ValidSplit`` that returns two
-        subsets.
-    dataset : torch.utils.data.Dataset
-        Dataset to split; its length is the number of samples.
-
-    Returns
-    -------
-    training, validation : ndarray of int or None
-        Sorted indices.
-
-    Raises
-    ------
-    ValueError
-        If one of the parts would be empty, or an index is out of range.
+    `train_split` is None, a number of randomly drawn samples, a fraction of them (at least one),
+    the indices of the validation samples, or a skorch splitter such as ``ValidSplit`` that returns
+    two subsets. Raise a ``ValueError`` if one of the parts would be empty, or an index is out of
+    range.
 
     Examples
     --------

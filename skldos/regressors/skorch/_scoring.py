@@ -11,12 +11,8 @@ class DatasetScoring:
     """Scoring function for skorch's callbacks, for blocks.
 
     scikit-learn's scorers ("r2") get the joined rows of all blocks, or of the batch. Other
-    functions, such as skldos's scorers, get the blocks with their snapshots.
-
-    Parameters
-    ----------
-    scoring : str, callable or None
-        As for skorch's callbacks; None uses the score of the net.
+    functions, such as skldos's scorers, get the blocks with their snapshots. With None, the score
+    of the net is used.
     """
 
     def __init__(self, scoring):

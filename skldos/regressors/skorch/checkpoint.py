@@ -44,10 +44,7 @@ class TrainingFile:
     def read(self):
         """Return the state after the last complete epoch; None for a new training.
 
-        Raises
-        ------
-        FileFormatError
-            If the file is damaged.
+        Raise a ``FileFormatError`` if the file is damaged.
         """
         try:
             content = self.path.read_bytes()

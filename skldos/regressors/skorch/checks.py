@@ -23,19 +23,10 @@ def check_unused(net):
 
 
 def check_part(net, part):
-    """Raise an error for parameters that a part of a net does not have.
+    """Raise a ``ValueError``, like scikit-learn, for parameters that a part of a net does not have.
 
-    Parameters
-    ----------
-    net : SkorchRegressor
-        With its parameters.
-    part : {"module", "criterion", "optimizer"}
-        Which part; an instance, or one with arguments of any name, is left alone.
-
-    Raises
-    ------
-    ValueError
-        Of the kind that ``set_params`` of scikit-learn raises for other parameters.
+    The part is "module", "criterion" or "optimizer". If it is an instance, or takes arguments of
+    any name, it is left alone.
     """
     kind = getattr(net, part)
     if not isinstance(kind, type):

@@ -59,17 +59,9 @@ def generator_powers(p, k):
 
 @lru_cache
 def field(q):
-    """Return the addition and multiplication tables of GF(q).
+    """Return the addition and multiplication tables of GF(q), for a power of a prime q.
 
-    Parameters
-    ----------
-    q : int
-        A power of a prime.
-
-    Returns
-    -------
-    add, multiply : ndarray of int of shape (q, q)
-        0 and 1 are the neutral elements.
+    Of shape (q, q); 0 and 1 are the neutral elements.
     """
     ((p, k),) = prime_powers(q).items()
     digits = radix(np.arange(q), p, k)
@@ -84,22 +76,10 @@ def field(q):
 
 @lru_cache(maxsize=512)
 def orthogonal_columns(p, dimensions, k):
-    """Return an orthogonal array of p^k runs with factors of p^m levels.
+    """Return an orthogonal array of p^k runs with factors of p^m levels, (p^k, n_factors).
 
-    Parameters
-    ----------
-    p : int
-        A prime.
-    dimensions : tuple of int
-        The exponents m, descending.
-    k : int
-        Dimension of the space of runs.
-
-    Returns
-    -------
-    ndarray of int of shape (p^k, n_factors) or None
-        None if the search finds no separate subspaces for all factors. (They may exist
-        nevertheless, unless all m divide k and each other.)
+    The exponents m are the `dimensions`, descending. None if the search finds no separate subspaces
+    for all factors. (They may exist nevertheless, unless all m divide k and each other.)
     """
     if sum(p**m - 1 for m in dimensions) > p**k - 1:
         return None

@@ -64,14 +64,9 @@ class PartialGridSearchCV(PageLinkMixin, GridSearchCV):
 class Evaluations:
     """Scores of points of a grid, each evaluated once.
 
-    Parameters
-    ----------
-    values : dict of str to list
-        The values of every parameter.
-    evaluate_candidates : callable
-        The function that scikit-learn passes to ``_run_search``.
-    metric : str, bool or callable
-        `refit`, which names the metric to follow if there are several.
+    `values` are those of every parameter, `evaluate_candidates` is the function that scikit-learn
+    passes to ``_run_search``, and `metric` is `refit`, which names the metric to follow if there
+    are several.
     """
 
     def __init__(self, values, evaluate_candidates, metric):
@@ -83,17 +78,9 @@ class Evaluations:
         self.index = {}
 
     def __call__(self, points):
-        """Return the scores of `points`, NaN if a fit failed; new points are evaluated.
+        """Return the mean test scores of `points`, NaN if a fit failed; new points are evaluated.
 
-        Parameters
-        ----------
-        points : iterable of tuple of int
-            A position in the list of values for every parameter.
-
-        Returns
-        -------
-        ndarray of shape (n_points,)
-            Mean test scores.
+        A point is a position in the list of values for every parameter.
         """
         points = [tuple(map(int, point)) for point in points]
         new = [point for point in dict.fromkeys(points) if point not in self.index]

@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.utils import check_random_state, gen_batches
 
 from skldos.data import ArrayFile, as_rows, is_blocks
-from skldos.docstrings import documented, entries_of
+from skldos.docstrings import entries_of
 from skldos.exceptions import ScoringError, as_scoring_error
 from skldos.prediction.pipelines import targets_of
 from skldos.search.scores._rows import AT_ONCE, rows_at, transformed
@@ -28,13 +28,9 @@ OF_SCORERS = entries_of("""
 def checked_rows(descriptors, targets):
     """Return both as arrays of rows, lazy if they were.
 
-    Raises
-    ------
-    ValueError
-        If the numbers of rows differ, or are zero, or an array in memory holds NaN or infinite
-        values, even in rows that are not drawn. Only the drawn rows of lazy arrays are read.
-    TypeError
-        If they are not real numbers.
+    Raise a ``TypeError`` if they are not real numbers, and a ``ValueError`` if the numbers of rows
+    differ, or are zero, or an array in memory holds NaN or infinite values, even in rows that are
+    not drawn. Only the drawn rows of lazy arrays are read.
     """
     descriptors, targets = _as_rows("descriptors", descriptors), _as_rows("targets", targets)
     if descriptors.shape[0] != targets.shape[0]:
@@ -59,28 +55,11 @@ def drawn_rows(descriptors, targets, n_points, random_state):
     return rows_at(descriptors, indices), rows_at(targets, indices)
 
 
-@documented(OF_SCORERS)
 def over_snapshots(score, estimator, X, y):
-    """Return `score` of the descriptors and targets of every snapshot.
+    """Return the numbers ``score(descriptors, targets)`` of every snapshot, (n_snapshots,).
 
-    Parameters
-    ----------
-    score : callable
-        Takes the descriptors and targets of a snapshot, returns a number.
-    %(estimator)s
-    X : sequence of Snapshot, or Blocks, or array-like of shape (n_rows, n_features)
-        Input of the estimator.
-    %(y)s
-
-    Returns
-    -------
-    ndarray of shape (n_snapshots,)
-        The numbers.
-
-    Raises
-    ------
-    ScoringError
-        For any problem with the data; not a ValueError, which some searches hide.
+    Raise a ``ScoringError`` for any problem with the data; not a ValueError, which some searches
+    hide.
     """
     with as_scoring_error(ValueError):
         if len(X) == 0:

@@ -14,18 +14,9 @@ AT_ONCE = 8192
 def transformed(estimator, X):
     """Return `X` transformed by the transformers of `estimator`, lazily if possible.
 
-    Parameters
-    ----------
-    estimator : estimator
-        A fitted transformer, a pipeline of transformers or one that ends in a regressor, which is
-        left out; or a fitted search of these. A regressor alone has no transformers.
-    X : sequence of Snapshot, or Blocks, or array-like of shape (n_rows, n_features)
-        Input of the first transformer.
-
-    Returns
-    -------
-    Blocks or array-like
-        Output of the last transformer.
+    The estimator is a fitted transformer, a pipeline of transformers or one that ends in a
+    regressor, which is left out; or a fitted search of these. A regressor alone has no
+    transformers. `X` is the input of the first one.
     """
     steps = steps_of(estimator)
     return transform_lazily(steps if hasattr(steps[-1], "transform") else steps[:-1], X)

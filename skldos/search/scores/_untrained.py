@@ -26,10 +26,7 @@ OF_SCORERS = entries_of("""
 def network_of(estimator, scorer):
     """Return the last step of an estimator, and the network regressor that it is or contains.
 
-    Raises
-    ------
-    ScoringError
-        If there is no network regressor; the message names the `scorer`.
+    Raise a ``ScoringError`` that names the `scorer` if there is no network regressor.
     """
     last = regressor_of(estimator)
     regressor = getattr(last, "regressor_", last)  # of an ADOSRegressor

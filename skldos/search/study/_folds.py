@@ -14,14 +14,8 @@ from skldos.search.study._reports import EpochReport, Monitor
 class Fold:
     """Training and held-out data of a split, transformed.
 
-    Parameters
-    ----------
-    estimator : estimator
-        The candidate; a pipeline's transformers are fitted here, once.
-    X, y : array-like
-        All data; `y` may be None.
-    split : tuple of ndarray
-        Indices for training and for the test.
+    The transformers of the `estimator`, the candidate, are fitted here, once. `X` and `y`, which
+    may be None, are all data.
     """
 
     def __init__(self, estimator, X, y, split):
@@ -48,25 +42,10 @@ class Fold:
         return float(scorer(fitted, self.X, *targets))
 
     def train(self, metrics, repeat=0, reporter=None, monitor=None):
-        """Train the last step.
+        """Train the last step; return the score for each metric, and times of fit and scores in s.
 
-        Parameters
-        ----------
-        metrics : Metrics
-            Metrics that evaluate the fitted estimator on the held-out data.
-        repeat : int, default=0
-            Index of the training; each training has its own seeds.
-        reporter : Reporter, optional
-            Receives intermediate values.
-        monitor : str or callable, optional
-            Value of a network to report.
-
-        Returns
-        -------
-        scores : dict of str to float
-            Score for each metric; greater is better.
-        fit_time, score_time : float
-            Times in s.
+        Each training, number `repeat`, has its own seeds. The `reporter` receives intermediate
+        values: those that `monitor` selects, for a network.
         """
         start = time.perf_counter()
         last = reseeded(clone(self._last), repeat)

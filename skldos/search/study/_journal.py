@@ -21,22 +21,9 @@ RECORD_START = b'{"op_code":'
 
 
 def open_journal(path):
-    """Open or create a journal.
+    """Open or create a journal; return the storage of optuna that uses it.
 
-    Parameters
-    ----------
-    path : str or path
-        The file.
-
-    Returns
-    -------
-    optuna.storages.JournalStorage
-        Storage that uses the journal.
-
-    Raises
-    ------
-    FileFormatError
-        If the file is not a journal, or damaged before its last line.
+    Raise a ``FileFormatError`` if the file is not a journal, or damaged before its last line.
     """
     journal = JournalFile(path)
     try:
@@ -59,12 +46,7 @@ class JournalFile(BaseJournalBackend):
     next writer removes it, under the lock, with a warning. ``JournalFileBackend`` would append to
     it, which makes the whole journal unreadable. Its lock is a file, which processes that have
     waited long enough remove: two of them may do so at once, and then both hold the lock. Here the
-    operating system releases the lock when its holder ends.
-
-    Parameters
-    ----------
-    path : str or path
-        The file. Next to it is a file to lock, ``path.lock``, which stays there.
+    operating system releases the lock when its holder ends; the file to lock, ``path.lock``, stays.
     """
 
     def __init__(self, path):
@@ -82,20 +64,7 @@ class JournalFile(BaseJournalBackend):
     def read_logs(self, log_number_from):
         """Yield the records from number `log_number_from` on; called by Optuna.
 
-        Parameters
-        ----------
-        log_number_from : int
-            Number of records that the caller has.
-
-        Yields
-        ------
-        dict
-            A record.
-
-        Raises
-        ------
-        FileFormatError
-            If a line before the last one is not a record.
+        Raise a ``FileFormatError`` if a line before the last one is not a record.
         """
         # Records that were read but not consumed are read again.
         del self._ends[log_number_from + 1 :]
@@ -111,13 +80,7 @@ class JournalFile(BaseJournalBackend):
                 yield record
 
     def append_logs(self, logs):
-        """Append records; called by Optuna.
-
-        Parameters
-        ----------
-        logs : list of dict
-            The records.
-        """
+        """Append records; called by Optuna."""
         lines = [json.dumps(log, separators=(",", ":")) + "\n" for log in logs]
         self._write("".join(lines).encode())
 

@@ -7,23 +7,10 @@ SINGLE_METRIC = "score"
 
 
 class Metrics:
-    """Scorers by name, called as one.
+    """Scorers by name, called as one, for the `scoring` and `refit` of a ``StudySearchCV``.
 
-    Parameters
-    ----------
-    estimator : estimator
-        Estimator to evaluate.
-    scoring : str, callable, list, tuple or dict, optional
-        As for :class:`~skldos.search.StudySearchCV`.
-    refit : bool or str
-        Name of the metric to follow, if there are several.
-
-    Raises
-    ------
-    TypeError
-        If `scoring` has another type.
-    ValueError
-        If there are several metrics and `refit` names none of them.
+    Raise a ``TypeError`` if `scoring` has another type, and a ``ValueError`` if there are several
+    metrics and `refit`, which names the one to follow, names none of them.
     """
 
     def __init__(self, estimator, scoring, refit):

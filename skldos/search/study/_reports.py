@@ -11,14 +11,7 @@ class Reporter:
     Every epoch of the first training is reported. After every further training, the mean of the
     final values of all is reported, because trainings on other data, or from other weights, cannot
     be compared epoch by epoch. Steps count epochs, so that a pruner can use them as a resource;
-    without epochs, they count trainings.
-
-    Parameters
-    ----------
-    trial : optuna.trial.Trial
-        The trial.
-    n_trainings : int
-        Number of trainings in the trial.
+    without epochs, they count trainings, of which the trial has `n_trainings`.
     """
 
     def __init__(self, trial, n_trainings):
@@ -47,15 +40,7 @@ class Reporter:
 
 
 class EpochReport(Callback):
-    """Callback of a network that reports its epochs.
-
-    Parameters
-    ----------
-    reporter : Reporter
-        Receives the values.
-    value : callable
-        Returns the current value of the network, ``value(net)``.
-    """
+    """Callback of a network that reports ``value(net)`` after its epochs."""
 
     def __init__(self, reporter, value):
         self.reporter = reporter
@@ -91,14 +76,8 @@ class EpochReport(Callback):
 class Monitor:
     """Value of a network in training; greater is better.
 
-    Parameters
-    ----------
-    monitor : str, callable or None
-        As for :class:`~skldos.search.StudySearchCV`.
-    data : tuple
-        Transformed held-out X, and y if given.
-    nested : bool
-        Whether the network is inside the last step, so that its targets are not known.
+    `monitor` is as for ``StudySearchCV``, and `data` are the transformed held-out X, and y if
+    given. If the network is `nested` inside the last step, its targets are not known.
     """
 
     def __init__(self, monitor, data, nested):

@@ -10,13 +10,7 @@ from skldos.search.study._space import parameters
 
 
 def parameters_of(space, trials):
-    """Return the parameters of every trial.
-
-    Raises
-    ------
-    ValueError
-        If the parameters of a trial are not in the space.
-    """
+    """Return the parameters of every trial; a ``ValueError`` if one has others than the space."""
     params = []
     for trial in trials:
         try:
@@ -44,21 +38,8 @@ def noted_as(metric):
 def cv_results(space, trials, n_splits, metrics):
     """Return the results of finished trials, in the order of their numbers.
 
-    Parameters
-    ----------
-    space : dict or callable
-        As for :class:`~skldos.search.StudySearchCV`.
-    trials : list of optuna.trial.FrozenTrial
-        The trials.
-    n_splits : int
-        Number of folds.
-    metrics : Metrics
-        Metrics of the trials.
-
-    Returns
-    -------
-    dict of str to array-like
-        The same columns as in GridSearchCV, NaN if there is no score.
+    The columns are those of GridSearchCV, NaN if there is no score. `space` is as for
+    ``StudySearchCV``, and `n_splits` the number of folds.
     """
     params = parameters_of(space, trials)
     results = {"trial": np.array([trial.number for trial in trials])}

@@ -27,13 +27,7 @@ def label(value):
 
 
 class NamedChoices:
-    """A trial that suggests categories of any type; the study stores their labels.
-
-    Parameters
-    ----------
-    trial : optuna.trial.Trial or optuna.trial.FixedTrial
-        The underlying trial.
-    """
+    """A trial that suggests categories of any type; the study stores their labels."""
 
     def __init__(self, trial):
         self._trial = trial
@@ -70,20 +64,7 @@ def check_space(space):
 
 
 def suggest(space, trial):
-    """Return the parameters that `trial` suggests.
-
-    Parameters
-    ----------
-    space : dict or callable
-        As for :class:`~skldos.search.StudySearchCV`.
-    trial : optuna.trial.Trial or optuna.trial.FixedTrial
-        The underlying trial.
-
-    Returns
-    -------
-    dict
-        Parameters of the estimator.
-    """
+    """Return the parameters that a trial, real or fixed, suggests."""
     trial = NamedChoices(trial)
     if not callable(space):
         return {name: _suggest_one(trial, name, values) for name, values in space.items()}

@@ -30,11 +30,6 @@ class NumberedTPESampler(TPESampler):
     """TPE whose draws depend only on the seed and the number of the trial.
 
     A single process is therefore reproducible, and several processes never repeat draws.
-
-    Parameters
-    ----------
-    seed : int
-        Seed.
     """
 
     def __init__(self, seed):
@@ -49,28 +44,11 @@ class NumberedTPESampler(TPESampler):
 
 
 def open_study(study=None, storage=None, study_name=None):
-    """Return a maximising study, and whether this process created it.
+    """Return a maximising study, and whether this process, of several, created it.
 
-    Parameters
-    ----------
-    study : optuna.Study, optional
-        An existing study.
-    storage : str, path or storage of optuna, optional
-        Address of a database, or path of a journal.
-    study_name : str, optional
-        Name of the study in the storage.
-
-    Returns
-    -------
-    study : optuna.Study
-        The study.
-    is_new : bool
-        Whether the study is new; True in only one of several processes.
-
-    Raises
-    ------
-    ValueError
-        If both a study and a storage are given, or the study minimises.
+    The study exists, or has a name in a storage of optuna, of which the address of a database or
+    the path of a journal is enough. Raise a ``ValueError`` if both are given, or the study
+    minimises.
     """
     if study is None:
         storage = _storage(storage)
@@ -176,26 +154,11 @@ def ended(study):
 
 
 def next_trial(study, n_trials, roll, deadline):
-    """Return a new trial, or None if all are finished or the time is up.
+    """Return a new trial of this process only, or None if all are finished or the time is up.
 
-    If other processes run the last trials, this function waits for them, because these processes
-    may die.
-
-    Parameters
-    ----------
-    study : optuna.Study
-        The study.
-    n_trials : int
-        Total number of trials to finish, over all processes.
-    roll : RollCall
-        Detects dead processes.
-    deadline : float
-        Time of ``time.monotonic`` after which no trial starts.
-
-    Returns
-    -------
-    optuna.trial.Trial or None
-        A trial of this process only.
+    `n_trials` is the number to finish, over all processes. If others run the last trials, this
+    function waits for them, because these processes may die, which the `roll` call detects. After
+    the `deadline`, a time of ``time.monotonic``, no trial starts.
     """
     while time.monotonic() < deadline:
         roll.call(study)
@@ -240,15 +203,10 @@ def finish(study, trial, value, state):
 
 
 class RollCall:
-    """Finds trials whose process has died, by missing heartbeats.
+    """Finds trials whose process has died, by missing heartbeats, one every `interval` s.
 
     Clocks of different machines differ, so this process measures by its own clock how long a
     heartbeat has not changed.
-
-    Parameters
-    ----------
-    interval : float
-        Time between heartbeats in s.
     """
 
     def __init__(self, interval):

@@ -24,16 +24,7 @@ TRIAL_ENDS = (TrialPruned, UpdateFinishedTrialError)
 class TrialRunner:
     """The objective of a study: the score of a trial's parameters.
 
-    Parameters
-    ----------
-    search : StudySearchCV
-        Search with the settings.
-    X, y : array-like
-        All data.
-    splits : list of tuple of ndarray
-        The folds.
-    metrics : Metrics
-        Metrics to compute.
+    The settings are those of the `search`; `X` and `y` are all data, `splits` the folds.
     """
 
     def __init__(self, search, X, y, splits, metrics):
@@ -43,10 +34,7 @@ class TrialRunner:
     def __call__(self, trial):
         """Return the mean of the followed score; record all trainings. NaN if one failed.
 
-        Raises
-        ------
-        optuna.TrialPruned
-            If the pruner says so.
+        Raise ``optuna.TrialPruned`` if the pruner says so.
         """
         search = self._search
         params = clone(suggest(search.space, trial), safe=False)
