@@ -7,32 +7,9 @@ import numpy as np
 
 
 def check_scalar(name, value, *, low=None, high=None, strict=False, integer=False):
-    """Return `value` if it is a finite number within bounds.
+    """Return `value` if it is a finite number within bounds, else raise an error that names it.
 
-    Parameters
-    ----------
-    name : str
-        Name of the argument, for the message.
-    value : object
-        What was given.
-    low, high : float, optional
-        Bounds, inclusive unless `strict`.
-    strict : bool, default=False
-        Whether the lower bound itself is excluded.
-    integer : bool, default=False
-        Whether only integers are accepted.
-
-    Returns
-    -------
-    int or float
-        The number.
-
-    Raises
-    ------
-    TypeError
-        If `value` is not a number (or not an integer where one is needed).
-    ValueError
-        If it is not finite or out of bounds.
+    The bounds are inclusive; with `strict`, the lower bound itself is excluded.
 
     Examples
     --------
@@ -75,24 +52,7 @@ def check_option(name, value, options):
 
 
 def check_device(name, value):
-    """Return the name of the torch device `value` if this machine has it.
-
-    Parameters
-    ----------
-    name : str
-        Name of the argument, for the message.
-    value : str or torch.device
-        ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
-
-    Returns
-    -------
-    str
-        The device as a string.
-
-    Raises
-    ------
-    ValueError
-        If there is no such device, here or anywhere.
+    """Return the name of a torch device, such as ``"cuda:1"``, if this machine has it.
 
     Examples
     --------
@@ -118,26 +78,9 @@ def check_device(name, value):
 
 
 def as_real(name, values):
-    """Return an array-like of real numbers as a float64 array.
+    """Return an array-like of real numbers, none of them masked, as a float64 array.
 
-    Parameters
-    ----------
-    name : str
-        Name of the argument, for the message.
-    values : array-like
-        Numbers; objects such as None count as NaN where NumPy converts them.
-
-    Returns
-    -------
-    ndarray of float64
-        A new array, unless it was one.
-
-    Raises
-    ------
-    TypeError
-        If they are not real numbers: complex, text, nothing.
-    ValueError
-        If some of them are masked.
+    Objects such as None count as NaN where NumPy converts them.
 
     Examples
     --------
@@ -209,12 +152,7 @@ def check_finite(name, array):
 def check_unchanged(estimator, fitted):
     """Raise a ``ValueError`` that names a parameter that has changed since ``fit``.
 
-    Parameters
-    ----------
-    estimator : estimator
-        With ``get_params``.
-    fitted : dict
-        Copies of the parameters that decide what the estimator returns, made in ``fit``.
+    `fitted` holds copies of the parameters that decide what the estimator returns, made in ``fit``.
 
     Examples
     --------

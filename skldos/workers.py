@@ -58,15 +58,9 @@ def results_of(tasks, n_jobs=None, prefer=None):
 def in_order(jobs, n_jobs=None, prefer=None):
     """Yield an iterator over the results of its tasks for every job; exhaust each iterator.
 
-    Parameters
-    ----------
-    jobs : iterable of list
-        Tasks, each a tuple of a function and its arguments. With one worker a job is not looked
-        at before the one before it is done.
-    n_jobs : int, optional
-        Number of workers.
-    prefer : {"threads", "processes"}, optional
-        What they are unless :func:`joblib.parallel_config` says otherwise.
+    A task is a tuple of a function and its arguments. With one worker, a job is not looked at
+    before the one before it is done. `prefer` is what workers are, ``"threads"`` or
+    ``"processes"``, unless :func:`joblib.parallel_config` says otherwise.
 
     Examples
     --------

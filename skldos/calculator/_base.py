@@ -58,17 +58,7 @@ class ModelCalculator(Calculator):
         return vars(self) | {"_point": None}
 
     def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
-        """Compute `properties`; called by ASE.
-
-        Parameters
-        ----------
-        atoms : ase.Atoms
-            The atoms.
-        properties : sequence of str
-            Names of the properties.
-        system_changes : sequence of str
-            Changes since the last call.
-        """
+        """Compute `properties`; called by ASE."""
         super().calculate(atoms, properties, system_changes)
         if "stress" in properties and not self._may_predict_stress:
             raise PropertyNotImplementedError(self._no_stress())

@@ -26,12 +26,7 @@ def parts_of(transformer):
 def with_parameters(transformer, parameters):
     """Return a copy of a fitted transformer with changed parameters; unknown ones are ignored.
 
-    Parameters
-    ----------
-    transformer : transformer
-        Fitted transformer; all parts of a union are copied.
-    parameters : dict
-        Values by name.
+    All parts of a union are copied.
     """
     transformer = copy.copy(transformer)
     if isinstance(transformer, BlockUnion):

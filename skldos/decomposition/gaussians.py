@@ -242,22 +242,13 @@ class NormalEquations(NamedTuple):
     norms: np.ndarray
 
     def solve(self, ridge=0.0):
-        r"""Return the coefficients, regularised or not.
+        r"""Return the coefficients A, (n,), or (n_ridges, n) for several penalties λ >= 0.
 
         .. math:: \int \Big(V - \sum_k A_k g_k\Big)^2 dr + \lambda \sum_k \|g_k\|^2 A_k^2 \to \min
 
         The penalty refers to Gaussians of unit norm, so λ is dimensionless and comparable across
-        exponents, cells and numbers of atoms.
-
-        Parameters
-        ----------
-        ridge : float or array-like of shape (n_ridges,)
-            λ >= 0. Zero leaves out combinations that vanish on the grid to rounding.
-
-        Returns
-        -------
-        ndarray of shape (n,) or (n_ridges, n)
-            A, for every λ.
+        exponents, cells and numbers of atoms. Zero leaves out combinations that vanish on the grid
+        to rounding.
 
         Examples
         --------

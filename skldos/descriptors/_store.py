@@ -45,22 +45,7 @@ class BlockStore:
         self._writable = True  # until a write fails
 
     def find(self, key, shape, dtype):
-        """Return the block under `key`; None if it is missing or damaged.
-
-        Parameters
-        ----------
-        key : str
-            Name of the block.
-        shape : tuple of int
-            Its shape.
-        dtype : numpy.dtype
-            Data type of the block.
-
-        Returns
-        -------
-        ArrayFile or None
-            A handle.
-        """
+        """Return a handle of the block under `key`; None if it is missing or damaged."""
         if self.folder is None:
             return None
         try:
@@ -74,25 +59,12 @@ class BlockStore:
         return file if same else None
 
     def write(self, key, shape, dtype, chunks):
-        """Write a block, replacing a damaged one, and return it.
+        """Write a block, replacing a damaged one, and return a handle of it.
 
-        If another process has written the same block in the meantime, that one is returned.
-
-        Parameters
-        ----------
-        key : str
-            Name of the block.
-        shape : tuple of int
-            Its shape.
-        dtype : numpy.dtype
-            Data type of the block.
-        chunks : iterator
-            Yields ``(start, stop, rows)`` in order; untouched if nothing can be written.
-
-        Returns
-        -------
-        ArrayFile or None
-            A handle; None if there is no folder, or, with a warning, if it cannot be written.
+        `chunks` yields ``(start, stop, rows)`` in order, and is untouched if nothing can be
+        written. Without a folder, or, with a warning, where the block cannot be written, the result
+        is None. If another process has written the same block in the meantime, that one is
+        returned.
         """
         with self._stage() as stage:
             if stage is None:

@@ -9,21 +9,9 @@ TOLERANCE = 1e-8
 
 
 def through(row_transformer, n_features, derivatives):
-    """Turn derivatives of sums of rows before a row-wise transformer into those after it.
+    """Turn derivatives of sums of rows before a fitted affine transformer into those after it.
 
-    Parameters
-    ----------
-    row_transformer : transformer
-        Fitted; affine.
-    n_features : int
-        Number of features before it.
-    derivatives : callable
-        Returns arrays whose last axis runs over these features.
-
-    Returns
-    -------
-    tuple of ndarray
-        The same, with the transformed features on the last axis.
+    ``derivatives()`` returns arrays whose last axis runs over the `n_features` before it.
     """
     matrix = matrix_of(row_transformer.transform, n_features, type(row_transformer).__name__)
     return tuple(by @ matrix for by in derivatives())
@@ -32,28 +20,11 @@ def through(row_transformer, n_features, derivatives):
 # A non-affine map, such as a logarithm, gives an error, without warnings of infinity before it.
 @np.errstate(all="ignore")
 def matrix_of(transform, n_features, name="the transformer"):
-    r"""Return the matrix M of a map :math:`x \mapsto x M + c` of rows.
+    r"""Return the matrix M, (n_features, n_out), of a map :math:`x \mapsto x M + c` of rows.
 
     The matrix follows from the images of zero and of multiples of the unit vectors. This works for
-    any scaler, projection or selection, and reveals transformers that are not affine.
-
-    Parameters
-    ----------
-    transform : callable
-        Takes and returns rows, float64 arrays of shape (n_rows, n_features) and (n_rows, n_out).
-    n_features : int
-        Width of the rows.
-    name : str
-        Name of the transformer in the message.
-
-    Returns
-    -------
-    ndarray of shape (n_features, n_out)
-
-    Raises
-    ------
-    ValueError
-        If the map is not affine.
+    any scaler, projection or selection, and reveals transformers that are not affine, with a
+    ``ValueError``.
 
     Examples
     --------

@@ -19,14 +19,7 @@ def output_container(estimator):
 def as_container(estimator, block, names):
     """Return a block as the DataFrame set by ``set_output``; unchanged by default.
 
-    Parameters
-    ----------
-    estimator : estimator
-        The transformer.
-    block : array-like of shape (n_sites, n_features)
-        Its block.
-    names : callable
-        Returns the names of the columns; called only if they are needed.
+    ``names()`` returns the names of the columns; it is called only if they are needed.
     """
     adapter = _get_container_adapter("transform", estimator)
     if adapter is None:

@@ -81,15 +81,7 @@ def autograd(enabled=True):
 
 
 def to_float64(name, value, device=None):
-    """Return a tensor, an array or a number as a float64 tensor.
-
-    Raises
-    ------
-    TypeError
-        If `value` is not made of real numbers.
-    ValueError
-        If elements are masked.
-    """
+    """Return a tensor, an array or a number as a float64 tensor; unmasked real numbers only."""
     if isinstance(value, torch.Tensor):
         if value.is_complex():
             raise TypeError(f"{name} must be real, got a tensor of {value.dtype}.")
@@ -117,25 +109,8 @@ def _to_numpy(result):
 def slabs(name, array, *, device=None, size=None):
     """Yield a large array as float64 tensors, about `size` numbers at a time along axis 0.
 
-    Pieces are slices of axis 0 rather than of flattened rows. A memory map is therefore read piece
-    by piece in any memory order, and never copied as a whole.
-
-    Parameters
-    ----------
-    name : str
-        Name of the argument, for messages.
-    array : tensor or ndarray of shape (n, ...)
-        Array to convert.
-    device : torch.device, optional
-        Where the pieces of an ndarray go.
-    size : int, optional
-        Number of elements per piece, unless a single step along axis 0 has more; by default
-        :data:`PIECE`.
-
-    Yields
-    ------
-    tensor of shape (m, ...)
-        In order; the last may be shorter.
+    By default `size` is :data:`PIECE`. Pieces are slices of axis 0 rather than of flattened rows. A
+    memory map is therefore read piece by piece in any memory order, and never copied as a whole.
     """
     size = PIECE if size is None else size
     step = max(1, size * len(array) // max(1, int(np.prod(array.shape))))

@@ -78,10 +78,7 @@ class FermiWindow:
     def at(self, level):
         """Return the coefficients of the vectors at a level in eV, and their derivatives.
 
-        Returns
-        -------
-        tuple of two ndarray of shape (n_vectors,), or None
-            None where the level is so far away that the vectors do not suffice.
+        None where the level is so far away that the vectors do not suffice.
         """
         exact, slope = self._weights_at(level)
         change = exact - self.weights

@@ -15,20 +15,10 @@ GRID_AXES = (-3, -2, -1)
 
 
 def wave_vectors(cell, grid_shape):
-    r"""Wave vectors :math:`G = m_1 b_1 + m_2 b_2 + m_3 b_3` of a grid, as ``rfftn`` orders them.
+    """Wave vectors :math:`G = m_1 b_1 + m_2 b_2 + m_3 b_3` of a grid, as ``rfftn`` orders them.
 
-    Parameters
-    ----------
-    cell : tensor of shape (3, 3)
-        Lattice vectors as rows, in Å.
-    grid_shape : tuple of 3 int
-        Points along each of them.
-
-    Returns
-    -------
-    tensor of shape (n_x, n_y, n_z // 2 + 1, 3)
-        In 1/Å. The frequency n/2 of an even grid has a negative sign along x and y, a positive sign
-        along z.
+    For a cell with vectors as rows in Å, of shape (n_x, n_y, n_z // 2 + 1, 3) in 1/Å. The frequency
+    n/2 of an even grid has a negative sign along x and y, a positive sign along z.
 
     Examples
     --------
@@ -41,19 +31,7 @@ def wave_vectors(cell, grid_shape):
 
 
 def squared_waves(cell, grid_shape):
-    r"""Squared lengths :math:`G^2`, ten times faster than by way of the wave vectors.
-
-    Parameters
-    ----------
-    cell : tensor of shape (3, 3)
-        Lattice vectors as rows, in Å.
-    grid_shape : tuple of 3 int
-        Points along each of them.
-
-    Returns
-    -------
-    tensor of shape (n_x, n_y, n_z // 2 + 1)
-        In 1/Å².
+    """Squared lengths :math:`G^2` in 1/Å², ten times faster than by way of :func:`wave_vectors`.
 
     Examples
     --------
@@ -85,19 +63,7 @@ def _reciprocal(cell):
 
 
 def pair_weights(grid_shape, *, device=None):
-    """Return the number of wave vectors that each entry of the half spectrum represents.
-
-    Parameters
-    ----------
-    grid_shape : tuple of 3 int
-        Points along each cell vector.
-    device : torch.device, optional
-        Where the tensor goes.
-
-    Returns
-    -------
-    tensor of shape (n_z // 2 + 1,)
-        To be broadcast over the first two axes.
+    """Return the number of waves that each entry along z of the half spectrum stands for.
 
     Examples
     --------
@@ -113,18 +79,10 @@ def pair_weights(grid_shape, *, device=None):
 
 
 def in_sphere(G, density_cutoff):
-    r"""Whether wave vectors have a kinetic energy :math:`\hbar^2 G^2/2m` up to `density_cutoff`.
+    r"""Whether waves have a kinetic energy :math:`\hbar^2 G^2/2m` up to a cutoff.
 
-    Parameters
-    ----------
-    G : tensor of shape (..., 3)
-        Wave vectors in 1/Å.
-    density_cutoff : float or None
-        In eV, what pw.x calls ecutrho; None keeps all.
-
-    Returns
-    -------
-    bool tensor of shape (...)
+    For wave vectors in 1/Å of shape (..., 3). The cutoff in eV is what pw.x calls ecutrho; None
+    keeps all.
 
     Examples
     --------

@@ -129,19 +129,7 @@ def electronic_heat_capacity(dos, energies, *, temperature, n_electrons):
 
 
 def check_reach(energies, *, temperature, fermi_level):
-    """Raise an error unless a DOS reaches far enough above the Fermi level for a temperature.
-
-    Parameters
-    ----------
-    energies : array-like of shape (n_energies,)
-        Energies of the DOS in eV.
-    temperature, fermi_level : float
-        In K and eV.
-
-    Raises
-    ------
-    FermiLevelError
-        If the energies end less than 10 kT above the Fermi level.
+    """Raise a ``FermiLevelError`` if a DOS ends less than 10 kT above the Fermi level.
 
     Examples
     --------

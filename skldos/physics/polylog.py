@@ -26,13 +26,9 @@ N_TERMS = 22
 def alternating_weights(n):
     r"""Weights :math:`c_k` with :math:`\sum_{k \ge 0} (-1)^k a_k \approx \sum_{k<n} c_k a_k`.
 
-    Algorithm 1 of [1]_, in exact arithmetic. Its relative error is below
-    :math:`2 (3 + \sqrt 8)^{-n}` if the :math:`a_k` are the moments of a positive measure on [0, 1],
-    as :math:`q^k / (k+1)^s` are.
-
-    References
-    ----------
-    .. [1] H. Cohen, F. Rodriguez Villegas, D. Zagier, Exp. Math. 9, 3 (2000).
+    Algorithm 1 of Ref. [1] of the module, in exact arithmetic. Its relative error is below :math:`2
+    (3 + \sqrt 8)^{-n}` if the :math:`a_k` are the moments of a positive measure on [0, 1], as
+    :math:`q^k / (k+1)^s` are.
 
     Examples
     --------

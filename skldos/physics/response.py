@@ -161,24 +161,9 @@ def response_of_fields(
 ):
     r"""Compute :func:`total_energy_response` from the DOS and density, without the LDOS.
 
-    The sums :math:`s_j` enter only as
-    :math:`\sum_j s_j\, dw_j/d\mu = \sum_r g(r)\, \partial n(r)/\partial \mu`.
-
-    Parameters
-    ----------
-    dos : ndarray of shape (n_energies,)
-        In 1/eV.
-    density, density_slope : ndarray of shape (n_x, n_y, n_z)
-        n(r) in 1/Å³ at the Fermi level of the DOS, and its derivative by that level, in 1/(eV Å³).
-    energies, atoms, temperature, n_electrons, pseudopotentials, functional
-        See :func:`total_energy`.
-    density_cutoff, assume_isolated
-        See :func:`total_energy`.
-
-    Returns
-    -------
-    Response
-        The energy, DOS and density, and derivatives by LDOS, positions and strain.
+    The DOS has shape (n_energies,), in 1/eV; the density in 1/Å³, at the Fermi level of this DOS,
+    and its derivative by the level in 1/(eV Å³) have shape (n_x, n_y, n_z). The sums :math:`s_j`
+    enter only as :math:`\sum_j s_j\, dw_j/d\mu = \sum_r g(r)\, \partial n(r)/\partial \mu`.
     """
     structure = _checked(atoms, pseudopotentials, n_electrons)
     energies = to_float64("energies", energies)

@@ -232,21 +232,9 @@ def energy_of_fields(
     pseudopotentials,
     **terms,
 ):
-    """Compute :func:`total_energy` from the DOS and density, without the LDOS.
+    """Compute :func:`total_energy` from the DOS and density at the Fermi level, without the LDOS.
 
-    Parameters
-    ----------
-    dos : ndarray of shape (n_energies,)
-        In 1/eV.
-    density : ndarray of shape (n_x, n_y, n_z)
-        In 1/Å³, at the Fermi level.
-    energies, atoms, temperature, n_electrons, fermi_level, pseudopotentials, **terms
-        See :func:`total_energy`.
-
-    Returns
-    -------
-    TotalEnergy
-        Terms in eV, floats.
+    The DOS has shape (n_energies,), in 1/eV, and the density (n_x, n_y, n_z), in 1/Å³.
     """
     structure = Structure.of(atoms)
     check_electrons(structure.symbols, pseudopotentials, n_electrons)
@@ -304,22 +292,7 @@ def band_terms(dos, energies, *, temperature, n_electrons, fermi_level=None):
 def density_terms(
     density, structure, pseudopotentials, functional=None, density_cutoff=None, assume_isolated=None
 ):
-    """Terms that the density and the ions determine, in eV.
-
-    Parameters
-    ----------
-    density : tensor of shape (n_x, n_y, n_z)
-        Valence density in 1/Å³.
-    structure : Structure
-        The ions, as tensors.
-    pseudopotentials, functional, density_cutoff, assume_isolated
-        See :func:`total_energy`.
-
-    Returns
-    -------
-    dict of str to tensor
-        ``"deband"``, ``"hartree"``, ``"xc"`` and ``"ewald"``.
-    """
+    """Terms in eV that the valence density, a tensor in 1/Å³, and the ions determine, by name."""
     functional = common_functional(structure.symbols, pseudopotentials, functional)
     cell = structure.cell
     n = low_pass(density, cell, density_cutoff=density_cutoff)

@@ -20,23 +20,11 @@ DENSITY_TOLERANCE = 0.1
 
 
 def electrons_held(dos, snapshot):
-    """Count the electrons of a DOS below the Fermi level of its calculation.
+    """Return the electrons of a DOS below the Fermi level of its calculation, and their excess.
 
-    Parameters
-    ----------
-    dos : ndarray of shape (n_energies,)
-        In 1/eV.
-    snapshot : Snapshot
-        Where it came from.
-
-    Returns
-    -------
-    electrons : float or None
-        The electrons; None if the snapshot lacks its Fermi level, electrons, temperature
-        or energies.
-    excess : float
-        Surplus of electrons (negative if too few), beyond the effect of the broadening of the
-        LDOS.
+    The excess, negative if there are too few, is that beyond the effect of the broadening of the
+    LDOS. The electrons are None if the snapshot lacks Fermi level, electrons, temperature or
+    energies.
 
     Examples
     --------
@@ -65,12 +53,7 @@ def _can_be_counted(snapshot):
 def warn_of_training_data(targets, snapshots):
     """Warn, as :func:`warn_of_missing_electrons`, before a model is trained.
 
-    Parameters
-    ----------
-    targets : sequence of array-like of shape (..., n_energies)
-        LDOS or DOS of atoms. Other targets are ignored.
-    snapshots : sequence of Snapshot, or None
-        Where they came from.
+    Of the targets, (..., n_energies), only LDOS and DOS of atoms count. `snapshots` may be None.
     """
     if snapshots is None:
         return
@@ -85,19 +68,9 @@ def warn_of_training_data(targets, snapshots):
 
 
 def check_electrons_of_density(density, snapshot):
-    """Raise an error unless a density holds about the electrons of its snapshot.
+    """Raise a ``ScoringError`` unless a density in 1/Å³ holds about the electrons of its snapshot.
 
-    Parameters
-    ----------
-    density : ndarray of shape (n_x, n_y, n_z)
-        In 1/Å³.
-    snapshot : Snapshot
-        Where it came from.
-
-    Raises
-    ------
-    ScoringError
-        If they differ by more than :data:`DENSITY_TOLERANCE`.
+    About means a fraction of :data:`DENSITY_TOLERANCE`.
     """
     electrons, expected = (
         float(density.sum(dtype=float)) * snapshot.voxel_volume,
@@ -120,21 +93,11 @@ def _dos(target, snapshot):
 
 
 def warn_of_missing_electrons(dos, snapshots):
-    """Warn of the density of states with the worst number of electrons.
+    """Warn of the true density of states, in 1/eV, with the worst number of electrons.
 
-    Parameters
-    ----------
-    dos : sequence of ndarray of shape (n_energies,)
-        True densities of states in 1/eV.
-    snapshots : sequence of Snapshot
-        Where they came from.
-
-    Warns
-    -----
-    UserWarning
-        If the number of electrons below the Fermi level of the calculation is wrong: the energies
-        begin above the lowest level, or the LDOS is in other units. Energies integrated from it
-        are then wrong, and errors against them are meaningless.
+    If the number of electrons below the Fermi level of the calculation is wrong, the energies begin
+    above the lowest level, or the LDOS is in other units. Energies integrated from it are then
+    wrong, and errors against them are meaningless.
     """
     counts = [electrons_held(*pair) for pair in zip(dos, snapshots, strict=True)]
     errors = [

@@ -129,31 +129,11 @@ def dos_of_block(block, snapshot):
 
 
 def iter_ldos(estimator, X, n_jobs=None):
-    """Yield every snapshot with its predicted LDOS, one after the other.
+    """Yield every snapshot with its predicted LDOS in 1/(eV Å³), one after the other.
 
-    Where the estimator is a pipeline that ends in a regressor of skldos, descriptors exist slice
-    by slice, and an LDOS too large for memory is kept in a temporary file.
-
-    Parameters
-    ----------
-    estimator : estimator
-        Fitted; predicts the LDOS on grids.
-    X : sequence of Snapshot, or Blocks
-        The snapshots, or blocks made of them.
-    n_jobs : int, optional
-        Number of workers of joblib; see :func:`predict_dos`.
-
-    Yields
-    ------
-    snapshot : Snapshot
-        The snapshot, with its grid.
-    ldos : ndarray or LazyArray of shape (n_x, n_y, n_z, n_energies)
-        In 1/(eV Å³); read-only use, it may be a memory map.
-
-    Raises
-    ------
-    ScoringError
-        If the predictions are not on the grid.
+    Where the estimator is a pipeline that ends in a regressor of skldos, descriptors exist slice by
+    slice, and an LDOS too large for memory is kept in a temporary file. Do not write to an LDOS: it
+    may be a memory map. Predictions that are not on the grid raise a ``ScoringError``.
     """
     for snapshot, rows in iter_rows_on_grid(estimator, X, n_jobs):
         buffer = spooled(rows, slices=iter_rows(rows, n_jobs))

@@ -56,27 +56,11 @@ def of_dos(dos, snapshot, *, sharpen=0, predicted=False):
 
 
 def of_ldos(ldos, snapshot, *, terms=None, density=False, sharpen=0, predicted=False):
-    """Return the observables of an LDOS on the grid.
+    """Return the observables of an LDOS in 1/(eV Å³) on the grid.
 
-    Parameters
-    ----------
-    ldos : ndarray or LazyArray of shape (n_x, n_y, n_z, n_energies)
-        In 1/(eV Å³).
-    snapshot : Snapshot
-        Its atoms, energies, temperature and electrons.
-    terms : dict, optional
-        Keywords of :func:`skldos.physics.total_energy` that the snapshot lacks; None
-        leaves the total energy out.
-    density : bool, default=False
-        Whether to compute the density.
-    sharpen : int or None, default=0
-        Order to which the broadening is undone; None is 2 where it is known.
-    predicted : bool, default=False
-        Whether the end of the energies stands in for a Fermi level beyond it.
-
-    Returns
-    -------
-    Observables
+    The total energy needs `terms`, the keywords of :func:`skldos.physics.total_energy` that the
+    snapshot lacks. The broadening is undone to the order `sharpen`; None is 2 where it is known. If
+    the LDOS is `predicted`, the end of the energies stands in for a Fermi level beyond it.
     """
     broadened, ldos = dos_of_block(ldos, snapshot), sharpened(ldos, snapshot, sharpen)
     order = sharpening_order(snapshot.energy_grid, sharpen)
@@ -118,16 +102,8 @@ def iter_observables(estimator, X, n_jobs=None, *, terms, density=False, sharpen
     """Yield every snapshot with the observables of its predicted LDOS, one after the other.
 
     An LDOS above :data:`~skldos.prediction.streaming.KEPT_BYTES` is kept nowhere if the estimator
-    is a pipeline that ends in a regressor of skldos.
-
-    Parameters
-    ----------
-    estimator, X, n_jobs
-        See :func:`~skldos.prediction.dos.iter_ldos`.
-    terms : iterable of (dict or None)
-        See :func:`of_ldos`, one for every snapshot.
-    density, sharpen
-        See :func:`of_ldos`.
+    is a pipeline that ends in a regressor of skldos. For `terms`, one per snapshot, `density` and
+    `sharpen` see :func:`of_ldos`.
     """
     pairs = iter_rows_on_grid(estimator, X, n_jobs)
     for (snapshot, rows), of_snapshot in zip(pairs, terms):  # noqa: B905 (may be endless)

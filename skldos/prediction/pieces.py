@@ -26,17 +26,8 @@ TASK_BYTES = 2**25
 def iter_sums(blocks, n_jobs=None):
     """Yield the sum over the rows of every block, in double precision.
 
-    Parameters
-    ----------
-    blocks : iterable of ndarray or LazyArray of shape (n_rows, n_columns)
-        Lazy ones are read, or computed, by the workers.
-    n_jobs : int, optional
-        Number of workers of joblib, whatever they are: processes, threads, dask or ray.
-
-    Yields
-    ------
-    ndarray of shape (n_columns,)
-        One sum per block.
+    Lazy blocks are read, or computed, by the workers of joblib, whatever they are: processes,
+    threads, dask or ray.
 
     Examples
     --------
@@ -52,16 +43,8 @@ def iter_sums(blocks, n_jobs=None):
 def iter_rows(block, n_jobs=None):
     """Yield the rows of a block in order, some slices at a time.
 
-    Parameters
-    ----------
-    block : ndarray or LazyArray of shape (n_rows, n_columns)
-        A lazy one is read, or computed, by the workers.
-    n_jobs : int, optional
-        Number of workers of joblib. Each holds at most :data:`TASK_BYTES` of results.
-
-    Yields
-    ------
-    ndarray of shape (n, n_columns)
+    A lazy block is read, or computed, by the workers of joblib. Each holds at most
+    :data:`TASK_BYTES` of results.
 
     Examples
     --------
@@ -74,18 +57,10 @@ def iter_rows(block, n_jobs=None):
 
 
 def iter_pieces(function, block, row_bytes, n_jobs=None):
-    """Yield the results of a function for every slice of a block, in order.
+    """Yield the results of a function for every slice of a block, in order; see :func:`iter_rows`.
 
-    Parameters
-    ----------
-    function : callable
-        Takes an iterable of slices, and returns a list of as many results.
-    block : ndarray or LazyArray of shape (n_rows, n_columns)
-        A lazy one is read, or computed, by the workers.
-    row_bytes : int
-        Size of a result per row.
-    n_jobs : int, optional
-        Number of workers of joblib. Each holds at most :data:`TASK_BYTES` of results.
+    The function takes an iterable of slices, and returns a list of as many results, of `row_bytes`
+    for each row.
     """
     most = TASK_BYTES // (row_bytes * SLICE_ROWS)
     tasks = _tasks(function, block, most, n_jobs)

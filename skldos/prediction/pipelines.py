@@ -51,13 +51,7 @@ def transform_lazily(steps, X):
 
 
 def check_predicts(estimator):
-    """Raise an error unless `estimator` can predict.
-
-    Raises
-    ------
-    TypeError
-        If it is no estimator, or a pipeline without a regressor.
-    """
+    """Raise a ``TypeError`` unless `estimator` can predict."""
     if isinstance(estimator, (str, PathLike)):
         raise TypeError(f"expected a fitted model, got {str(estimator)!r}: load it by skldos.load.")
     # A transformer with an inverse decomposes fields of the snapshots.

@@ -44,31 +44,10 @@ def stream_electrons(
 ):
     """Return DOS, Fermi level and density of an LDOS, reading every row about once.
 
-    Rows are read again only if the Fermi level is far from that of a sixteenth of the points.
-
-    Parameters
-    ----------
-    rows : LazyArray of shape (n_points, n_energies)
-        The LDOS in 1/(eV Å³), in the order of the grid.
-    grid_shape : tuple of 3 int
-        Points along each cell vector.
-    energies : ndarray of shape (n_energies,)
-        In eV.
-    temperature : float
-        In K.
-    voxel_volume : float
-        In Å³.
-    level_of : callable
-        Returns the Fermi level in eV of a DOS in 1/eV.
-    matrix : ndarray of shape (n_energies, n_energies), optional
-        What every row is multiplied by from the left, such as a sharpening.
-    n_jobs : int, optional
-        Number of workers of joblib; the result does not depend on it.
-
-    Returns
-    -------
-    Electrons
-        DOS, Fermi level, density and its slope.
+    Rows, (n_points, n_energies) in 1/(eV Å³), are read again only if the Fermi level is far from
+    that of a sixteenth of the points. ``level_of`` returns the Fermi level in eV of a DOS in 1/eV.
+    Every row is multiplied from the left by `matrix`, such as a sharpening. The result does not
+    depend on the number of workers.
     """
     matrix = np.eye(len(energies)) if matrix is None else matrix
 

@@ -12,27 +12,13 @@ from skldos.validation import check_scalar
 
 
 def filled(estimator, snapshots, temperature=None, valence=None):
-    """Return the snapshots with energies, temperature, electrons and grid from the model.
+    """Return new snapshots with energies, temperature, electrons and grid from the model.
 
-    What a snapshot has, it keeps. If the training data are slabs (``assume_isolated='2D'``), so are
-    the snapshots.
-
-    Parameters
-    ----------
-    estimator : estimator
-        Fitted on snapshots.
-    snapshots : SnapshotList
-        Atoms, perhaps with more.
-    temperature : float or array-like of shape (n_snapshots,), optional
-        Electronic temperature in K, in place of that of the snapshots. None takes theirs, or where
-        they have none, the one temperature of the training data.
-    valence : mapping of str to float, optional
-        Valence electrons of an atom of each element; None takes the training data's.
-
-    Returns
-    -------
-    SnapshotList
-        New snapshots. Values that the model does not have either are still missing.
+    What a snapshot has, it keeps, except for a temperature in K that is given, one or one for each.
+    Without any, the temperature is the one of the training data, if they have only one. Valence
+    electrons by element are those of the training data unless given. If the training data are slabs
+    (``assume_isolated='2D'``), so are the snapshots. Values that the model does not have either are
+    still missing.
 
     Examples
     --------
@@ -89,23 +75,8 @@ def temperatures(temperature, n):
 def check_domain(estimator, snapshots):
     """Raise an error for unknown elements, and warn of snapshots far outside the training data.
 
-    Parameters
-    ----------
-    estimator : estimator
-        Fitted.
-    snapshots : SnapshotList
-        What is to be predicted.
-
-    Raises
-    ------
-    SnapshotError
-        If an element is new.
-
-    Warns
-    -----
-    UserWarning
-        Once for all snapshots, if a density is more than 1 % outside those of the training data,
-        or a temperature more than 10 % and 50 K.
+    The warning comes once for all snapshots, if a density is more than 1 % outside those of the
+    training data, or a temperature more than 10 % and 50 K.
     """
     training = calculation_of(estimator).get("training")
     if training is None:

@@ -11,19 +11,8 @@ from skldos.scoring.forces import ForceScorer, StressScorer
 def free_energy_table(estimator, X, y=None):
     """Compare free energies, forces and stresses of a model of atoms with the calculation's.
 
-    Parameters
-    ----------
-    estimator : estimator
-        Fitted; a :class:`~skldos.FreeEnergyRegressor`, alone or at the end of a pipeline.
-    X : sequence of Snapshot, or Blocks
-        The snapshots; or blocks made of them, if the estimator takes blocks.
-    y : array-like of shape (n_snapshots,), optional
-        True free energies in eV; None uses those of the snapshots.
-
-    Returns
-    -------
-    pandas.DataFrame
-        As :func:`~skldos.evaluate` describes it.
+    The table is that of :func:`~skldos.evaluate`; `y` are true free energies in eV, by default
+    those of the snapshots.
     """
     import pandas as pd
 

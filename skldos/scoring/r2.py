@@ -6,21 +6,9 @@ import numpy as np
 def coefficient_of_determination(pairs):
     r"""Return :math:`1 - \sum (y - \hat y)^2 / \sum (y - \bar y)^2` over all rows and outputs.
 
-    Parameters
-    ----------
-    pairs : iterable of (ndarray, ndarray) of shape (n_rows, n_outputs)
-        True and predicted rows, block by block or in smaller slices.
-
-    Returns
-    -------
-    float
-        Where the true rows are all the same, 1 if the predictions are too and 0 otherwise, as
-        :func:`sklearn.metrics.r2_score` has it.
-
-    Raises
-    ------
-    ValueError
-        If true or predicted rows hold NaN or infinite values.
+    Pairs are true and predicted rows, block by block or in smaller slices. Where the true rows are
+    all the same, the result is 1 if the predictions are too and 0 otherwise, as
+    :func:`sklearn.metrics.r2_score` has it. Values that are not finite raise a ``ValueError``.
 
     Examples
     --------

@@ -48,14 +48,7 @@ class Scorer:
 def weighted_mean(values, sample_weight=None, numbers=1.0):
     """Return the mean of one value per snapshot, as a float.
 
-    Parameters
-    ----------
-    values : array-like of shape (n_snapshots,)
-        The values, each of which is a mean itself.
-    sample_weight : array-like of shape (n_snapshots,), optional
-        Weights of the snapshots.
-    numbers : array-like of shape (n_snapshots,), optional
-        How many numbers the values are the means of.
+    Each value is itself the mean of as many numbers as `numbers` says.
 
     Examples
     --------

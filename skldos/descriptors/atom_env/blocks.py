@@ -55,38 +55,15 @@ class Neighbors(NamedTuple):
         return Neighbors(bounds - bounds[0], *arrays)
 
     def rotated(self, rotations):
-        """Return the neighbours as seen after a rotation of each atom's surroundings.
-
-        Parameters
-        ----------
-        rotations : ndarray of shape (n_atoms, 3, 3)
-            One matrix per atom, acting on column vectors.
-        """
+        """Return the neighbours after rotations (n_atoms, 3, 3) of each atom's surroundings."""
         matrices = np.repeat(rotations, np.diff(self.first), axis=0)
         return self._replace(vectors=np.einsum("kab,kb->ka", matrices, self.vectors))
 
 
 def find_environment(positions, cell, r_cut, channels, weights, start=0, stop=None):
-    """Find the neighbours of atoms.
+    """Find the neighbours of atoms `start` to `stop`, with their channels and weights.
 
-    Parameters
-    ----------
-    positions : ndarray of shape (n_atoms, 3)
-        Cartesian, in Å; inside the cell or not.
-    cell : ndarray of shape (3, 3)
-        Lattice vectors as rows, in Å.
-    r_cut : float
-        In Å; may exceed the cell.
-    channels : ndarray of int of shape (n_atoms,)
-        Channel of each atom.
-    weights : ndarray of shape (n_atoms,)
-        Weight of each atom.
-    start, stop : int, optional
-        Range of the atoms whose neighbours are found; by default all.
-
-    Returns
-    -------
-    Neighbors
+    Atoms may lie outside the cell, and the cutoff may exceed it.
     """
     bins = bin_neighbors(positions, cell, r_cut)
     neighbors = [find_neighbors(point, bins) for point in positions[start:stop]]

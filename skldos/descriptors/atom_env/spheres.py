@@ -64,23 +64,9 @@ class ConcentricSpheres:
         return (self.n_spheres, self.mesh.n_vertices)
 
     def count(self, neighbors, n_channels, dtype, n_threads=None):
-        """Compute the environments of atoms.
+        """Compute the environments of atoms, (n_atoms, n_channels, n_spheres, n_vertices).
 
-        Parameters
-        ----------
-        neighbors : Neighbors
-            Their neighbours.
-        n_channels : int
-            Number of channels.
-        dtype : str or numpy.dtype
-            Precision of the result.
-        n_threads : int, optional
-            Number of threads; by default as many as Numba would use.
-
-        Returns
-        -------
-        ndarray of shape (n_atoms, n_channels, n_spheres, n_vertices)
-            In 1/Å², in 1/Å, or dimensionless, as `radial` says.
+        They are in 1/Å², in 1/Å, or dimensionless, as `radial` says.
         """
         from skldos.descriptors.atom_env.kernel import add_nearest, add_smooth
 
@@ -96,22 +82,7 @@ class ConcentricSpheres:
         return out
 
     def pullback(self, neighbors, sensitivity, n_threads=None):
-        """Convert derivatives by environments to derivatives by the vectors to the neighbours.
-
-        Parameters
-        ----------
-        neighbors : Neighbors
-            The neighbours of all atoms.
-        sensitivity : ndarray of shape (n_atoms, n_channels, n_spheres, n_vertices)
-            Derivatives of a scalar by the environments.
-        n_threads : int, optional
-            Number of threads; by default as many as Numba would use.
-
-        Returns
-        -------
-        ndarray of shape (n_neighbors, 3)
-            Derivatives per Å.
-        """
+        """Convert derivatives by environments to those by the vectors to the neighbours, per Å."""
         from skldos.descriptors.atom_env.kernel import pull_back
 
         if self.assignment != "smooth":

@@ -46,15 +46,8 @@ LANES = 32  # threads of a warp
 def average_products(F):
     r"""Compute :math:`B_{j_1 j_2 j} = (j + 1) \langle f_{j_1} f_{j_2} f_j \rangle`.
 
-    Parameters
-    ----------
-    F : Tensor of shape (jmax + 1, n_points, n_nodes)
-        Values of f_j at the nodes, times the cube root of the weights of the rule. Nodes are
-        contiguous.
-
-    Returns
-    -------
-    Tensor of shape (n_points, n_components)
+    `F`, (jmax + 1, n_points, n_nodes) with contiguous nodes, has the values of f_j at the nodes,
+    times the cube root of the weights of the rule.
     """
     n_orders, n_points, n_nodes = F.shape
     groups = component_groups(n_orders - 1, F.dtype.itemsize)
@@ -70,13 +63,7 @@ def average_products(F):
 
 @lru_cache(maxsize=32)
 def component_groups(jmax, itemsize):
-    """Split the components into equal groups whose sums fit into registers.
-
-    Returns
-    -------
-    tuple of tuple of (int, int, int, int)
-        Index of the component, j1, j2 and j.
-    """
+    """Split the components, (index, j1, j2, j), into equal groups whose sums fit into registers."""
     components = tuple((i, *orders) for i, orders in enumerate(bispectrum_components(jmax)))
     most = max(1, REGISTERS * 4 // itemsize - (jmax + 1))
     n_groups = -(-len(components) // most)

@@ -83,12 +83,8 @@ def solid_harmonic_gradient(ell, m):
 
     With :math:`C_m + i S_m = r^l Y_{lm}`, but for the sign :math:`(-1)^m`, the derivatives by
     :math:`x \pm iy` and *z* lead to a single function each [1]_. Of the real functions,
-    :math:`R_{l,\pm m} = \sqrt2 (C_m, S_m)` for m > 0 and :math:`R_{l0} = C_0`.
-
-    Returns
-    -------
-    list of (int, int, float)
-        Axis, m' and coefficient of :math:`R_{l-1,m'}`.
+    :math:`R_{l,\pm m} = \sqrt2 (C_m, S_m)` for m > 0 and :math:`R_{l0} = C_0`. The terms are axis,
+    m' and coefficient of :math:`R_{l-1,m'}`.
 
     References
     ----------
@@ -121,7 +117,7 @@ def solid_harmonic_gradient(ell, m):
 
 
 def gradient_rows(jmax):
-    r"""Rows of the matrix that differentiates a function on the sphere.
+    r"""Columns and values of the rows of the matrix that differentiates a function on the sphere.
 
     With :math:`\varphi(g_0, v) = \sum c_{jlm} X_{jl}(g_0) R_{lm}(v)`, all four derivatives are of
     one form,
@@ -131,13 +127,8 @@ def gradient_rows(jmax):
 
     because :math:`X'_{jl} = \sqrt{(j - l)(j + l + 2)}\, X_{j,l+1}` and the gradient of
     :math:`R_{l+1,m}` consists of :math:`R_{lm'}`. The coefficients are laid out like those of
-    twojmax - 1, with (j - 1, l, m) for (j, l, m).
-
-    Returns
-    -------
-    list of (ndarray, ndarray)
-        Columns and values of the nonzero elements of each row: the coefficients of ∂/∂g0, then of
-        ∂/∂x, ∂/∂y and ∂/∂z.
+    twojmax - 1, with (j - 1, l, m) for (j, l, m): first those of ∂/∂g0, then of ∂/∂x, ∂/∂y and
+    ∂/∂z.
     """
     start, low = coefficient_starts(jmax), coefficient_starts(jmax - 1)
     size = low[-1] + padded(1) if jmax else 0

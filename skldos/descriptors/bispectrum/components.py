@@ -10,18 +10,9 @@ from functools import lru_cache
 def bispectrum_components(twojmax):
     r"""List the indices :math:`(j_1, j_2, j)` of the components, in the order of LAMMPS.
 
-    For all :math:`j_1`, :math:`j_2 \le j_1` and :math:`j = j_1 - j_2, j_1 - j_2 + 2, \dots,
-    j_1 + j_2`, those with :math:`j_1 \le j \le` `twojmax`. The others repeat them, because
-    :math:`B_{j_1 j_2 j} / (j + 1)` does not depend on the order of the three.
-
-    Parameters
-    ----------
-    twojmax : int
-        Twice the largest angular momentum, even or odd.
-
-    Returns
-    -------
-    tuple of (int, int, int)
+    For all :math:`j_1`, :math:`j_2 \le j_1` and :math:`j = j_1 - j_2, j_1 - j_2 + 2, \dots, j_1 +
+    j_2`, those with :math:`j_1 \le j \le` `twojmax`. The others repeat them, because :math:`B_{j_1
+    j_2 j} / (j + 1)` does not depend on the order of the three.
 
     Examples
     --------

@@ -47,19 +47,10 @@ DEGREE_12 = (
 
 
 def fourfold_directions(degree):
-    """Directions whose images under the fourfold axis form a rule of given degree.
+    """Directions whose images under the fourfold axis form a rule of given degree, at most 131.
 
-    Parameters
-    ----------
-    degree : int
-        Degree of the spherical harmonics that are to be averaged exactly, at most 131.
-
-    Returns
-    -------
-    theta, phi : ndarray of shape (n,)
-        Polar angle, and azimuth in [0, π/2).
-    weights : ndarray of shape (n,)
-        Weight of each of the four images; ``4 * weights.sum()`` is 1.
+    Polar angles, azimuths in [0, π/2), and weights of each of the four images: ``4 *
+    weights.sum()`` is 1.
 
     Examples
     --------
@@ -84,17 +75,9 @@ def fourfold_directions(degree):
 def fibre_angles(degree):
     r"""Equispaced angles along the fibre, the positive half of a set symmetric around zero.
 
-    Parameters
-    ----------
-    degree : int
-        Largest :math:`|m'|` of :math:`e^{im'\gamma}` that is to average to zero.
-
-    Returns
-    -------
-    ndarray of shape (n,)
-        The rule consists of these angles and their negatives. The set of
-        :math:`(-1)^k \gamma_k` is equispaced too, half as dense, as is that of
-        :math:`-(-1)^k \gamma_k`.
+    They average :math:`e^{im'\gamma}` to zero for :math:`|m'|` up to the degree. The set of
+    :math:`(-1)^k \gamma_k` is equispaced too, half as dense, as is that of :math:`-(-1)^k
+    \gamma_k`.
 
     Examples
     --------
@@ -108,10 +91,6 @@ def fibre_angles(degree):
 def hopf_points(theta, phi, gamma):
     """Give unit vectors in four dimensions from Hopf coordinates (arrays that broadcast).
 
-    Returns
-    -------
-    ndarray of shape (..., 4)
-
     Examples
     --------
     >>> hopf_points(np.pi, 0.0, np.pi).round(6) + 0.0
@@ -123,19 +102,9 @@ def hopf_points(theta, phi, gamma):
 
 
 def sphere_rule(degree):
-    """Plain list of the nodes of the rule, for checks and for dense tables.
+    """All nodes of the rule, (n, 4), and their weights, for checks and for dense tables.
 
-    Parameters
-    ----------
-    degree : int
-        Half the sum of the orders of the functions whose product is averaged.
-
-    Returns
-    -------
-    nodes : ndarray of shape (n, 4)
-        Unit vectors.
-    weights : ndarray of shape (n,)
-        Their sum is 1.
+    The degree is half the sum of the orders of the functions whose product is averaged.
     """
     theta, phi, weights = fourfold_directions(degree)
     gamma = fibre_angles(degree)

@@ -75,16 +75,7 @@ def solid_harmonic_coefficients(lmax):
 
 
 def solid_harmonics(v, lmax):
-    r"""Real solid harmonics :math:`R_{lm}`, in the order ``l * l + l + m``.
-
-    Parameters
-    ----------
-    v : ndarray of shape (n, 3)
-    lmax : int
-
-    Returns
-    -------
-    ndarray of shape ((lmax + 1)**2, n)
+    """Real solid harmonics :math:`R_{lm}` of vectors (n, 3), in the order ``l * l + l + m``.
 
     Examples
     --------
@@ -109,18 +100,7 @@ def solid_harmonics(v, lmax):
 
 
 def sphere_harmonics(g, j):
-    r"""Harmonics :math:`Z_{jlm}` of one order, in the order ``l * l + l + m``.
-
-    Parameters
-    ----------
-    g : ndarray of shape (n, 4)
-        Unit vectors.
-    j : int
-        The order.
-
-    Returns
-    -------
-    ndarray of shape ((j + 1)**2, n)
+    """Harmonics :math:`Z_{jlm}` of order j at unit vectors (n, 4), in the order ``l * l + l + m``.
 
     Examples
     --------

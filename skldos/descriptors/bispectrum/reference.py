@@ -51,21 +51,12 @@ def switching(r, *, r_cut, rmin0=0.0, switch=True):
 
 
 def sphere_points(displacements, *, r_cut, rfac0=0.99363, rmin0=0.0):
-    r"""Map displacements onto the unit sphere in four dimensions.
+    r"""Map displacements (n_neighbors, 3) in Å onto the unit sphere in four dimensions.
 
-    :math:`g = \pm(\cos\theta_0, \sin\theta_0\,\hat r)` with
-    :math:`\theta_0 = \mathrm{rfac0}\,\pi (r - r_{min}) / (r_{cut} - r_{min})`. The sign is that of
-    :math:`\sin\theta_0`: LAMMPS computes :math:`g_0 \propto r / \tan\theta_0`, and so takes a
-    neighbour below `rmin0` to the opposite point.
-
-    Parameters
-    ----------
-    displacements : ndarray of shape (n_neighbors, 3)
-        In Å.
-
-    Returns
-    -------
-    ndarray of shape (n_neighbors, 4)
+    :math:`g = \pm(\cos\theta_0, \sin\theta_0\,\hat r)` with :math:`\theta_0 = \mathrm{rfac0}\,\pi
+    (r - r_{min}) / (r_{cut} - r_{min})`. The sign is that of :math:`\sin\theta_0`: LAMMPS computes
+    :math:`g_0 \propto r / \tan\theta_0`, and so takes a neighbour below `rmin0` to the opposite
+    point.
     """
     r = np.linalg.norm(displacements, axis=1)
     theta0 = rfac0 * np.pi * (r - rmin0) / (r_cut - rmin0)
@@ -77,20 +68,7 @@ def sphere_points(displacements, *, r_cut, rfac0=0.99363, rmin0=0.0):
 
 
 def wigner_functions(g, twojmax):
-    """Wigner functions of all orders at points of the sphere in four dimensions.
-
-    Parameters
-    ----------
-    g : ndarray of shape (n, 4)
-        Unit vectors.
-    twojmax : int
-        Largest order.
-
-    Returns
-    -------
-    list of complex ndarray of shape (j + 1, j + 1, n)
-        For each order j the matrix u[m', m].
-    """
+    """Wigner functions u[m', m], (j + 1, j + 1, n), of all orders j at unit vectors (n, 4)."""
     # Cayley-Klein parameters
     a = g[:, 0] - 1j * g[:, 3]
     b = g[:, 2] - 1j * g[:, 1]
@@ -113,18 +91,11 @@ def wigner_functions(g, twojmax):
 
 @lru_cache(maxsize=4096)
 def clebsch_gordan(j1, j2, j):
-    r"""Clebsch-Gordan coefficients :math:`C^{jm}_{j_1 m_1 j_2 m_2}` by Racah's formula.
+    """Clebsch-Gordan coefficients :math:`C^{jm}_{j_1 m_1 j_2 m_2}` by Racah's formula.
 
-    Parameters
-    ----------
-    j1, j2, j : int
-        Twice the angular momenta.
-
-    Returns
-    -------
-    ndarray of shape (j1 + 1, j2 + 1)
-        Element [m1, m2], projections counted from zero; m is their sum less
-        ``(j1 + j2 - j) / 2``, and elements for which it leaves the range 0 to j are zero.
+    Arguments are twice the angular momenta. Elements are [m1, m2], projections counted from zero; m
+    is their sum less ``(j1 + j2 - j) / 2``, and elements for which it leaves the range 0 to j are
+    zero.
 
     Examples
     --------
@@ -194,26 +165,7 @@ def reference_bispectrum(
 ):
     """Bispectrum components of one point, given its neighbours.
 
-    Parameters
-    ----------
-    displacements : ndarray of shape (n_neighbors, 3)
-        From the point to its neighbours, all within `r_cut`, in Å.
-    weights : ndarray of shape (n_neighbors,)
-        Weights of the neighbours.
-    twojmax : int, default=10
-        Twice the largest angular momentum.
-    r_cut : float, default=4.67637
-        Cutoff in Å.
-    rfac0 : float, default=0.99363
-        Fraction of the sphere that the neighbours are mapped to.
-    rmin0 : float, default=0.0
-        Distance that is mapped to the pole, in Å.
-    switch : bool, default=True
-        Whether neighbours fade out towards the cutoff.
-
-    Returns
-    -------
-    ndarray of shape (n_components,)
+    They have displacements (n_neighbors, 3) in Å, all within `r_cut`, and weights.
 
     Examples
     --------
@@ -235,25 +187,10 @@ def reference_bispectrum(
 
 
 def reference_chem_bispectrum(displacements, weights, elements, own, n_elements, **settings):
-    """Bispectrum components of one point, with separate densities of the elements.
+    """Compute :func:`reference_bispectrum` with separate densities of the elements.
 
-    Parameters
-    ----------
-    displacements, weights
-        As for :func:`reference_bispectrum`.
-    elements : ndarray of shape (n_neighbors,)
-        Index of the element of each neighbour.
-    own : int
-        The element that the self term belongs to.
-    n_elements : int
-        Number of elements.
-    **settings
-        `twojmax` and the others of :func:`reference_bispectrum`.
-
-    Returns
-    -------
-    ndarray of shape (n_elements**3 * n_components,)
-        All components for each triple of elements, those of j1, j2 and j, the last one fastest.
+    `own` is the element that the self term belongs to. There are all components for each triple of
+    elements, those of j1, j2 and j, the last one fastest.
 
     Examples
     --------

@@ -112,12 +112,9 @@ def projections(jmax):
 
 
 def row_slots(j, mb):
-    """Order the elements of a row into blocks of the four classes of m - m' modulo 4.
+    """Order the elements m of a row, counted from zero, into the four classes of m - m' modulo 4.
 
-    Returns
-    -------
-    ndarray of shape (n_blocks, 4)
-        Projections m counted from zero; -1 where a class has no more.
+    The array has shape (n_blocks, 4), and -1 where a class has no more.
     """
     # At m' = 0 the terms of m and -m are complex conjugates: twice one half is enough.
     first = mb if 2 * mb == j else 0
@@ -129,12 +126,9 @@ def row_slots(j, mb):
 
 
 def change_of_basis(jmax, start):
-    """Rows of the matrix from harmonic to Wigner coefficients, by projection with the rule itself.
+    """Columns and values of the nonzero elements of every row from harmonic to Wigner coefficients.
 
-    Returns
-    -------
-    list of (ndarray, ndarray)
-        Columns and values of the nonzero elements of each row.
+    By projection with the rule itself.
     """
     nodes, weights = sphere_rule(max(jmax, 1))
     u = wigner_functions(nodes, jmax)

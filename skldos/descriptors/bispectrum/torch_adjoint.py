@@ -17,24 +17,7 @@ PRODUCTS = 8
 def adjoint_blocks(points_of, sensitivity, positions, weights, cell, reach, settings, device):
     """Yield, chunk by chunk, the first point and the derivatives by atoms, strain and points.
 
-    Parameters
-    ----------
-    points_of : callable
-        ``points_of(first, last)`` gives points, in Å.
-    sensitivity : ndarray of shape (n_points, n_components)
-        Derivatives by the components.
-    positions, weights, cell : ndarray
-        Of the atoms, in Å.
-    reach : Reach
-        Cutoffs, in Å.
-    settings : dict
-        From :func:`skldos.descriptors.bispectrum.arguments.check_settings`.
-    device : str or torch.device
-        Where to compute.
-
-    Yields
-    ------
-    int, ndarray of shape (n_atoms, 3), ndarray of shape (3, 3), ndarray of shape (n_chunk, 3)
+    ``points_of(first, last)`` gives points in Å. The other arguments have been checked.
     """
     atoms, shifts = periodic_images(positions, cell, reach.largest)
     settings = dict(settings, r_cut=reach.largest, dtype=getattr(torch, settings["dtype"]))

@@ -63,26 +63,7 @@ NEIGHBOR_BYTES = 1 << 15
 
 
 def grid_bispectrum(positions, weights, cell, grid_shape, *, start=0, stop=None, **settings):
-    """Bispectrum components at grid points, with tensors in and out.
-
-    Parameters
-    ----------
-    positions : Tensor of shape (n_atoms, 3)
-        In Å. May require gradients.
-    weights : Tensor of shape (n_atoms,)
-        Weights of the atoms.
-    cell : Tensor of shape (3, 3)
-        Lattice vectors as rows, in Å; the grid moves with it.
-    grid_shape : tuple of three int
-        Number of points along each cell vector.
-    start, stop : int, optional
-        Block of flattened grid points.
-    **settings
-        See :func:`point_bispectrum`.
-
-    Returns
-    -------
-    Tensor of shape (stop - start, n_components)
+    """Compute :func:`point_bispectrum` at grid points, which move with the cell, in C order.
 
     Examples
     --------
@@ -114,28 +95,10 @@ def point_bispectrum(
 ):
     """Bispectrum components at arbitrary points, with tensors in and out.
 
-    Parameters
-    ----------
-    points : Tensor of shape (n_points, 3)
-        In Å. May require gradients, as may all tensors here.
-    positions : Tensor of shape (n_atoms, 3)
-        In Å. All tensors are on one device.
-    weights : Tensor of shape (n_atoms,)
-        Weights of the atoms.
-    cell : Tensor of shape (3, 3)
-        Lattice vectors as rows, in Å.
-    twojmax, r_cut, rfac0, rmin0, switch
-        See :func:`skldos.descriptors.bispectrum.grid_bispectrum`.
-    dtype : torch.dtype, optional
-        Precision of the computation once the displacements are known; by default that of the
-        positions.
-    chunk_size : int, optional
-        Number of points computed at once; by default such that a chunk needs some hundred
-        megabytes.
-
-    Returns
-    -------
-    Tensor of shape (n_points, n_components)
+    Arguments are those of :func:`skldos.descriptors.bispectrum.point_bispectrum`. All tensors are
+    on one device, and may require gradients. The displacements are converted to `dtype`, by default
+    that of the positions; `chunk_size` points are computed at once, by default such that a chunk
+    needs some hundred megabytes.
 
     Examples
     --------
@@ -245,16 +208,8 @@ def map_to_sphere(displacements, r_cut, rfac0, rmin0, switch):
 def coefficients(g0, v, s, jmax):
     """Coefficients in real harmonics of the self term and the neighbours, order by order.
 
-    Parameters
-    ----------
-    g0, s : Tensor of shape (n_points, n_neighbors)
-    v : Tensor of shape (n_points, n_neighbors, 3)
-    jmax : int
-
-    Returns
-    -------
-    list of Tensor of shape (n_points, (j + 1)**2)
-        For j = 0 ... jmax.
+    From :math:`g_0` and *s*, of shape (n_points, n_neighbors), and *v*, (n_points, n_neighbors, 3):
+    tensors (n_points, (j + 1)²) for j = 0 ... jmax.
     """
     first, rise, fall = gegenbauer_coefficients(jmax)
     R = solid_harmonics(v, jmax)
@@ -313,17 +268,9 @@ def by_parity(jmax):
 def average_products(F, c, jmax):
     r""":math:`B_{j_1 j_2 j} = (j + 1) \langle f_{j_1} f_{j_2} f_j \rangle`.
 
-    Parameters
-    ----------
-    F : Tensor of shape (n_points, jmax + 1, n_nodes)
-        Values of f_j at the nodes, in the order of :func:`by_parity`.
-    c : list of Tensor
-        Coefficients, for the components that contain the constant :math:`f_0`.
-    jmax : int
-
-    Returns
-    -------
-    Tensor of shape (n_points, n_components)
+    `F`, (n_points, jmax + 1, n_nodes), has the values of f_j at the nodes, in the order of
+    :func:`by_parity`; the coefficients `c` give the components that contain the constant
+    :math:`f_0`.
     """
     components = {}
     # One tensor per order: the gradient of a slice would be a tensor of the size of F, mostly

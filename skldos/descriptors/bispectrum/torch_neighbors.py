@@ -18,13 +18,9 @@ def visible_images(positions, cell, r_cut):
 
 
 def padded_neighbors(points, images, r_cut):
-    """List the images around each point, padded to the longest list.
+    """List the images around each point, padded to the longest list, and which entries are valid.
 
-    Returns
-    -------
-    neighbor : Tensor of shape (n_points, n_most)
-        Indices; zero where there is no neighbour any more.
-    valid : bool Tensor of shape (n_points, n_most)
+    Indices of shape (n_points, n_most), zero where there is no neighbour any more.
     """
     near = torch.ones(len(images), dtype=torch.bool, device=images.device)
     for x in range(3):
@@ -99,14 +95,7 @@ class BinnedNeighbors:
         return int(self._longest)
 
     def __call__(self, points, images, r_cut):
-        """List the images around each point, padded to :attr:`room`.
-
-        Returns
-        -------
-        neighbor : Tensor of shape (n_points, room)
-            Indices; zero if there are no more neighbours.
-        valid : bool Tensor of shape (n_points, room)
-        """
+        """List the images around each point as :func:`padded_neighbors`, padded to :attr:`room`."""
         own = self._bin(points)
         xy = own[:, None, :2] + self._steps
         inside = ((xy >= 0) & (xy < self._shape[:2])).all(-1)

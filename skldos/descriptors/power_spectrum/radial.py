@@ -46,7 +46,7 @@ SERIES_BELOW, SERIES_TERMS = 0.5, 12
 
 
 def radial_basis(x, l, n_max, radius, rbf="gto"):
-    r"""Evaluate the orthonormal radial functions of one angular momentum.
+    r"""Evaluate the orthonormal radial functions of one angular momentum, in Å^(-3/2).
 
     Primitive functions are made orthonormal by Löwdin's symmetric method, with the weight
     :math:`x^2`. For *n* from 0 to `n_max` - 1 they are
@@ -57,23 +57,7 @@ def radial_basis(x, l, n_max, radius, rbf="gto"):
       :math:`\max(\sqrt n, 1)` / `n_max`, the same for all l, as in featomic;
     - ``"polynomial"``: :math:`(R - x)^{n + 3}` within the radius R, and zero beyond, as in DScribe.
 
-    Parameters
-    ----------
-    x : ndarray of shape (n_points,)
-        Distances from the centre in Å.
-    l : int
-        Angular momentum.
-    n_max : int
-        Number of functions.
-    radius : float
-        Extent of the functions in Å.
-    rbf : {"gto", "gto_n", "polynomial"}, default="gto"
-        Kind of the functions.
-
-    Returns
-    -------
-    ndarray of shape (n_max, n_points)
-        In Å^(-3/2).
+    The result has shape (n_max, n_points).
 
     Examples
     --------
@@ -119,25 +103,8 @@ def _primitives(l, n_max, radius, rbf):
 def radial_table(n_max, l_max, r_cut, sigma, radius, rbf):
     """Tabulate the radial integrals on evenly spaced distances from 0 to `r_cut`.
 
-    Parameters
-    ----------
-    n_max : int
-        Number of radial functions.
-    l_max : int
-        Largest angular momentum.
-    r_cut : float
-        Cutoff radius in Å.
-    sigma : float
-        Width of the Gaussians in Å.
-    radius : float
-        Extent of the radial functions in Å.
-    rbf : str
-        Their kind.
-
-    Returns
-    -------
-    ndarray of shape (n_knots, 2, (l_max + 1) * n_max)
-        :math:`G_{nl}` in Å^(-l) and its derivative in Å^(-l-1), n fastest.
+    The table, of shape (n_knots, 2, (l_max + 1) * n_max) with n fastest, has :math:`G_{nl}` in
+    Å^(-l) and its derivative in Å^(-l-1).
     """
     n_knots = int(np.ceil(INTERVALS * max(1.0, 0.1 * r_cut / sigma))) + 1
     table = np.empty((n_knots, 2, l_max + 1, n_max))

@@ -15,18 +15,9 @@ def reference_power_spectrum(
 ):
     """Calculate :func:`~skldos.descriptors.power_spectrum.power_spectrum` with explicit loops.
 
-    Parameters
-    ----------
-    positions, cell, species, n_species, r_cut, n_max, l_max, sigma, fade
-        As there.
-    **radial
-        Radius and kind of the radial functions, as for
-        :func:`~skldos.descriptors.power_spectrum.radial.radial_basis`; `r_cut` and ``"gto"`` by
-        default.
-
-    Returns
-    -------
-    ndarray of shape (n_atoms, n_features)
+    `radial` holds radius and kind of the radial functions, as for
+    :func:`~skldos.descriptors.power_spectrum.radial.radial_basis`; `r_cut` and ``"gto"`` by
+    default.
     """
     radial = {"n_max": n_max, "radius": r_cut} | radial
     bins, rows = bin_neighbors(positions, cell, r_cut), []

@@ -27,22 +27,7 @@ def check_range(name, density):
 
 
 def check_density(density, cell, density_cutoff):
-    """Raise a ``ValueError`` unless there is a density on a grid, a cell and a sensible cutoff.
-
-    Parameters
-    ----------
-    density : tensor of shape (..., n_x, n_y, n_z)
-        Finite values up to :data:`MAX_DENSITY`.
-    cell : tensor of shape (3, 3)
-        Linearly independent rows.
-    density_cutoff : float or None
-        Positive.
-
-    Raises
-    ------
-    ValueError
-        If an argument is not as described.
-    """
+    """Raise a ``ValueError`` unless there is a density on a grid, a cell and a sensible cutoff."""
     if density.ndim < 3 or density.numel() == 0:
         raise ValueError(
             "density must have the three axes of a grid, shape (..., nx, ny, nz), got "
@@ -63,19 +48,7 @@ def check_density_cutoff(density_cutoff):
 def warn_of_low_cutoff(density_cutoff, cell, grid_shape):
     """Warn if a cutoff leaves out most of the plane waves that the grid of a density holds.
 
-    Parameters
-    ----------
-    density_cutoff : float or None
-        In eV.
-    cell : tensor of shape (3, 3)
-        Lattice vectors as rows, in Å.
-    grid_shape : tuple of 3 int
-        Points along each of them.
-
-    Warns
-    -----
-    UserWarning
-        If the grid holds waves of more than :data:`FINER_THAN_CUTOFF` times this energy.
+    That is, if the grid holds waves of more than :data:`FINER_THAN_CUTOFF` times this energy in eV.
     """
     if density_cutoff is None:
         return

@@ -125,23 +125,11 @@ def core_charge(
 
 
 def form_factor(G2, pseudopotential):
-    r"""Radial Fourier transform :math:`f(G)` of the core charge of one atom.
+    """Radial Fourier transform :math:`f(G)` of the core charge of one atom, for G² in 1/Å².
 
     The charge vanishes beyond a radius R. Therefore f is an entire function of G², and its
-    Chebyshev series converges after about G R / 2 terms.
-
-    Parameters
-    ----------
-    G2 : tensor of shape (n,)
-        G² in 1/Å².
-    pseudopotential : Pseudopotential
-        One with a core charge.
-
-    Returns
-    -------
-    tensor of shape (n,)
-        Dimensionless; the total core charge at G = 0. Differentiable any number of times, also at G
-        = 0.
+    Chebyshev series converges after about G R / 2 terms. It is differentiable any number of times,
+    also at G = 0, where it is the total charge.
 
     Examples
     --------

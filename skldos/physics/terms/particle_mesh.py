@@ -28,22 +28,8 @@ PIECE = 2**22
 def map_blocks(function, tensors, n, step):
     """Yield ``function(*tensors, start, stop)`` for blocks of 0 to n, in bounded memory.
 
-    If derivatives are needed and there is more than one block, intermediate results are not kept
-    but recomputed.
-
-    Parameters
-    ----------
-    function : callable
-        Takes the tensors and two integers.
-    tensors : sequence of tensor
-        All tensors to which derivatives are propagated.
-    n, step : int
-        Total length, and length of a block.
-
-    Yields
-    ------
-    tensor
-        In order.
+    If derivatives by any of the tensors are needed and there is more than one block, intermediate
+    results are not kept but recomputed.
 
     Examples
     --------
@@ -62,19 +48,10 @@ def map_blocks(function, tensors, n, step):
 
 
 def phases(fractional, frequencies):
-    r"""Phase factors :math:`e^{-2\pi i m s}` along one axis.
+    r"""Phase factors :math:`e^{-2\pi i m s}` along one axis, of shape (n_atoms, n_frequencies).
 
-    Parameters
-    ----------
-    fractional : tensor of shape (n_atoms,)
-        One fractional coordinate of each atom; within the cell, to avoid rounding errors.
-    frequencies : tensor of shape (n,)
-        Integers m.
-
-    Returns
-    -------
-    complex tensor of shape (n_atoms, n)
-        The product of the factors of the three axes is the phase of a wave.
+    The fractional coordinates should be within the cell, to avoid rounding errors. The product of
+    the factors of the three axes is the phase of a wave.
 
     Examples
     --------
@@ -86,19 +63,10 @@ def phases(fractional, frequencies):
 
 
 def spline_weights(offset, order):
-    r"""Values of the centred B-spline on the mesh points around a charge.
+    r"""Values of the centred B-spline of even order p on the mesh points around a charge.
 
-    Parameters
-    ----------
-    offset : tensor of shape (...)
-        Distance of the charge from the mesh point below it, from 0 to 1.
-    order : int
-        Even.
-
-    Returns
-    -------
-    tensor of shape (..., order)
-        :math:`\beta_p(\mathrm{offset} - l)` for l from -p/2 + 1 to p/2; they sum to one.
+    For an offset from the mesh point below, from 0 to 1, these are :math:`\beta_p(\mathrm{offset} -
+    l)` for l from -p/2 + 1 to p/2, along a new last axis; they sum to one.
 
     Examples
     --------
@@ -117,23 +85,10 @@ def spline_weights(offset, order):
 
 
 def spline_transform(n, order, *, half=False, device=None):
-    r"""Transform :math:`\sum_k \beta_p(k) \cos(2\pi m k/n)` of the B-spline on a mesh.
+    r"""Transform :math:`\sum_k \beta_p(k) \cos(2\pi m k/n)` of the B-spline on n mesh points.
 
-    Parameters
-    ----------
-    n : int
-        Mesh points along the axis.
-    order : int
-        Even, so that no value vanishes.
-    half : bool, default=False
-        Order frequencies as ``rfftfreq`` rather than ``fftfreq``.
-    device : torch.device, optional
-        Where the tensor goes.
-
-    Returns
-    -------
-    tensor of shape (n,) or (n // 2 + 1,)
-        Positive.
+    The order is even, so that no value vanishes. Frequencies are those of ``fftfreq``, or with
+    `half` of ``rfftfreq``.
 
     Examples
     --------
@@ -150,24 +105,8 @@ def spline_transform(n, order, *, half=False, device=None):
 def spread(fractional, charges, mesh_shape, order):
     r"""Spread charges on a periodic mesh, :math:`Q(k) = \sum_j q_j \prod_i \beta_p(u_{ji} - k_i)`.
 
-    Differentiable once with respect to coordinates and charges; memory holds the mesh and
-    :data:`PIECE` numbers.
-
-    Parameters
-    ----------
-    fractional : tensor of shape (n_atoms, 3)
-        Fractional coordinates.
-    charges : tensor of shape (n_atoms,)
-        In any unit.
-    mesh_shape : tuple of 3 int
-        Mesh points along each cell vector.
-    order : int
-        Order p of the spline, even.
-
-    Returns
-    -------
-    tensor of shape mesh_shape
-        Sums to the total charge.
+    Differentiable once with respect to fractional coordinates (n_atoms, 3) and charges; memory
+    holds the mesh and :data:`PIECE` numbers.
 
     Examples
     --------
@@ -178,17 +117,9 @@ def spread(fractional, charges, mesh_shape, order):
 
 
 def mesh_structure_factors(fractional, charges, mesh_shape, order):
-    """Structure factors of all waves of a mesh, as ``rfftn`` orders them.
+    """Structure factors of all waves of a mesh, as ``rfftn`` orders them; see :func:`spread`.
 
-    Parameters
-    ----------
-    fractional, charges, mesh_shape, order
-        As in :func:`spread`.
-
-    Returns
-    -------
-    complex tensor of shape (n_x, n_y, n_z // 2 + 1)
-        The accuracy decreases towards the edge of the mesh.
+    The accuracy decreases towards the edge of the mesh.
 
     Examples
     --------

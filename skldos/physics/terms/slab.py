@@ -26,15 +26,7 @@ TILT_TOLERANCE = 1e-6
 
 
 def check_boundary(assume_isolated, cell):
-    """Raise a ``ValueError`` unless the boundary conditions are known and fit the cell.
-
-    Parameters
-    ----------
-    assume_isolated : {"2D"} or None
-        As pw.x calls it.
-    cell : tensor of shape (3, 3)
-        Lattice vectors as rows; the third is the normal of the slab.
-    """
+    """Raise a ``ValueError`` unless the boundary conditions are known and fit the cell."""
     check_option("assume_isolated", assume_isolated, BOUNDARIES)
     if assume_isolated is None:
         return
@@ -48,19 +40,9 @@ def check_boundary(assume_isolated, cell):
 
 
 def slab_factor(G, cell):
-    r"""Return the factor of a wave, :math:`1 - e^{-G_\parallel L/2} \cos(G_\perp L/2)`.
+    r"""Return the factor of waves in 1/Å, :math:`1 - e^{-G_\parallel L/2} \cos(G_\perp L/2)`.
 
-    Parameters
-    ----------
-    G : tensor of shape (..., 3)
-        Wave vectors in 1/Å.
-    cell : tensor of shape (3, 3)
-        In Å; the third vector is the normal of the slab.
-
-    Returns
-    -------
-    tensor of shape (...)
-        Between 0 and 2; for waves along the normal 0 or 2, and 0 for G = 0.
+    It is between 0 and 2; for waves along the normal 0 or 2, and 0 for G = 0.
 
     Examples
     --------

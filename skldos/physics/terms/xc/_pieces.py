@@ -9,25 +9,15 @@ PIECE = 2**15
 
 
 def in_pieces(function, *fields):
-    r"""Evaluate a pointwise function on a grid, piece by piece.
+    """Evaluate a pointwise function of fields on a grid, piece by piece.
+
+    The function takes as many tensors (n_points,) as there are fields, and returns one.
 
     Automatic differentiation would keep every intermediate result at every point, about a hundred
     arrays of the size of the grid for a gradient-corrected functional and its second derivative.
     This function keeps only the fields, and evaluates the function again when a derivative is
     needed. The derivative is itself a pointwise function and is treated the same way. Derivatives
     of any order therefore agree with autograd to rounding.
-
-    Parameters
-    ----------
-    function : callable
-        Takes as many tensors as there are fields, and returns one, of the same shape (n_points,).
-        Each value depends on that point only.
-    *fields : tensor of one shape
-        Arguments of the function.
-
-    Returns
-    -------
-    tensor of that shape
 
     Examples
     --------

@@ -19,26 +19,16 @@ MU, MU_SOL = BETA * math.pi**2 / 3, 10 / 81
 
 
 def exchange(n, gradient2, *, mu=MU):
-    r"""Gradient correction to the exchange energy per electron, :math:`(F_x - 1)\,\varepsilon_x`.
+    r"""Gradient correction in Hartree to the exchange energy per electron.
 
     .. math::
 
+        (F_x - 1)\,\varepsilon_x, \qquad
         F_x = 1 + \kappa - \frac{\kappa}{1 + \mu s^2 / \kappa}, \qquad
         s^2 = \frac{|\nabla n|^2}{4 (3\pi^2)^{2/3} n^{8/3}}
 
-    Parameters
-    ----------
-    n : tensor
-        Density in 1/bohr³, positive.
-    gradient2 : tensor
-        Squared length of its gradient, in 1/bohr⁸.
-    mu : float
-        ``MU`` for PBE [1]_, ``MU_SOL`` for PBEsol [2]_.
-
-    Returns
-    -------
-    tensor
-        In Hartree.
+    `mu` is ``MU`` for PBE [1]_, ``MU_SOL`` for PBEsol [2]_. The density is positive and in 1/bohr³,
+    its squared gradient in 1/bohr⁸.
 
     References
     ----------
@@ -59,7 +49,7 @@ def exchange(n, gradient2, *, mu=MU):
 
 
 def correlation(n, gradient2, *, beta=BETA, uniform=perdew_wang.correlation):
-    r"""Gradient correction H to the correlation energy per electron [1]_.
+    r"""Gradient correction H in Hartree to the correlation energy per electron.
 
     .. math::
 
@@ -68,21 +58,8 @@ def correlation(n, gradient2, *, beta=BETA, uniform=perdew_wang.correlation):
         A = \frac{\beta}{\gamma}\, \frac{1}{e^{-\varepsilon_c/\gamma} - 1}, \qquad
         t^2 = \frac{\pi\, |\nabla n|^2}{16\, (3\pi^2)^{1/3} n^{7/3}}
 
-    Parameters
-    ----------
-    n : tensor
-        Density in 1/bohr³, positive.
-    gradient2 : tensor
-        Squared length of its gradient, in 1/bohr⁸.
-    beta : float
-        ``BETA`` for PBE, ``BETA_SOL`` for PBEsol; references at :func:`exchange`.
-    uniform : callable
-        :math:`\varepsilon_c(n)` of the uniform gas.
-
-    Returns
-    -------
-    tensor
-        In Hartree.
+    Arguments and references as for :func:`exchange`; `beta` is ``BETA`` for PBE, ``BETA_SOL`` for
+    PBEsol, and `uniform` gives :math:`\varepsilon_c(n)` of the uniform gas.
 
     Examples
     --------

@@ -4,7 +4,7 @@ import math
 
 
 def correlation(n, *, A=0.031091):
-    r"""Correlation energy per electron of the unpolarised gas [1]_.
+    r"""Correlation energy per electron of the unpolarised gas [1]_, in Hartree for n in 1/bohr³.
 
     With the Wigner-Seitz radius :math:`r_s = (3 / 4\pi n)^{1/3}`,
 
@@ -13,19 +13,9 @@ def correlation(n, *, A=0.031091):
         \varepsilon_c = -2A (1 + \alpha_1 r_s) \ln\!\left[1 + \frac{1}
             {2A (\beta_1 r_s^{1/2} + \beta_2 r_s + \beta_3 r_s^{3/2} + \beta_4 r_s^2)}\right]
 
-    Parameters
-    ----------
-    n : tensor
-        Density in 1/bohr³, positive.
-    A : float, default=0.031091
-        The published value, which pw.x uses also in its PBE. libxc uses it in ``LDA_C_PW``, but
-        0.0310907 (closer to (1 - ln 2)/π²) in ``LDA_C_PW_MOD``, on which its PBE builds. The
-        energies differ by up to a relative 1e-5.
-
-    Returns
-    -------
-    tensor
-        In Hartree.
+    A has the published value by default, which pw.x uses also in its PBE. libxc uses it in
+    ``LDA_C_PW``, but 0.0310907 (closer to (1 - ln 2)/π²) in ``LDA_C_PW_MOD``, on which its PBE
+    builds. The energies differ by up to a relative 1e-5.
 
     References
     ----------

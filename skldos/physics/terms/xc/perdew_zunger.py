@@ -6,7 +6,7 @@ import torch
 
 
 def correlation(n):
-    r"""Correlation energy per electron of the unpolarised gas [1]_.
+    r"""Correlation energy per electron of the unpolarised gas [1]_, in Hartree for n in 1/bohr³.
 
     With the Wigner-Seitz radius :math:`r_s = (3 / 4\pi n)^{1/3}`,
 
@@ -20,16 +20,6 @@ def correlation(n):
     The upper line fits the Monte-Carlo energies of Ceperley and Alder [2]_. The parameters were
     published with few digits, so the two lines differ by 3.2e-5 Ha at :math:`r_s = 1`. The energy
     jumps there in every code that uses the published values.
-
-    Parameters
-    ----------
-    n : tensor
-        Density in 1/bohr³, positive.
-
-    Returns
-    -------
-    tensor
-        In Hartree.
 
     References
     ----------

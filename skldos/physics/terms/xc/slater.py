@@ -6,15 +6,7 @@ import math
 def exchange(n):
     r"""Exchange energy per electron, :math:`\varepsilon_x = -\frac34 (3n/\pi)^{1/3}` [1]_ [2]_.
 
-    Parameters
-    ----------
-    n : tensor
-        Density in 1/bohr³, positive.
-
-    Returns
-    -------
-    tensor
-        In Hartree.
+    In Hartree, for n in 1/bohr³.
 
     References
     ----------
