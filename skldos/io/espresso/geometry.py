@@ -6,7 +6,7 @@ import numpy as np
 from ase import Atoms
 
 from skldos.io.espresso.lines import NUMBER
-from skldos.io.espresso.run import chemical_symbol
+from skldos.io.espresso.run import MOVED, chemical_symbol
 from skldos.units import BOHR
 
 # Positions are printed with seven digits of alat at the start, with more in a step.
@@ -33,11 +33,7 @@ def read_atoms(lines, end):
             else:
                 continue
             if not is_before and displacement > SAME_POSITION:
-                raise lines.error(
-                    f"the atoms moved by {displacement:.2g} Å after the last self-consistent "
-                    "calculation; run calculation='scf' for the geometry that you need",
-                    i,
-                )
+                raise lines.error(MOVED.format(displacement), i)
     return Atoms(symbols, positions=positions, cell=cell, pbc=True)
 
 
@@ -52,7 +48,8 @@ def initial_geometry(lines, end, alat):
             cell.append(vector.groups())
         site = re.search(rf"^\s+\d+\s+(\S+)\s+tau\(\s*\d+\)\s*=\s*{triple}", lines.texts[i])
         if site and len(positions) < n_atoms:
-            symbols.append(_symbol(lines, i, site[1]))
+            with lines.located(i):
+                symbols.append(chemical_symbol(site[1]))
             positions.append(site.groups()[1:])
     if len(cell) != 3 or len(positions) != n_atoms:
         raise lines.error(
@@ -75,7 +72,8 @@ def geometry_table(lines, index, cell, alat, n_rows):
     for i in range(index + 1, index + 1 + n_rows):
         words = lines.texts[i].split() if i < len(lines) else []
         if is_positions and words:
-            symbols.append(_symbol(lines, i, words.pop(0)))
+            with lines.located(i):
+                symbols.append(chemical_symbol(words.pop(0)))
         try:
             rows.append([float(word) for word in words[:3]])
         except ValueError:
@@ -87,10 +85,3 @@ def geometry_table(lines, index, cell, alat, n_rows):
         return symbols, rows @ cell
     scale = float(unit[2]) * BOHR if unit[1] == "alat" and unit[2] else scales[unit[1]]
     return symbols, rows * scale
-
-
-def _symbol(lines, index, label):
-    try:
-        return chemical_symbol(label)
-    except ValueError as error:
-        raise lines.error(str(error), index) from error
