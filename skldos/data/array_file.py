@@ -203,30 +203,8 @@ class ArrayFile(LazyArray):
 def write_array_file(path, shape, dtype, slices, label=""):
     """Write a ``.npy`` file with checksums, slice by slice; it appears when it is complete.
 
-    Parameters
-    ----------
-    path : str or path-like
-        The file, written by :func:`~skldos.data.files.atomic_file`.
-    shape : tuple of int
-        Shape of the array.
-    dtype : dtype-like
-        Its data type.
-    slices : iterable of ndarray
-        Consecutive slices of the first axis.
-    label : str, default=""
-        Description of the contents, for :attr:`ArrayFile.label`.
-
-    Returns
-    -------
-    int
-        The digest of the contents, as :attr:`ArrayFile.digest`.
-
-    Raises
-    ------
-    ValueError
-        If the slices do not add up to the shape.
-    OSError
-        If the file cannot be written, for example because the disk is full.
+    The slices are consecutive parts of the first axis, which must add up to the shape. Return the
+    digest of the contents, :attr:`ArrayFile.digest`; the file keeps a `label`.
 
     Examples
     --------

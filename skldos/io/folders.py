@@ -44,25 +44,12 @@ class Source(NamedTuple):
 
 
 def find_sources(path):
-    """Return the files and folders under a path that can be read as snapshots.
+    """Return each :class:`Source` under a path that can be read as snapshots, sorted by path.
 
-    Parameters
-    ----------
-    path : str or path-like
-        A file, or a folder, which is searched with all its subfolders. If it holds several kinds,
-        the first of these is read: a folder of :meth:`SnapshotList.save`, pairs of MALA files,
-        ``.npz`` files, runs of pw.x (save directories, or else text outputs).
-
-    Returns
-    -------
-    list of Source
-        Sorted by path. Their `kind` is one of ``"snapshots"``, ``"mala"`` (the ``.info.json``),
-        ``"npz"``, ``"espresso"``, ``"structures"``.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is nothing to read.
+    A folder is searched with all its subfolders. If it holds several kinds, the first of these is
+    read: a folder of :meth:`SnapshotList.save`, pairs of MALA files (found by their
+    ``.info.json``), ``.npz`` files, runs of pw.x (save directories, or else text outputs). A
+    ``FileNotFoundError`` says that there is nothing to read.
     """
     path = Path(path)
     if path.is_file():

@@ -17,10 +17,7 @@ def with_exponent(word):
 def to_float(word):
     """Return a number in any form that Fortran reads.
 
-    Raises
-    ------
-    ValueError
-        If it is not a number. This includes ``nan``, ``inf`` and ``1_000``, which Python reads.
+    Anything else is a ``ValueError``, including ``nan``, ``inf`` and ``1_000``, which Python reads.
 
     Examples
     --------
@@ -62,12 +59,8 @@ def to_floats(text, count):
     """Return the first `count` numbers in a text, fewer if it holds fewer.
 
     The rules are those of Fortran's list-directed input: commas separate as blanks do, ``3*0.0``
-    means three zeros, and anything after the last requested number is ignored.
-
-    Raises
-    ------
-    ValueError
-        If the list contains something that is not a number.
+    means three zeros, and anything after the last requested number is ignored. What is not a number
+    is a ``ValueError``.
 
     Examples
     --------

@@ -120,26 +120,11 @@ class WavefunctionFile:
 
 @reads_file
 def read_charge_density(path):
-    """Read the plane waves of a density.
+    """Read the plane waves of a density: ``charge-density.dat``, or ``.hdf5``, which needs h5py.
 
-    Parameters
-    ----------
-    path : str or path-like
-        ``charge-density.dat`` or ``charge-density.hdf5``. The latter needs h5py.
-
-    Returns
-    -------
-    miller : ndarray of shape (n_waves, 3)
-        Integer wave vectors G.
-    coefficients : ndarray of shape (n_waves,), complex
-        In 1/bohr³; of the sum over both spins.
-    gamma_only : bool
-        Whether only one of each pair G, -G is stored.
-
-    Raises
-    ------
-    FileFormatError
-        If the file is not one of pw.x, or is truncated.
+    Return the integer wave vectors G, (n_waves, 3), their complex coefficients in 1/bohr³, of the
+    sum over both spins, and whether only one of each pair G, -G is stored. A
+    :class:`FileFormatError` is raised if the file is not one of pw.x, or is truncated.
     """
     path = Path(path)
     if path.suffix == ".hdf5":

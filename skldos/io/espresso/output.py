@@ -45,29 +45,16 @@ WIDTH_ERROR = 0.5e-4 * RYDBERG
 
 @reads_file
 def read_output(path):
-    """Read the text that pw.x printed; needs ``verbosity='high'``.
+    """Read the text that pw.x printed as an :class:`EspressoRun`; needs ``verbosity='high'``.
 
-    pw.x prints eigenvalues with four decimals in eV, energies with eight in Ry, lengths with six
-    or seven in units of the lattice constant, and the width of the smearing with four in Ry, that
-    is, to 8 K. Prefer the XML file of the save directory if there is one. If the file holds
-    several runs, the last one counts; of a relaxation, the final geometry.
+    pw.x prints eigenvalues with four decimals in eV, energies with eight in Ry, lengths with six or
+    seven in units of the lattice constant, and the width of the smearing with four in Ry, that is,
+    to 8 K. Prefer the XML file of the save directory if there is one. Fermi-Dirac occupations are
+    calculated from the eigenvalues, and the printed weights of the k points are scaled to a sum of
+    2. If the file holds several runs, the last one counts; of a relaxation, the final geometry.
 
-    Parameters
-    ----------
-    path : str or path-like
-        The file.
-
-    Returns
-    -------
-    EspressoRun
-        Everything in eV and Å. Fermi-Dirac occupations are calculated from the eigenvalues, and
-        the printed weights of the k points are scaled to a sum of 2.
-
-    Raises
-    ------
-    FileFormatError
-        If the file is truncated or damaged, lacks eigenvalues, or holds a run that
-        :func:`~skldos.io.espresso.xml.read_xml` refuses, too. The message names file and line.
+    A :class:`FileFormatError` names file and line if the file is truncated or damaged, lacks
+    eigenvalues, or holds a run that :func:`~skldos.io.espresso.xml.read_xml` refuses, too.
 
     Examples
     --------

@@ -188,11 +188,7 @@ def chemical_symbol(label):
     """Return the chemical symbol in a label of pw.x such as ``Fe1`` or ``O_surface``.
 
     ``D`` and ``T`` are the isotopes of hydrogen, unless they begin another symbol (``Dy``, ``Ti``).
-
-    Raises
-    ------
-    ValueError
-        If the label has no chemical symbol.
+    A label without a symbol is a ``ValueError``.
 
     Examples
     --------

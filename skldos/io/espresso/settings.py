@@ -87,13 +87,7 @@ NOT_SUPPORTED = "was used, which skldos does not support: it changes the Hamilto
 
 
 def check_xml_settings(tree):
-    """Raise a :class:`FileFormatError` that names a setting skldos does not support.
-
-    Parameters
-    ----------
-    tree : Tree
-        The whole ``data-file-schema.xml``.
-    """
+    """Raise an error that names an unsupported setting in ``data-file-schema.xml``."""
     _check_parts(tree["input"], HARMLESS_INPUT)
     for part in ("input", "output"):
         for child in tree.all(f"{part}/dft/*"):
@@ -141,13 +135,7 @@ def _check_field(tree):
 
 
 def check_text_settings(lines):
-    """Raise a :class:`FileFormatError` if a text output shows an unsupported setting.
-
-    Parameters
-    ----------
-    lines : Lines
-        The output.
-    """
+    """Raise an error that names an unsupported setting of which a text output speaks."""
     needles = re.compile("|".join(map(re.escape, SETTING_OF_MESSAGE)))
     for i, text in enumerate(lines.texts):
         match = needles.search(text)

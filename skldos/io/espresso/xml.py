@@ -35,26 +35,16 @@ SAME_POSITION = 1e-8
 
 @reads_file
 def read_xml(path):
-    """Read the results of a pw.x run from ``data-file-schema.xml``, to all digits.
+    """Read the results of a pw.x run as an :class:`EspressoRun`, to all digits.
 
-    Parameters
-    ----------
-    path : str or path-like
-        The file, in ``prefix.save``, or its copy ``prefix.xml`` next to that folder.
+    The file is ``data-file-schema.xml`` in ``prefix.save``, or its copy ``prefix.xml`` next to that
+    folder. After ``calculation='nscf'`` there is no total energy.
 
-    Returns
-    -------
-    EspressoRun
-        Everything in eV and Å. After ``calculation='nscf'`` it has no total energy.
-
-    Raises
-    ------
-    FileFormatError
-        If the file is damaged or truncated; if the run did not converge, is spin-polarised or
-        noncollinear, or used a setting that changes the Hamiltonian or the energy in ways that
-        skldos does not know; if its energies do not add up; or if its final geometry is not that
-        of its last self-consistent calculation (as in an unconverged relaxation or molecular
-        dynamics). The message names file and line.
+    A :class:`FileFormatError` names file and line if the file is damaged or truncated; if the run
+    did not converge, is spin-polarised or noncollinear, or used a setting that changes the
+    Hamiltonian or the energy in ways that skldos does not know; if its energies do not add up; or
+    if its final geometry is not that of its last self-consistent calculation (as in an unconverged
+    relaxation or molecular dynamics).
 
     Examples
     --------
