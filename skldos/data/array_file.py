@@ -8,7 +8,7 @@ from tokenize import TokenError
 import numpy as np
 
 from skldos.data.checksums import CHUNK_BYTES, Checksums, checksum, parse_trailer
-from skldos.data.files import atomic_file, write_npy_header
+from skldos.data.files import atomic_file, file_state, write_npy_header
 from skldos.data.lazy import LazyArray
 from skldos.data.ranges import LARGEST
 from skldos.exceptions import FileFormatError
@@ -188,10 +188,7 @@ class ArrayFile(LazyArray):
             ) from error
 
     def __getstate__(self):
-        # With size and modification time, hashes (joblib) change with the contents without reading
-        # them.
-        stat = os.stat(self.path)
-        return {"path": str(self.path), "size": stat.st_size, "changed": stat.st_mtime_ns}
+        return file_state(self.path)
 
     def __setstate__(self, state):
         self.__init__(state["path"])

@@ -17,7 +17,7 @@ import errno
 import os
 import shutil
 import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -137,6 +137,11 @@ def atomic_array(path, shape, dtype):
         file.write(sums.trailer(header))
 
 
+def new_array(path, shape, dtype):
+    """Return :func:`atomic_array` as a context, or that of an array in memory if `path` is None."""
+    return nullcontext(np.empty(shape, dtype)) if path is None else atomic_array(path, shape, dtype)
+
+
 @contextmanager
 def staging_folder(folder):
     """Make a folder with a unique name inside `folder`, and remove it at the end in any case.
@@ -158,7 +163,10 @@ def staging_folder(folder):
     stage = folder / f"{uuid4().hex}{PARTIAL_SUFFIX}"
     stage.mkdir()
     try:
-        with _locked_folder(stage):
+        with open(stage / "unlocked", "wb") as lock:
+            if _lock(lock):
+                # The folder gets its final name only after it is locked.
+                os.replace(stage / "unlocked", stage / LOCK_FILE)
             yield stage
     finally:
         shutil.rmtree(stage, ignore_errors=True)
@@ -219,16 +227,6 @@ def _lock(file):
     return True
 
 
-@contextmanager
-def _locked_folder(stage):
-    """Hold a lock on a new folder, if the file system supports locks."""
-    with open(stage / "unlocked", "wb") as lock:
-        if _lock(lock):
-            # The folder gets its final name only after it is locked.
-            os.replace(stage / "unlocked", stage / LOCK_FILE)
-        yield
-
-
 def mapped(file, shape, dtype):
     """Return a writable map of zeros at the end of an open binary file, with its space reserved.
 
@@ -255,6 +253,15 @@ def write_npy_header(file, shape, dtype):
         "shape": tuple(int(n) for n in shape),
     }
     np.lib.format.write_array_header_1_0(file, header)
+
+
+def file_state(path):
+    """Return what a handle of a file is pickled as.
+
+    With size and modification time, hashes (joblib) change with the contents without reading them.
+    """
+    stat = os.stat(path)
+    return {"path": str(path), "size": stat.st_size, "changed": stat.st_mtime_ns}
 
 
 def temporary_name(path):

@@ -2,16 +2,9 @@
 
 import re
 
-#: Where a letter is missing before an exponent of three digits: 0.1-101
-BARE_EXPONENT = re.compile(r"(?<=[\d.])([+-]\d{3})$")
 REAL = re.compile(r"[+-]?(?:\d++\.?\d*+|\.\d++)(?:[EeDdQq][+-]?\d+|[+-]\d+)?", re.ASCII)
 #: Characters that end a value for ``READ (unit, *)``.
 SEPARATORS = re.compile(r"[\s,;]+")
-
-
-def with_exponent(word):
-    """Return a number as Python reads it: D for E, or no letter before three digits."""
-    return BARE_EXPONENT.sub(r"E\1", word.replace("D", "E").replace("d", "e"))
 
 
 def to_float(word):

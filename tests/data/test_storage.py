@@ -102,15 +102,15 @@ def test_files_of_others_are_left_alone(snapshots, tmp_path):
 
 def interrupted_after(n, monkeypatch):
     """Make writing of arrays fail after `n` arrays."""
-    done, write = [], storage._write_array
+    done, write = [], storage.write_array_file
 
-    def failing(array, path):
+    def failing(path, *rest):
         if len(done) == n:
             raise KeyboardInterrupt
         done.append(path)
-        write(array, path)
+        return write(path, *rest)
 
-    monkeypatch.setattr(storage, "_write_array", failing)
+    monkeypatch.setattr(storage, "write_array_file", failing)
 
 
 def test_interrupted_writing_leaves_no_index(snapshots, tmp_path, monkeypatch):

@@ -179,7 +179,7 @@ WRITING = {
 
 def test_every_module_that_writes_is_known():
     package = Path(skldos.__file__).parent
-    calls = ("atomic_file", "atomic_array", "staging_folder", "mapped")
+    calls = ("atomic_file", "atomic_array", "new_array", "staging_folder", "mapped")
     found = {
         str(path.relative_to(package))
         for path in package.rglob("*.py")

@@ -19,26 +19,35 @@ def read_atoms(lines, end):
     These are the atoms of the last geometry before that line. A :class:`FileFormatError` is raised
     if another one follows, as it does when a relaxation stops early and in molecular dynamics.
     """
+    for i, geometry, displacement in geometries(lines, end, len(lines)):
+        if i < end:
+            atoms = geometry
+        elif displacement > SAME_POSITION:
+            raise lines.error(MOVED.format(displacement), i)
+    return atoms
+
+
+def geometries(lines, end, stop):
+    """Yield each geometry up to line `stop`: its line, its atoms and how far they moved in Å.
+
+    The first is the initial one of the run, which is printed before line `end`.
+    """
     alat = lines.number("celldm(1)=", end) * BOHR
-    cell, symbols, positions = initial_geometry(lines, end, alat)
-    for start, stop, is_before in ((0, end, True), (end, len(lines), False)):
-        for i in range(start, stop):
-            text = lines.texts[i]
-            if text.startswith("CELL_PARAMETERS"):
-                values = geometry_table(lines, i, cell, alat, 3)[1]
-                displacement, cell = np.abs(values - cell).max(), values
-            elif text.startswith("ATOMIC_POSITIONS"):
-                symbols, values = geometry_table(lines, i, cell, alat, len(positions))
-                displacement, positions = np.abs(values - positions).max(), values
-            else:
-                continue
-            if not is_before and displacement > SAME_POSITION:
-                raise lines.error(MOVED.format(displacement), i)
-    return Atoms(symbols, positions=positions, cell=cell, pbc=True)
+    cell, symbols, positions = _initial_geometry(lines, end, alat)
+    yield 0, Atoms(symbols, positions=positions, cell=cell, pbc=True), 0.0
+    for i in range(stop):
+        if lines.texts[i].startswith("CELL_PARAMETERS"):
+            values = _table(lines, i, cell, alat, 3)[1]
+            displacement, cell = np.abs(values - cell).max(), values
+        elif lines.texts[i].startswith("ATOMIC_POSITIONS"):
+            symbols, values = _table(lines, i, cell, alat, len(positions))
+            displacement, positions = np.abs(values - positions).max(), values
+        else:
+            continue
+        yield i, Atoms(symbols, positions=positions, cell=cell, pbc=True), displacement
 
 
-def initial_geometry(lines, end, alat):
-    """Return the initial geometry of the run."""
+def _initial_geometry(lines, end, alat):
     triple = rf"\(\s*({NUMBER})\s*({NUMBER})\s*({NUMBER})\s*\)"
     n_atoms = lines.number("number of atoms/cell =", end, convert=int)
     cell, symbols, positions = [], [], []
@@ -60,7 +69,7 @@ def initial_geometry(lines, end, alat):
     return np.array(cell, dtype=float) * alat, symbols, np.array(positions, dtype=float) * alat
 
 
-def geometry_table(lines, index, cell, alat, n_rows):
+def _table(lines, index, cell, alat, n_rows):
     """Return labels and rows in Å of a card ``CELL_PARAMETERS`` or ``ATOMIC_POSITIONS``."""
     title = lines.texts[index]
     unit = re.search(rf"\((\w+)(?:=\s*({NUMBER}))?\)", title)

@@ -2,14 +2,13 @@
 
 import re
 import warnings
+from bisect import bisect
 from pathlib import Path
-
-from ase import Atoms
 
 from skldos.data import Snapshot, SnapshotList
 from skldos.io.espresso import output as text_output
 from skldos.io.espresso import xml as xml_file
-from skldos.io.espresso.geometry import geometry_table, initial_geometry
+from skldos.io.espresso.geometry import geometries
 from skldos.io.espresso.lines import Lines
 from skldos.io.espresso.locate import find_run
 from skldos.io.espresso.reader import temperature_of
@@ -17,7 +16,7 @@ from skldos.io.espresso.run import WITHOUT_PAW, _RunSettings
 from skldos.io.espresso.settings import check_xml_results, check_xml_settings
 from skldos.io.espresso.tree import Tree
 from skldos.io.limits import check_settings, check_step, reads_file
-from skldos.units import BOHR, RYDBERG
+from skldos.units import RYDBERG
 
 TOTAL_ENERGY_LINE = re.compile(r"!\s+total energy")
 #: Tolerance in Ry for total energies that occur twice in the XML file.
@@ -185,17 +184,9 @@ def _read_output(path):
 
 def _geometries(lines, marks):
     """Return the atoms for every total energy, from the last geometry above it."""
-    alat = lines.number("celldm(1)=", marks[0]) * BOHR
-    cell, symbols, positions = initial_geometry(lines, marks[0], alat)
-    geometries = []
-    for i, text in enumerate(lines.texts[: marks[-1] + 1]):
-        if text.startswith("CELL_PARAMETERS"):
-            cell = geometry_table(lines, i, cell, alat, 3)[1]
-        elif text.startswith("ATOMIC_POSITIONS"):
-            symbols, positions = geometry_table(lines, i, cell, alat, len(positions))
-        elif i == marks[len(geometries)]:
-            geometries.append(Atoms(symbols, positions=positions, cell=cell, pbc=True))
-    return geometries
+    found = list(geometries(lines, marks[0], marks[-1]))
+    starts = [start for start, *_ in found]
+    return [found[bisect(starts, mark) - 1][1] for mark in marks]
 
 
 def _problem(lines, mark, stop, earlier, is_last):
