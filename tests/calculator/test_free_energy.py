@@ -35,27 +35,17 @@ from skldos.datasets import make_snapshots
 from skldos.exceptions import FermiLevelError, SnapshotError
 from skldos.physics import electronic_free_energy, fermi_level
 from skldos.regressors import feature_range
+from tests.calculator.emt import labelled
 
 SNAP = {"r_cut": 4.0, "twojmax": 4, "n_jobs": 1}
 HOT = 1500.0
-
-
-def labelled(snapshot, factor=1.0, stress=False):
-    """Return a snapshot with energy and forces of EMT."""
-    atoms = snapshot.atoms.copy()
-    atoms.set_cell(atoms.cell * factor, scale_atoms=True)
-    atoms.calc = EMT()
-    found = {"total_energy": atoms.get_potential_energy(), "forces": atoms.get_forces()}
-    if stress:
-        found["stress"] = atoms.get_stress(voigt=False)
-    return snapshot.replace(atoms=atoms, reference=found)
 
 
 @pytest.fixture(scope="module")
 def training():
     """Six snapshots at 933 K whose DOS ends about 5 eV above the Fermi level."""
     made = make_snapshots(6, grid_shape=(6, 6, 6), n_energies=21, random_state=3)
-    return [labelled(s.replace(temperature=933.0)) for s in made]
+    return [labelled(s) for s in made]
 
 
 @pytest.fixture(scope="module")
@@ -109,18 +99,23 @@ def differences(atoms, move, step=1e-4):
     return (4 * slopes[0] - slopes[1]) / 3
 
 
-@pytest.mark.parametrize("temperature", [None, HOT])
-def test_forces_and_stress_are_the_gradient(atoms, potential, dos_model, temperature):
-    atoms.calc = FreeEnergyCalculator(potential, dos_model, temperature, allow_stress=True)
-    forces, stress = atoms.get_forces(), atoms.get_stress(voigt=False)
+def check_forces(atoms):
+    """Assert that the forces are the gradient of the energy, along some direction."""
     direction = np.random.default_rng(1).normal(size=(4, 3))
 
     def shift(moved, h):
         moved.positions += h * direction
 
-    slope = -(forces * direction).sum()
+    slope = -(atoms.get_forces() * direction).sum()
     assert abs(slope) > 0.1
     assert differences(atoms, shift) == pytest.approx(slope, rel=1e-7)
+
+
+@pytest.mark.parametrize("temperature", [None, HOT])
+def test_forces_and_stress_are_the_gradient(atoms, potential, dos_model, temperature):
+    atoms.calc = FreeEnergyCalculator(potential, dos_model, temperature, allow_stress=True)
+    check_forces(atoms)
+    stress = atoms.get_stress(voigt=False)
     strain = np.random.default_rng(2).normal(size=(3, 3))
 
     def deform(moved, h):
@@ -152,14 +147,7 @@ def test_unions_of_descriptors_have_forces(atoms, training):
     assert calculator.surface.same_features(training[0])
     assert potential[0].transformer_list[2][1].dtype == "float32"
     atoms.calc = calculator
-    direction = np.random.default_rng(1).normal(size=(4, 3))
-
-    def shift(moved, h):
-        moved.positions += h * direction
-
-    slope = -(atoms.get_forces() * direction).sum()
-    assert abs(slope) > 0.1
-    assert differences(atoms, shift) == pytest.approx(slope, rel=1e-7)
+    check_forces(atoms)
 
     def stretch(moved, h):
         moved.set_cell(moved.cell.array * (1 + h), True)
@@ -248,14 +236,9 @@ def test_descriptors_are_computed_once(atoms, potential, dos_model, training, mo
     ).fit(training)
     counts.clear()
     atoms.calc = FreeEnergyCalculator(potential, other, HOT)
-    forces = atoms.get_forces()
+    atoms.get_forces()
     assert counts == [4.0, 3.5]
-    direction = np.random.default_rng(1).normal(size=(4, 3))
-
-    def shift(moved, h):
-        moved.positions += h * direction
-
-    assert differences(atoms, shift) == pytest.approx(-(forces * direction).sum(), rel=1e-7)
+    check_forces(atoms)
 
 
 def test_energy_is_conserved_to_second_order_in_the_step(training, potential, dos_model):
@@ -386,13 +369,7 @@ def test_a_grid_with_broadening_is_sharpened(atoms, potential, training):
     sharp = FreeEnergyCalculator(potential, model, HOT)
     assert np.abs(plain.get_dos(atoms) - sharp.get_dos(atoms)).max() > 1e-3
     atoms.calc = sharp
-    direction = np.random.default_rng(1).normal(size=(4, 3))
-
-    def shift(moved, h):
-        moved.positions += h * direction
-
-    slope = -(atoms.get_forces() * direction).sum()
-    assert differences(atoms, shift) == pytest.approx(slope, rel=1e-7)
+    check_forces(atoms)
 
 
 def test_densities_outside_the_training_data(training, potential):

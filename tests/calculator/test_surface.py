@@ -8,7 +8,7 @@ import pytest
 from sklearn.decomposition import PCA
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import PolynomialFeatures, StandardScaler
+from sklearn.preprocessing import StandardScaler
 
 from skldos import AtomSNAPTransformer, BandEnergyScorer, LDOSRegressor, Snapshot
 from skldos.calculator import EnergySurface, surface
@@ -271,14 +271,6 @@ def test_the_model_is_left_alone(model, aluminium, atoms):
         assert parameter.dtype == old.dtype
         assert (parameter == old).all()
         assert (parameter.grad == gradient).all()
-
-
-def test_steps_that_are_not_affine_give_energies_but_no_forces(train, aluminium, atoms):
-    made = EnergySurface(train(steps=[PolynomialFeatures(2)]), aluminium)
-    point = made.at(snapshot_of(atoms))
-    assert point.energy.total < 0
-    with pytest.raises(ValueError, match=r"affine, .* or PCA; PolynomialFeatures is not"):
-        _ = point.forces
 
 
 # -------------------------------------------------------------------- mistakes
