@@ -9,8 +9,6 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skldos import (
-    ADOSRegressor,
-    AtomSNAPTransformer,
     BandEnergyScorer,
     DensityScorer,
     GridSNAPTransformer,
@@ -35,10 +33,6 @@ def on_grids():
     return make_pipeline(
         GridSNAPTransformer(twojmax=4, r_cut=3.5), RowWise(StandardScaler()), SiteRegressor(Ridge())
     )
-
-
-def on_atoms():
-    return make_pipeline(AtomSNAPTransformer(twojmax=2), ADOSRegressor(SiteRegressor(Ridge(1e-3))))
 
 
 @every_scorer
@@ -83,16 +77,6 @@ def test_a_model_scores_the_crystal_and_not_its_description(snapshots, scorer, c
     oblique = change is changes.another_cell and isinstance(scorer, TotalEnergyScorer)
     rtol = 0.2 if oblique else 1e-4
     np.testing.assert_allclose(scorer.errors(model, changed), expected, rtol=rtol)
-
-
-@every_change
-def test_so_does_a_model_of_atoms(snapshots, change):
-    model = on_atoms().fit(snapshots[:3])
-    changed = SnapshotList([change(s).snapshot for s in snapshots[3:]])
-    for scorer in (BandEnergyScorer(), DOSScorer()):
-        expected = scorer.errors(model, snapshots[3:])
-        assert np.abs(expected).min() > 1e-3
-        np.testing.assert_allclose(scorer.errors(model, changed), expected, rtol=1e-4)
 
 
 @pytest.mark.parametrize("weights", [[0.25, 0.75], [0.0, 1.0], [0.1, 0.2], [3, 1]])
