@@ -158,31 +158,6 @@ def test_values_that_do_not_fit_together_are_one_line(tmp_path, capsys):
     assert "21 outputs" in printed.splitlines()[-1]
 
 
-@pytest.mark.parametrize(
-    ("option", "value", "message"),
-    [
-        ("--epochs", "-1", "value must be >= 1, got -1."),
-        ("--epochs", "many", "invalid literal"),
-        ("--random-state", "-3", "value must be >= 0 and <= 4294967295, got -3."),
-        ("--random-state", str(2**32), "value must be >= 0 and <= 4294967295"),
-    ],
-)
-def test_options_out_of_range_are_usage_errors(option, value, message, capsys):
-    with pytest.raises(SystemExit) as stop:
-        main([option, value])
-    assert stop.value.code == 2
-    assert f"argument {option}: {message}" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("command", ["demo", "fit", "md"])
-def test_seeds_have_32_bits(command, capsys, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    for seed, refused in ((2**32 - 1, False), (2**32, True)):
-        with pytest.raises(SystemExit):
-            cli.main([command, "--random-state", str(seed), "--no-such-option"])
-        assert ("argument --random-state" in capsys.readouterr().err) == refused
-
-
 @pytest.mark.parametrize("n", [2, 3, 5, 8])
 def test_folds_are_even_and_none_is_empty(n):
     counts = np.bincount(folds_by_temperature(np.arange(n), 4))

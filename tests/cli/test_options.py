@@ -140,7 +140,8 @@ def test_limits(command, option, capsys):
         with pytest.raises(SystemExit) as stop:
             parse(command, option, *text.split())
         assert stop.value.code == 2
-        assert re.search(f"argument {option}|unrecognized", capsys.readouterr().err)
+        said = capsys.readouterr().err
+        assert re.search(f"argument {option}: (value must be|invalid|expected)|unrecog", said), said
 
 
 def test_whole_numbers_are_integers():
@@ -157,8 +158,9 @@ def test_switches(command):
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_keeps_the_lines_of_the_examples(command, capsys):
-    with pytest.raises(SystemExit):
+    with pytest.raises(SystemExit) as stop:
         cli.main([command, "--help"])
+    assert stop.value.code == 0
     lines = capsys.readouterr().out.splitlines()
     for example in COMMANDS[command].EXAMPLES:
         assert f"  {example}" in lines
@@ -172,7 +174,9 @@ def test_help_keeps_the_lines_of_the_examples(command, capsys):
     assert max(map(len, description)) <= 80
 
 
-def test_version(capsys):
+def test_version_and_list_of_commands(capsys):
+    assert cli.main([]) == 0
+    assert "COMMAND" in capsys.readouterr().out
     with pytest.raises(SystemExit):
         cli.main(["--version"])
     assert capsys.readouterr().out == f"skldos {skldos.__version__}\n"

@@ -13,6 +13,7 @@ from ase.build import bulk
 from skldos import ArrayFile, EnergyGrid, Snapshot, SnapshotList
 from skldos.data import ComputedArray, files, storage
 from skldos.exceptions import FileFormatError
+from tests.disks import largest_file
 from tests.processes import start_python
 
 INDEX = "snapshots.json"
@@ -325,17 +326,11 @@ def test_a_set_that_appears_in_the_meantime(snapshots, tmp_path, overwrite):
 
 
 def test_a_full_disk_is_an_error(snapshots, tmp_path):
-    resource = pytest.importorskip("resource")
     snapshots[:1].save(tmp_path)
     before = contents(tmp_path)
     large = snapshots[0].replace(ldos=np.ones((16, 16, 16, 11)), density=None)
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (2**17, limits[1]))
-    try:
-        with pytest.raises(OSError, match="large"):
-            SnapshotList([snapshots[1], large]).save(tmp_path, overwrite=True)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    with largest_file(2**17), pytest.raises(OSError, match="large"):
+        SnapshotList([snapshots[1], large]).save(tmp_path, overwrite=True)
     assert contents(tmp_path) == before
 
 

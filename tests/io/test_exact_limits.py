@@ -30,8 +30,8 @@ def run():
     return dataclasses.replace(read_xml(XML), occupations=None)
 
 
-def refuses(function, *arguments):
-    with pytest.raises(FileFormatError):
+def refuses(function, *arguments, match=None):
+    with pytest.raises(FileFormatError, match=match):
         function(*arguments)
 
 
@@ -62,8 +62,8 @@ def test_numbers_of_a_run(name, run):
     inward, outward = NEAR if low < 0 else NEAR[::-1]
     check_run(changed(inward * low))
     check_run(changed(NEAR[0] * high))
-    refuses(check_run, changed(outward * low))
-    refuses(check_run, changed(NEAR[1] * high))
+    refuses(check_run, changed(outward * low), match="must lie within")
+    refuses(check_run, changed(NEAR[1] * high), match="must lie within")
 
 
 def test_cutoffs_of_the_density_have_the_same_limits(run):
@@ -111,7 +111,8 @@ def test_occupations(value, fits):
     occupations[0, 0] = value
     n_electrons = float(run.weights @ occupations.sum(axis=1))
     changed = dataclasses.replace(run, occupations=occupations, n_electrons=n_electrons)
-    check_run(changed) if fits else refuses(check_run, changed)
+    message = "occupations must lie within -1 and 2"
+    check_run(changed) if fits else refuses(check_run, changed, match=message)
 
 
 @pytest.mark.parametrize(("difference", "fits"), [(0.997e-4, True), (1.003e-4, False)])
