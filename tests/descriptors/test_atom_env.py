@@ -392,15 +392,8 @@ def test_changed_parameters_need_another_fit(aluminium):
 @pytest.mark.parametrize(
     ("params", "error", "message"),
     [
-        ({"n_spheres": 0}, ValueError, "n_spheres must be >= 1 and <= 10000, got 0"),
-        ({"subdivisions": 7}, ValueError, "subdivisions must be >= 0 and <= 6, got 7"),
-        ({"subdivisions": 1.5}, TypeError, "subdivisions must be an integer"),
-        ({"r_min": -1}, ValueError, "r_min must be >= 0, got -1"),
-        ({"r_min": 5.0}, ValueError, "r_cut must be > 5.0, got 5.0"),
         ({"radial": "cubic"}, ValueError, "radial must be one of 'inverse_square', 'inverse'"),
         ({"assignment": "soft"}, ValueError, "assignment must be one of 'nearest', 'smooth'"),
-        ({"reach": 0.9}, ValueError, "reach must be >= 1, got 0.9"),
-        ({"fade": 0.0}, ValueError, "fade must be > 0 and <= 5.0, got 0.0"),
         ({"weights": [1.0]}, TypeError, "weights must be a mapping of elements to numbers"),
         ({"weights": {"Al": "x"}}, TypeError, r"weights\['Al'\] must be a number"),
         ({"weights": {"Na": 1.0}}, SnapshotError, r"Al of Snapshot.* not among \['Na'\]"),

@@ -16,11 +16,7 @@ from skldos.descriptors.bispectrum import (
 )
 from skldos.descriptors.bispectrum import torch_kernel as in_torch
 from skldos.descriptors.bispectrum.reference import (
-    clebsch_gordan,
     reference_bispectrum,
-    sphere_points,
-    switching,
-    wigner_functions,
 )
 from skldos.geometry import bin_neighbors, find_neighbors, grid_points
 
@@ -197,40 +193,6 @@ def test_parameters_agree_with_reference(settings):
     )
     assert error(B, expected[None]) < 1e-12
     assert error(T.numpy(), expected[None]) < 1e-12
-
-
-def test_switching_is_one_inside_and_falls_to_zero():
-    f = switching(np.array([0.5, 1.0, 2.5, 4.0]), r_cut=4.0, rmin0=1.0)
-    assert np.allclose(f, [1, 1, 0.5, 0], atol=1e-15)
-    assert np.array_equal(switching(np.ones(2), r_cut=4.0, switch=False), np.ones(2))
-
-
-def test_reference_wigner_functions_are_unitary_representations():
-    rng = np.random.default_rng(0)
-    g = sphere_points(cloud(rng, 2, 4.0), r_cut=4.0)
-    a, b = g[:, 0] - 1j * g[:, 3], g[:, 2] - 1j * g[:, 1]
-    a = np.append(a, a[0] * a[1] - b[0] * b[1].conj())
-    b = np.append(b, b[0] * a[1].conj() + a[0] * b[1])
-    g = np.stack([a.real, -b.imag, b.real, -a.imag], axis=1)
-    for j, u in enumerate(wigner_functions(g, 6)):
-        first, second, both = np.moveaxis(u, -1, 0)
-        assert np.allclose(first @ first.conj().T, np.eye(j + 1), atol=1e-13)
-        # the characters: traces of the product in either order
-        assert np.trace(first @ second) == pytest.approx(np.trace(second @ first))
-        assert abs(np.trace(both).imag) < 1e-13
-
-
-def test_clebsch_gordan_coefficients_are_orthonormal():
-    j1, j2 = 5, 4
-    columns = []
-    for j in range(abs(j1 - j2), j1 + j2 + 1, 2):
-        C = clebsch_gordan(j1, j2, j)
-        for m in range(j + 1):
-            members = np.add.outer(np.arange(j1 + 1), np.arange(j2 + 1)) == m + (j1 + j2 - j) // 2
-            columns.append(np.where(members, C, 0).ravel())
-    matrix = np.array(columns)
-    assert matrix.shape == (30, 30)
-    assert np.allclose(matrix @ matrix.T, np.eye(30), atol=1e-13)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from scipy.stats import special_ortho_group
 
 from skldos.descriptors.bispectrum import (
     bispectrum_components,
@@ -163,35 +162,6 @@ def crystal_gradients(points=None, twojmax=7, **changes):
     return point_bispectrum_adjoint(points, twojmax=twojmax, r_cut=RCUT, **arguments)
 
 
-def test_moving_all_atoms_is_moving_the_points_the_other_way():
-    by_point, by_atom, _ = crystal_gradients()
-    assert_same([by_atom.sum(axis=0)], [-by_point.sum(axis=0)])
-
-
-def test_forces_of_atoms_on_each_other_cancel():
-    positions, _, _ = triclinic()
-    by_point, by_atom, _ = crystal_gradients(positions)
-    forces = by_point + by_atom
-    assert np.abs(forces).max() > 1
-    assert np.abs(forces.sum(axis=0)).max() < 1e-12 * np.abs(forces).max()
-
-
-def test_strain_is_symmetric_because_rotations_change_nothing():
-    by_strain = crystal_gradients()[2]
-    assert np.abs(np.triu(by_strain, 1)).max() > 1
-    assert_same([by_strain], [by_strain.T])
-
-
-def test_rotation():
-    Q = special_ortho_group.rvs(3, random_state=0).T
-    positions, _, _ = triclinic()
-    by_point, by_atom, by_strain = crystal_gradients()
-    rotated = crystal_gradients(
-        random_points(TRICLINIC) @ Q, positions=positions @ Q, cell=TRICLINIC @ Q
-    )
-    assert_same(rotated, (by_point @ Q, by_atom @ Q, Q.T @ by_strain @ Q))
-
-
 def test_inversion_makes_a_left_handed_cell():
     positions, _, _ = triclinic()
     by_point, by_atom, by_strain = crystal_gradients()
@@ -219,18 +189,6 @@ def test_supercell_spreads_the_gradient_over_its_atoms():
     expected = crystal_gradients()
     assert_same((by_point, by_atom[:4] + by_atom[4:], by_strain), expected)
     assert np.abs(by_atom[:4] - by_atom[4:]).max() > 1
-
-
-def test_gradient_is_linear_in_the_sensitivity():
-    one, two = random_sensitivity(5, 7, seed=1), random_sensitivity(5, 7, seed=2)
-    parts = [crystal_gradients(sensitivity=some) for some in (one, two)]
-    whole = crystal_gradients(sensitivity=2 * one - 3 * two)
-    assert_same(whole, [2 * a - 3 * b for a, b in zip(*parts, strict=True)])
-
-
-def test_no_sensitivity_no_gradient():
-    for gradient in crystal_gradients(sensitivity=np.zeros((5, 40))):
-        assert np.all(gradient == 0)
 
 
 def test_points_without_neighbors():
@@ -411,26 +369,10 @@ GOOD = {"positions": np.zeros((2, 3)), "weights": np.ones(2), "cell": 4 * np.eye
 @pytest.mark.parametrize(
     ("bad", "error", "message"),
     [
-        (
-            {"sensitivity": np.ones((7, 91))},
-            ValueError,
-            r"sensitivity must have shape \(8, 91\), g",
-        ),
-        (
-            {"sensitivity": np.ones((8, 90))},
-            ValueError,
-            r"sensitivity must have shape \(8, 91\), g",
-        ),
-        (
-            {"sensitivity": np.full((8, 91), np.nan)},
-            ValueError,
-            "sensitivity must be finite, got 7",
-        ),
-        (
-            {"sensitivity": np.ones((8, 91), complex)},
-            TypeError,
-            "sensitivity must be an array of r",
-        ),
+        ({"sensitivity": np.ones((7, 91))}, ValueError, r"sensitivity must .* \(8, 91\), got \(7"),
+        ({"sensitivity": np.ones((8, 90))}, ValueError, r"sensitivity must .* \(8, 91\), got \(8"),
+        ({"sensitivity": np.full((8, 91), np.nan)}, ValueError, "sensitivity must be finite, got"),
+        ({"sensitivity": np.ones((8, 91), complex)}, TypeError, "sensitivity must be an array of"),
         ({"start": 2}, ValueError, r"sensitivity must have shape \(6, 91\), got \(8, 91\)"),
         ({"positions": np.zeros((2, 2))}, ValueError, r"positions must have shape \(any, 3\)"),
         ({"cell": np.zeros((3, 3))}, ValueError, "cell must have three linearly independent"),
@@ -442,8 +384,3 @@ def test_bad_input_is_named(bad, error, message):
     arguments = {**GOOD, "grid_shape": (2, 2, 2), "sensitivity": np.ones((8, 91)), **bad}
     with pytest.raises(error, match=message):
         grid_bispectrum_adjoint(**arguments)
-
-
-def test_bad_points_are_named():
-    with pytest.raises(ValueError, match=r"points must have shape \(any, 3\), got \(3,\)"):
-        point_bispectrum_adjoint(np.zeros(3), sensitivity=np.ones((1, 91)), **GOOD)

@@ -77,15 +77,6 @@ def test_derivatives_of_all_features_at_once():
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-11 * np.abs(expected).max())
 
 
-def test_an_atom_alone_feels_nothing():
-    lammps = of_lammps("isolated")
-    by_positions, _ = (
-        AtomSNAPTransformer(**lammps.options).fit([lammps.atoms]).derivatives(lammps.atoms)
-    )
-    assert not by_positions[2].any()
-    assert np.abs(by_positions[:2]).max() > 0.1
-
-
 @pytest.mark.parametrize("name", ["alloy", "isolated", "chem of three"])
 def test_derivatives_are_finite_differences(name, rng):
     lammps = of_lammps(name)
