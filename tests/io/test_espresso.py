@@ -33,15 +33,25 @@ def xml():
 
 
 @pytest.fixture
-def edited(tmp_path):
+def substituted(tmp_path):
+    """Return a copy of the XML file or the output with a regular expression replaced by a text."""
+
+    def substitute(source, pattern, new, count=0):
+        text, n = re.subn(pattern, lambda found: new, source.read_text(), count=count)
+        assert n
+        path = tmp_path / source.name
+        path.write_text(text)
+        return path
+
+    return substitute
+
+
+@pytest.fixture
+def edited(substituted):
     """Return a copy of the XML file or the output with one text replaced by another."""
 
     def edit(source, old, new, count=1):
-        text = source.read_text()
-        assert old in text
-        path = tmp_path / source.name
-        path.write_text(text.replace(old, new, count))
-        return path
+        return substituted(source, re.escape(old), new, max(count, 0))
 
     return edit
 
@@ -488,6 +498,67 @@ def test_the_last_of_several_runs_counts(tmp_path):
     with pytest.raises(FileFormatError, match="truncated") as caught:
         read_espresso(path)
     assert caught.value.line == path.read_text().count("\n") + 1
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("<nelec>6.0+e0", "<nelec>1e5", "n_electrons must be <="),
+        ("<nelec>6.0+e0", "<nelec>9", "the states hold 6 electrons, but .* is 9"),
+        ("<nelec>6.0+e0", "<nelec>-6", "n_electrons must be > 0"),
+        ('nr1="15" nr2="9"', 'nr1="-15" nr2="9"', "FFT grid must lie within 1"),
+        ('nr1="15" nr2="9"', 'nr1="15000" nr2="9"', "far finer than ecutrho"),
+        ('nr1="15" nr2="9"', 'nr1="1_5" nr2="9"', "'nr1' of <fft_grid> must be a number"),
+        ("<ecutrho>1.2", "<ecutrho>-1.2", "ecutrho must lie within"),
+        (
+            r"<ecutwfc>3.0+e0</ecutwfc>\s+<ecutrho>1.2\d+e1<",
+            "<ecutwfc>3e99</ecutwfc><ecutrho>12<",
+            "ecutwfc must lie within",
+        ),
+        ('degauss="1.000000000000e-2"', 'degauss="0"', "the width of the smearing must lie"),
+        ('weight="5.000000000000e-1"', 'weight="-0.5"', "weights of the k points must have"),
+        ("<fermi_energy>[^<]*", "<fermi_energy>-1e200", "the Fermi energy must lie"),
+        (r"-1\.133129959815362e-1", "1e300", "eigenvalues must lie"),
+        (r"9\.999971994879962e-1", "-5e9", "occupations must lie"),
+        ("-1.083930148272572e-2 5.37", "1e90 5.37", "forces must lie"),
+        ("<tot_charge>[^<]*", "<tot_charge>1e308", "the charge must lie"),
+        ("<a1>7.936849723428235e0", "<a1>7e200", "the cell of Al2 must lie within"),
+        ("<a1>[^<]*", "<a1>0 0 1e-9", "with a volume"),
+        ("-9.448630623128851e-2", "1e18", "the positions of Al2 must lie within"),
+        ("<ehart>1.2", "<ehart>1_2", "<ehart> must only hold numbers"),
+        ("UTF-8", "UTF-9", "the XML is damaged"),
+    ],
+)
+def test_absurd_numbers_in_the_xml(substituted, old, new, message):
+    with pytest.raises(FileFormatError, match=rf"{message}.*xml"):
+        read_espresso(substituted(XML, old, new))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "number of electrons       =         6.00",
+            "number of electrons = 500.",
+            "electrons is 500",
+        ),
+        ("number of electrons       =         6.00", "number of electrons = 7.0", "electrons is 7"),
+        (r"dimensions: \(  15,", "dimensions: ( 15999,", "far finer than ecutrho"),
+        (r"dimensions: \(  15,", "dimensions: ( 0,", "FFT grid must lie"),
+        (r"celldm\(1\)=   7.939099", "celldm(1)= 1e200", "must lie within|volume"),
+        (r"-0.0119014", "-9e90", "positions of Al2"),
+        ("charge density cutoff     =      24.0", "charge density cutoff = 1e77", "ecutrho must"),
+    ],
+)
+def test_absurd_numbers_in_the_output(substituted, old, new, message):
+    with pytest.raises(FileFormatError, match=message):
+        read_espresso(substituted(OUTPUT, old, new))
+
+
+@pytest.mark.parametrize("where", ["Fermi-Dirac smearing", "crystal axes", "number of electrons"])
+def test_endless_lines_of_an_output(edited, where):
+    with pytest.raises(FileFormatError, match=r"a line has \d+ characters \(.*out:\d+"):
+        read_espresso(edited(OUTPUT, where, "<a>" * 30_000 + where))
 
 
 # Other runs, where there is a pw.x to make them

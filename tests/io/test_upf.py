@@ -286,6 +286,21 @@ def test_values_out_of_range_are_refused(write, text, message):
 
 
 @pytest.mark.parametrize(
+    ("valence", "fits"),
+    [("1e-3", True), ("9", True), ("9.01", False), ("118", False), ("119", False)],
+)
+def test_valences(valence, fits, write):
+    path = write(replace_entry("z_valence", valence))
+    if fits:
+        assert read_upf(path).valence == float(valence)
+    else:
+        # Of oxygen: one more than its electrons, and no more than any atom has.
+        message = "be > 0 and <= 118" if float(valence) > 118 else "not exceed the electrons of O"
+        with pytest.raises(FileFormatError, match=f"z_valence must {message}"):
+            read_upf(path)
+
+
+@pytest.mark.parametrize(
     ("old", "new"),
     [
         ("<PP_MESH", "\n" * 300_000 + "<PP_MESH"),

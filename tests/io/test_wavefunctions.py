@@ -28,6 +28,7 @@ from skldos.units import BOHR, RYDBERG
 
 DATA = Path(__file__).parent / "data"
 SILICON, GAMMA = DATA / "wfc_silicon.save", DATA / "wfc_gamma.save"
+AL2 = DATA / "al2" / "al2.save"
 XML = "data-file-schema.xml"
 ENERGIES = EnergyGrid.regular(-8.0, 0.5, 41, broadening=0.4, kernel="gaussian")
 PSEUDOPOTENTIALS = Path("/usr/share/espresso/pseudo")  # of Debian and its relatives
@@ -324,12 +325,70 @@ def test_files_of_another_run_are_noticed(copied):
         wavefunction_density(copied)
 
 
-def test_bands_that_are_not_normalised_are_noticed(copied):
-    content = bytearray((copied / "wfc3.dat").read_bytes())
-    content[-12:-4] = np.float64(3.0).tobytes()  # the last coefficient of the last band
-    (copied / "wfc3.dat").write_bytes(content)
-    with pytest.raises(FileFormatError, match=r"expected bands of norm 1, got .*wfc3\.dat"):
-        wavefunction_density(copied)
+@pytest.fixture
+def change(tmp_path):
+    """Overwrite bytes of a file in a copy of the save directory of aluminium."""
+    save = Path(shutil.copytree(AL2, tmp_path / "al2.save"))
+
+    def change(name, start, value):
+        data = bytearray((save / name).read_bytes())
+        new = np.asarray(value).tobytes()
+        start %= len(data)
+        data[start : start + len(new)] = new
+        (save / name).write_bytes(data)
+        return save
+
+    return change
+
+
+@pytest.mark.parametrize("miller", [-(2**31), 2**31 - 1, 1000])
+def test_wave_vectors_that_fit_no_grid(change, miller):
+    for name, start, read in (
+        ("charge-density.dat", 20 + 80 + 4, charge_density),
+        ("wfc1.dat", 52 + 24 + 80 + 4, wavefunction_density),
+    ):
+        assert (AL2 / name).read_bytes()[start : start + 12] == bytes(12)
+        with pytest.raises(FileFormatError, match="wave vectors that fit the grid"):
+            read(change(name, start, np.int32(miller)))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e308])
+def test_coefficients_that_are_no_numbers(change, value):
+    with pytest.raises(FileFormatError, match="the density must lie within"):
+        read_charge_density(change("charge-density.dat", -12, value) / "charge-density.dat")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e308, 1e200, -1e160, 2.0])
+# The last wave of the last band, and the first of the first.
+@pytest.mark.parametrize("start", [-12, -20, 52 + 24 + 80 + 8 + 12 * 53 + 4])
+def test_bands_that_are_no_numbers(change, value, start):
+    with pytest.raises(FileFormatError, match=r"expected bands of norm 1, got .*wfc1\.dat"):
+        wavefunction_density(change("wfc1.dat", start, value))
+
+
+def test_a_density_of_other_electrons(change):
+    _, coefficients, _ = read_charge_density(AL2 / "charge-density.dat")
+    save = change("charge-density.dat", -4 - 16 * len(coefficients), 2 * coefficients[0].real)
+    with pytest.raises(FileFormatError, match=r"density of 6 electrons as in .*, got 12"):
+        charge_density(save)
+
+
+@pytest.mark.parametrize(("factor", "fits"), [(1.2, True), (4.0, False), (1e9, False)])
+def test_no_wave_of_a_density_is_beyond_its_mean(change, factor, fits):
+    _, coefficients, _ = read_charge_density(AL2 / "charge-density.dat")
+    save = change("charge-density.dat", -4 - 16, factor * coefficients[0].real + 0j)
+    if fits:
+        assert charge_density(save).min() < 0
+    else:
+        with pytest.raises(FileFormatError, match="no wave of the density beyond its mean"):
+            charge_density(save)
+
+
+@pytest.mark.parametrize("count", [0, -1, 10**6, 2**31 - 1])
+@pytest.mark.parametrize("start", [52 + 4 + 4, 52 + 4 + 12])  # plane waves and bands
+def test_counts_that_do_not_fit_the_file(change, count, start):
+    with pytest.raises(FileFormatError):
+        WavefunctionFile(change("wfc1.dat", start, np.int32(count)) / "wfc1.dat")
 
 
 # HDF5 -----------------------------------------------------------------------------------------
@@ -383,13 +442,6 @@ def test_the_ldos_may_go_to_a_file(save, tmp_path):
     assert isinstance(ldos, ArrayFile)
     np.testing.assert_array_equal(ldos[:], wavefunction_ldos(save, ENERGIES))
     assert [path.name for path in tmp_path.iterdir()] == ["ldos.npy"]
-
-
-def test_a_file_that_fails_is_not_left_half_written(copied, tmp_path):
-    (copied / "wfc3.dat").unlink()
-    with pytest.raises(FileNotFoundError):
-        wavefunction_ldos(copied, ENERGIES, out=tmp_path / "ldos.npy")
-    assert not list(tmp_path.glob("ldos*"))
 
 
 def test_progress_is_shown(capsys):
