@@ -27,17 +27,12 @@ from skldos.datasets.recipe.run import resolve_command
 from skldos.exceptions import FileFormatError, SnapshotError
 from skldos.io.espresso.wavefunctions import wavefunction_ldos
 from skldos.io.espresso.xml import read_xml
+from tests.espresso import PSEUDOPOTENTIALS, needs_pw
 from tests.processes import start_python
 
 DATA = Path(__file__).parents[1] / "io" / "data"
 SILICON = DATA / "wfc_silicon.save"
 ENERGIES = EnergyGrid.regular(-8.0, 1.0, 20, broadening=0.4, kernel="gaussian")
-PSEUDOPOTENTIALS = Path("/usr/share/espresso/pseudo")  # of Debian and its relatives
-
-needs_pw = pytest.mark.skipif(
-    not (shutil.which("pw.x") and PSEUDOPOTENTIALS.exists()),
-    reason="needs pw.x of Quantum ESPRESSO with its pseudopotentials",
-)
 
 STAND_IN = f"""#!{sys.executable}
 import os, pathlib, shutil, sys, time

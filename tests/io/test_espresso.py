@@ -1,10 +1,8 @@
 """Runs of pw.x: a small stored one, damaged copies of it, and others run by the tests."""
 
 import json
-import os
 import re
 import shutil
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +16,7 @@ from skldos.io.espresso.run import chemical_symbol
 from skldos.io.espresso.xml import read_xml
 from skldos.physics.smearing import occupation
 from skldos.units import BOHR, BOLTZMANN, HARTREE, RYDBERG
+from tests.espresso import SMEARING, needs_pw, run_pw
 
 DATA = Path(__file__).parent / "data" / "al2"
 XML = DATA / "al2.save" / "data-file-schema.xml"
@@ -563,55 +562,27 @@ def test_endless_lines_of_an_output(edited, where):
 
 # Other runs, where there is a pw.x to make them
 
-SMEARING = "occupations='smearing', smearing='fermi-dirac', degauss=0.02, nbnd=8"
+BANDS = f"{SMEARING}, nbnd=8"
 SILICON = {"species": "Si 28 Si.pz-vbc.UPF", "atom": "Si"}
 
 
 @pytest.fixture
-def run_pw(tmp_path):
+def run(tmp_path):
     """Run pw.x on a small cell and return what both files hold, or the errors of both."""
-    if shutil.which("pw.x") is None or not Path("/usr/share/espresso/pseudo").exists():
-        pytest.skip("needs pw.x")
 
-    def run(
-        calculation="scf",
-        system=SMEARING,
-        cards="",
-        control="",
-        electrons="",
-        species="Al 26.98 Al.pz-vbc.UPF",
-        atom="Al",
-        k_points="automatic\n2 2 1 0 0 0",
-    ):
-        text = f"""&control
- calculation='{calculation}', prefix='x', outdir='.', verbosity='high', tprnfor=.true.
- pseudo_dir='/usr/share/espresso/pseudo', {control}
-/
-&system
- ibrav=0, nat=2, ntyp=1, ecutwfc=8, {system}
-/
-&electrons
- conv_thr=1e-9, {electrons}
-/
-{cards}
-ATOMIC_SPECIES
-{species}
-CELL_PARAMETERS angstrom
-4.2 0 0.1
-0.3 2.9 0
-0 0.2 2.8
-ATOMIC_POSITIONS angstrom
-{atom} 0.05 0 0
-{atom} 2.1 1.5 1.3
-K_POINTS {k_points}
-"""
-        (tmp_path / "x.in").write_text(text)
-        environment = os.environ | {"OMP_NUM_THREADS": "1"}
-        with open(tmp_path / "x.out", "w") as file:
-            command = ["pw.x", "-in", "x.in"]
-            subprocess.run(command, stdout=file, cwd=tmp_path, env=environment, timeout=600)
+    def run(*, system=BANDS, electrons="", atom="Al", k_points="automatic\n2 2 1 0 0 0", **options):
+        run_pw(
+            tmp_path,
+            [[4.2, 0, 0.1], [0.3, 2.9, 0], [0, 0.2, 2.8]],
+            f"angstrom\n{atom} 0.05 0 0\n{atom} 2.1 1.5 1.3",
+            k_points,
+            system=system,
+            electrons=f"conv_thr=1e-9, {electrons}",
+            control=f"tprnfor=.true., {options.pop('control', '')}",
+            **options,
+        )
         results = []
-        for read, name in ((read_xml, "x.save/data-file-schema.xml"), (read_output, "x.out")):
+        for read, name in ((read_xml, "test.save/data-file-schema.xml"), (read_output, "pw.out")):
             try:
                 results.append(read(tmp_path / name))
             except FileFormatError as error:
@@ -621,44 +592,37 @@ K_POINTS {k_points}
     return run
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {},
-        {"k_points": "gamma"},
-        {"system": SMEARING.replace("fermi-dirac", "mp")},
-        {"system": SMEARING.replace("fermi-dirac", "gauss")},
-        {"system": "occupations='tetrahedra', nbnd=8"},
-        {"system": "nbnd=6", **SILICON},
-        {
-            "system": "occupations='from_input', nbnd=6",
-            "cards": "OCCUPATIONS\n2 2 2 1.5 0.5 0",
-            "electrons": "mixing_beta=0.3",
-            **SILICON,
-        },
-        {"system": f"{SMEARING}, ecutrho=48", "species": "O1 16 O.pz-van_ak.UPF", "atom": "O1"},
-        {"calculation": "relax", "cards": "&ions\n/", "control": "forc_conv_thr=1e-2"},
-        {
-            "calculation": "vc-relax",
-            "cards": "&ions\n/\n&cell\n press_conv_thr=50\n/",
-            "control": "forc_conv_thr=1e-1, etot_conv_thr=1e-1, nstep=50",
-        },
-    ],
-    ids=[
-        "scf",
-        "gamma",
-        "mp",
-        "gauss",
-        "tetrahedra",
-        "fixed",
-        "given",
-        "ultrasoft",
-        "relax",
-        "vc-relax",
-    ],
-)
-def test_both_files_of_any_run_agree(run_pw, change):
-    xml, text = run_pw(**change)
+CHANGES = {
+    "scf": {},
+    "gamma": {"k_points": "gamma"},
+    "mp": {"system": BANDS.replace("fermi-dirac", "mp")},
+    "gauss": {"system": BANDS.replace("fermi-dirac", "gauss")},
+    "tetrahedra": {"system": "occupations='tetrahedra', nbnd=8"},
+    "fixed": {"system": "nbnd=6", **SILICON},
+    "given": {
+        "system": "occupations='from_input', nbnd=6",
+        "cards": "OCCUPATIONS\n2 2 2 1.5 0.5 0",
+        "electrons": "mixing_beta=0.3",
+        **SILICON,
+    },
+    "ultrasoft": {
+        "system": f"{BANDS}, ecutrho=48",
+        "species": "O1 16 O.pz-van_ak.UPF",
+        "atom": "O1",
+    },
+    "relax": {"calculation": "relax", "cards": "&ions\n/", "control": "forc_conv_thr=1e-2"},
+    "vc-relax": {
+        "calculation": "vc-relax",
+        "cards": "&ions\n/\n&cell\n press_conv_thr=50\n/",
+        "control": "forc_conv_thr=1e-1, etot_conv_thr=1e-1, nstep=50",
+    },
+}
+
+
+@needs_pw
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_both_files_of_any_run_agree(run, change):
+    xml, text = run(**change)
     for name in xml.energies.keys() | text.energies.keys():
         # 1e-8 Ry, and as much for the one that is the rest of the others
         assert text.energies[name] == pytest.approx(xml.energies[name], abs=3e-7)
@@ -674,29 +638,31 @@ def test_both_files_of_any_run_agree(run_pw, change):
     assert abs(xml.energies["hartree"]) > 0.1
 
 
+@needs_pw
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"system": f"{SMEARING}, nspin=2, starting_magnetization(1)=0.3"}, "spin-polarised"),
-        ({"system": f"{SMEARING}, noncolin=.true."}, "noncollinear"),
-        ({"system": f"{SMEARING}, noncolin=.true., lspinorb=.true."}, "noncollinear"),
+        ({"system": f"{BANDS}, nspin=2, starting_magnetization(1)=0.3"}, "spin-polarised"),
+        ({"system": f"{BANDS}, noncolin=.true."}, "noncollinear"),
+        ({"system": f"{BANDS}, noncolin=.true., lspinorb=.true."}, "noncollinear"),
         ({"electrons": "electron_maxstep=2"}, "did not converge"),
-        ({"system": f"{SMEARING}, vdw_corr='grimme-d2'"}, "does not support"),
+        ({"system": f"{BANDS}, vdw_corr='grimme-d2'"}, "does not support"),
         ({"calculation": "md", "cards": "&ions\n/", "control": "nstep=2"}, "the atoms moved"),
         ({"calculation": "relax", "cards": "&ions\n/", "control": "nstep=2"}, "the atoms moved"),
     ],
     ids=["lsda", "noncolin", "spinorbit", "unconverged", "vdw", "md", "relax"],
 )
-def test_both_files_of_a_run_that_cannot_be_used_say_so(run_pw, change, message):
-    for error in run_pw(**change):
+def test_both_files_of_a_run_that_cannot_be_used_say_so(run, change, message):
+    for error in run(**change):
         assert isinstance(error, FileFormatError)
         assert message in str(error)
         assert error.line is not None
 
 
-def test_more_k_points_after_the_self_consistent_run(run_pw):
-    scf, _ = run_pw()
-    xml, text = run_pw(calculation="nscf", k_points="automatic\n3 3 2 0 0 0")
+@needs_pw
+def test_more_k_points_after_the_self_consistent_run(run):
+    scf, _ = run()
+    xml, text = run(calculation="nscf", k_points="automatic\n3 3 2 0 0 0")
     assert len(xml.weights) > len(scf.weights)
     assert xml.energies == {}
     assert xml.weights @ xml.occupations.sum(axis=1) == pytest.approx(6, rel=1e-9)
@@ -707,8 +673,9 @@ def test_more_k_points_after_the_self_consistent_run(run_pw):
     assert text.band_energy() == pytest.approx(xml.band_energy(), abs=1e-3)
 
 
-def test_the_temperature_of_fixed_occupations_is_zero(run_pw, tmp_path):
-    run_pw(system="nbnd=6", **SILICON)
+@needs_pw
+def test_the_temperature_of_fixed_occupations_is_zero(run, tmp_path):
+    run(system="nbnd=6", **SILICON)
     snapshot = read_espresso(tmp_path)
     assert snapshot.temperature == 0
     assert "fermi_energy" not in snapshot.reference
