@@ -240,7 +240,6 @@ def test_it_is_an_estimator_like_the_others(decomposer, snapshots, silicon):
 @pytest.mark.parametrize(
     ("params", "error", "message"),
     [
-        ({"ridge": -1.0}, ValueError, "ridge must be >= 0"),
         ({"exponents": [0.0]}, ValueError, "exponents must be > 0"),
         ({"exponents": {"Al": [1.0]}}, ValueError, "exponents must name every element"),
         ({"pseudopotentials": "Si.UPF"}, TypeError, "pseudopotentials must be"),
