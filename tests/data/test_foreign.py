@@ -21,7 +21,6 @@ from skldos.data import (
     spooled,
     sum_rows,
 )
-from skldos.exceptions import SnapshotError
 
 SHAPE = (12, 3, 2, 5)
 LDOS = np.random.default_rng(0).random(SHAPE).astype(np.float32)
@@ -174,10 +173,3 @@ def test_lazy_arrays_stay_what_they_are():
     assert as_lazy(computed) is computed
     memmap = np.memmap.__new__(np.memmap, __file__, mode="r", shape=3)
     assert as_lazy(memmap) is memmap
-
-
-def test_fields_of_wrong_types_are_refused():
-    with pytest.raises(SnapshotError, match="real numbers, got dtype complex64"):
-        snapshot_of(Spy(LDOS.astype(np.complex64)))
-    with pytest.raises(SnapshotError, match="ldos must have shape"):
-        snapshot_of(Spy(LDOS[0]))

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -172,15 +173,12 @@ def test_symmetries_map_the_crystal_on_itself():
         ("Dy", "Dy"),
         ("Ti1", "Ti"),
         ("Tb", "Tb"),
-        ("Xq", "X"),
     ],
 )
 def test_labels_of_species(label, symbol):
-    if symbol == "X":
-        with pytest.raises(ValueError, match="no chemical symbol in the label 'Xq'"):
-            chemical_symbol(label)
-    else:
-        assert chemical_symbol(label) == symbol
+    assert chemical_symbol(label) == symbol
+    with pytest.raises(ValueError, match=f"no chemical symbol in the label 'X{label}'"):
+        chemical_symbol(f"X{label}")
 
 
 # Where it is
@@ -418,10 +416,8 @@ def test_atoms_that_moved_on_are_refused(tmp_path):
         step = structure[1].replace('index="2">', f'index="2">{shift}')
         path = tmp_path / XML.name
         path.write_text(text.replace("  <output>", f"  <step>{step}</step>\n  <output>"))
-        if moved:
-            with pytest.raises(FileFormatError, match=r"the atoms moved by .* Å after the last"):
-                read_espresso(path)
-        else:
+        refused = pytest.raises(FileFormatError, match=r"the atoms moved by .* Å after the last")
+        with refused if moved else nullcontext():
             assert read_espresso(path).n_electrons == 6
 
 
@@ -730,8 +726,3 @@ def test_the_cubes_of_beryllium_belong_to_its_output(shared_data):
     assert snapshot.density.sum() * snapshot.voxel_volume == pytest.approx(4, abs=1e-6)
     with pytest.raises(FileFormatError, match=r"atoms of the ldos differ.*Be_snapshot1\.out"):
         read_espresso(folder / "Be_snapshot1.out", ldos=cubes, energies=energies)
-
-
-def test_the_functional_is_that_of_the_run():
-    for name in ("al2.save", "al2.scf.out"):
-        assert read_espresso(DATA / name).reference["functional"] == "lda-pz"

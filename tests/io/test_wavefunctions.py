@@ -9,6 +9,7 @@ pw.x stores half of the plane waves.
 import math
 import shutil
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -228,12 +229,6 @@ def test_ultrasoft_pseudopotentials_are_refused_by_name(copied):
     assert charge_density(copied).shape == (12, 12, 12)
 
 
-def test_spin_is_refused(copied):
-    replace_in_xml(copied, "<lsda>false", "<lsda>true")
-    with pytest.raises(FileFormatError, match="spin-polarised"):
-        wavefunction_ldos(copied, ENERGIES)
-
-
 def test_a_symmetry_that_does_not_fit_the_grid_is_refused(copied):
     replace_in_xml(copied, '<fft_grid nr1="12"', '<fft_grid nr1="15"')
     with pytest.raises(SnapshotError, match=r"does not map the grid \(15, 12, 12\) on itself"):
@@ -346,11 +341,9 @@ def test_a_density_of_other_electrons(change):
 def test_no_wave_of_a_density_is_beyond_its_mean(change, factor, fits):
     _, coefficients, _ = read_charge_density(AL2 / "charge-density.dat")
     save = change("charge-density.dat", -4 - 16, factor * coefficients[0].real + 0j)
-    if fits:
+    message = "no wave of the density beyond its mean"
+    with nullcontext() if fits else pytest.raises(FileFormatError, match=message):
         assert charge_density(save).min() < 0
-    else:
-        with pytest.raises(FileFormatError, match="no wave of the density beyond its mean"):
-            charge_density(save)
 
 
 @pytest.mark.parametrize("count", [0, -1, 10**6, 2**31 - 1])
