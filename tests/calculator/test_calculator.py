@@ -12,7 +12,6 @@ import torch
 from ase import units
 from ase.calculators.calculator import PropertyNotImplementedError, all_properties
 from ase.calculators.singlepoint import SinglePointCalculator
-from ase.constraints import FixAtoms
 from ase.filters import FrechetCellFilter
 from ase.io.trajectory import Trajectory
 from ase.md.verlet import VelocityVerlet
@@ -165,15 +164,6 @@ def test_the_atoms_are_left_alone(atoms):
 # -------------------------------------------------------------------- relaxations and dynamics
 
 
-def test_a_relaxation_goes_downhill(atoms):
-    energies = []
-    optimizer = BFGS(atoms, logfile=None)
-    optimizer.attach(lambda: energies.append(atoms.get_potential_energy()))
-    optimizer.run(fmax=1e-6, steps=3)
-    assert len(energies) == 4
-    assert energies[-1] < energies[0] - 1e-3
-
-
 @pytest.mark.filterwarnings("ignore:outside of the training data")
 def test_a_cell_relaxes_on_a_fixed_grid(model, aluminium, atoms):
     atoms.calc = LDOSCalculator(model, aluminium, grid_shape=(6, 6, 6), **STATE)
@@ -215,18 +205,6 @@ def test_results_can_be_exported_and_frozen(atoms, calculator, asked):
     assert frozen.get_potential_energy() == atoms.get_potential_energy()
     if asked == "forces":
         np.testing.assert_array_equal(frozen.get_forces(), atoms.get_forces())
-
-
-def test_atoms_may_be_fixed(atoms, tmp_path):
-    free = atoms.get_forces()
-    atoms.set_constraint(FixAtoms([0, 2]))
-    assert np.abs(free).min(axis=1).max() > 1e-3
-    assert (atoms.get_forces()[[0, 2]] == 0).all()
-    np.testing.assert_array_equal(atoms.get_forces()[[1, 3]], free[[1, 3]])
-    np.testing.assert_array_equal(atoms.get_forces(apply_constraint=False), free)
-    ase.io.write(tmp_path / "fixed.traj", [atoms, atoms])
-    back = ase.io.read(tmp_path / "fixed.traj", 1)
-    np.testing.assert_array_equal(back.get_forces(apply_constraint=False), free)
 
 
 @pytest.mark.parametrize("name", ["frames.extxyz", "frames.traj", "frames.json"])

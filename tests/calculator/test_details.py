@@ -312,11 +312,6 @@ def test_a_single_move_is_the_whole_acceptance():
     assert sampling.acceptance == 1
 
 
-def test_thin_cells_have_a_point(model, aluminium):
-    calculator = LDOSCalculator(model, aluminium, temperature=900, grid_spacing=(9.0, 1.0, 0.5))
-    assert calculator.grid_for(bulk("Al", cubic=True)) == (1, 4, 8)
-
-
 @pytest.mark.parametrize(("order", "error"), [(-1, ValueError), (1.5, TypeError), (0.5, TypeError)])
 def test_orders_are_whole_numbers(fitted, model, aluminium, order, error):
     potential, dos_model, _ = fitted

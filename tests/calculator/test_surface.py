@@ -197,26 +197,7 @@ def test_a_kinked_network_has_forces_too(train, aluminium, sheared, rng):
     assert found == pytest.approx(-np.sum(point.forces * direction), rel=1e-4)
 
 
-def test_stress_is_symmetric_and_rotations_cost_nothing(model, aluminium, sheared):
-    point = EnergySurface(model, aluminium).at(snapshot_of(sheared))
-    _, by_strain = point.gradient
-    assert np.abs(by_strain).max() > 1
-    np.testing.assert_allclose(by_strain, by_strain.T, atol=1e-9)
-    np.testing.assert_array_equal(point.stress, point.stress.T)
-
-
 # -------------------------------------------------------------------- symmetries
-
-
-def test_a_supercell_is_eight_cells(model, aluminium, sheared):
-    made = EnergySurface(model, aluminium)
-    one = made.at(snapshot_of(sheared))
-    eight = made.at(snapshot_of(sheared.repeat(2), (12, 12, 12), 96.0))
-    assert eight.energy.total == pytest.approx(8 * one.energy.total, rel=1e-12)
-    np.testing.assert_allclose(eight.forces, np.tile(one.forces, (8, 1)), atol=1e-9)
-    np.testing.assert_allclose(eight.stress, one.stress, atol=1e-11)
-    assert np.abs(one.forces).max() > 0.1
-    assert np.abs(one.stress).max() > 1e-3
 
 
 def test_atoms_may_be_shifted_by_grid_points_and_lattice_vectors(model, aluminium, sheared):

@@ -4,7 +4,6 @@ import time
 import tracemalloc
 
 import numpy as np
-import pandas as pd
 import pytest
 from ase import Atoms
 from sklearn.exceptions import NotFittedError
@@ -79,13 +78,10 @@ def test_blocks_are_kept_by_field_and_parameters(snapshots, tmp_path, monkeypatc
         transform(snapshots, partition="nearest")
 
 
-def test_types_names_and_containers(snapshots):
+def test_types_and_names(snapshots):
     decomposer = ADOSDecomposer(dtype="float32").fit(snapshots)
     assert decomposer.transform(snapshots)[0].dtype == np.float32
     assert list(decomposer.get_feature_names_out()[:2]) == ["dos_-4", "dos_-2.4"]
-    frame = decomposer.set_output(transform="pandas").transform(snapshots)[0]
-    assert isinstance(frame, pd.DataFrame)
-    assert list(frame.columns) == list(decomposer.get_feature_names_out())
 
 
 def test_elements_have_widths_of_their_own(snapshots):

@@ -119,12 +119,6 @@ def test_rows_are_drawn_without_replacement_from_all_blocks():
     assert len(np.unique(rows)) == 99
 
 
-@pytest.mark.parametrize("max_rows", [0, -1, 2.5])
-def test_a_wrong_number_of_rows_is_named(blocks, max_rows):
-    with pytest.raises((TypeError, ValueError), match="max_rows must be"):
-        RowWise(PCA(), max_rows=max_rows).fit(blocks)
-
-
 @pytest.mark.parametrize(
     "transformer", [StandardScaler(), PCA(n_components=4), PCA(n_components=2)]
 )
@@ -210,12 +204,6 @@ def test_the_users_transformer_stays_unfitted(blocks):
     rowwise = RowWise(scaler).fit(blocks)
     assert not hasattr(scaler, "mean_")
     assert rowwise.row_transformer is scaler
-
-
-def test_fitting_again_forgets(blocks, rng):
-    rowwise = RowWise(StandardScaler()).fit([rng.normal(size=(9, 4))])
-    again = rowwise.fit(blocks).row_transformer_
-    np.testing.assert_allclose(again.mean_, np.concatenate(blocks).mean(axis=0))
 
 
 def test_blocks_are_not_changed(blocks):

@@ -108,14 +108,6 @@ def test_chunks_do_not_show(transformer, snapshots, monkeypatch):
 
 
 @every_transformer
-def test_a_block_depends_on_its_own_snapshot_alone(transformer, ragged):
-    together = clone(transformer).fit(ragged).transform(ragged)
-    alone = clone(transformer).fit(ragged[:1]).transform(ragged[3:4])
-    assert_same_blocks(alone, together[3:4], rtol=1e-12)
-    assert not np.allclose(together[0], together[2])
-
-
-@every_transformer
 def test_lazy_blocks_equal_the_blocks(transformer, ragged, calls):
     transformer = clone(transformer).fit(ragged)
     lazy = transformer.transform_lazy(ragged)
@@ -186,22 +178,6 @@ def test_a_wrong_grid_is_named(transformer, snapshots):
 
 
 @every_transformer
-@pytest.mark.parametrize(
-    ("X", "error", "message"),
-    [
-        (bulk("Al"), TypeError, "a single Atoms"),
-        (np.zeros((3, 2)), TypeError, "ndarray"),
-        ([], SnapshotError, "at least one snapshot"),
-    ],
-)
-def test_wrong_x_is_named(transformer, X, error, message, snapshots):
-    with pytest.raises(error, match=message):
-        clone(transformer).fit(X)
-    with pytest.raises(error, match=message):
-        clone(transformer).fit(snapshots).transform(X)
-
-
-@every_transformer
 def test_new_elements_are_refused(transformer, snapshots):
     beryllium = Snapshot(bulk("Be"), grid_shape=(2, 2, 2))
     fitted = clone(transformer).fit(snapshots)
@@ -234,21 +210,12 @@ def test_verbose_shows_progress(transformer, snapshots, capsys):
 # -------------------------------------------------------------------- containers
 
 
-@every_transformer
-def test_set_output_gives_data_frames(transformer, snapshots):
-    transformer = clone(transformer).set_output(transform="pandas")
-    frames = transformer.fit_transform(snapshots)
-    assert all(isinstance(frame, pd.DataFrame) for frame in frames)
-    assert list(frames[0].columns) == list(transformer.get_feature_names_out())
-    assert_same_blocks(frames, transformer.set_output(transform="default").transform(snapshots))
-    with pytest.raises(ValueError, match="transform must be one of 'default', 'pandas'"):
-        transformer.set_output(transform="feather")
-
-
 def test_set_output_may_be_global(snapshots):
     with sklearn.config_context(transform_output="pandas"):
         frames = make_pipeline(TRANSFORMERS[0], RowWise(StandardScaler())).fit_transform(snapshots)
     assert isinstance(frames[0], pd.DataFrame)
+    with pytest.raises(ValueError, match="transform must be one of 'default', 'pandas'"):
+        clone(TRANSFORMERS[0]).set_output(transform="feather")
 
 
 def test_set_output_passes_names_through_a_pipeline(snapshots):
@@ -307,28 +274,12 @@ def test_memory_of_joblib_is_accepted(snapshots, tmp_path, calls):
     assert_same_blocks(nowhere.fit_transform(snapshots), expected)
 
 
-CHANGES = [
-    {"r_cut": 4.0},
-    {"twojmax": 3},
-    {"rfac0": 0.9},
-    {"rmin0": 0.1},
-    {"switch": False},
-    {"weights": {"Al": 2.0}},
-    {"dtype": "float32"},
-    {"grid_shape": (3, 4, 4)},
-]
-
-
-@pytest.mark.parametrize("change", CHANGES, ids=str)
-def test_every_parameter_that_matters_makes_another_block(change, snapshots, tmp_path):
+def test_another_grid_makes_another_block(snapshots, tmp_path):
     transformer = clone(TRANSFORMERS[0]).set_params(memory=tmp_path)
-    before = transformer.fit_transform(snapshots[:1])
+    transformer.fit_transform(snapshots[:1])
     bare = without_fields(snapshots[:1])
-    after = transformer.set_params(**change).fit_transform(bare)
-    assert after[0].path != before[0].path
-    expected = clone(transformer).set_params(memory=None).fit_transform(bare)
-    assert_same_blocks(after, expected)
-    assert expected[0].dtype == after[0].dtype
+    after = transformer.set_params(grid_shape=(3, 4, 4)).fit_transform(bare)
+    assert_same_blocks(after, clone(transformer).set_params(memory=None).fit_transform(bare))
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,4 @@
 import importlib
-import json
 
 import numpy as np
 import pytest
@@ -9,7 +8,6 @@ from skldos.geometry import wrap
 from skldos.io import read_upf
 from skldos.physics.pseudopotential import Pseudopotential
 from skldos.physics.terms.core_charge import core_charge, form_factor, has_core_charge
-from skldos.physics.terms.xc import exchange_correlation
 from skldos.units import BOHR, RYDBERG
 
 CELL = np.array([[4.0, 0.2, 0.1], [-1.0, 3.5, 0.3], [0.4, -0.7, 5.0]])
@@ -99,24 +97,6 @@ def form_factor_of_beryllium(shared_data):
 
 def beryllium(shared_data):
     return read_upf(shared_data / "be2" / "Be.pbe-n-rrkjus_psl.1.0.0.UPF")
-
-
-def test_beryllium_gets_the_xc_energy_of_pw(shared_data):
-    info = json.loads((shared_data / "be2" / "Be_snapshot0.info.json").read_text())
-    density = np.load(shared_data / "be2" / "Be_snapshot0.dens.npy")[..., 0]
-    positions, cell = info["atoms"]["positions"], np.array(info["atoms"]["cell"])
-    known, density_cutoff = {"Be": beryllium(shared_data)}, RYDBERG * info["ecutrho"]
-    core = core_charge(
-        positions, cell, density.shape, ["Be", "Be"], known, density_cutoff=density_cutoff
-    )
-    assert core.mean() * abs(np.linalg.det(cell)) == pytest.approx(0.90902540, abs=1e-8)
-
-    options = {"functional": "pbe", "density_cutoff": density_cutoff}
-    without = exchange_correlation(density, cell, **options)[0]
-    energy = exchange_correlation(density, cell, core_density=core, **options)[0]
-    # The density file has eight digits.
-    assert energy == pytest.approx(info["xc_contribution"], rel=0, abs=1e-5)
-    assert abs(energy - without) > 10
 
 
 # Laws ---------------------------------------------------------------------------------------

@@ -1,6 +1,4 @@
 import importlib
-import json
-from importlib.resources import files
 
 import numpy as np
 import pytest
@@ -111,33 +109,6 @@ def test_agrees_with_pyscf(method):
     assert expected < -10
     energy = ewald(positions, CELLS["triclinic"], charges, method=method) / COULOMB
     assert energy == pytest.approx(expected, rel=1e-10)
-
-
-@methods
-@pytest.mark.parametrize("name", ["Al4_298K_0", "Al4_298K_3", "Al4_933K_2", "Al4_933K_3"])
-def test_aluminium_agrees_with_pw(name, method):
-    with (files("skldos.datasets") / "data" / f"{name}.npz").open("rb") as file:
-        data = dict(np.load(file))
-    energy = ewald(data["positions"], data["cell"], np.full(4, 3.0), method=method)
-    # pw.x's own values of eV and Bohr, and atoms that it was given with ten digits.
-    assert energy == pytest.approx(data["ewald"], rel=0, abs=1e-5)
-
-
-def test_larger_cells_of_aluminium_agree_with_pw(shared_data):
-    paths = sorted((shared_data / "al32").glob("*.npz"))
-    assert len(paths) > 10
-    for path in paths:
-        with np.load(path) as data:
-            energy = ewald(data["positions"], data["cell"], np.full(32, 3.0))
-            assert energy == pytest.approx(data["ewald"], rel=0, abs=3e-5)
-
-
-@pytest.mark.parametrize("snapshot", [0, 1])
-def test_beryllium_agrees_with_pw(shared_data, snapshot):
-    info = json.loads((shared_data / "be2" / f"Be_snapshot{snapshot}.info.json").read_text())
-    atoms = info["atoms"]
-    energy = ewald(atoms["positions"], atoms["cell"], [2.0, 2.0])
-    assert energy == pytest.approx(info["ewald_contribution"], rel=0, abs=1e-6)
 
 
 # Laws ---------------------------------------------------------------------------------------

@@ -1,12 +1,8 @@
-import json
-
 import numpy as np
 import pytest
 import torch
 
-from skldos.datasets import load_aluminium
 from skldos.physics.terms.hartree import hartree
-from skldos.units import RYDBERG
 
 COULOMB = 14.3996454784936  # e²/(4π ε0) in eV Å, from e, ε0 of CODATA 2018
 
@@ -63,33 +59,3 @@ def test_espresso(espresso, system, functional):
     for limit in (density_cutoff, None):
         energy, _ = hartree(density, cell, density_cutoff=limit)
         assert energy == pytest.approx(reference["hartree"], rel=0, abs=1e-11)
-
-
-def test_bundled_aluminium_against_pw():
-    # pw.x prints 1e-8 Ry; the densities are stored in single precision.
-    for snapshot in load_aluminium():
-        energy, _ = hartree(
-            snapshot.density, snapshot.atoms.cell.array, density_cutoff=48 * RYDBERG
-        )
-        assert snapshot.reference["hartree"] > 0.7
-        assert energy == pytest.approx(snapshot.reference["hartree"], rel=0, abs=2e-7)
-
-
-@pytest.mark.parametrize("folder", ["al4", "al32"])
-def test_aluminium_against_pw(shared_data, folder):
-    for path in sorted((shared_data / folder).glob("*.npz")):
-        with np.load(path) as data:
-            density_cutoff = 4 * float(data["ecutwfc"]) * RYDBERG
-            energy, _ = hartree(data["density"], data["cell"], density_cutoff=density_cutoff)
-            assert data["hartree"] > 0.7
-            assert energy == pytest.approx(float(data["hartree"]), rel=0, abs=2e-7), path.name
-
-
-def test_beryllium_by_the_code_of_pw(shared_data):
-    folder = shared_data / "be2"
-    info = json.loads((folder / "Be_snapshot0.info.json").read_text())
-    density = np.load(folder / "Be_snapshot0.dens.npy")[..., 0]
-    cell = np.array(info["voxel"]["array"]) * np.array(density.shape)[:, None]
-    # MALA 1.4.0's interface to pw.x, on the same density; printed with seven digits.
-    energy, _ = hartree(density, cell, density_cutoff=info["ecutrho"] * RYDBERG)
-    assert energy == pytest.approx(0.0617528, rel=0, abs=5.1e-8)

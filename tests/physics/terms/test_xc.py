@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 import torch
 
-from skldos.datasets import load_aluminium
 from skldos.physics.terms.xc import (
     FUNCTIONALS,
     _pieces,
@@ -268,15 +267,6 @@ def test_espresso_tells_the_details_apart(espresso, monkeypatch):
     monkeypatch.setattr(path, 0.0)
     energy, _ = exchange_correlation(density, cell, functional="pbe")
     assert 1e-6 < reference["xc"] - energy < 1e-4
-
-
-def test_bundled_aluminium_against_pw():
-    # pw.x prints 1e-8 Ry; the densities are stored in single precision.
-    for snapshot in load_aluminium():
-        at = {"functional": "lda-pz", "density_cutoff": 48 * RYDBERG}
-        energy, _ = exchange_correlation(snapshot.density, snapshot.atoms.cell.array, **at)
-        assert snapshot.reference["xc"] < -80
-        assert energy == pytest.approx(snapshot.reference["xc"], rel=0, abs=2e-7)
 
 
 @pytest.mark.parametrize("folder", ["al4", "al32"])
