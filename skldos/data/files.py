@@ -95,11 +95,13 @@ def atomic_file(path, mode="wb"):
         return
     if not path.parent.is_dir():
         raise FileNotFoundError(f"there is no folder {path.parent} to write {path.name} to.")
-    temporary = temporary_name(path)
+    # Part of the original name shows where a file left by a killed process came from.
+    temporary = path.with_name(f"{path.name[:32]}.{uuid4().hex}{PARTIAL_SUFFIX}")
     try:
         with open(temporary, mode.replace("w", "x"), encoding=encoding) as file:
             yield file
-            sync(file)
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
         with suppress(OSError):
@@ -262,19 +264,6 @@ def file_state(path):
     """
     stat = os.stat(path)
     return {"path": str(path), "size": stat.st_size, "changed": stat.st_mtime_ns}
-
-
-def temporary_name(path):
-    """Return a name in the folder of `path` that no other process will use."""
-    path = Path(path)
-    # Part of the original name shows where a file left by a killed process came from.
-    return path.with_name(f"{path.name[:32]}.{uuid4().hex}{PARTIAL_SUFFIX}")
-
-
-def sync(file):
-    """Wait until everything written to an open file is on disk."""
-    file.flush()
-    os.fsync(file.fileno())
 
 
 def sync_folder(folder):

@@ -115,10 +115,8 @@ def read_snapshots(
     )
 
 
-def read_source(
-    source, *, energies=None, ldos=None, density=None, temperature=None, assume_isolated=None
-):
-    """Return the list of snapshots of one source; see :func:`read_snapshots`."""
+def read_source(source, *, energies=None, temperature=None, **options):
+    """Return the list of snapshots of one source; options are those of :func:`read_snapshots`."""
     kind, path, name = source
     if kind == "snapshots":
         return list(SnapshotList.load(path if path.is_dir() else path.parent))
@@ -130,9 +128,8 @@ def read_source(
         snapshot = _mala(path, energies)
     else:
         run = path.parent if path.name == XML else path
-        options = {"ldos": ldos, "density": density, "temperature": temperature}
-        options["assume_isolated"] = assume_isolated
-        snapshot = read_espresso(run, energies=None if ldos is None else energies, **options)
+        energies = None if options.get("ldos") is None else energies
+        snapshot = read_espresso(run, energies=energies, temperature=temperature, **options)
     name = snapshot.name or name or _name(path)
     return [snapshot.replace(name=name, source=snapshot.source or str(path))]
 

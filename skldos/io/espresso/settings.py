@@ -9,40 +9,15 @@ import re
 
 #: Parts of ``<input>`` that define how, and for which atoms, the Kohn-Sham equations are solved.
 HARMLESS_INPUT = {
-    "control_variables",
-    "atomic_species",
-    "atomic_structure",
-    "dft",
-    "spin",
-    "bands",
-    "basis",
-    "electron_control",
-    "k_points_IBZ",
-    "ion_control",
-    "cell_control",
-    "symmetry_flags",
-    "boundary_conditions",
-    "electric_field",
-    "ekin_functional",
-    "free_positions",
-    "starting_atomic_velocities",
-    "atomic_constraints",
+    *("control_variables", "atomic_species", "atomic_structure", "dft", "spin", "bands", "basis"),
+    *("electron_control", "k_points_IBZ", "ion_control", "cell_control", "symmetry_flags"),
+    *("boundary_conditions", "electric_field", "ekin_functional", "free_positions"),
+    *("starting_atomic_velocities", "atomic_constraints"),
 }
 HARMLESS_OUTPUT = {
-    "convergence_info",
-    "algorithmic_info",
-    "atomic_species",
-    "atomic_structure",
-    "symmetries",
-    "basis_set",
-    "dft",
-    "boundary_conditions",
-    "magnetization",
-    "total_energy",
-    "band_structure",
-    "forces",
-    "stress",
-    "electric_field",
+    *("convergence_info", "algorithmic_info", "atomic_species", "atomic_structure", "symmetries"),
+    *("basis_set", "dft", "boundary_conditions", "magnetization", "total_energy"),
+    *("band_structure", "forces", "stress", "electric_field"),
 }
 HARMLESS_CONTROL = {"stress", "forces", "wf_collect"}
 HARMLESS_DFT = {"functional"}
