@@ -224,16 +224,7 @@ class AtomSOAPTransformer(SOAPTransformer):
 
 
 def check_species(species):
-    """Raise an error unless `species` is None or a sequence of elements.
-
-    Examples
-    --------
-    >>> check_species(["Al", "Mg"])
-    >>> check_species("AlMg")
-    Traceback (most recent call last):
-    ...
-    TypeError: species must be a sequence of elements, got 'AlMg'.
-    """
+    """Raise an error unless `species` is None or a sequence of elements."""
     if species is None:
         return
     if isinstance(species, str):

@@ -81,27 +81,6 @@ def grid_bispectrum_adjoint(
     ------
     TypeError, ValueError
         If an argument is of the wrong type or shape, not finite, or out of range.
-
-    Examples
-    --------
-    The sum of all components on a grid, with one of two atoms moved off its site:
-
-    >>> import numpy as np
-    >>> from skldos.descriptors.bispectrum import grid_bispectrum
-    >>> cell, grid_shape = 4.0 * np.eye(3), (3, 3, 3)
-    >>> positions = np.array([[0.0, 0.0, 0.0], [2.1, 2.0, 2.0]])
-    >>> settings = {"twojmax": 2, "r_cut": 3.0}
-    >>> gradient, strain = grid_bispectrum_adjoint(
-    ...     positions, np.ones(2), cell, grid_shape, np.ones((27, 5)), **settings
-    ... )
-    >>> h = np.zeros((2, 3))
-    >>> h[1, 0] = 1e-4
-    >>> plus, minus = (
-    ...     grid_bispectrum(x, np.ones(2), cell, grid_shape, **settings).sum()
-    ...     for x in (positions + h, positions - h)
-    ... )
-    >>> bool(abs((plus - minus) / 2e-4 - gradient[1, 0]) < 1e-4)
-    True
     """
     atoms, settings = (positions, weights, cell), (twojmax, r_cut, rfac0, rmin0, switch, dtype)
     elements = elements, n_elements

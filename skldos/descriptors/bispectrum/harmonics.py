@@ -78,12 +78,6 @@ def solid_harmonics(x, y, z, lmax):
     r"""List the real solid harmonics :math:`R_{lm}` of vectors, in the order ``l * l + l + m``.
 
     The coordinates are arrays of NumPy or tensors of torch.
-
-    Examples
-    --------
-    >>> zero, one = np.zeros(1), np.ones(1)
-    >>> np.ravel(solid_harmonics(zero, zero, one, 1)).round(4)
-    array([0.2821, 0.    , 0.4886, 0.    ])
     """
     diagonal, rise, fall = solid_harmonic_coefficients(lmax)
     v2 = x * x + y * y + z * z

@@ -96,12 +96,6 @@ def clebsch_gordan(j1, j2, j):
     Arguments are twice the angular momenta. Elements are [m1, m2], projections counted from zero; m
     is their sum less ``(j1 + j2 - j) / 2``, and elements for which it leaves the range 0 to j are
     zero.
-
-    Examples
-    --------
-    >>> clebsch_gordan(1, 1, 0).round(4)
-    array([[ 0.    , -0.7071],
-           [ 0.7071,  0.    ]])
     """
     half = (j1 + j2 - j) // 2
     triangle = (
@@ -193,12 +187,6 @@ def reference_chem_bispectrum(
 
     `own` is the element that the self term belongs to. There are all components for each triple of
     elements, those of j1, j2 and j, the last one fastest.
-
-    Examples
-    --------
-    >>> none = np.zeros((0, 3)), np.zeros(0), np.zeros(0, int)
-    >>> reference_chem_bispectrum(*none, 1, 2, twojmax=1).reshape(8, 2)[-1]
-    array([1., 2.])
     """
     g = sphere_points(displacements, r_cut=r_cut, rfac0=rfac0, rmin0=rmin0)
     r = np.linalg.norm(displacements, axis=1)

@@ -63,16 +63,7 @@ NEIGHBOR_BYTES = 1 << 15
 
 
 def grid_bispectrum(positions, weights, cell, grid_shape, *, start=0, stop=None, **settings):
-    """Compute :func:`point_bispectrum` at grid points, which move with the cell, in C order.
-
-    Examples
-    --------
-    >>> cell = 4.0 * torch.eye(3, dtype=torch.float64)
-    >>> atom = torch.zeros(1, 3, dtype=torch.float64)
-    >>> one = torch.ones(1, dtype=torch.float64)
-    >>> tuple(grid_bispectrum(atom, one, cell, (2, 2, 2), twojmax=2).shape)
-    (8, 5)
-    """
+    """Compute :func:`point_bispectrum` at grid points, which move with the cell, in C order."""
     fractional = torch.as_tensor(
         grid_points(np.eye(3), grid_shape, start, stop), dtype=cell.dtype, device=cell.device
     )
@@ -99,17 +90,6 @@ def point_bispectrum(
     on one device, and may require gradients. The displacements are converted to `dtype`, by default
     that of the positions; `chunk_size` points are computed at once, by default such that a chunk
     needs some hundred megabytes.
-
-    Examples
-    --------
-    >>> atom = torch.zeros(1, 3, dtype=torch.float64, requires_grad=True)
-    >>> point = torch.tensor([[0.5, 1.0, 2.0]], dtype=torch.float64)
-    >>> B = point_bispectrum(
-    ...     point, atom, torch.ones(1).double(), 20 * torch.eye(3).double(), twojmax=2
-    ... )
-    >>> B.sum().backward()
-    >>> bool(atom.grad.abs().max() > 0)
-    True
     """
     dtype = positions.dtype if dtype is None else dtype
     chunk_size = default_chunk(twojmax, dtype, points.device) if chunk_size is None else chunk_size
