@@ -15,9 +15,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skldos import AtomSNAPTransformer, GridSNAPTransformer, predict_dos
+from skldos import GridSNAPTransformer, predict_dos
 from skldos.data import Blocks
-from skldos.decomposition import ADOSDecomposer
 from skldos.physics import band_energy, fermi_level
 from skldos.regressors.site import SiteRegressor
 
@@ -25,13 +24,6 @@ from skldos.regressors.site import SiteRegressor
 @parametrize_with_checks([SiteRegressor(Ridge()), SiteRegressor(Ridge(), center=False)])
 def test_sklearn_check(estimator, check):
     check(estimator)
-
-
-@pytest.fixture
-def atoms(snapshots):
-    """Blocks of descriptors of atoms, and their densities of states."""
-    X = AtomSNAPTransformer(twojmax=2).fit_transform(snapshots)
-    return X, ADOSDecomposer().fit_transform(snapshots)
 
 
 # -------------------------------------------------------------------- on blocks

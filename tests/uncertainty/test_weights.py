@@ -15,16 +15,16 @@ ONCE = np.array([1, 0, 2, 1, 0, 1, 3, 1])
 
 def models():
     site = SiteRegressor(Ridge(0.1))
+    network = LDOSRegressor(module__dropout=0.1, random_state=0, **NETWORK)
     return {
         "posterior": RidgePosterior(site, random_state=0),
         "ensemble": DeepEnsemble(site, 2, bootstrap=True, random_state=0),
-        "dropout": MCDropout(
-            LDOSRegressor(module__dropout=0.1, random_state=0, **NETWORK), 3, random_state=0
-        ),
+        "networks": DeepEnsemble(network, 2, random_state=0),
+        "dropout": MCDropout(network, 3, random_state=0),
     }
 
 
-@pytest.mark.parametrize("name", ["posterior", "ensemble", "dropout"])
+@pytest.mark.parametrize("name", list(models()))
 def test_blocks_of_no_weight_are_not_seen(name, blocks, targets):
     other = [100.0 + y if w == 0 else y for y, w in zip(targets, ONCE, strict=True)]
     weights = ONCE.astype(float)
