@@ -122,8 +122,9 @@ def test_arguments_that_cannot_be_left_out(command, capsys):
     words = {"convert": ["a"], "predict": ["m", "a"]}.get(command, DEFAULTS[command][0])
     make_parser().parse_args([command, *words])
     for i in range(len(words)):
-        with pytest.raises(SystemExit):
+        with pytest.raises(SystemExit) as stop:
             make_parser().parse_args([command, *words[:i], *words[i + 1 :]])
+        assert stop.value.code == 2
 
 
 @pytest.mark.parametrize(("command", "option"), LIMITS)
@@ -517,7 +518,7 @@ def test_predict_uses_the_temperature_and_the_order(place):
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
-def test_evaluate_passes_its_options_on(place, tiny):
+def test_evaluate_passes_its_options_on(place, tiny, capsys):
     snapshots = SnapshotList(
         [
             s.replace(reference=dict(s.reference) | {"band_energy": 30.0 + i, "total_energy": -9.0})
@@ -533,6 +534,9 @@ def test_evaluate_passes_its_options_on(place, tiny):
     assert list(found) == list(expected)
     for name in expected.select_dtypes("number"):
         np.testing.assert_allclose(found[name], expected[name], rtol=1e-9)
+    mean = expected["band_energy_error"].abs().mean()
+    assert f"band energy {mean:.3g} meV/atom" in capsys.readouterr().out
+    assert mean > 0
 
 
 def test_info_counts_what_is_missing(tiny):

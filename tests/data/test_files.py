@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from skldos.data import files
-from tests.disks import largest_file
+from tests.disks import largest_file, mounted_disk
 
 
 @pytest.mark.parametrize("mode", ["w", "wb"])
@@ -149,15 +149,8 @@ def test_no_room_for_an_array_is_an_error_that_leaves_nothing(tmp_path, monkeypa
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A file system of 1 MiB."""
-    mount = shutil.which("mount")
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    options = ["-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
-    if mount is None or subprocess.run([mount, *options], capture_output=True).returncode:
-        pytest.skip("a file system of its own needs the rights to mount one")
-    yield disk
-    subprocess.run(["umount", "--lazy", str(disk)], check=True)
+    with mounted_disk(tmp_path / "disk", "1m") as disk:
+        yield disk
 
 
 def test_a_full_disk_is_an_error(small_disk):

@@ -101,41 +101,6 @@ def test_files_of_others_are_left_alone(snapshots, tmp_path):
     np.testing.assert_array_equal(np.load(tmp_path / "ldos_00000.npy"), 0)
 
 
-def interrupted_after(n, monkeypatch):
-    """Make writing of arrays fail after `n` arrays."""
-    done, write = [], storage.write_array_file
-
-    def failing(path, *rest):
-        if len(done) == n:
-            raise KeyboardInterrupt
-        done.append(path)
-        return write(path, *rest)
-
-    monkeypatch.setattr(storage, "write_array_file", failing)
-
-
-def test_interrupted_writing_leaves_no_index(snapshots, tmp_path, monkeypatch):
-    interrupted_after(3, monkeypatch)
-    with pytest.raises(KeyboardInterrupt):
-        snapshots.save(tmp_path)
-    with pytest.raises(FileNotFoundError, match="holds no snapshots"):
-        SnapshotList.load(tmp_path)
-
-
-def test_interrupted_overwriting_leaves_the_old_set(snapshots, tmp_path, monkeypatch):
-    snapshots[:2].save(tmp_path)
-    interrupted_after(1, monkeypatch)
-    with pytest.raises(KeyboardInterrupt):
-        snapshots[2:].save(tmp_path, overwrite=True)
-    assert_equal(SnapshotList.load(tmp_path), snapshots[:2])
-
-
-def test_what_json_cannot_hold_leaves_no_index(snapshots, tmp_path):
-    with pytest.raises(TypeError):
-        SnapshotList([snapshots[0].replace(reference={"x": object()})]).save(tmp_path)
-    assert not (tmp_path / INDEX).exists()
-
-
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
@@ -167,12 +132,6 @@ def test_a_damaged_index_is_named(snapshots, tmp_path, damage, message):
     assert str(index) in str(caught.value)
 
 
-def test_an_index_in_another_encoding_is_named(tmp_path):
-    (tmp_path / INDEX).write_bytes(b"\xff\xfe{}")
-    with pytest.raises(FileFormatError, match="not JSON"):
-        SnapshotList.load(tmp_path)
-
-
 def test_a_field_of_another_shape_is_named(snapshots, tmp_path):
     snapshots[:1].save(tmp_path)
     np.save(tmp_path / "ldos_00000.npy", np.zeros((4, 4, 4, 12)))
@@ -202,12 +161,6 @@ def test_loading_executes_no_code(snapshots, tmp_path):
     with pytest.raises(FileFormatError, match="pickled objects"):
         SnapshotList.load(tmp_path)
     assert not Bomb.exploded
-
-
-def test_the_index_is_plain_json(snapshots, tmp_path):
-    record = json.loads((snapshots[:1].save(tmp_path) / INDEX).read_text())["snapshots"][0]
-    assert record["temperature"] == 298.0
-    assert record["numbers"] == [13, 13, 13, 13]
 
 
 def test_of_the_atoms_numbers_positions_and_cell_are_kept(tmp_path):
@@ -261,17 +214,17 @@ def test_names_of_large_sets_are_known_as_well():
         assert not storage.OWN_NAME.fullmatch(name)
 
 
-def failing_rows(start, stop):
-    raise OSError(28, "No space left on device")
-
-
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt("x")])
 @pytest.mark.parametrize("overwrite", [False, True])
-def test_a_save_that_fails_leaves_what_was_there(snapshots, tmp_path, overwrite):
+def test_a_save_that_fails_leaves_what_was_there(snapshots, tmp_path, overwrite, error):
+    def failing_rows(start, stop):
+        raise error
+
     if overwrite:
         snapshots[:2].save(tmp_path)
     before = contents(tmp_path)
     failing = snapshots[2].replace(ldos=ComputedArray(failing_rows, (4, 4, 4, 11), "f4"))
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(type(error), match=re.escape(str(error))):
         (snapshots[:2] + SnapshotList([failing])).save(tmp_path, overwrite=overwrite)
     assert contents(tmp_path) == before
     snapshots[3:].save(tmp_path, overwrite=overwrite)
@@ -501,10 +454,14 @@ def test_absurd_values_are_refused(snapshots, tmp_path, damage):
 
 
 @pytest.mark.parametrize(
-    "text", [10**5 * "[", 10**5 * '{"a":', "9" * 5000, "NaN", "", "\x00", '{"format":']
+    "text",
+    [
+        *(10**5 * b"[", 10**5 * b'{"a":', b"9" * 5000, b"NaN", b"", b"\x00", b'{"format":'),
+        b"\xff\xfe{}",
+    ],
 )
 def test_texts_that_are_no_index_are_named(tmp_path, text):
-    (tmp_path / INDEX).write_text(text)
+    (tmp_path / INDEX).write_bytes(text)
     with pytest.raises(FileFormatError, match=re.escape(str(tmp_path / INDEX))):
         SnapshotList.load(tmp_path)
 

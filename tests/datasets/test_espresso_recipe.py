@@ -384,14 +384,6 @@ def test_lost_wavefunctions_are_a_failure_too(recipe, stand_in, silicon, tmp_pat
         recipe.run([silicon], tmp_path / "data", verbose=False)
 
 
-def test_an_error_of_pw_is_found_in_its_output(recipe, stand_in, silicon, tmp_path):
-    line = 80 * "%"
-    text = f"\n {line}\n     Error in routine readpp (1):\n     file Si.UPF not found\n {line}\n"
-    stand_in.with_name("fail").write_text(text)
-    with pytest.raises(EspressoError, match=r"Error in routine readpp \(1\): file Si\.UPF not"):
-        recipe.run([silicon], tmp_path / "data", verbose=False)
-
-
 def test_the_number_of_bands_grows_by_a_quarter(recipe, stand_in, silicon, tmp_path, monkeypatch):
     recipe.n_bands = None
     recipe.energies = EnergyGrid.regular(-8.0, 1.0, 24, broadening=0.4, kernel="gaussian")

@@ -1,7 +1,5 @@
 """Writers leave a complete file or none, on a full disk and after other errors."""
 
-import os
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +14,7 @@ from skldos.io import (
     write_olcao_potential,
 )
 from skldos.io.espresso.binary import read_charge_density
-from tests.disks import NO_SPACE, largest_file
+from tests.disks import NO_SPACE, largest_file, mounted_disk
 
 DATA = Path(__file__).parent / "data"
 SILICON = DATA / "wfc_silicon.save"
@@ -49,16 +47,8 @@ WRITERS = {
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A file system of 64 kB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)]
-    if os.name != "posix" or os.geteuid() != 0:
-        pytest.skip("needs root")
-    if subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("needs to mount a file system")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    with mounted_disk(tmp_path / "disk", "64k") as disk:
+        yield disk
 
 
 @pytest.mark.parametrize(("name", "write"), WRITERS.values(), ids=WRITERS)
