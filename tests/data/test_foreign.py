@@ -150,19 +150,11 @@ def test_they_are_blocks(spy):
     assert not is_blocks([Spy(LDOS[0, 0, 0])])
 
 
+IN_MEMORY = [[[1.0, 2.0]], (1, 2), 3.0, np.float32(3), torch.ones(3), pd.Series([1.0]), LDOS]
+
+
 @pytest.mark.parametrize(
-    "array",
-    [
-        [[1.0, 2.0]],
-        (1, 2),
-        3.0,
-        np.float32(3),
-        torch.ones(3),
-        pd.Series([1.0]),
-        LDOS,
-        memoryview(b"a"),
-    ],
-    ids=lambda array: type(array).__name__,
+    "array", [*IN_MEMORY, memoryview(b"a")], ids=lambda array: type(array).__name__
 )
 def test_what_is_in_memory_becomes_an_array(array):
     assert type(as_lazy(array)) is np.ndarray

@@ -74,11 +74,6 @@ def test_everything_comes_back_bit_by_bit(varied, tmp_path):
     assert_equal(SnapshotList.load(str(folder)), varied)
 
 
-def test_a_list_that_was_loaded_can_be_saved_again(varied, tmp_path):
-    loaded = SnapshotList.load(varied.save(tmp_path / "one"))
-    assert_equal(SnapshotList.load(loaded.save(tmp_path / "two")), varied)
-
-
 def test_overwriting_needs_permission_and_leaves_nothing_behind(snapshots, tmp_path):
     snapshots[:3].save(tmp_path)
     with pytest.raises(FileExistsError, match="overwrite=True"):
@@ -333,9 +328,9 @@ def test_two_writers_that_are_killed_leave_a_whole_set(tmp_path, snapshots):
     assert loaded == 6
     check_whole(folder)
     # What they were about to write is known to be abandoned, and gone after the next time; of a
-    # single file, such as an index that is being written, its age tells.
+    # single file, and of a folder that is not locked yet, the age tells.
     for path in folder.glob("*.partial"):
-        if path.is_file():
+        if not (path / files.LOCK_FILE).exists():
             os.utime(path, (0, 0))
     snapshots[:2].save(folder, overwrite=True)
     assert not list(folder.glob("*.partial"))

@@ -108,27 +108,6 @@ def test_fortran_leaves_out_the_letter_of_small_numbers(write):
     assert 0 < upf.atomic_density[-1] < 1e-98
 
 
-# What pw.x 6.7 makes of each: it prints the numbers (1 1 0 0), (1 4 0 0), (1 4 3 4), (1 4 10 8).
-@pytest.mark.parametrize(
-    ("functional", "name"),
-    [
-        ("SLA  PZ   NOGX NOGC", "lda-pz"),
-        ("PZ", "lda-pz"),
-        ("LDA                 ", "lda-pz"),
-        ("SLA PW NOGX NOGC", "lda-pw"),
-        ("PW", "lda-pw"),
-        ("PBE", "pbe"),
-        ("sla-pw-pbx-pbc", "pbe"),
-        (" SLA  PW   PBE  PBE", "pbe"),
-        ("PBESOL", "pbesol"),
-        ("SLA  PW   PSX  PSC", "pbesol"),
-        (" SLA  LYP  B88  BLYP", "SLA LYP B88 BLYP"),
-    ],
-)
-def test_functionals_get_our_names(write, functional, name):
-    assert read_upf(write(NEW.replace(" SLA  PW   PBX  PBC", functional))).functional == name
-
-
 @pytest.mark.parametrize(
     ("word", "kind"),
     [("NC", "norm-conserving"), ("SL", "norm-conserving"), ("US", "ultrasoft"), ("PAW", "paw")],
