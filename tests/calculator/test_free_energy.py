@@ -7,11 +7,9 @@ import warnings
 import ase.io
 import numpy as np
 import pytest
-from ase import units
 from ase.build import bulk
 from ase.calculators.calculator import PropertyNotImplementedError
 from ase.calculators.emt import EMT
-from ase.md.verlet import VelocityVerlet
 from sklearn.base import clone
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
@@ -176,14 +174,6 @@ def test_predictions_are_no_references(atoms, potential, tmp_path):
     assert Snapshot(atoms).reference["total_energy"] == energy
 
 
-def test_the_hot_part_of_the_forces_is_there(atoms, potential, dos_model):
-    forces = []
-    for temperature in (933, HOT):
-        atoms.calc = FreeEnergyCalculator(potential, dos_model, temperature)
-        forces.append(atoms.get_forces())
-    assert np.abs(forces[1] - forces[0]).max() > 1e-4
-
-
 def test_energy_is_what_the_pipeline_predicts(atoms, potential):
     atoms.calc = FreeEnergyCalculator(potential)
     expected = potential.predict([Snapshot(atoms)])[0]
@@ -239,20 +229,6 @@ def test_descriptors_are_computed_once(atoms, potential, dos_model, training, mo
     atoms.get_forces()
     assert counts == [4.0, 3.5]
     check_forces(atoms)
-
-
-def test_energy_is_conserved_to_second_order_in_the_step(training, potential, dos_model):
-    fluctuations = []
-    for step in (1.0, 2.0):
-        atoms = training[1].atoms.copy()
-        atoms.calc = FreeEnergyCalculator(potential, dos_model, HOT)
-        dynamics = VelocityVerlet(atoms, timestep=step * units.fs)
-        energies = []
-        dynamics.attach(lambda atoms=atoms, e=energies: e.append(atoms.get_total_energy()))
-        dynamics.run(int(20 / step))
-        assert atoms.get_kinetic_energy() > 0.01
-        fluctuations.append(np.std(energies))
-    assert 3 < fluctuations[1] / fluctuations[0] < 5
 
 
 def test_what_ase_expects(atoms, potential, dos_model):

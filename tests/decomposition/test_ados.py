@@ -14,7 +14,6 @@ from skldos.datasets import make_snapshots
 from skldos.decomposition import ADOSDecomposer
 from skldos.exceptions import FileFormatError, SnapshotError
 from skldos.io import read_npz
-from skldos.physics import band_energy, fermi_level
 from tests.decomposition import reference
 
 
@@ -173,19 +172,6 @@ def test_no_blocks_have_no_sums(snapshots):
 def liquid(shared_data):
     """One snapshot of 32 atoms of liquid aluminium."""
     return read_npz(shared_data / "al32" / "Al32_933K_liquid_0.npz")
-
-
-def test_liquid_aluminium_keeps_dos_and_band_energy(liquid):
-    dos = ADOSDecomposer().fit([liquid])
-    dos = dos.inverse_transform(dos.transform([liquid]))[0]
-    np.testing.assert_allclose(dos, liquid.dos(), rtol=1e-6, atol=1e-6 * dos.max())
-    energies, state = liquid.energies, {"temperature": liquid.temperature}
-    found = []
-    for D in (dos, liquid.dos()):
-        mu = fermi_level(D, energies, n_electrons=liquid.n_electrons, **state)
-        found.append(band_energy(D, energies, fermi_level=mu, **state) / 32)
-    assert abs(found[1]) > 1  # eV
-    assert abs(found[0] - found[1]) < 1e-6
 
 
 def test_decomposing_is_quick_and_small(liquid):

@@ -8,7 +8,6 @@ from skldos.descriptors.bispectrum import (
     bispectrum_components,
     grid_bispectrum,
     grid_bispectrum_adjoint,
-    point_bispectrum,
     point_bispectrum_adjoint,
 )
 from skldos.descriptors.bispectrum import torch_kernel as in_torch
@@ -143,16 +142,6 @@ def test_finite_differences_on_a_grid(twojmax):
     assert (by_strain * strain).sum() == pytest.approx(expected, rel=1e-7)
 
 
-def test_grid_is_its_points():
-    positions, weights, cell = triclinic()
-    shape, settings = (3, 2, 4), {"twojmax": 6, "r_cut": RCUT}
-    sensitivity = random_sensitivity(24, 6)
-    points = np.array(list(np.ndindex(*shape))) / shape @ cell
-    found = grid_bispectrum_adjoint(positions, weights, cell, shape, sensitivity, **settings)
-    expected = point_bispectrum_adjoint(points, positions, weights, cell, sensitivity, **settings)
-    assert_same(found, expected[1:])
-
-
 def crystal_gradients(points=None, twojmax=7, **changes):
     positions, weights, cell = triclinic()
     arguments = {"positions": positions, "weights": weights, "cell": cell} | changes
@@ -177,18 +166,6 @@ def test_lattice_vectors_added_to_atoms_and_points():
         positions=positions + rng.integers(-3, 4, positions.shape) @ TRICLINIC,
     )
     assert_same(moved, crystal_gradients())
-
-
-def test_supercell_spreads_the_gradient_over_its_atoms():
-    positions, weights, cell = triclinic()
-    big = np.concatenate([positions, positions + cell[1]])
-    stretched = cell * np.array([1, 2, 1])[:, None]
-    by_point, by_atom, by_strain = crystal_gradients(
-        positions=big, weights=np.tile(weights, 2), cell=stretched
-    )
-    expected = crystal_gradients()
-    assert_same((by_point, by_atom[:4] + by_atom[4:], by_strain), expected)
-    assert np.abs(by_atom[:4] - by_atom[4:]).max() > 1
 
 
 def test_points_without_neighbors():
@@ -273,21 +250,6 @@ def test_very_many_neighbors():
     assert_same(point_bispectrum_adjoint(*arguments, **settings), expected)
 
 
-def test_blocks_add_up_to_the_grid():
-    positions, weights, cell = triclinic()
-    shape, settings = (7, 6, 9), {"twojmax": 4, "r_cut": RCUT}
-    sensitivity = random_sensitivity(378, 4)
-    whole = grid_bispectrum_adjoint(positions, weights, cell, shape, sensitivity, **settings)
-    parts = [
-        grid_bispectrum_adjoint(
-            positions, weights, cell, shape, sensitivity[start:stop], start=start, stop=stop,
-            **settings,
-        )
-        for start, stop in ((0, 1), (1, 300), (300, None))
-    ]  # fmt: skip
-    assert_same([sum(some) for some in zip(*parts, strict=True)], whole)
-
-
 def test_number_of_threads_does_not_change_a_bit():
     positions, weights, cell = triclinic()
     arguments = positions, weights, cell, (8, 9, 10), random_sensitivity(720, 4)
@@ -344,23 +306,6 @@ def test_gpu():
     settings = {"twojmax": 5, "r_cut": RCUT}
     found = grid_bispectrum_adjoint(*arguments, device="cuda", **settings)
     assert_same(found, grid_bispectrum_adjoint(*arguments, **settings), 1e-11)
-
-
-def test_atoms_as_points():
-    positions, weights, cell = triclinic()
-    settings = {"twojmax": 6, "r_cut": RCUT}
-    sensitivity = random_sensitivity(4, 6)
-    by_point, by_atom, _ = point_bispectrum_adjoint(
-        positions, positions, weights, cell, sensitivity, **settings
-    )
-    step, h = np.random.default_rng(8).normal(size=positions.shape), 1e-5
-    plus, minus = (
-        np.sum(point_bispectrum(x, x, weights, cell, **settings) * sensitivity)
-        for x in (positions + h * step, positions - h * step)
-    )
-    expected = (plus - minus) / (2 * h)
-    assert abs(expected) > 1
-    assert np.sum((by_point + by_atom) * step) == pytest.approx(expected, rel=1e-7)
 
 
 GOOD = {"positions": np.zeros((2, 3)), "weights": np.ones(2), "cell": 4 * np.eye(3)}
