@@ -11,16 +11,6 @@ from skldos.data import Blocks
 from skldos.networks.mixture import COVARIANCES, MixtureDensity, MixtureNLL
 from skldos.regressors import MDNRegressor
 from skldos.regressors.neural.mixtures import GaussianMixtures
-from tests.regressors.sklearn_checks import check_to_float32, common_checks
-
-
-@common_checks(MDNRegressor(max_epochs=30, lr=2e-2))
-def test_sklearn_check(estimator, check):
-    check(estimator)
-
-
-def test_rows_are_predicted_alike_in_any_company():
-    check_to_float32(MDNRegressor(max_epochs=30, lr=2e-2))
 
 
 def make(**params):
