@@ -270,18 +270,12 @@ def test_electrons_get_their_digits_from_the_states(counted, expected):
 def test_parts_add_up_to_the_total_energy(times, fits, tmp_path):
     text = OUTPUT.read_text()
     found = re.search(r"(!\s+total energy\s+=\s+)(\S+)", text)
-    parts = {}
     names = ("one-electron", "hartree", "xc", "ewald", "smearing contrib")
-    for name in names:
-        part = re.search(rf"     {name}.*=\s+(\S+) Ry", text)
-        parts[name] = float(part[1])
+    parts = [float(re.search(rf"     {name}.*=\s+(\S+) Ry", text)[1]) for name in names]
     # Of each number, half a unit of the last digit, and ten per cent.
-    total = sum(parts.values()) + times * 0.5e-8 * (len(parts) + 1)
+    total = sum(parts) + times * 0.5e-8 * (len(parts) + 1)
     path = tmp_path / "a.out"
     path.write_text(text.replace(found[0], f"{found[1]}{total:.12f}"))
-    with (
-        nullcontext()
-        if fits
-        else pytest.raises(FileFormatError, match=r"do not add up: 0\.00000003 Ry")
-    ):
+    message = r"do not add up: 0\.00000003 Ry"
+    with nullcontext() if fits else pytest.raises(FileFormatError, match=message):
         read_output(path)
