@@ -181,14 +181,6 @@ def test_dropout_of_all_convolutions_is_the_same_in_any_pieces(environments):
     assert (samples.std(axis=0) > 1e-3).any()
 
 
-def test_plain_rows(blocks, targets):
-    X, y = np.concatenate(blocks), np.concatenate(targets)
-    fitted = MCDropout(dense(), 5, random_state=0).fit(X, y)
-    mean, std = fitted.predict(X, return_std=True)
-    assert mean.shape == std.shape == y.shape
-    np.testing.assert_array_equal(fitted.predict(X), mean)
-
-
 @pytest.mark.parametrize("dropout", [0.0, None])
 def test_without_dropout_there_is_no_uncertainty_to_be_had(blocks, targets, dropout):
     options = {} if dropout is None else {"module__dropout": dropout}

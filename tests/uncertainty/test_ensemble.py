@@ -48,15 +48,6 @@ def test_jobs_change_nothing(blocks, targets):
     np.testing.assert_allclose(other.sample_sums(blocks), fitted.sample_sums(blocks), rtol=1e-6)
 
 
-def test_plain_rows(blocks, targets):
-    X, y = np.concatenate(blocks), np.concatenate(targets)
-    for bootstrap in (False, True):
-        fitted = DeepEnsemble(network(), 2, bootstrap=bootstrap, random_state=0).fit(X, y)
-        mean, std = fitted.predict(X, return_std=True)
-        assert mean.shape == std.shape == y.shape
-        assert (std > 0).any()
-
-
 def test_members_must_differ(blocks, targets):
     with pytest.raises(ValueError, match="must have a parameter random_state"):
         DeepEnsemble(SiteRegressor(LinearRegression())).fit(blocks, targets)

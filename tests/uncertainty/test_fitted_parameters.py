@@ -121,6 +121,22 @@ def test_samples_are_those_of_the_seed(name, blocks, targets):
     assert (np.ptp(samples, axis=0) > 0).all()
 
 
+@pytest.mark.parametrize(
+    "model",
+    [
+        MCDropout(network(), 5, random_state=0),
+        DeepEnsemble(network(), 2, random_state=0),
+        DeepEnsemble(network(), 2, bootstrap=True, random_state=0),
+    ],
+)
+def test_plain_rows(model, blocks, targets):
+    X, y = np.concatenate(blocks), np.concatenate(targets)
+    mean, std = model.fit(X, y).predict(X, return_std=True)
+    assert mean.shape == std.shape == y.shape
+    assert (std > 0).any()
+    np.testing.assert_array_equal(model.predict(X), mean)
+
+
 @pytest.mark.parametrize("make", [MCDropout, DeepEnsemble])
 def test_a_seed_reaches_the_network(make, blocks, targets):
     def fitted(seed, **options):
