@@ -5,7 +5,6 @@ import pickle
 from contextlib import nullcontext
 
 import ase.io
-import joblib
 import numpy as np
 import pytest
 import torch
@@ -224,15 +223,6 @@ def test_a_trajectory_grows_with_the_energy_alone(atoms, tmp_path, counted):
     (back,) = ase.io.read(tmp_path / "energies.traj", ":")
     assert back.get_potential_energy() == atoms.get_potential_energy()
     assert len(counted) == 1
-
-
-def test_a_model_from_a_file_gives_the_same_bits(model, aluminium, atoms, tmp_path):
-    joblib.dump(model, tmp_path / "model.joblib")
-    loaded = LDOSCalculator(joblib.load(tmp_path / "model.joblib"), aluminium, **STATE)
-    other = atoms.copy()
-    other.calc = loaded
-    assert other.get_potential_energy() == atoms.get_potential_energy()
-    np.testing.assert_array_equal(other.get_forces(), atoms.get_forces())
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda c: pickle.loads(pickle.dumps(c))])

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import clone
-from sklearn.compose import ColumnTransformer
 from sklearn.cross_decomposition import PLSRegression
 from sklearn.decomposition import PCA, IncrementalPCA
 from sklearn.exceptions import NotFittedError
@@ -320,10 +319,3 @@ def test_sparse_output_becomes_dense(lazy, blocks, files):
     for block, wanted in zip(made, expected, strict=True):
         assert block.shape[1] == 16
         np.testing.assert_array_equal(np.asarray(block), np.asarray(wanted))
-
-
-def test_parts_of_the_rows_by_a_column_transformer(blocks):
-    parts = [("scaled", StandardScaler(), [0, 1]), ("kept", "passthrough", [3])]
-    made = RowWise(ColumnTransformer(parts)).fit_transform(blocks)
-    expected = ColumnTransformer(parts).fit_transform(np.concatenate(blocks))
-    np.testing.assert_allclose(np.concatenate(made), expected, rtol=1e-12)

@@ -1,7 +1,5 @@
 """Band-energy errors, against hand computation; mistakes are shown, not scored."""
 
-import warnings
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -251,12 +249,6 @@ def test_several_scorers_at_once(snapshots, oracle):
     np.testing.assert_allclose(scores["test_mev"], 250 * scores["test_ev"])
     assert {"test_dft", "train_mev"} <= scores.keys()
     assert (scores["test_mev"] < -1).all()
-
-
-def test_no_warning_without_a_reason(snapshots, oracle):
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        BandEnergyScorer()(oracle(1.001).fit(snapshots), snapshots)
 
 
 def test_energies_of_the_model_and_of_the_snapshots_must_agree(snapshots, pipeline):

@@ -1,14 +1,13 @@
 """Total-energy errors of a model, against hand computation, and inside scikit-learn's tools."""
 
 import pickle
-import warnings
 from pathlib import Path
 
 import joblib
 import numpy as np
 import pytest
 from sklearn.base import clone
-from sklearn.model_selection import GridSearchCV, cross_val_score, cross_validate
+from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 
 from skldos import (
@@ -27,7 +26,6 @@ from skldos.physics import Pseudopotential, total_energy
 from tests.scoring.predicts import MISTAKES, Predicts
 
 AL = load_aluminium_pseudopotentials()
-PBE = [Pseudopotential("Al", 3, functional="pbe")]
 PATH = Path(__file__).parents[1] / "io" / "data" / "Al.UPF"
 
 
@@ -224,22 +222,6 @@ def test_what_sharpening_needs_is_named(snapshots, oracle):
 # -------------------------------------------------------------------- as a scorer
 
 
-def test_cross_validation_search_and_several_scorers(snapshots, pipeline):
-    scores = cross_val_score(pipeline, snapshots, cv=2, scoring=TotalEnergyScorer(AL))
-    assert (scores < 0).all()
-    search = GridSearchCV(
-        pipeline,
-        {"ldosregressor__max_epochs": [1, 5]},
-        cv=2,
-        scoring={"total": TotalEnergyScorer(AL), "band": BandEnergyScorer(unit="eV")},
-        refit="total",
-        error_score="raise",
-    ).fit(snapshots)
-    assert np.isfinite(search.cv_results_["mean_test_total"]).all()
-    assert search.cv_results_["split0_test_total"][1] == pytest.approx(scores[0], rel=1e-6)
-    assert TotalEnergyScorer(AL)(search, snapshots) < 0
-
-
 def test_it_works_in_other_processes(snapshots, pipeline):
     options = {"cv": 2, "scoring": TotalEnergyScorer([str(PATH)]), "error_score": "raise"}
     alone = cross_val_score(pipeline, snapshots, **options)
@@ -325,15 +307,6 @@ def test_what_snapshots_lack_is_named(snapshots, oracle, change, reference, mess
 def test_wrong_parameters_are_named(params, message):
     with pytest.raises(ValueError, match=message):
         TotalEnergyScorer(AL, **params)
-
-
-def test_no_warning_without_a_reason(snapshots):
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        scores = cross_validate(
-            Predicts(tilted), snapshots, cv=2, scoring={"pbe": TotalEnergyScorer(PBE)}
-        )
-    assert (scores["test_pbe"] < -1).all()
 
 
 def test_another_functional_than_that_of_the_calculation_is_noticed(oracle):
