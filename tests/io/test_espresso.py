@@ -363,6 +363,7 @@ def test_only_fermi_dirac_is_a_temperature(edited):
         (' nr2="9"', "", "<fft_grid> lacks the attribute 'nr2'"),
         ("<ehart>", "<ehart>zero ", "<ehart> must only hold numbers"),
         ("<ehart>", "<ehart>NaN ", "<ehart> must hold 1 finite numbers, got 2"),
+        ('<atom name="Al"', "<atom", "<atom> lacks the attribute 'name'"),
         ('<atom name="Al"', '<atom name="?"', "no chemical symbol in the label '\\?'"),
     ],
 )
