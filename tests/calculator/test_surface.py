@@ -136,14 +136,6 @@ def test_workers_change_no_bit(model, aluminium, sheared, monkeypatch, kept_byte
     assert np.abs(one.forces).max() > 0.1
 
 
-def test_rows_and_matrix_are_those_of_the_steps(train, aluminium, rng):
-    made = EnergySurface(train(steps=[StandardScaler(), PCA(6)]), aluminium)
-    step, at = rng.standard_normal((2, 3, 14))
-    np.testing.assert_allclose(
-        made.rows(at + step) - made.rows(at), step @ made.row_matrix, atol=1e-10
-    )
-
-
 def test_without_row_wise_steps_the_matrix_is_one(train, aluminium):
     made = EnergySurface(train(steps=[]), aluminium)
     np.testing.assert_array_equal(made.row_matrix, np.eye(14))

@@ -115,15 +115,6 @@ def test_points_in_the_vacuum_belong_to_the_nearest_atoms(partition):
     np.testing.assert_allclose(parts[:, 0], [0, 4 * 4 * 2], atol=1e-12)
 
 
-def test_an_atom_on_a_grid_point_owns_it():
-    positions = np.array([[1.0, 1.0, 1.0], [3.0, 3.0, 3.0]])
-    field = np.zeros((4, 4, 4, 1))
-    field[1, 1, 1] = 1.0
-    sharp = Partition.of("gaussian", sigma=0.2, tolerance=1e-12)
-    parts = decompose(field, positions, 4 * np.eye(3), sharp)
-    np.testing.assert_allclose(parts[:, 0], [1, 0], atol=1e-12)
-
-
 # -------------------------------------------------------------------- streaming
 
 

@@ -29,14 +29,6 @@ def density_of(rs):
 # Limits of the theory -----------------------------------------------------------------------
 
 
-def test_exchange_of_the_uniform_gas():
-    # ε_x = -(3/4)(9/4π²)^(1/3) / r_s: -0.458 Ha at r_s = 1, in any textbook.
-    rs = torch.tensor([0.1, 1.0, 5.0], dtype=torch.float64)
-    expected = -0.75 * (9 / (4 * math.pi**2)) ** (1 / 3) / rs
-    assert expected[1].item() == pytest.approx(-0.458165, abs=1e-6)
-    torch.testing.assert_close(slater.exchange(density_of(rs)), expected, rtol=1e-14, atol=0)
-
-
 def test_dense_limit_of_perdew_zunger():
     energy = perdew_zunger.correlation(density_of(1e-8)).item()
     assert energy == pytest.approx(0.0311 * math.log(1e-8) - 0.048, abs=1e-8)
