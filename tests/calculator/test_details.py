@@ -28,7 +28,7 @@ from skldos.calculator.free_energy_surface import FreeEnergySurface
 from skldos.datasets import make_snapshots
 from skldos.physics import fermi_level
 from skldos.units import BOLTZMANN
-from tests.calculator.emt import labelled
+from tests.calculator.helpers import labelled
 
 SNAP = {"r_cut": 3.5, "twojmax": 2, "n_jobs": 1}
 

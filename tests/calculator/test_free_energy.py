@@ -33,7 +33,7 @@ from skldos.datasets import make_snapshots
 from skldos.exceptions import FermiLevelError, SnapshotError
 from skldos.physics import electronic_free_energy, fermi_level
 from skldos.regressors import feature_range
-from tests.calculator.emt import labelled
+from tests.calculator.helpers import labelled, moved, slope, strained
 
 SNAP = {"r_cut": 4.0, "twojmax": 4, "n_jobs": 1}
 HOT = 1500.0
@@ -83,45 +83,31 @@ def _densities_do_not_matter():
         yield
 
 
-def differences(atoms, move, step=1e-4):
-    """Return the central difference of the energy along a move, to fourth order."""
-    slopes = []
-    for h in (step, 2 * step):
-        energies = []
-        for sign in (1, -1):
-            moved = atoms.copy()
-            moved.calc = atoms.calc
-            move(moved, sign * h)
-            energies.append(moved.get_potential_energy())
-        slopes.append((energies[0] - energies[1]) / (2 * h))
-    return (4 * slopes[0] - slopes[1]) / 3
+def check_slope(atoms, path, expected):
+    """Assert that the derivative of the energy along a path is the expected one."""
+
+    def energy(step):
+        other = path(step)
+        other.calc = atoms.calc
+        return other.get_potential_energy()
+
+    assert abs(expected) > 0.1
+    assert slope(energy, 1e-4) == pytest.approx(expected, rel=1e-7)
 
 
 def check_forces(atoms):
     """Assert that the forces are the gradient of the energy, along some direction."""
     direction = np.random.default_rng(1).normal(size=(4, 3))
-
-    def shift(moved, h):
-        moved.positions += h * direction
-
-    slope = -(atoms.get_forces() * direction).sum()
-    assert abs(slope) > 0.1
-    assert differences(atoms, shift) == pytest.approx(slope, rel=1e-7)
+    check_slope(atoms, moved(atoms, direction), -(atoms.get_forces() * direction).sum())
 
 
 @pytest.mark.parametrize("temperature", [None, HOT])
 def test_forces_and_stress_are_the_gradient(atoms, potential, dos_model, temperature):
     atoms.calc = FreeEnergyCalculator(potential, dos_model, temperature, allow_stress=True)
     check_forces(atoms)
-    stress = atoms.get_stress(voigt=False)
     strain = np.random.default_rng(2).normal(size=(3, 3))
-
-    def deform(moved, h):
-        moved.set_cell(moved.cell.array @ (np.eye(3) + h * (strain + strain.T) / 2), True)
-
-    slope = (stress * strain).sum() * abs(atoms.cell.volume)
-    assert abs(slope) > 0.1
-    assert differences(atoms, deform) == pytest.approx(slope, rel=1e-7)
+    expected = (atoms.get_stress(voigt=False) * strain).sum() * abs(atoms.cell.volume)
+    check_slope(atoms, strained(atoms, (strain + strain.T) / 2), expected)
 
 
 def test_probes_of_the_dos_model_do_not_warn(monkeypatch, potential, training, atoms):
@@ -146,12 +132,8 @@ def test_unions_of_descriptors_have_forces(atoms, training):
     assert potential[0].transformer_list[2][1].dtype == "float32"
     atoms.calc = calculator
     check_forces(atoms)
-
-    def stretch(moved, h):
-        moved.set_cell(moved.cell.array * (1 + h), True)
-
-    slope = np.trace(atoms.get_stress(voigt=False)) * abs(atoms.cell.volume)
-    assert differences(atoms, stretch) == pytest.approx(slope, rel=1e-7)
+    expected = np.trace(atoms.get_stress(voigt=False)) * abs(atoms.cell.volume)
+    check_slope(atoms, strained(atoms, np.eye(3)), expected)
 
 
 def test_unions_of_grids_are_refused(training):

@@ -22,7 +22,7 @@ from skldos import (
 from skldos.calculator import MonteCarlo
 from skldos.datasets import make_snapshots
 from skldos.units import BOLTZMANN
-from tests.calculator.emt import labelled
+from tests.calculator.helpers import labelled
 
 K = 2.0  # eV/Å²
 

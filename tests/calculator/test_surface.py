@@ -15,6 +15,7 @@ from skldos.calculator import EnergySurface, surface
 from skldos.data import LazyArray
 from skldos.physics import Pseudopotential, sharpening_matrix, total_energy
 from skldos.prediction import streaming
+from tests.calculator.helpers import moved, slope, strained
 
 GRID = (6, 6, 6)
 
@@ -27,30 +28,6 @@ def snapshot_of(atoms, grid=GRID, n_electrons=12.0, temperature=900.0):
         temperature=temperature,
         n_electrons=n_electrons,
     )
-
-
-def slope(function, step):
-    """Five-point derivative at zero."""
-    near, far = function(step) - function(-step), function(2 * step) - function(-2 * step)
-    return (8 * near - far) / (12 * step)
-
-
-def moved(atoms, direction):
-    def at(step):
-        other = atoms.copy()
-        other.positions += step * direction
-        return other
-
-    return at
-
-
-def strained(atoms, direction):
-    def at(step):
-        other = atoms.copy()
-        other.set_cell(atoms.cell.array @ (np.eye(3) + step * direction), scale_atoms=True)
-        return other
-
-    return at
 
 
 @pytest.fixture

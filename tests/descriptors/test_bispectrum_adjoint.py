@@ -14,18 +14,9 @@ from skldos.descriptors.bispectrum import torch_kernel as in_torch
 from skldos.descriptors.bispectrum.adjoint_kernel import adjoint_kernel
 from skldos.descriptors.bispectrum.adjoint_tables import solid_harmonic_gradient
 from skldos.descriptors.bispectrum.harmonics import solid_harmonics
+from tests.descriptors.crystals import GOOD, RCUT, TRICLINIC, triclinic
 
-RCUT = 3.5
-TRICLINIC = np.array([[4.0, 0.2, 0.1], [-1.0, 3.6, 0.3], [0.4, -0.7, 4.2]])
 SMALL = np.array([[1.6, 0, 0], [0.5, 1.5, 0], [0.1, -0.3, 1.7]])
-
-
-def triclinic():
-    """Four atoms of two kinds."""
-    rng = np.random.default_rng(11)
-    positions = np.array([[0.1, 0.1, 0.1], [0.6, 0.5, 0.1], [0.5, 0.1, 0.6], [0.1, 0.6, 0.5]])
-    positions = (positions + rng.normal(scale=0.03, size=(4, 3))) @ TRICLINIC
-    return positions, np.array([1.0, 0.5, 1.0, 0.5]), TRICLINIC
 
 
 def fcc():
@@ -306,9 +297,6 @@ def test_gpu():
     settings = {"twojmax": 5, "r_cut": RCUT}
     found = grid_bispectrum_adjoint(*arguments, device="cuda", **settings)
     assert_same(found, grid_bispectrum_adjoint(*arguments, **settings), 1e-11)
-
-
-GOOD = {"positions": np.zeros((2, 3)), "weights": np.ones(2), "cell": 4 * np.eye(3)}
 
 
 @pytest.mark.parametrize(

@@ -16,19 +16,14 @@ from skldos.descriptors.bispectrum import (
 )
 from skldos.descriptors.bispectrum import torch_kernel as in_torch
 from skldos.descriptors.bispectrum.reference import reference_bispectrum
-
-RCUT = 3.5
-TRICLINIC = np.array([[4.0, 0.2, 0.1], [-1.0, 3.6, 0.3], [0.4, -0.7, 4.2]])
+from tests.descriptors.crystals import GOOD, RCUT, TRICLINIC, triclinic
 
 
 @pytest.fixture
 def crystal():
     """Four atoms of two kinds in a triclinic cell, and points."""
-    rng = np.random.default_rng(11)
-    positions = np.array([[0.1, 0.1, 0.1], [0.6, 0.5, 0.1], [0.5, 0.1, 0.6], [0.1, 0.6, 0.5]])
-    positions = (positions + rng.normal(scale=0.03, size=(4, 3))) @ TRICLINIC
-    points = rng.uniform(size=(9, 3)) @ TRICLINIC
-    return positions, np.array([1.0, 0.5, 1.0, 0.5]), points
+    positions, weights, cell = triclinic()
+    return positions, weights, np.random.default_rng(12).uniform(size=(9, 3)) @ cell
 
 
 def bispectrum(points, positions, weights, cell=TRICLINIC, **settings):
@@ -256,9 +251,6 @@ def test_gpu(crystal, dtype, tolerance):
     positions, weights, points = crystal
     B = bispectrum(points, positions, weights, device="cuda", dtype=dtype)
     assert_same(B, bispectrum(points, positions, weights), tolerance)
-
-
-GOOD = {"positions": np.zeros((2, 3)), "weights": np.ones(2), "cell": 4 * np.eye(3)}
 
 
 @pytest.mark.parametrize(
