@@ -129,6 +129,8 @@ def test_the_stress_is_read_where_it_was_calculated(xml, edited):
     printed = read_espresso(edited(OUTPUT, end, STRESS + end)).reference["stress"]
     # A kbar is 0.1 GPa, and pw.x's pressure is positive where the cell tends to grow.
     np.testing.assert_allclose(printed * 1602.1766208, -kbar, rtol=0, atol=0.02)
+    slab = read_espresso(edited(OUTPUT, end, f"2D cutoff{STRESS}{end}"), assume_isolated="2D")
+    assert "stress" not in slab.reference
     halves = " ".join(f"{float(x) / 2:.9f}" for x in re.findall(r"-?0\.0\d+", STRESS))
     element = f'<stress rank="2" dims="3 3" order="F">{halves}</stress>'
     last = "  </output>"

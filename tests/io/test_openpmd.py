@@ -15,6 +15,7 @@ from skldos.data import as_rows
 from skldos.exceptions import FileFormatError
 from skldos.io import read_mala, read_openpmd
 from skldos.io.openpmd import UNITS
+from tests.io.test_mala import INFO
 
 DATA = Path(__file__).parent / "data" / "mala"
 # What data/README.md says about the files.
@@ -61,17 +62,7 @@ def test_handles_travel_to_workers_and_hash_their_contents(h5py, edit):
 
 
 def test_a_snapshot_of_mala_takes_it_as_the_ldos(h5py, tmp_path):
-    info = {
-        "temperature": 3157.75,
-        "number_of_electrons_exact": 6.0,
-        "grid_dimensions": [2, 3, 4],
-        "atoms": {
-            "numbers": [13, 13],
-            "positions": [[0, 0, 0], [2.1, 1.5, 1.3]],
-            "cell": [[4.2, 0, 0.1], [0.3, 2.9, 0], [0, 0.2, 2.8]],
-        },
-    }
-    (tmp_path / "info.json").write_text(json.dumps(info))
+    (tmp_path / "info.json").write_text(json.dumps(INFO))
     energies = EnergyGrid.regular(-5, 2.5, 3)
     snapshot = read_mala(DATA / "ldos.h5", tmp_path / "info.json", energies=energies)
     volume = snapshot.voxel_volume

@@ -349,7 +349,7 @@ def test_no_wave_of_a_density_is_beyond_its_mean(change, factor, fits):
 @pytest.mark.parametrize("count", [0, -1, 10**6, 2**31 - 1])
 @pytest.mark.parametrize("start", [52 + 4 + 4, 52 + 4 + 12])  # plane waves and bands
 def test_counts_that_do_not_fit_the_file(change, count, start):
-    with pytest.raises(FileFormatError):
+    with pytest.raises(FileFormatError, match=rf"expected a number of .*, got {count} \(.*wfc1"):
         WavefunctionFile(change("wfc1.dat", start, np.int32(count)) / "wfc1.dat")
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from ase import Atoms
 from ase.data import atomic_numbers
 
+from skldos.io.limits import check_settings
 from skldos.units import BOLTZMANN
 
 #: Kinds of smearing: names in the input, the XML file and the text output, in lower case, and
@@ -166,6 +167,13 @@ class EspressoRun(_RunSettings):
         if self.occupations is None:
             return None
         return float(self.weights @ (self.occupations * self.eigenvalues).sum(axis=1))
+
+
+def checked_settings(**settings):
+    """Return what all steps of a run share, after checks that such numbers are possible."""
+    settings = _RunSettings(**settings)
+    check_settings(settings)
+    return settings
 
 
 def smearing_name(word):

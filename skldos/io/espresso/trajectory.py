@@ -12,10 +12,10 @@ from skldos.io.espresso.geometry import geometries
 from skldos.io.espresso.lines import Lines
 from skldos.io.espresso.locate import find_run
 from skldos.io.espresso.reader import temperature_of
-from skldos.io.espresso.run import WITHOUT_PAW, _RunSettings
+from skldos.io.espresso.run import WITHOUT_PAW, checked_settings
 from skldos.io.espresso.settings import check_xml_results, check_xml_settings
 from skldos.io.espresso.tree import Tree
-from skldos.io.limits import check_settings, check_step, reads_file
+from skldos.io.limits import check_step, reads_file
 from skldos.units import RYDBERG
 
 TOTAL_ENERGY_LINE = re.compile(r"!\s+total energy")
@@ -115,7 +115,7 @@ def _read_xml(path):
     xml_file.check_supported(tree)
     check_xml_settings(tree)
     check_xml_results(tree)
-    settings = _checked(xml_file.settings_of(tree))
+    settings = checked_settings(**xml_file.settings_of(tree))
     steps_in_file = tree.all("step") or [output]
     if steps_in_file[0].tag == "step":
         energies = [p["total_energy/etot"].number() for p in (steps_in_file[-1], output)]
@@ -163,7 +163,7 @@ def _read_output(path):
     if not marks:
         raise lines.error("the output holds no total energy of a self-consistent calculation", -1)
     text_output.check_supported(lines)
-    settings = _checked(text_output.settings_of(lines, marks[0]))
+    settings = checked_settings(**text_output.settings_of(lines, marks[0]))
     steps, stops = [], [*marks[1:], len(lines)]
     geometries = _geometries(lines, marks)
     for number, (mark, stop) in enumerate(zip(marks, stops, strict=True), start=1):
@@ -232,9 +232,3 @@ def _warn_of_torn(number, problem, path):
         UserWarning,
         stacklevel=5,
     )
-
-
-def _checked(arguments):
-    settings = _RunSettings(**arguments)
-    check_settings(settings)
-    return settings
