@@ -41,20 +41,3 @@ def test_beryllium_matches_mala(snapshot):
     assert band_energy(dos, energies, **at) == pytest.approx(expected[1], rel=0, abs=1e-11)
     assert entropy(dos, energies, **at) == pytest.approx(expected[2], rel=1e-8)
     assert density(ldos, energies, **at).sum() * voxel_volume == pytest.approx(4.0, rel=1e-13)
-
-
-def test_beryllium_at_the_fermi_level_of_the_dft_calculation():
-    path = DATA / "be2" / "Be_snapshot0.dos.npy"
-    if not path.exists():
-        pytest.skip(f"needs MALA's test data, {path.name}")
-    info = json.loads(path.with_suffix("").with_suffix(".info.json").read_text())
-    energies = -5 + 2.5 * np.arange(11)
-    dos = np.load(path).astype(np.float64).ravel()
-    temperature = info["temperature"] * BOLTZMANN_2014 / BOLTZMANN
-    # MALA 1.4.0 on the DOS that pw.x and dos.x gave.
-    mu = fermi_level(dos, energies, temperature=temperature, n_electrons=4.0)
-    assert mu == pytest.approx(8.10928953846, rel=0, abs=1e-10)
-    at = {"temperature": temperature, "fermi_level": mu}
-    assert band_energy(dos, energies, **at) == pytest.approx(10.75350911022, rel=0, abs=1e-10)
-    at["fermi_level"] = info["fermi_energy_dft"]
-    assert band_energy(dos, energies, **at) == pytest.approx(12.94530856849, rel=0, abs=1e-10)
