@@ -103,6 +103,20 @@ def test_torch_agrees_with_lammps(name, dtype, tolerance):
     assert error(B.numpy(), case.expected[some]) < tolerance
 
 
+@pytest.mark.parametrize("snapshot", [0, 1])
+def test_beryllium_agrees_with_the_descriptors_of_mala(snapshot, shared_data):
+    folder = shared_data / "be2"
+    expected = np.load(folder / f"Be_snapshot{snapshot}.in.npy").astype(np.float64)
+    info = json.loads((folder / f"Be_snapshot{snapshot}.info.json").read_text())
+    shape, voxel = info["grid_dimensions"], np.array(info["voxel"]["array"])
+    cell = voxel * np.array(shape)[:, None]
+    positions = np.array(info["atoms"]["positions"])
+    B = grid_bispectrum(positions, np.ones(2), cell, shape, dtype="float64")
+    # The first three columns are the coordinates of the points.
+    assert np.allclose(grid_points(cell, shape), expected[..., :3].reshape(-1, 3), atol=1e-5)
+    assert error(B, expected[..., 3:].reshape(len(B), -1)) < 1e-6
+
+
 @pytest.mark.parametrize("twojmax", [0, 1, 2, 3, 5, 8, 10, 12, 15])
 @pytest.mark.parametrize("n_neighbors", [1, 7, 40])
 def test_all_orders_agree_with_reference(twojmax, n_neighbors):
