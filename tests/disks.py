@@ -6,7 +6,6 @@ import subprocess
 
 import pytest
 
-resource = pytest.importorskip("resource")
 #: What writing says then; CPython turns the signal of a limit into an error.
 NO_SPACE = r"[Ff]ile too large|No space"
 
@@ -14,6 +13,7 @@ NO_SPACE = r"[Ff]ile too large|No space"
 @contextlib.contextmanager
 def largest_file(n_bytes):
     """Limit the size of this process's files."""
+    resource = pytest.importorskip("resource")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, limits[1]))
     try:

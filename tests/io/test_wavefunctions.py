@@ -25,7 +25,7 @@ from skldos.io.espresso.wavefunctions import charge_density, wavefunction_densit
 from skldos.io.espresso.xml import read_xml
 from skldos.physics.smearing import broadening
 from skldos.units import BOHR, RYDBERG
-from tests.espresso import SMEARING, execute, needs_pw, run_pw
+from tests.espresso import SMEARING, execute, needs_pp, needs_pw, run_pw
 
 DATA = Path(__file__).parent / "data"
 SILICON, GAMMA = DATA / "wfc_silicon.save", DATA / "wfc_gamma.save"
@@ -187,6 +187,7 @@ def test_half_of_the_plane_waves_gives_what_all_of_them_give(tmp_path):
     )
 
 
+@needs_pp
 @needs_pw
 @pytest.mark.parametrize("k_points", ["gamma", "automatic\n1 1 1 0 0 0", "automatic\n2 2 2 0 0 0"])
 def test_ldos_of_pp(tmp_path, k_points):
