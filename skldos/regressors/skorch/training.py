@@ -145,7 +145,7 @@ class SkorchTraining:
             # On a GPU, a number would be waited for. On a CPU, tensors that outlive their batches
             # would fragment the memory.
             losses.append(loss.item() if loss.device.type == "cpu" else loss)
-            sizes.append(len(batch[0]))
+            sizes.append(batch[0].shape[0])
         if not listening:
             self.history.new_batch()  # Checkpoint needs at least one
         # Callbacks that predict at the end of an epoch do so without dropout.
@@ -175,7 +175,7 @@ class SkorchTraining:
         """Take one optimisation step on `batch`."""
         if isinstance(self.optimizer_, torch.optim.LBFGS):
             return super().train_step(batch, **fit_params)  # needs a closure
-        if len(batch[0]) > 0:
+        if batch[0].shape[0] > 0:
             step = self.train_step_single(batch, **fit_params)
         else:  # this process may have no rows of the batch
             step = {"loss": batch[1].new_zeros(()), "y_pred": batch[1]}
