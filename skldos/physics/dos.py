@@ -1,7 +1,6 @@
 """Density of states and the quantities derived from it: electrons, band energy, entropy."""
 
 import numpy as np
-import torch
 
 from skldos.physics.arrays import (
     check_energies,
