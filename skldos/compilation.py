@@ -63,11 +63,6 @@ def in_threads(function, items, n_threads):
 
     These are Python threads rather than Numba's: compiled functions release the lock, and Python
     threads also work in forked workers and in threads of the caller.
-
-    Examples
-    --------
-    >>> list(in_threads(abs, [-1, -2], 2))
-    [1, 2]
     """
     n_threads = check_threads(n_threads)
     if n_threads == 1 or len(items) <= 1:

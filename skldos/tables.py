@@ -213,13 +213,9 @@ def _table(snapshots, observables):
     table["n_electrons"] = [s.n_electrons for s in snapshots]
     table["fermi_level"] = [o.fermi_level for o in observables]
     table["band_energy"] = [o.band_energy for o in observables]
-    states = [
-        {"temperature": s.temperature, "fermi_level": o.fermi_level}
-        for s, o in zip(snapshots, observables, strict=True)
-    ]
     table["minus_ts"] = [
-        float(entropy(o.dos, s.energies, **state))
-        for s, o, state in zip(snapshots, observables, states, strict=True)
+        float(entropy(o.dos, s.energies, temperature=s.temperature, fermi_level=o.fermi_level))
+        for s, o in zip(snapshots, observables, strict=True)
     ]
     if observables[0].total_energy is not None:
         table["total_energy"] = [o.total_energy for o in observables]
@@ -251,8 +247,6 @@ def _with_fields(table, observables, *, dos, density):
             column[i] = pd.Series(values.broadened_dos, index=energies, name="dos")
         table["dos"] = column
     if density:
-        column = np.empty(len(observables), dtype=object)
-        for i, (_, values) in enumerate(observables):
-            column[i] = values.density
-        table["density"] = column
+        densities = [values.density for _, values in observables]
+        table["density"] = pd.Series(densities, dtype=object)
     return table

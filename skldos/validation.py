@@ -10,11 +10,6 @@ def check_scalar(name, value, *, low=None, high=None, strict=False, integer=Fals
     """Return `value` if it is a finite number within bounds, else raise an error that names it.
 
     The bounds are inclusive; with `strict`, the lower bound itself is excluded.
-
-    Examples
-    --------
-    >>> check_scalar("r_cut", 4.7, low=0, strict=True)
-    4.7
     """
     kind = Integral if integer else Real
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, kind):
@@ -38,13 +33,7 @@ def check_scalar(name, value, *, low=None, high=None, strict=False, integer=Fals
 
 
 def check_option(name, value, options):
-    """Return `value` if it is one of `options`, else raise a ``ValueError`` that lists them.
-
-    Examples
-    --------
-    >>> check_option("unit", "eV", ("eV", "meV/atom"))
-    'eV'
-    """
+    """Return `value` if it is one of `options`, else raise a ``ValueError`` that lists them."""
     if not any(value is option or value == option for option in options):
         listed = ", ".join(repr(option) for option in options)
         raise ValueError(f"{name} must be one of {listed}; got {value!r}.")
@@ -52,13 +41,7 @@ def check_option(name, value, options):
 
 
 def check_device(name, value):
-    """Return the name of a torch device, such as ``"cuda:1"``, if this machine has it.
-
-    Examples
-    --------
-    >>> check_device("device", "cpu")
-    'cpu'
-    """
+    """Return the name of a torch device, such as ``"cuda:1"``, if this machine has it."""
     if isinstance(value, str) and value == "cpu":
         return value
     import torch  # takes a second, not needed for the CPU

@@ -33,13 +33,7 @@ def n_workers(n_jobs):
 
 
 def n_threads(n_jobs):
-    """Return the number of threads for `n_jobs`; None leaves the choice to the library.
-
-    Examples
-    --------
-    >>> n_threads(2), n_threads(None)
-    (2, None)
-    """
+    """Return the number of threads for `n_jobs`; None leaves the choice to the library."""
     return None if n_jobs is None else effective_n_jobs(n_jobs)
 
 

@@ -6,20 +6,14 @@ import pandas as pd
 import pytest
 from optuna.distributions import FloatDistribution, IntDistribution
 from optuna.exceptions import ExperimentalWarning
-from scipy.stats import loguniform
 from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import (
     GridSearchCV,
-    GroupKFold,
     HalvingGridSearchCV,
-    RandomizedSearchCV,
     cross_val_predict,
     cross_val_score,
-    cross_validate,
-    learning_curve,
-    validation_curve,
 )
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
@@ -74,17 +68,6 @@ def test_the_pipeline_learns_the_ldos(snapshots, model):
     assert error < 0.05 * mean.max()
 
 
-def test_a_better_model_has_a_better_score(snapshots, model):
-    scores = [
-        cross_val_score(
-            clone(model).set_params(reg__max_epochs=n), snapshots, cv=2, scoring=SCORING
-        ).mean()
-        for n in (1, 100)
-    ]
-    assert scores[1] > scores[0]
-    assert scores[1] < 0
-
-
 @pytest.mark.parametrize("y", ["given", "carried"])
 def test_targets_may_be_given_or_carried(snapshots, model, y):
     given = clone(model).fit(snapshots, snapshots.targets)
@@ -104,16 +87,6 @@ def test_cross_validation_in_two_processes_gives_the_same_scores(snapshots, mode
     np.testing.assert_allclose(parallel, serial, rtol=1e-3)
 
 
-def test_cross_validate_with_several_metrics(snapshots, model):
-    scoring = {"ldos": SCORING, "dft": BandEnergyScorer(reference="dft")}
-    scores = cross_validate(
-        model, snapshots, cv=3, scoring=scoring, return_train_score=True, return_estimator=True
-    )
-    assert {"test_ldos", "test_dft", "train_ldos", "train_dft"} <= scores.keys()
-    again = SCORING(scores["estimator"][0], snapshots[:2])
-    assert scores["test_ldos"][0] == pytest.approx(again, rel=1e-6)
-
-
 def test_cross_val_predict_returns_blocks_in_order(ragged, model):
     blocks = cross_val_predict(model, ragged, cv=3)
     assert blocks.shape == (6,)
@@ -121,48 +94,6 @@ def test_cross_val_predict_returns_blocks_in_order(ragged, model):
     held_out = clone(model).fit(ragged[2:]).predict(ragged[:2])
     np.testing.assert_allclose(blocks[0], held_out[0], rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(blocks[1], held_out[1], rtol=1e-5, atol=1e-6)
-
-
-def test_groups_stay_together(snapshots, model):
-    seen = []
-
-    def scorer(estimator, X, y=None):
-        seen.append(sorted(id(s) for s in X))
-        return SCORING(estimator, X, y)
-
-    groups = [0, 1, 0, 1, 2, 2]
-    scores = cross_val_score(
-        model, snapshots, groups=groups, cv=GroupKFold(3), scoring=scorer, error_score="raise"
-    )
-    assert np.isfinite(scores).all()
-    assert sorted(seen) == sorted(
-        sorted(id(s) for s, group in zip(snapshots, groups, strict=True) if group == g)
-        for g in range(3)
-    )
-
-
-def test_learning_curve(snapshots, model):
-    sizes, train, test = learning_curve(
-        model, snapshots, None, train_sizes=[1, 3], cv=2, scoring=SCORING, error_score="raise"
-    )
-    np.testing.assert_array_equal(sizes, [1, 3])
-    assert np.isfinite(train).all()
-    assert np.isfinite(test).all()
-
-
-def test_validation_curve(snapshots, model):
-    train, test = validation_curve(
-        model,
-        snapshots,
-        None,
-        param_name="reg__max_epochs",
-        param_range=[1, 60],
-        cv=2,
-        scoring=SCORING,
-        error_score="raise",
-    )
-    assert train.shape == test.shape == (2, 2)
-    assert train[1].mean() > train[0].mean()
 
 
 # -------------------------------------------------------------------- searches
@@ -192,19 +123,6 @@ def test_grid_search_over_steps_networks_and_callbacks(snapshots, model):
     search = GridSearchCV(model, grid, cv=2, scoring=SCORING, error_score="raise").fit(snapshots)
     assert len(search.cv_results_["params"]) == 6
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
-
-
-def test_randomized_search(snapshots, model):
-    search = RandomizedSearchCV(
-        model,
-        {"reg__lr": loguniform(1e-3, 1e-1)},
-        n_iter=3,
-        cv=2,
-        scoring=SCORING,
-        random_state=0,
-        error_score="raise",
-    ).fit(snapshots)
-    assert 1e-3 <= search.best_params_["reg__lr"] <= 1e-1
 
 
 @pytest.mark.parametrize(
@@ -249,12 +167,6 @@ def test_optuna_search(snapshots, model):
 
 
 # -------------------------------------------------------------------- pipelines
-
-
-def test_grids_of_different_size_in_one_list(ragged, model):
-    assert np.isfinite(cross_val_score(model, ragged, cv=3, scoring=SCORING)).all()
-    shapes = [block.shape[0] for block in model.fit(ragged[1:]).predict(ragged)]
-    assert shapes == [64, 60] * 3
 
 
 @pytest.mark.parametrize("lazy", [False, True])
@@ -311,36 +223,11 @@ def test_a_stored_pipeline_predicts_the_same_in_a_fresh_process(
     np.testing.assert_array_equal(np.load(tmp_path / "y.npy"), np.stack(model.predict(snapshots)))
 
 
-def test_data_frames_pass_through(snapshots, model):
-    expected = clone(model).fit(snapshots).predict(snapshots)
-    model.set_output(transform="pandas").fit(snapshots)
-    np.testing.assert_allclose(
-        np.stack(model.predict(snapshots)), np.stack(expected), rtol=1e-5, atol=1e-6
-    )
-    frame = model[:-1].transform(snapshots)[0]
-    assert list(frame.columns) == list(model["snap"].get_feature_names_out())
-    assert np.isfinite(cross_val_score(model, snapshots, cv=2, scoring=SCORING)).all()
-
-
-def test_representations(snapshots, model):
-    for estimator in (model, clone(model).fit(snapshots)):
-        text = estimator._repr_html_()
-        for name in ("GridSNAPTransformer", "RowWise", "StandardScaler", "LDOSRegressor"):
-            assert name in text
-            assert name in repr(estimator)
-
-
 def test_a_single_snapshot_is_refused(snapshots, model):
     with pytest.raises(TypeError, match="a single Snapshot"):
         model.fit(snapshots[0])
     with pytest.raises(TypeError, match="a single Atoms"):
         model.fit(snapshots).predict(snapshots[0].atoms)
-
-
-def test_bare_atoms_are_enough_to_predict(snapshots, model):
-    model.set_params(snap__grid_shape=(4, 4, 4)).fit(snapshots)
-    bare = model.predict([s.atoms for s in snapshots])
-    np.testing.assert_array_equal(np.stack(bare), np.stack(model.predict(snapshots)))
 
 
 # -------------------------------------------------------------------- other regressors

@@ -8,10 +8,7 @@ from skldos.cli.arguments import BUNDLED
 def load_data(path):
     """Return the snapshots in a folder, or the bundled ones.
 
-    Raises
-    ------
-    FileNotFoundError
-        If the folder holds no snapshots; the message says how to convert its files.
+    A folder without snapshots is a ``FileNotFoundError``, which says how to convert its files.
     """
     from skldos.data import SnapshotList
     from skldos.data.storage import INDEX

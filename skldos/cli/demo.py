@@ -116,23 +116,9 @@ def build(options):
 def cross_validate(model, snapshots, pseudopotentials=None, shown=()):
     """Predict every snapshot with a model that was not trained on it.
 
-    Parameters
-    ----------
-    model : Pipeline
-        From snapshots to the LDOS.
-    snapshots : SnapshotList
-        Data to train on and to evaluate.
-    pseudopotentials : dict of str to Pseudopotential, optional
-        For total energies.
-    shown : sequence of int
-        Indices of the snapshots to plot.
-
-    Returns
-    -------
-    results : pandas.DataFrame
-        The table of :func:`skldos.evaluate` with a column ``baseline_error`` (meV/atom).
-    predictions : dict of int to tuple of ndarray
-        Predicted density of states in 1/eV and density in 1/Å³ of the snapshots to plot.
+    Return the table of :func:`skldos.evaluate` with a column ``baseline_error`` (meV/atom), and the
+    predicted density of states in 1/eV and density in 1/Å³ of the snapshots to plot, whose indices
+    are `shown`.
     """
     import pandas as pd
     from sklearn.base import clone

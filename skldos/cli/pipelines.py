@@ -10,19 +10,10 @@ from skldos.cli.arguments import assignments
 def make_model(name, settings=None, **defaults):
     """Return an unfitted model.
 
-    Parameters
-    ----------
-    name : str
-        ``"atoms"``, ``"grid"`` or ``"potential"`` of :mod:`skldos.models`; or the path of a TOML
-        or Python file.
-    settings : sequence of str, optional
-        Pairs NAME=VALUE: arguments of a recommended model, or parameters of the pipeline.
-    **defaults
-        Further arguments of a recommended model, used if it has them.
-
-    Returns
-    -------
-    estimator
+    The name is ``"atoms"``, ``"grid"`` or ``"potential"`` of :mod:`skldos.models`, or the path of a
+    TOML or Python file. Settings are pairs NAME=VALUE: arguments of a recommended model, or
+    parameters of the pipeline. Defaults are further arguments, used if a recommended model has
+    them.
     """
     from skldos import models
 
@@ -56,23 +47,8 @@ def read_pipeline(path):
     A Python file defines ``model``, an estimator. A TOML file has a table ``[[steps]]`` for every
     step of a pipeline, with its ``type`` and parameters. If a parameter is an estimator, it is a
     table with its own ``type``. Types are names of skldos, or full names of scikit-learn. Reading a
-    TOML file executes no code from it.
-
-    Parameters
-    ----------
-    path : str or path-like
-        ``*.toml`` or ``*.py``.
-
-    Returns
-    -------
-    estimator
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    FileFormatError
-        If the file does not describe a model.
+    TOML file executes no code from it. If a file does not describe a model, a
+    :class:`FileFormatError` is raised.
     """
     from skldos import models
 

@@ -18,18 +18,8 @@ def check_spectra(path):
 def write_spectra(curves, path, overwrite, *, n_atoms, levels=None):
     """Write densities of states to a CSV file, or draw them if the name ends otherwise.
 
-    Parameters
-    ----------
-    curves : mapping of str to pandas.Series
-        By label, in 1/eV over energies in eV. The file holds them as they are.
-    path : Path
-        The file.
-    overwrite : bool
-        Whether to replace it.
-    n_atoms : sequence of int
-        Atoms of each; a picture shows 1/(eV atom).
-    levels : sequence of float, optional
-        Fermi levels in eV, for a picture.
+    The curves are by label, each a ``pandas.Series`` in 1/eV over energies in eV. A file holds them
+    as they are; a picture shows 1/(eV atom), and Fermi levels in eV.
     """
     import pandas as pd
 

@@ -8,7 +8,7 @@ from tokenize import TokenError
 import numpy as np
 
 from skldos.data.checksums import CHUNK_BYTES, Checksums, checksum, parse_trailer
-from skldos.data.files import atomic_file, write_npy_header
+from skldos.data.files import atomic_file, file_state, write_npy_header
 from skldos.data.lazy import LazyArray
 from skldos.data.ranges import LARGEST
 from skldos.exceptions import FileFormatError
@@ -188,10 +188,7 @@ class ArrayFile(LazyArray):
             ) from error
 
     def __getstate__(self):
-        # With size and modification time, hashes (joblib) change with the contents without reading
-        # them.
-        stat = os.stat(self.path)
-        return {"path": str(self.path), "size": stat.st_size, "changed": stat.st_mtime_ns}
+        return file_state(self.path)
 
     def __setstate__(self, state):
         self.__init__(state["path"])
@@ -203,30 +200,8 @@ class ArrayFile(LazyArray):
 def write_array_file(path, shape, dtype, slices, label=""):
     """Write a ``.npy`` file with checksums, slice by slice; it appears when it is complete.
 
-    Parameters
-    ----------
-    path : str or path-like
-        The file, written by :func:`~skldos.data.files.atomic_file`.
-    shape : tuple of int
-        Shape of the array.
-    dtype : dtype-like
-        Its data type.
-    slices : iterable of ndarray
-        Consecutive slices of the first axis.
-    label : str, default=""
-        Description of the contents, for :attr:`ArrayFile.label`.
-
-    Returns
-    -------
-    int
-        The digest of the contents, as :attr:`ArrayFile.digest`.
-
-    Raises
-    ------
-    ValueError
-        If the slices do not add up to the shape.
-    OSError
-        If the file cannot be written, for example because the disk is full.
+    The slices are consecutive parts of the first axis, which must add up to the shape. Return the
+    digest of the contents, :attr:`ArrayFile.digest`; the file keeps a `label`.
 
     Examples
     --------

@@ -19,26 +19,14 @@ SAME_ELECTRONS = 1e-3
 def common_calculation(snapshots, calculation=None):
     """Return the common properties of the calculations of all `snapshots`.
 
-    Parameters
-    ----------
-    snapshots : sequence of Snapshot, or None
-        The `reference` of each may contain functional, charge and pseudopotentials.
-    calculation : dict, optional
-        Result of this function for earlier snapshots, with which these must agree.
+    These are functional, charge, pseudopotentials and boundary conditions, if the `reference` of at
+    least one snapshot has them; ``"windows"``, the number of energies, broadening and kernel of
+    each, if the energies are in several; ``"valence_electrons"``, those of the neutral cell by
+    chemical formula; and ``"training"``, the :func:`~skldos.data.training.training_range` of the
+    snapshots.
 
-    Returns
-    -------
-    dict
-        ``"functional"``, ``"charge"`` and ``"pseudopotentials"`` if at least one snapshot has them;
-        ``"windows"``, the number of energies, broadening and kernel of each, if the energies are in
-        several; ``"valence_electrons"``, those of the neutral cell by chemical formula; and
-        ``"training"``, the :func:`~skldos.data.training.training_range` of the snapshots.
-
-    Raises
-    ------
-    SnapshotError
-        If the properties of two snapshots differ, or the numbers of valence electrons of the same
-        atoms.
+    They must agree with each other, and with `calculation`, the result for earlier snapshots;
+    otherwise a :class:`SnapshotError` is raised. `snapshots` may be None.
 
     Examples
     --------
@@ -84,18 +72,10 @@ def common_calculation(snapshots, calculation=None):
 
 
 def energy_grid_of(regressor):
-    """Return the energies of a fitted regressor with their broadening, in windows if they were so.
+    """Return the :class:`EnergyGrid` of a fitted regressor, or None if it has no energies.
 
-    Parameters
-    ----------
-    regressor : estimator
-        With ``energies_``, ``broadening_`` and ``kernel_``, and the result of
-        :func:`common_calculation` in ``calculation_``, as far as it has them.
-
-    Returns
-    -------
-    EnergyGrid or None
-        None if the energies are not known.
+    It consists of the attributes ``energies_``, ``broadening_`` and ``kernel_`` and, for energies
+    in several windows, of ``calculation_``, the result of :func:`common_calculation`.
     """
     energies = getattr(regressor, "energies_", None)
     if energies is None:
@@ -117,18 +97,8 @@ def energy_grid_of(regressor):
 def electrons_of(atoms, calculation):
     """Return the number of valence electrons of a neutral cell, derived from training cells.
 
-    Parameters
-    ----------
-    atoms : ase.Atoms
-        The cell.
-    calculation : dict
-        Result of :func:`common_calculation`.
-
-    Returns
-    -------
-    float or None
-        None if the training cells do not determine it: from Al2Mg2 alone, the number of electrons
-        of Al3Mg does not follow.
+    `calculation` is the result of :func:`common_calculation`. Return None if the training cells do
+    not determine the number: from Al2Mg2 alone, that of Al3Mg does not follow.
 
     Examples
     --------

@@ -22,22 +22,13 @@ _FACTORS = np.random.PCG64(2**61 - 1).random_raw(CHUNK_BYTES // 8) | np.uint64(1
 
 
 def checksum(data):
-    r"""Return the checksum of up to one chunk of bytes.
+    r"""Return the checksum of up to :data:`CHUNK_BYTES` bytes, an array of uint8.
 
     .. math:: \sum_i a_i w_i \mod 2^{64}
 
-    with the data as 64-bit words :math:`w_i` and fixed odd pseudo-random factors :math:`a_i`.
-    It detects every change within one word, and any other change with a probability of about 1 −
-    2⁻⁶³. It is faster than reading: see ``ArrayFile``.
-
-    Parameters
-    ----------
-    data : ndarray of uint8 of shape (n_bytes,)
-        At most :data:`CHUNK_BYTES` bytes, padded with zeros to a whole word.
-
-    Returns
-    -------
-    int
+    with the data as 64-bit words :math:`w_i`, the last one padded with zeros, and fixed odd
+    pseudo-random factors :math:`a_i`. It detects every change within one word, and any other change
+    with a probability of about 1 − 2⁻⁶³. It is faster than reading: see ``ArrayFile``.
 
     Examples
     --------
@@ -91,30 +82,10 @@ class Checksums:
 
 
 def parse_trailer(trailer, header, n_bytes):
-    """Return checksums, label and digest of a file from its trailer.
+    """Return checksums (uint64, one per chunk), label and digest of a file from its trailer.
 
-    Parameters
-    ----------
-    trailer : bytes
-        All bytes after the data.
-    header : bytes
-        All bytes before the data.
-    n_bytes : int
-        Length of the data.
-
-    Returns
-    -------
-    sums : ndarray of uint64 of shape (n_chunks,)
-        One checksum per chunk.
-    label : str
-        Description given when the file was written.
-    digest : int
-        A fingerprint of header, label and data.
-
-    Raises
-    ------
-    ValueError
-        If this is not a trailer, or a damaged one.
+    `trailer` and `header` are all bytes after and before the data, which are `n_bytes` long. A
+    ``ValueError`` is raised if this is not a trailer, or a damaged one.
 
     Examples
     --------

@@ -17,7 +17,7 @@ import errno
 import os
 import shutil
 import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -39,22 +39,11 @@ LOCK_FILE = "lock"
 
 
 def allocate(file, size):
-    """Make an open file `size` bytes long and reserve the disk space for all of them.
+    """Make an open binary file `size` bytes long and reserve the disk space for all of them.
 
-    Writing to a memory map of a *sparse* file on a full disk kills the process by SIGBUS.
-    Call this first: a full disk is then an error here, before any work is lost.
-
-    Parameters
-    ----------
-    file : file object
-        Open for writing in binary mode.
-    size : int
-        Length in bytes. Existing contents stay.
-
-    Raises
-    ------
-    OSError
-        If the disk, a quota or a limit of the process does not allow a file of that size.
+    Writing to a memory map of a *sparse* file on a full disk kills the process by SIGBUS. Call this
+    first: a full disk, or a quota or limit, is then an ``OSError`` here, before any work is lost.
+    Existing contents stay.
     """
     if size > np.iinfo(np.int64).max:
         raise OSError(errno.EFBIG, f"a file of {size} bytes is larger than any disk")
@@ -80,28 +69,13 @@ def allocate(file, size):
 def atomic_file(path, mode="wb"):
     """Open a new file that appears under `path` when it is complete and on the disk.
 
-    It is written under a temporary name in the same folder, synchronised (``fsync``) and
-    renamed in one step. Whatever stops the program, `path` holds either the old or the complete
-    new contents; of several writers, the last to finish wins. If the body of the
-    ``with`` statement fails, the temporary file is removed.
+    It is written under a temporary name in the same folder, synchronised (``fsync``) and renamed in
+    one step. Whatever stops the program, `path` holds either the old or the complete new contents;
+    of several writers, the last to finish wins. If the body of the ``with`` statement fails, the
+    temporary file is removed.
 
-    Parameters
-    ----------
-    path : str or path-like
-        Where the file is to appear. A symbolic link is followed. A device or a pipe cannot be
-        replaced and is written directly.
-    mode : {"wb", "w", "w+b"}, default="wb"
-        How to open the file; text is UTF-8.
-
-    Yields
-    ------
-    file object
-        Open for writing.
-
-    Raises
-    ------
-    OSError
-        If the file cannot be written, for example because the disk is full.
+    A symbolic link is followed. A device or a pipe cannot be replaced and is written directly. The
+    mode is ``"wb"``, ``"w+b"`` or ``"w"``, which writes UTF-8.
 
     Examples
     --------
@@ -121,11 +95,13 @@ def atomic_file(path, mode="wb"):
         return
     if not path.parent.is_dir():
         raise FileNotFoundError(f"there is no folder {path.parent} to write {path.name} to.")
-    temporary = temporary_name(path)
+    # Part of the original name shows where a file left by a killed process came from.
+    temporary = path.with_name(f"{path.name[:32]}.{uuid4().hex}{PARTIAL_SUFFIX}")
     try:
         with open(temporary, mode.replace("w", "x"), encoding=encoding) as file:
             yield file
-            sync(file)
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
         with suppress(OSError):
@@ -138,27 +114,9 @@ def atomic_file(path, mode="wb"):
 def atomic_array(path, shape, dtype):
     """Make a new ``.npy`` file to be filled in any order; it appears when it is complete.
 
-    Checksums follow the data, for :class:`~skldos.ArrayFile`.
-
-    Parameters
-    ----------
-    path : str or path-like
-        Where the file is to appear, as for :func:`atomic_file`.
-    shape : tuple of int
-        Shape of the array.
-    dtype : dtype-like
-        Its data type.
-
-    Yields
-    ------
-    numpy.memmap of shape `shape`
-        Zeros, in a file whose disk space is reserved. It must not be used after the ``with``
-        statement.
-
-    Raises
-    ------
-    OSError
-        If there is not enough disk space for the whole array; nothing is left behind.
+    The body of the ``with`` statement gets a map of zeros, in a file whose disk space is reserved;
+    it must not be used afterwards. Without enough space for the whole array, an ``OSError`` is
+    raised and nothing is left behind. Checksums follow the data, for :class:`~skldos.ArrayFile`.
 
     Examples
     --------
@@ -181,27 +139,17 @@ def atomic_array(path, shape, dtype):
         file.write(sums.trailer(header))
 
 
+def new_array(path, shape, dtype):
+    """Return :func:`atomic_array` as a context, or that of an array in memory if `path` is None."""
+    return nullcontext(np.empty(shape, dtype)) if path is None else atomic_array(path, shape, dtype)
+
+
 @contextmanager
 def staging_folder(folder):
     """Make a folder with a unique name inside `folder`, and remove it at the end in any case.
 
     Write files there, then move them to their final place. Folders that killed processes left
     behind are removed, see :func:`remove_abandoned`.
-
-    Parameters
-    ----------
-    folder : pathlib.Path
-        An existing folder.
-
-    Yields
-    ------
-    pathlib.Path
-        The new folder.
-
-    Raises
-    ------
-    OSError
-        If `folder` cannot be written.
 
     Examples
     --------
@@ -217,7 +165,10 @@ def staging_folder(folder):
     stage = folder / f"{uuid4().hex}{PARTIAL_SUFFIX}"
     stage.mkdir()
     try:
-        with _locked_folder(stage):
+        with open(stage / "unlocked", "wb") as lock:
+            if _lock(lock):
+                # The folder gets its final name only after it is locked.
+                os.replace(stage / "unlocked", stage / LOCK_FILE)
             yield stage
     finally:
         shutil.rmtree(stage, ignore_errors=True)
@@ -226,14 +177,9 @@ def staging_folder(folder):
 def remove_abandoned(folder):
     """Remove files and folders that killed processes left in `folder`: ``*.partial``.
 
-    The operating system drops the lock of a process when it ends, so an abandoned staging folder
-    is recognised at once. Without locks, and for single files, an age of :data:`ABANDONED_AFTER`
-    decides.
-
-    Parameters
-    ----------
-    folder : pathlib.Path
-        The folder to clean; its subfolders are left alone.
+    The operating system drops the lock of a process when it ends, so an abandoned staging folder is
+    recognised at once. Without locks, and for single files, an age of :data:`ABANDONED_AFTER`
+    decides. Subfolders are left alone.
     """
     for path in folder.glob(f"*{PARTIAL_SUFFIX}"):
         # Another process may remove it at the same time, or this one may lack permission.
@@ -250,16 +196,9 @@ def remove_abandoned(folder):
 def locked(path):
     """Hold the lock of a file, which the operating system drops when the process ends.
 
-    Parameters
-    ----------
-    path : path-like
-        The file. It is created if necessary, and stays.
-
-    Raises
-    ------
-    BlockingIOError
-        If another process or thread holds the lock. Never raised if the operating system or the
-        file system does not support locks.
+    The file is created if necessary, and stays. If another process or thread holds the lock, a
+    ``BlockingIOError`` is raised; never if the operating system or the file system does not support
+    locks.
 
     Examples
     --------
@@ -290,37 +229,11 @@ def _lock(file):
     return True
 
 
-@contextmanager
-def _locked_folder(stage):
-    """Hold a lock on a new folder, if the file system supports locks."""
-    with open(stage / "unlocked", "wb") as lock:
-        if _lock(lock):
-            # The folder gets its final name only after it is locked.
-            os.replace(stage / "unlocked", stage / LOCK_FILE)
-        yield
-
-
 def mapped(file, shape, dtype):
-    """Return a writable map of zeros at the end of an open file, with its space reserved.
+    """Return a writable map of zeros at the end of an open binary file, with its space reserved.
 
-    Parameters
-    ----------
-    file : file object
-        Open for reading and writing in binary mode.
-    shape : tuple of int
-        Shape of the array.
-    dtype : dtype-like
-        Its data type.
-
-    Returns
-    -------
-    numpy.memmap
-        The array. An empty one cannot be mapped and is an ordinary array.
-
-    Raises
-    ------
-    OSError
-        If there is not enough disk space.
+    If there is not enough space, an ``OSError`` is raised. An empty array cannot be mapped and is
+    an ordinary one.
     """
     dtype = np.dtype(dtype)
     n_bytes = dtype.itemsize
@@ -344,17 +257,13 @@ def write_npy_header(file, shape, dtype):
     np.lib.format.write_array_header_1_0(file, header)
 
 
-def temporary_name(path):
-    """Return a name in the folder of `path` that no other process will use."""
-    path = Path(path)
-    # Part of the original name shows where a file left by a killed process came from.
-    return path.with_name(f"{path.name[:32]}.{uuid4().hex}{PARTIAL_SUFFIX}")
+def file_state(path):
+    """Return what a handle of a file is pickled as.
 
-
-def sync(file):
-    """Wait until everything written to an open file is on disk."""
-    file.flush()
-    os.fsync(file.fileno())
+    With size and modification time, hashes (joblib) change with the contents without reading them.
+    """
+    stat = os.stat(path)
+    return {"path": str(path), "size": stat.st_size, "changed": stat.st_mtime_ns}
 
 
 def sync_folder(folder):

@@ -12,16 +12,6 @@ def chemical_formula(atoms):
 
     Compounds of carbon and hydrogen follow Hill: carbon, hydrogen, the others by name.
 
-    Parameters
-    ----------
-    atoms : ase.Atoms
-        The cell.
-
-    Returns
-    -------
-    str
-        With the number of atoms of each element in the cell.
-
     Examples
     --------
     >>> from ase import Atoms

@@ -15,25 +15,11 @@ SAME_TEMPERATURE = 10.0
 
 
 def common_temperature(snapshots, temperature=None):
-    """Return the electronic temperature to which to convert free energies of snapshots.
+    """Return the electronic temperature in K to which to convert free energies of snapshots.
 
-    Parameters
-    ----------
-    snapshots : sequence of Snapshot
-        The snapshots.
-    temperature : float, "ignore" or None
-        A temperature in K; None takes the one that most snapshots have, and of equally many the
-        highest.
-
-    Returns
-    -------
-    float or None
-        In K; None if no snapshot has a temperature, or if differences are ignored.
-
-    Raises
-    ------
-    SnapshotError
-        If some snapshots have a temperature and others do not.
+    This is `temperature`, or if that is None the one that most snapshots have, and of equally many
+    the highest. It is None if no snapshot has one, or if different ones are to be used as they are
+    (``"ignore"``). If only some snapshots have a temperature, a :class:`SnapshotError` is raised.
 
     Examples
     --------
@@ -59,32 +45,16 @@ def common_temperature(snapshots, temperature=None):
 
 
 def free_energies_at(snapshots, temperature, energies=None):
-    r"""Return total free energies at an electronic temperature.
+    r"""Return total free energies in eV at an electronic temperature in K, (n_snapshots,).
 
     A snapshot of another temperature T₀ needs a density of states, ``reference["dos"]`` or that of
     its LDOS, which is taken as frozen,
 
     .. math:: A(T) = A(T_0) + [E_\mathrm{band} - TS](T) - [E_\mathrm{band} - TS](T_0) .
 
-    Parameters
-    ----------
-    snapshots : sequence of Snapshot
-        The snapshots.
-    temperature : float or None
-        In K; None takes all free energies as they are.
-    energies : ndarray of shape (n_snapshots,), optional
-        Free energies in eV at the temperatures of the snapshots; None takes their
-        ``reference["total_energy"]``.
-
-    Returns
-    -------
-    ndarray of shape (n_snapshots,)
-        In eV.
-
-    Raises
-    ------
-    SnapshotError
-        If a snapshot lacks its free energy, or what it takes to change its temperature.
+    The temperature None takes all free energies as they are. By default, `energies`, those at the
+    temperatures of the snapshots, are their ``reference["total_energy"]``. If an energy or what it
+    takes to convert it is missing, a :class:`SnapshotError` is raised.
 
     Examples
     --------

@@ -13,18 +13,7 @@ ROWS = 10
 def table(title, rows, header=None):
     """Return an HTML table; cells are strings, which are escaped, or results of :func:`sparkline`.
 
-    Parameters
-    ----------
-    title : str
-        Caption.
-    rows : sequence of sequences of str
-        The cells.
-    header : sequence of str, optional
-        Names of the columns. Without them the first cell of each row names the row.
-
-    Returns
-    -------
-    str
+    `header` names the columns; without it, the first cell of each row names the row.
 
     Examples
     --------
@@ -45,19 +34,9 @@ class _Markup(str):
 
 
 def sparkline(x, y, mark=None):
-    """Return a small curve y(x) as an inline SVG, with a vertical line at `mark`.
+    """Return a small curve y(x), x increasing, as an inline SVG that :func:`table` does not escape.
 
-    Parameters
-    ----------
-    x, y : array-like of shape (n,)
-        The curve; x is increasing.
-    mark : float, optional
-        Position of the line, drawn if it lies within x.
-
-    Returns
-    -------
-    str
-        Markup that :func:`table` does not escape.
+    A vertical line is drawn at `mark`, if it lies within x.
 
     Examples
     --------

@@ -5,21 +5,15 @@ CALCULATOR_PREFIX = "skldos"
 
 
 def results_of(atoms):
-    """Return the results that atoms carry, without calculating anything.
+    """Return the results that ``ase.Atoms`` carry, without calculating anything.
 
-    Parameters
-    ----------
-    atoms : ase.Atoms
-        The atoms, with or without a calculator. Its results count if they belong to the current
-        positions, as those that ``ase.io.read`` attaches. Predictions of an LDOSCalculator or a
-        FreeEnergyCalculator are no reference and are left out, even if they were read from an
-        ASE trajectory.
+    The names are those of a snapshot's reference: ``"total_energy"`` (the free energy, or the
+    energy if there is no separate free energy; eV), ``"forces"`` (eV/Å) and ``"stress"`` (eV/Å³),
+    as far as available.
 
-    Returns
-    -------
-    dict
-        Those available of ``"total_energy"`` (the free energy, or the energy if there is no
-        separate free energy; eV), ``"forces"`` (eV/Å) and ``"stress"`` (eV/Å³), as in ASE.
+    Results of a calculator count if they belong to the current positions, as those that
+    ``ase.io.read`` attaches. Predictions of an LDOSCalculator or a FreeEnergyCalculator are no
+    reference and are left out, even if they were read from an ASE trajectory.
 
     Examples
     --------

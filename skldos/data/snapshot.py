@@ -109,7 +109,8 @@ class Snapshot:
         source=None,
     ):
         self.atoms = _check_atoms(atoms)
-        self.energy_grid = _check_energies(energies)
+        is_grid = energies is None or isinstance(energies, EnergyGrid)
+        self.energy_grid = energies if is_grid else EnergyGrid(energies)
         self.ldos = _check_field("ldos", ldos, 4)
         self.density = _check_field("density", density, 3)
         self.grid_shape = _check_grid(grid_shape, self.ldos, self.density)
@@ -291,12 +292,6 @@ def _check_atoms(atoms):
     for name, dtype in (("numbers", int), ("positions", float)):
         atoms.arrays[name] = np.asarray(atoms.arrays[name], dtype=dtype)
     return atoms
-
-
-def _check_energies(energies):
-    return (
-        energies if energies is None or isinstance(energies, EnergyGrid) else EnergyGrid(energies)
-    )
 
 
 def _check_field(name, field, ndim):

@@ -18,6 +18,18 @@ NOT_A_TABLE = (
     "as GridSNAPTransformer, and use BlockUnion instead of FeatureUnion or ColumnTransformer, "
     "RowWise around scalers, and SiteRegressor around regressors of scikit-learn."
 )
+#: Columns of a table of snapshots.
+COLUMNS = {
+    "name": lambda s: s.name,
+    "formula": lambda s: s.formula,
+    "n_atoms": lambda s: len(s.atoms),
+    "volume": lambda s: abs(s.atoms.cell.volume),
+    "density": lambda s: mass_density(s.atoms),
+    "grid_shape": lambda s: s.grid_shape,
+    "temperature": lambda s: s.temperature,
+    "n_electrons": lambda s: s.n_electrons,
+    "source": lambda s: s.source,
+}
 
 
 class _Shape(tuple):
@@ -157,30 +169,16 @@ class SnapshotList(Sequence):
         """
         import pandas as pd
 
-        own = [
-            *("name", "formula", "n_atoms", "volume", "density", "grid_shape", "temperature"),
-            *("n_electrons", "source"),
-        ]
         rows = [
-            {
-                "name": snapshot.name,
-                "formula": snapshot.formula,
-                "n_atoms": len(snapshot.atoms),
-                "volume": abs(snapshot.atoms.cell.volume),
-                "density": mass_density(snapshot.atoms),
-                "grid_shape": snapshot.grid_shape,
-                "temperature": snapshot.temperature,
-                "n_electrons": snapshot.n_electrons,
-                "source": snapshot.source,
-                **{
-                    name: value
-                    for name, value in snapshot.reference.items()
-                    if name not in own and np.ndim(value) == 0 and not isinstance(value, Mapping)
-                },
+            {name: entry(s) for name, entry in COLUMNS.items()}
+            | {
+                name: value
+                for name, value in s.reference.items()
+                if name not in COLUMNS and np.ndim(value) == 0 and not isinstance(value, Mapping)
             }
-            for snapshot in self
+            for s in self
         ]
-        frame = pd.DataFrame(rows, columns=None if rows else own)
+        frame = pd.DataFrame(rows, columns=None if rows else [*COLUMNS])
         return frame.astype({"temperature": float, "n_electrons": float})
 
     def _repr_html_(self):

@@ -162,7 +162,8 @@ def _write(snapshot, directory, position):
         field = getattr(snapshot, name)
         if field is not None:
             record[name] = f"{name}_{position}.npy"
-            digest = _write_array(field, directory / record[name])
+            path, slices = directory / record[name], iter_slices(field)
+            digest = write_array_file(path, field.shape, field.dtype, slices)
             record.setdefault("digests", {})[name] = digest
     return record
 
@@ -172,11 +173,6 @@ def _plain(value):
     if isinstance(value, Mapping):
         return {key: _plain(entry) for key, entry in value.items()}
     return np.asarray(value).tolist()
-
-
-def _write_array(array, path):
-    """Write `array` slice by slice and return its digest."""
-    return write_array_file(path, array.shape, array.dtype, iter_slices(array))
 
 
 def _read_grid(record):

@@ -15,19 +15,9 @@ TEMPERATURE_MARGIN, SAME_TEMPERATURE = 0.1, 50.0
 def training_range(snapshots, training=None):
     """Return a summary of the training data, used to warn about predictions far outside of it.
 
-    Parameters
-    ----------
-    snapshots : sequence of Snapshot
-        The training data.
-    training : dict, optional
-        The result of this function for earlier training data.
-
-    Returns
-    -------
-    dict
-        ``"n_snapshots"``; ``"elements"``, sorted; ``"n_atoms"``, ``"density"`` (g/cm³) and, if a
-        snapshot has one, ``"temperature"`` (K), each as a list [smallest, largest]; ``"stress"``,
-        whether the reference of any snapshot has one.
+    It holds ``"n_snapshots"``; ``"elements"``, sorted; ``"n_atoms"``, ``"density"`` (g/cm³) and, if
+    a snapshot has one, ``"temperature"`` (K), each as a list [smallest, largest]; ``"stress"``,
+    whether the reference of any snapshot has one. `training` is the result for earlier data.
 
     Examples
     --------

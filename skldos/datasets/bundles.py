@@ -17,23 +17,7 @@ ENERGIES = (
 
 
 def checked_file(name):
-    """Return the path of a bundled file after checking its checksum.
-
-    Parameters
-    ----------
-    name : str
-        Name of the file in ``skldos/datasets/data``.
-
-    Returns
-    -------
-    pathlib.Path
-        The file.
-
-    Raises
-    ------
-    FileFormatError
-        If the file differs from the bundled one.
-    """
+    """Return the path of a file in ``skldos/datasets/data`` after checking its checksum."""
     folder = files("skldos.datasets") / "data"
     listed = (folder / "SHA256SUMS").read_text(encoding="utf-8").splitlines()
     sums = dict(line.split()[::-1] for line in listed)
@@ -45,22 +29,12 @@ def checked_file(name):
 
 
 def read_bundle(name, pseudopotentials):
-    """Return the snapshots in a bundle.
+    """Return the snapshots in a bundle, a file that ``benchmarks/data/package.py`` writes.
 
-    Parameters
-    ----------
-    name : str
-        Name of the file. ``benchmarks/data/package.py`` writes it and documents its contents.
-    pseudopotentials : mapping of str to str
-        Names of the files by element.
-
-    Returns
-    -------
-    SnapshotList
-        Their `reference` has the energies and forces of the calculation, the density of states
-        (``"dos"``, 1/eV), the atom-decomposed DOS (``"ados"``, with the width ``"ados_sigma"`` of
-        the partition in Å), ``"kind"`` and ``"split"``, and the ``"stress"`` (eV/Å³) if the file
-        has it.
+    `pseudopotentials` holds the names of the files by element. The `reference` of each snapshot has
+    the energies and forces of the calculation, the density of states (``"dos"``, 1/eV), the
+    atom-decomposed DOS (``"ados"``, with the width ``"ados_sigma"`` of the partition in Å),
+    ``"kind"`` and ``"split"``, and the ``"stress"`` (eV/Å³) if the file has it.
     """
     with np.load(checked_file(name), allow_pickle=False) as file:
         data = dict(file)

@@ -60,13 +60,7 @@ def geometric_exponents(n, low=0.15 / BOHR**2, high=5.0 / BOHR**2):
 
 
 def norms(exponents):
-    r"""Norms :math:`(\int g^2 dr)^{1/2} = (\pi / 2\alpha)^{3/4}` of lone Gaussians, in Å^{3/2}.
-
-    Examples
-    --------
-    >>> norms(np.array([np.pi / 2]))
-    array([1.])
-    """
+    r"""Norms :math:`(\int g^2 dr)^{1/2} = (\pi / 2\alpha)^{3/4}` of lone Gaussians, in Å^{3/2}."""
     return (np.pi / (2 * exponents)) ** 0.75
 
 
@@ -249,13 +243,6 @@ class NormalEquations(NamedTuple):
         The penalty refers to Gaussians of unit norm, so λ is dimensionless and comparable across
         exponents, cells and numbers of atoms. Zero leaves out combinations that vanish on the grid
         to rounding.
-
-        Examples
-        --------
-        >>> equations = NormalEquations(np.eye(2), np.array([1.0, 3.0]), np.ones(2))
-        >>> equations.solve([0.0, 1.0])
-        array([[1. , 3. ],
-               [0.5, 1.5]])
         """
         ridges = np.atleast_1d(np.asarray(ridge, dtype=float))
         for value in ridges:
@@ -269,13 +256,7 @@ class NormalEquations(NamedTuple):
         return (a if np.ndim(ridge) else a[0]) / self.norms
 
     def condition(self, ridge=0.0):
-        """Return the condition number of the equations, for Gaussians of unit norm.
-
-        Examples
-        --------
-        >>> float(NormalEquations(np.diag([1.0, 4.0]), np.zeros(2), np.ones(2)).condition())
-        4.0
-        """
+        """Return the condition number of the equations, for Gaussians of unit norm."""
         eigenvalues = self._spectrum()[0] + check_scalar("ridge", ridge, low=0)
         with np.errstate(divide="ignore"):
             return eigenvalues[-1] / max(eigenvalues[0], 0.0)

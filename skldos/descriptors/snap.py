@@ -105,20 +105,16 @@ class _SNAPTransformer(SnapshotTransformer):
         key = super().cache_key(snapshot)
         return (*key, self.species_) if self.chem else key
 
-    def _atom_weights(self, atoms):
-        """Return the weight of every atom."""
-        return np.ones(len(atoms)) if self.weights is None else by_atom(self.weights, atoms)
+    def _place(self, atoms):
+        """Return positions, weights and cell."""
+        weights = np.ones(len(atoms)) if self.weights is None else by_atom(self.weights, atoms)
+        return atoms.positions, weights, atoms.cell.array
 
-    def _atom_radii(self, atoms):
-        """Return the cutoff of every atom in units of `r_cut`, or None."""
-        return None if self.radii is None else by_atom(self.radii, atoms)
-
-    def _elements(self, atoms):
-        """Return the index of the element of every atom if `chem`, else None."""
-        return np.searchsorted(self.species_, list(atoms.symbols)) if self.chem else None
-
-    def _options(self):
+    def _options(self, atoms):
+        elements = np.searchsorted(self.species_, list(atoms.symbols)) if self.chem else None
         return {
+            "radii": None if self.radii is None else by_atom(self.radii, atoms),
+            "elements": elements,
             "n_elements": len(self.species_) if self.chem else None,
             "twojmax": self.twojmax,
             "r_cut": self.r_cut,
@@ -216,18 +212,8 @@ class GridSNAPTransformer(GridTransformer, _SNAPTransformer):
 
     def compute(self, snapshot, start, stop):
         """Compute the components at grid points `start` to `stop`."""
-        atoms = snapshot.atoms
-        return grid_bispectrum(
-            atoms.positions,
-            self._atom_weights(atoms),
-            atoms.cell.array,
-            self.grid(snapshot),
-            start=start,
-            stop=stop,
-            radii=self._atom_radii(atoms),
-            elements=self._elements(atoms),
-            **self._options(),
-        )
+        place = *self._place(snapshot.atoms), self.grid(snapshot)
+        return grid_bispectrum(*place, start=start, stop=stop, **self._options(snapshot.atoms))
 
     def pullback(self, snapshot, sensitivity, start=0, stop=None):
         r"""Return derivatives of a scalar A, given those with respect to the descriptors.
@@ -252,19 +238,9 @@ class GridSNAPTransformer(GridTransformer, _SNAPTransformer):
             including the grid points.
         """
         self.check_fitted()
-        atoms = snapshot.atoms
-        return grid_bispectrum_adjoint(
-            atoms.positions,
-            self._atom_weights(atoms),
-            atoms.cell.array,
-            self.grid(snapshot),
-            sensitivity,
-            start=start,
-            stop=stop,
-            radii=self._atom_radii(atoms),
-            elements=self._elements(atoms),
-            **self._options(),
-        )
+        place = *self._place(snapshot.atoms), self.grid(snapshot)
+        options = self._options(snapshot.atoms)
+        return grid_bispectrum_adjoint(*place, sensitivity, start=start, stop=stop, **options)
 
 
 @documented(OF_SNAP)
@@ -312,19 +288,8 @@ class AtomSNAPTransformer(_SNAPTransformer):
 
     def compute(self, snapshot, start, stop):
         """Compute the components around atoms `start` to `stop`."""
-        atoms = snapshot.atoms
-        radii, elements = self._atom_radii(atoms), self._elements(atoms)
-        return point_bispectrum(
-            atoms.positions[start:stop],
-            atoms.positions,
-            self._atom_weights(atoms),
-            atoms.cell.array,
-            radii=radii,
-            point_radii=None if radii is None else radii[start:stop],
-            elements=elements,
-            point_elements=None if elements is None else elements[start:stop],
-            **self._options(),
-        )
+        place, options = self._around(snapshot.atoms, start, stop)
+        return point_bispectrum(*place, **options)
 
     def pullback(self, snapshot, sensitivity, start=0, stop=None):
         r"""Return derivatives of a scalar A, given those with respect to the descriptors.
@@ -344,21 +309,18 @@ class AtomSNAPTransformer(_SNAPTransformer):
         %(by_strain)s
         """
         self.check_fitted()
-        atoms = snapshot.atoms
-        stop = len(atoms) if stop is None else stop
-        radii, elements = self._atom_radii(atoms), self._elements(atoms)
+        place, options = self._around(snapshot.atoms, start, stop)
         # A moving atom is both a centre and a neighbour of others.
         as_center, by_positions, by_strain = point_bispectrum_adjoint(
-            atoms.positions[start:stop],
-            atoms.positions,
-            self._atom_weights(atoms),
-            atoms.cell.array,
-            sensitivity,
-            radii=radii,
-            point_radii=None if radii is None else radii[start:stop],
-            elements=elements,
-            point_elements=None if elements is None else elements[start:stop],
-            **self._options(),
+            *place, sensitivity, **options
         )
         by_positions[start:stop] += as_center
         return by_positions, by_strain
+
+    def _around(self, atoms, start, stop):
+        """Return the arguments for the atoms `start` to `stop` as points."""
+        options = self._options(atoms)
+        for name in ("radii", "elements"):
+            of_atoms = options[name]
+            options[f"point_{name}"] = None if of_atoms is None else of_atoms[start:stop]
+        return (atoms.positions[start:stop], *self._place(atoms)), options

@@ -19,8 +19,28 @@ from skldos.validation import check_option, check_scalar, check_shape
 from skldos.workers import check_n_jobs, n_threads
 
 
+class SOAPTransformer(SnapshotTransformer):
+    """Common code of SOAP around atoms and grid points: `n_max`, `l_max` and `species`."""
+
+    def check_parameters(self):
+        """Raise an error that names a parameter with a wrong value."""
+        super().check_parameters()
+        check_scalar("n_max", self.n_max, low=1, high=MAX_N, integer=True)
+        check_scalar("l_max", self.l_max, low=0, high=MAX_L, integer=True)
+        check_species(self.species)
+
+    def learn_species(self, snapshots):
+        """Return the elements to distinguish, sorted."""
+        return super().learn_species(snapshots) if self.species is None else sorted(self.species)
+
+    def cache_key(self, snapshot):
+        """Return everything the block of `snapshot` depends on, including the elements."""
+        name, params, *rest = super().cache_key(snapshot)
+        return (name, params | {"species": self.species_}, *rest)
+
+
 @documented(OF_SOAP)
-class AtomSOAPTransformer(SnapshotTransformer):
+class AtomSOAPTransformer(SOAPTransformer):
     r"""SOAP power spectrum of the neighbours of every atom.
 
     Gaussians on the neighbours and on the atom itself form a density for each element, which is
@@ -136,15 +156,8 @@ class AtomSOAPTransformer(SnapshotTransformer):
         super().check_parameters()
         check_n_jobs(self.n_jobs, "threads")
         check_lengths(self.r_cut, self.sigma, self.fade, self.basis_radius)
-        check_scalar("n_max", self.n_max, low=1, high=MAX_N, integer=True)
-        check_scalar("l_max", self.l_max, low=0, high=MAX_L, integer=True)
         check_option("rbf", self.rbf, BASES)
         check_option("center_species", self.center_species, (True, False))
-        check_species(self.species)
-
-    def learn_species(self, snapshots):
-        """Return the elements to distinguish, sorted."""
-        return super().learn_species(snapshots) if self.species is None else sorted(self.species)
 
     def compute(self, snapshot, start, stop):
         """Compute the power spectra of atoms `start` to `stop`."""
@@ -187,11 +200,6 @@ class AtomSOAPTransformer(SnapshotTransformer):
         centers = [f"{symbol}_" for symbol in self.species_] if self.center_species else [""]
         return [f"soap_{center}{name}" for center in centers for name in names]
 
-    def cache_key(self, snapshot):
-        """Return everything the block of `snapshot` depends on, including the elements."""
-        name, params, *rest = super().cache_key(snapshot)
-        return (name, params | {"species": self.species_}, *rest)
-
     def _kinds(self, snapshot):
         """Return the index of the element of every atom."""
         index = {symbol: i for i, symbol in enumerate(self.species_)}
@@ -216,16 +224,7 @@ class AtomSOAPTransformer(SnapshotTransformer):
 
 
 def check_species(species):
-    """Raise an error unless `species` is None or a sequence of elements.
-
-    Examples
-    --------
-    >>> check_species(["Al", "Mg"])
-    >>> check_species("AlMg")
-    Traceback (most recent call last):
-    ...
-    TypeError: species must be a sequence of elements, got 'AlMg'.
-    """
+    """Raise an error unless `species` is None or a sequence of elements."""
     if species is None:
         return
     if isinstance(species, str):

@@ -7,15 +7,14 @@ from ase import Atoms
 
 from skldos.descriptors._parameters import OF_SOAP
 from skldos.descriptors.grid import GridTransformer
-from skldos.descriptors.power_spectrum.radial import MAX_L, MAX_N
-from skldos.descriptors.soap import check_species
+from skldos.descriptors.soap import SOAPTransformer
 from skldos.docstrings import documented
 from skldos.geometry import grid_points, wrap
 from skldos.validation import check_option, check_scalar
 
 
 @documented(OF_SOAP)
-class GridSOAPTransformer(GridTransformer):
+class GridSOAPTransformer(GridTransformer, SOAPTransformer):
     r"""SOAP power spectrum of the atoms around every grid point.
 
     The density of Gaussians on the neighbours is expanded in radial functions and spherical
@@ -91,19 +90,12 @@ class GridSOAPTransformer(GridTransformer):
         self.memory = memory
         self.verbose = verbose
 
-    def learn_species(self, snapshots):
-        """Return the elements to distinguish, sorted."""
-        return super().learn_species(snapshots) if self.species is None else sorted(self.species)
-
     def check_parameters(self):
         """Raise an error that names a parameter with a wrong value."""
         super().check_parameters()
         check_option("rbf", self.rbf, ("gto", "polynomial"))
         check_scalar("r_cut", self.r_cut, low=0, strict=True)
         check_scalar("sigma", self.sigma, low=0, strict=True)
-        check_scalar("n_max", self.n_max, low=1, high=MAX_N, integer=True)
-        check_scalar("l_max", self.l_max, low=0, high=MAX_L, integer=True)
-        check_species(self.species)
 
     def _soap(self):
         # DScribe's objects cannot be cloned, so they are created when needed.
@@ -143,5 +135,5 @@ class GridSOAPTransformer(GridTransformer):
 
     def cache_key(self, snapshot):
         """Return everything the block of `snapshot` depends on, including DScribe's version."""
-        name, params, *rest = super().cache_key(snapshot)
-        return (f"{name}, DScribe {version('dscribe')}", params | {"species": self.species_}, *rest)
+        name, *rest = super().cache_key(snapshot)
+        return (f"{name}, DScribe {version('dscribe')}", *rest)

@@ -53,24 +53,12 @@ def _scan_pairs(positions, bins, start, stop, fill, first, second, shifts):
 def find_pairs(positions, bins, start=0, stop=None):
     """List the pairs of atoms within the cutoff, each once, images and coinciding atoms included.
 
+    For `positions` in Å, the same as for `bins`, return the indices of the atoms, two arrays
+    (n_pairs,) with ``first <= second``, equal for an atom and its own image, and integers,
+    (n_pairs, 3): the displacement is ``positions[second] + shifts @ cell - positions[first]``.
+
     The time grows with the number of pairs. If the whole list would not fit in memory, process the
-    atoms in blocks with `start` and `stop`.
-
-    Parameters
-    ----------
-    positions : ndarray of shape (n_atoms, 3)
-        Cartesian, in Å; the same as for `bins`.
-    bins : NeighborBins
-        From :func:`skldos.geometry.bin_neighbors`.
-    start, stop : int, optional
-        Only pairs whose first atom is in this range; by default all.
-
-    Returns
-    -------
-    first, second : ndarray of shape (n_pairs,)
-        Indices of the atoms; ``first <= second``, equal for an atom and its own image.
-    shifts : ndarray of shape (n_pairs, 3)
-        Integers; the displacement is ``positions[second] + shifts @ cell - positions[first]``.
+    atoms in blocks: only pairs whose first atom is in the range from `start` to `stop` are listed.
 
     Examples
     --------

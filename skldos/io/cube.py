@@ -12,7 +12,7 @@ import numpy as np
 from ase import Atoms
 
 from skldos.data import ArrayFile, EnergyGrid
-from skldos.data.files import atomic_array
+from skldos.data.files import new_array
 from skldos.data.ranges import MAX_ATOMIC_NUMBER
 from skldos.exceptions import FileFormatError
 from skldos.io.fortran import to_float
@@ -129,15 +129,12 @@ def ldos_cubes_with_atoms(paths, energies, *, out=None, verbose=False):
     first, atoms, title = _read(paths[0])
     stated = ENERGY.search(title) is not None
     shape = (*first.shape, len(paths))
-    if out is None:
-        ldos = np.empty(shape, dtype=np.float32)
-        _gather(paths, energies, atoms, stated, ldos, 1, verbose)
-        return ldos, atoms
-    with atomic_array(out, shape, np.float32) as ldos:
-        # The energies of one point are contiguous in the file: write many of them at a time.
-        length = max(1, BLOCK_BYTES // (4 * first.size))
+    in_memory = out is None
+    # The energies of one point are contiguous in a file: write many of them at a time.
+    length = 1 if in_memory else max(1, BLOCK_BYTES // (4 * first.size))
+    with new_array(out, shape, np.float32) as ldos:
         _gather(paths, energies, atoms, stated, ldos, length, verbose)
-    return ArrayFile(out), atoms
+    return (ldos if in_memory else ArrayFile(out)), atoms
 
 
 def _gather(paths, energies, atoms, stated, ldos, length, verbose):

@@ -78,16 +78,15 @@ def _by_snapshot(per_atom, snapshots):
         per_atom = [{}] * len(snapshots)
     elif hasattr(per_atom, "items"):
         for name, values in per_atom.items():
+            if hasattr(values, "items"):
+                raise TypeError(f"per_atom[{name!r}] must be a sequence of arrays, got a mapping.")
             if not hasattr(values, "__len__") or len(values) != len(snapshots):
                 raise ValueError(
                     f"per_atom[{name!r}] must have one array per snapshot, {len(snapshots)}, got "
                     f"{len(values) if hasattr(values, '__len__') else values!r}."
                 )
-        names = [*per_atom]
-        for name in names:
-            if hasattr(per_atom[name], "items"):
-                raise TypeError(f"per_atom[{name!r}] must be a sequence of arrays, got a mapping.")
-        per_atom = [{name: per_atom[name][i] for name in names} for i in range(len(snapshots))]
+        arrays = per_atom
+        per_atom = [{name: arrays[name][i] for name in arrays} for i in range(len(snapshots))]
     if not isinstance(per_atom, Sequence) or len(per_atom) != len(snapshots):
         got = len(per_atom) if isinstance(per_atom, Sequence) else repr(per_atom)
         raise ValueError(

@@ -151,18 +151,14 @@ def _checked(values, atoms, name="values"):
 
 
 def _one_line(title):
-    if not isinstance(title, str) or len(title.splitlines()) > 1 or not _is_utf8(title):
+    # Names of files may hold bytes that are no UTF-8, which cannot be written.
+    if (
+        not isinstance(title, str)
+        or len(title.splitlines()) > 1
+        or title.encode(errors="ignore").decode() != title
+    ):
         raise ValueError(f"title must be one line of text, got {title!r}.")
     return title
-
-
-def _is_utf8(text):
-    """Return whether text can be written; names of files may hold other bytes."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _row(numbers):

@@ -44,25 +44,12 @@ class Source(NamedTuple):
 
 
 def find_sources(path):
-    """Return the files and folders under a path that can be read as snapshots.
+    """Return each :class:`Source` under a path that can be read as snapshots, sorted by path.
 
-    Parameters
-    ----------
-    path : str or path-like
-        A file, or a folder, which is searched with all its subfolders. If it holds several kinds,
-        the first of these is read: a folder of :meth:`SnapshotList.save`, pairs of MALA files,
-        ``.npz`` files, runs of pw.x (save directories, or else text outputs).
-
-    Returns
-    -------
-    list of Source
-        Sorted by path. Their `kind` is one of ``"snapshots"``, ``"mala"`` (the ``.info.json``),
-        ``"npz"``, ``"espresso"``, ``"structures"``.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is nothing to read.
+    A folder is searched with all its subfolders. If it holds several kinds, the first of these is
+    read: a folder of :meth:`SnapshotList.save`, pairs of MALA files (found by their
+    ``.info.json``), ``.npz`` files, runs of pw.x (save directories, or else text outputs). A
+    ``FileNotFoundError`` says that there is nothing to read.
     """
     path = Path(path)
     if path.is_file():
@@ -128,10 +115,8 @@ def read_snapshots(
     )
 
 
-def read_source(
-    source, *, energies=None, ldos=None, density=None, temperature=None, assume_isolated=None
-):
-    """Return the list of snapshots of one source; see :func:`read_snapshots`."""
+def read_source(source, *, energies=None, temperature=None, **options):
+    """Return the list of snapshots of one source; options are those of :func:`read_snapshots`."""
     kind, path, name = source
     if kind == "snapshots":
         return list(SnapshotList.load(path if path.is_dir() else path.parent))
@@ -143,9 +128,8 @@ def read_source(
         snapshot = _mala(path, energies)
     else:
         run = path.parent if path.name == XML else path
-        options = {"ldos": ldos, "density": density, "temperature": temperature}
-        options["assume_isolated"] = assume_isolated
-        snapshot = read_espresso(run, energies=None if ldos is None else energies, **options)
+        energies = None if options.get("ldos") is None else energies
+        snapshot = read_espresso(run, energies=energies, temperature=temperature, **options)
     name = snapshot.name or name or _name(path)
     return [snapshot.replace(name=name, source=snapshot.source or str(path))]
 

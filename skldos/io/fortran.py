@@ -2,25 +2,15 @@
 
 import re
 
-#: Where a letter is missing before an exponent of three digits: 0.1-101
-BARE_EXPONENT = re.compile(r"(?<=[\d.])([+-]\d{3})$")
 REAL = re.compile(r"[+-]?(?:\d++\.?\d*+|\.\d++)(?:[EeDdQq][+-]?\d+|[+-]\d+)?", re.ASCII)
 #: Characters that end a value for ``READ (unit, *)``.
 SEPARATORS = re.compile(r"[\s,;]+")
 
 
-def with_exponent(word):
-    """Return a number as Python reads it: D for E, or no letter before three digits."""
-    return BARE_EXPONENT.sub(r"E\1", word.replace("D", "E").replace("d", "e"))
-
-
 def to_float(word):
     """Return a number in any form that Fortran reads.
 
-    Raises
-    ------
-    ValueError
-        If it is not a number. This includes ``nan``, ``inf`` and ``1_000``, which Python reads.
+    Anything else is a ``ValueError``, including ``nan``, ``inf`` and ``1_000``, which Python reads.
 
     Examples
     --------
@@ -62,12 +52,8 @@ def to_floats(text, count):
     """Return the first `count` numbers in a text, fewer if it holds fewer.
 
     The rules are those of Fortran's list-directed input: commas separate as blanks do, ``3*0.0``
-    means three zeros, and anything after the last requested number is ignored.
-
-    Raises
-    ------
-    ValueError
-        If the list contains something that is not a number.
+    means three zeros, and anything after the last requested number is ignored. What is not a number
+    is a ``ValueError``.
 
     Examples
     --------

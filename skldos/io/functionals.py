@@ -51,12 +51,7 @@ def functional_name(text):
 def functional_of_numbers(text, numbers):
     """Return the name of a functional that pw.x prints with its numbers.
 
-    Parameters
-    ----------
-    text : str
-        The name, as in the input or the pseudopotential.
-    numbers : sequence of int
-        Indices of exchange, correlation, their gradient corrections, and further parts.
+    The numbers are indices of exchange, correlation, their gradient corrections, and further parts.
 
     Examples
     --------

@@ -6,25 +6,10 @@ from skldos.exceptions import FileFormatError
 
 
 def open_hdf5(path):
-    """Open an HDF5 file for reading.
+    """Open an HDF5 file for reading; return the ``h5py.File``.
 
-    Parameters
-    ----------
-    path : str or path-like
-        The file.
-
-    Returns
-    -------
-    h5py.File
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    FileFormatError
-        If the file is not HDF5, or is truncated.
-    ImportError
-        If h5py is not installed.
+    A :class:`FileFormatError` is raised if the file is not HDF5, or is truncated, an
+    ``ImportError`` if h5py is not installed.
     """
     path = Path(path)
     try:

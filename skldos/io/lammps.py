@@ -10,30 +10,13 @@ from skldos.validation import check_finite, check_shape
 
 
 def write_snap_files(path, coefficients, *, r_cut, twojmax, weights, radii, **options):
-    r"""Write the two files for LAMMPS's ``pair_style snap``.
+    r"""Write the two files for LAMMPS's ``pair_style snap``, and return their paths.
 
-    The energy of an atom of element Z is
-    :math:`\beta^Z_0 + \sum_k \beta^Z_k B_k`, with the bispectrum components of the atom.
-
-    Parameters
-    ----------
-    path : str or path-like
-        Path without suffix: ``.snapcoeff`` and ``.snapparam`` are added.
-    coefficients : dict of str to array-like of shape (1 + n_components,)
-        :math:`\beta^Z_0` and :math:`\beta^Z` of every element in eV.
-    r_cut : float
-        Cutoff radius in Å.
-    twojmax : int
-        Twice the largest angular momentum.
-    weights, radii : dict of str to float
-        Weight of every element, and its cutoff in units of `r_cut`.
-    **options
-        Further keywords of the parameter file, such as ``rfac0=0.99363`` and ``chemflag=1``.
-
-    Returns
-    -------
-    tuple of two pathlib.Path
-        The files.
+    The energy of an atom of element Z is :math:`\beta^Z_0 + \sum_k \beta^Z_k B_k`, with the
+    bispectrum components of the atom. The coefficients, (1 + n_components,) in eV by element, begin
+    with :math:`\beta^Z_0`. The cutoff radius is in Å, the radius of each element in units of it.
+    `path` has no suffix: ``.snapcoeff`` and ``.snapparam`` are added. Options are further keywords
+    of the parameter file, such as ``rfac0=0.99363`` and ``chemflag=1``.
 
     Examples
     --------

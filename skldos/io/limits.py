@@ -56,11 +56,6 @@ def refusing_damage(path):
     Errors of this package and of the file system pass unchanged, and so does a ``MemoryError``,
     which an intact file can cause, too.
 
-    Parameters
-    ----------
-    path : str or path-like
-        The file.
-
     Examples
     --------
     >>> with refusing_damage("a.json"):
@@ -91,21 +86,30 @@ def reads_file(function):
     return wrapper
 
 
-def check_numbers(name, values, path, *, low=-LARGEST, high=LARGEST, line=None):
-    """Raise a :class:`FileFormatError` unless all `values` are finite and within bounds.
+@contextmanager
+def located(error):
+    """Turn a ``ValueError`` into what `error` makes of its message: one with file and line.
 
-    Parameters
-    ----------
-    name : str
-        Name of the values, for the message.
-    values : array-like
-        Real numbers.
-    path : str or path-like
-        The file.
-    low, high : float
-        Inclusive bounds.
-    line : int, optional
-        The line of the file.
+    Examples
+    --------
+    >>> with located(lambda message: FileFormatError(message, "a.xyz", 3)):
+    ...     raise ValueError("positions must be finite.")
+    Traceback (most recent call last):
+    ...
+    skldos.exceptions.FileFormatError: positions must be finite (a.xyz:3)
+    """
+    try:
+        yield
+    except SkldosError:
+        raise
+    except (TypeError, ValueError) as reason:
+        raise error(str(reason).rstrip(".")) from reason
+
+
+def check_numbers(name, values, path, *, low=-LARGEST, high=LARGEST, line=None):
+    """Raise a :class:`FileFormatError` unless all `values` are real numbers within bounds.
+
+    The bounds are inclusive.
 
     Examples
     --------
@@ -134,35 +138,45 @@ def check_atoms(atoms, path, line=None):
     """Raise a :class:`FileFormatError` unless atoms and cell of an ``ase.Atoms`` are possible."""
     if len(atoms) == 0:
         raise FileFormatError("expected at least one atom, got none", path, line)
-    try:
+    with located(lambda message: FileFormatError(message, path, line)):
         check_atoms_values(atoms)
-    except (TypeError, ValueError) as error:
-        raise FileFormatError(str(error).rstrip("."), path, line) from error
 
 
-def check_stress(stress, path):
-    """Raise a :class:`FileFormatError` unless a stress is possible: finite and symmetric."""
-    check_numbers("the stress", stress, path, low=-LARGEST_ENERGY, high=LARGEST_ENERGY)
-    if np.abs(stress - np.transpose(stress)).max() > ASYMMETRIC_STRESS:
+def check_settings(settings):
+    """Raise a :class:`FileFormatError` unless the settings of a run of pw.x are possible."""
+    path = settings.path
+    for name in ("ecutwfc", "ecutrho"):
+        cutoff = getattr(settings, name)
+        check_numbers(name, cutoff, path, low=SMALLEST_CUTOFF, high=LARGEST_CUTOFF)
+    if settings.smearing is not None:
+        bounds = {"low": 1e-12, "high": MAX_TEMPERATURE * BOLTZMANN}
+        check_numbers("the width of the smearing", settings.width, path, **bounds)
+    if settings.charge is not None:
+        check_numbers("the charge", settings.charge, path, low=-1e9, high=1e9)
+
+
+def check_step(atoms, n_electrons, results, path):
+    """Raise a :class:`FileFormatError` unless a step of pw.x is possible.
+
+    `results` holds energies in eV, forces in eV/Å and stress in eV/Å³ by name, None if missing.
+    """
+    check_atoms(atoms, path)
+    with located(lambda message: FileFormatError(message, path)):
+        check_n_electrons(n_electrons, atoms)
+    for name, values in results.items():
+        limit = LARGEST_ENERGY if name in ("forces", "stress") else LARGEST_REFERENCE
+        if values is not None:
+            check_numbers(name, values, path, low=-limit, high=limit)
+    stress = results.get("stress")
+    if stress is not None and np.abs(stress - np.transpose(stress)).max() > ASYMMETRIC_STRESS:
         raise FileFormatError(f"the stress is not symmetric: {stress.tolist()}", path)
 
 
 def check_run(run):
-    """Raise a :class:`FileFormatError` unless the results of a run of pw.x are possible.
-
-    Parameters
-    ----------
-    run : EspressoRun
-        The results.
-    """
+    """Raise a :class:`FileFormatError` unless an :class:`EspressoRun` is possible."""
     path = run.path
-    check_atoms(run.atoms, path)
-    try:
-        check_n_electrons(run.n_electrons, run.atoms)
-    except ValueError as error:
-        raise FileFormatError(str(error).rstrip("."), path) from error
-    for name in ("ecutwfc", "ecutrho"):
-        check_numbers(name, getattr(run, name), path, low=SMALLEST_CUTOFF, high=LARGEST_CUTOFF)
+    check_settings(run)
+    check_step(run.atoms, run.n_electrons, run.results, path)
     check_numbers("the FFT grid", run.grid_shape, path, low=1, high=FINEST_GRID)
     # The waves up to the cutoff have |m_i| = |G · a_i| / 2π.
     lengths = np.linalg.norm(run.atoms.cell.array, axis=1) / BOHR
@@ -173,51 +187,36 @@ def check_run(run):
             f"{tuple(n_points.round().astype(int).tolist())}",
             path,
         )
+    levels = {"low": -LARGEST_ENERGY, "high": LARGEST_ENERGY}
+    check_numbers("eigenvalues", run.eigenvalues, path, **levels)
     check_numbers("weights of k points", run.weights, path, low=0, high=2 + 1e-9)
-    check_numbers("eigenvalues", run.eigenvalues, path, low=-LARGEST_ENERGY, high=LARGEST_ENERGY)
     if run.fermi_energy is not None:
-        bounds = {"low": -LARGEST_ENERGY, "high": LARGEST_ENERGY}
-        check_numbers("the Fermi energy", run.fermi_energy, path, **bounds)
-    if run.smearing is not None:
-        bounds = {"low": 1e-12, "high": MAX_TEMPERATURE * BOLTZMANN}
-        check_numbers("the width of the smearing", run.width, path, **bounds)
-    if run.charge is not None:
-        check_numbers("the charge", run.charge, path, low=-1e9, high=1e9)
-    for name, energy in run.energies.items():
-        check_numbers(name, energy, path, low=-LARGEST_REFERENCE, high=LARGEST_REFERENCE)
-    if run.forces is not None:
-        check_numbers("forces", run.forces, path, low=-LARGEST_ENERGY, high=LARGEST_ENERGY)
-    if run.stress is not None:
-        check_stress(run.stress, path)
+        check_numbers("the Fermi energy", run.fermi_energy, path, **levels)
     if run.occupations is not None:
-        check_numbers(
-            "occupations", run.occupations, path, low=-OCCUPATION_MARGIN, high=1 + OCCUPATION_MARGIN
+        _check_occupations(run)
+
+
+def _check_occupations(run):
+    bounds = {"low": -OCCUPATION_MARGIN, "high": 1 + OCCUPATION_MARGIN}
+    check_numbers("occupations", run.occupations, run.path, **bounds)
+    partial = np.abs(run.occupations - run.occupations.round()).max()
+    if run.occupations_kind == "fixed" and partial > FIXED_OCCUPATION_TOLERANCE:
+        raise FileFormatError(
+            f"fixed occupations must be 0 or 1, got some that differ by {partial:.3g}", run.path
         )
-        partial = np.abs(run.occupations - run.occupations.round()).max()
-        if run.fixed_occupations and partial > FIXED_OCCUPATION_TOLERANCE:
-            raise FileFormatError(
-                f"fixed occupations must be 0 or 1, got some that differ by {partial:.3g}", path
-            )
-        electrons = float(run.weights @ run.occupations.sum(axis=1))
-        if abs(electrons - run.n_electrons) > MISSING_ELECTRONS * (1 + run.n_electrons):
-            raise FileFormatError(
-                f"the states hold {electrons:.6g} electrons, but the number of electrons is "
-                f"{run.n_electrons:g}",
-                path,
-            )
+    electrons = float(run.weights @ run.occupations.sum(axis=1))
+    if abs(electrons - run.n_electrons) > MISSING_ELECTRONS * (1 + run.n_electrons):
+        raise FileFormatError(
+            f"the states hold {electrons:.6g} electrons, but the number of electrons is "
+            f"{run.n_electrons:g}",
+            run.path,
+        )
 
 
 def check_stored(dataset, path):
     """Raise a :class:`FileFormatError` unless an HDF5 dataset is stored in its own file.
 
     A dataset may declare terabytes that were never written, or refer to other files.
-
-    Parameters
-    ----------
-    dataset : h5py.Dataset
-        The dataset.
-    path : str or path-like
-        Its file.
     """
     if dataset.is_virtual or dataset.external:
         raise FileFormatError(f"{dataset.name} refers to other files", path)

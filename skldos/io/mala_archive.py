@@ -76,21 +76,10 @@ class MalaArchive(NamedTuple):
 
 @reads_file
 def read_mala_archive(path):
-    """Read the archive of a trained MALA model.
+    """Read the archive (``.zip``) of a trained MALA model as a :class:`MalaArchive`.
 
-    Parameters
-    ----------
-    path : str or path-like
-        The ``.zip`` file.
-
-    Returns
-    -------
-    MalaArchive
-
-    Raises
-    ------
-    FileFormatError
-        If the archive is damaged, incomplete or refers to code that does not belong there.
+    A :class:`FileFormatError` is raised if it is damaged, incomplete or refers to code that does
+    not belong there.
     """
     path = Path(path)
     try:
@@ -246,27 +235,11 @@ def _scaler(archive, members, name, path):
 
 
 def unpickle_scaler(content, path):
-    """Return the attributes of a pickled ``DataScaler``, tensors as arrays.
+    """Return the attributes of a pickled ``DataScaler`` as a dictionary, tensors as arrays.
 
     A pickle is a program. This reader replaces the four names in the pickle of a scaler by its own
-    functions, and rejects any other name. It therefore executes no code from MALA, torch or
-    anywhere else.
-
-    Parameters
-    ----------
-    content : bytes
-        The pickle.
-    path : str or path-like
-        Its file, for messages.
-
-    Returns
-    -------
-    dict
-
-    Raises
-    ------
-    FileFormatError
-        If the pickle names anything else, or is damaged.
+    functions, and rejects any other name with a :class:`FileFormatError`. It therefore executes no
+    code from MALA, torch or anywhere else. `path` is the file, for messages.
     """
     try:
         scaler = _ScalerUnpickler(content, path).load()

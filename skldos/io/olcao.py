@@ -15,7 +15,7 @@ import numpy as np
 
 from skldos.data.files import atomic_file
 from skldos.exceptions import FileFormatError
-from skldos.io.fortran import with_exponent
+from skldos.io.fortran import to_float
 from skldos.io.limits import check_numbers, reads_file
 from skldos.units import BOHR, HARTREE
 from skldos.validation import check_finite
@@ -243,7 +243,7 @@ class _Lines:
         # Only numbers and blanks: stars stand for a number that was too large.
         if len(words) != N_COLUMNS or NUMBER.sub("", line).strip():
             raise self.error(f"expected five numbers, got {line!r}")
-        numbers = [float(with_exponent(word)) for word in words]
+        numbers = [to_float(word) for word in words]
         check_numbers("a row", numbers, self.path, low=-LARGEST, high=LARGEST, line=self.at)
         return numbers
 

@@ -4,11 +4,11 @@ A file holds ``/data/<iteration>/meshes/<name>/<k>``, one array of shape (n_x, n
 component k: an energy of an LDOS, or the one component of a density.
 """
 
-import os
 from pathlib import Path
 
 import numpy as np
 
+from skldos.data.files import file_state
 from skldos.data.lazy import LazyArray
 from skldos.exceptions import FileFormatError
 from skldos.io.hdf5 import open_hdf5
@@ -81,14 +81,7 @@ class OpenPMDField(LazyArray):
         return rows
 
     def __getstate__(self):
-        # As in ArrayFile: with size and modification time, hashes change with the contents.
-        stat = os.stat(self.path)
-        return {
-            "path": str(self.path),
-            "field": self.field,
-            "size": stat.st_size,
-            "changed": stat.st_mtime_ns,
-        }
+        return file_state(self.path) | {"field": self.field}
 
     def __setstate__(self, state):
         self.__init__(state["path"], state["field"])

@@ -186,11 +186,10 @@ class _Upf:
         self.is_complete = re.search(rf"</(?i:{ends})\s*>", self.text) is not None
         self.is_old = root is None
 
-    def error(self, message, section=None, position=None):
-        """Return an error that names the line of a section or of a position in the text."""
-        if position is None:
-            match = self.find(section)
-            position = match.start() if match else len(self.text)
+    def error(self, message, section):
+        """Return an error that names the line of a section, or the last one if it is missing."""
+        match = self.find(section)
+        position = match.start() if match else len(self.text)
         return FileFormatError(message, self.path, self.text.count("\n", 0, position) + 1)
 
     def find(self, name):

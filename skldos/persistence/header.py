@@ -26,10 +26,8 @@ def add_header(content, card):
 def read_header(path):
     """Return the card of a model file as a dictionary, without reading the model.
 
-    Raises
-    ------
-    FileFormatError
-        If the file is damaged, not a skldos file, or of a newer format.
+    A :class:`FileFormatError` is raised if the file is damaged, not a skldos file, or of a newer
+    format.
     """
     path = Path(path)
     try:

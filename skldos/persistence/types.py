@@ -20,16 +20,8 @@ PLAIN_TYPES = ("collections.OrderedDict", "numpy.random.mtrand.RandomState", "bu
 def is_trusted(name):
     """Return whether a file may contain a type of skldos or torch: estimators, networks, parts.
 
-    skops itself trusts types of scikit-learn, NumPy and SciPy.
-
-    Parameters
-    ----------
-    name : str
-        Full name of a type or function.
-
-    Returns
-    -------
-    bool
+    `name` is the full name of a type or function. skops itself trusts types of scikit-learn, NumPy
+    and SciPy.
 
     Examples
     --------

@@ -129,12 +129,7 @@ def electronic_heat_capacity(dos, energies, *, temperature, n_electrons):
 
 
 def check_reach(energies, *, temperature, fermi_level):
-    """Raise a ``FermiLevelError`` if a DOS ends less than 10 kT above the Fermi level.
-
-    Examples
-    --------
-    >>> check_reach([-5.0, 10.0], temperature=2000.0, fermi_level=7.5)
-    """
+    """Raise a ``FermiLevelError`` if a DOS ends less than 10 kT above the Fermi level."""
     kT = BOLTZMANN * temperature
     above = float(energies[-1]) - float(fermi_level)
     if above < TAIL_IN_KT * kT:

@@ -29,11 +29,6 @@ def alternating_weights(n):
     Algorithm 1 of Ref. [1] of the module, in exact arithmetic. Its relative error is below :math:`2
     (3 + \sqrt 8)^{-n}` if the :math:`a_k` are the moments of a positive measure on [0, 1], as
     :math:`q^k / (k+1)^s` are.
-
-    Examples
-    --------
-    >>> sum(c / (k + 1) for k, c in enumerate(alternating_weights(22))) - math.log(2) < 1e-15
-    True
     """
     # d = T_n(3), the Chebyshev polynomial, is ((3 + sqrt 8)^n + (3 - sqrt 8)^n) / 2.
     d, previous = 1, 3

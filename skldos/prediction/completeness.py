@@ -25,14 +25,6 @@ def electrons_held(dos, snapshot):
     The excess, negative if there are too few, is that beyond the effect of the broadening of the
     LDOS. The electrons are None if the snapshot lacks Fermi level, electrons, temperature or
     energies.
-
-    Examples
-    --------
-    >>> from skldos.datasets import load_aluminium
-    >>> snapshot = load_aluminium(temperature=298)[0]
-    >>> held, excess = electrons_held(snapshot.dos(), snapshot)
-    >>> round(held, 2), excess
-    (12.09, 0.0)
     """
     if not _can_be_counted(snapshot):
         return None, 0.0

@@ -19,9 +19,7 @@ def predict_density(estimator, X, *, sharpen=0, n_jobs=None):
     X : sequence of Snapshot, or Blocks
         Snapshots with energies, temperature and number of electrons; or blocks made of them,
         if the estimator takes blocks.
-    sharpen : int or None, default=0
-        Order to which the broadening of the LDOS is undone first; None means 2 for snapshots
-        with a known broadening, and 0 for others.
+    %(sharpen)s
     %(n_jobs)s
 
     Returns

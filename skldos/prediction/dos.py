@@ -23,6 +23,11 @@ OF_PREDICTIONS = entries_of("""
         :func:`joblib.parallel_config` sets another number. Any joblib backend works: processes,
         threads, dask or ray. The results are bitwise identical. Only for pipelines that end in a
         regressor of skldos.
+    sharpen : int or None, default=0
+        Order to which the broadening of the LDOS is undone first, so that results can be compared
+        with those of the calculation; see :func:`skldos.physics.sharpening_matrix`. 0 keeps the
+        broadening. None means 2 for snapshots with a known broadening, as in the calculator, and 0
+        for others.
 """)
 
 

@@ -28,12 +28,6 @@ def iter_sums(blocks, n_jobs=None):
 
     Lazy blocks are read, or computed, by the workers of joblib, whatever they are: processes,
     threads, dask or ray.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> [total.tolist() for total in iter_sums([np.ones((3, 2)), np.zeros((1, 2))])]
-    [[3.0, 3.0], [0.0, 0.0]]
     """
     jobs = (_tasks(slice_sums, block, SLICES_PER_TASK, n_jobs) for block in blocks)
     for results in in_order(jobs, n_jobs):
@@ -45,12 +39,6 @@ def iter_rows(block, n_jobs=None):
 
     A lazy block is read, or computed, by the workers of joblib. Each holds at most
     :data:`TASK_BYTES` of results.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> [rows.shape for rows in iter_rows(np.ones((3, 2)))]
-    [(3, 2)]
     """
     row_bytes = max(1, block.shape[1] * block.dtype.itemsize)
     yield from iter_pieces(list, block, row_bytes, n_jobs)

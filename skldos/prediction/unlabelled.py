@@ -19,17 +19,6 @@ def filled(estimator, snapshots, temperature=None, valence=None):
     electrons by element are those of the training data unless given. If the training data are slabs
     (``assume_isolated='2D'``), so are the snapshots. Values that the model does not have either are
     still missing.
-
-    Examples
-    --------
-    >>> from ase.build import bulk
-    >>> from sklearn.pipeline import make_pipeline
-    >>> from skldos import GridSNAPTransformer, LDOSRegressor
-    >>> from skldos.datasets import make_snapshots
-    >>> model = make_pipeline(GridSNAPTransformer(twojmax=2), LDOSRegressor(max_epochs=1))
-    >>> model = model.fit(make_snapshots(2, random_state=0))
-    >>> filled(model, SnapshotList([bulk("Al", cubic=True).repeat((2, 1, 1))]))[0]
-    Snapshot(Al8, grid 12x6x6, 21 energies -4…12 eV, 298 K)
     """
     regressor, calculation = regressor_of(estimator), calculation_of(estimator)
     energies = energy_grid_of(regressor)

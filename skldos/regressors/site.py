@@ -20,7 +20,6 @@ from skldos.regressors.checks import (
     checked_weights,
     common_broadening,
     common_energies,
-    score_of_blocks,
     validated_rows,
     weights_for,
 )
@@ -335,29 +334,6 @@ class SiteRegressor(PageLinkMixin, SiteSums, MetaEstimatorMixin, RegressorMixin,
             blocks = [self._predict_rows(np.asarray(block)) for block in self._input_blocks(X)]
             return Blocks(blocks, getattr(X, "snapshots", None))
         return self._predict_rows(validated_rows(self, X, reset=False))
-
-    def score(self, X, y=None, sample_weight=None):
-        r"""Return the coefficient of determination of the predictions.
-
-        Parameters
-        ----------
-        X : Blocks of shape (n_snapshots,) or array-like of shape (n_rows, n_features)
-            Blocks or plain rows.
-        y : sequence of array-like, optional
-            True targets, as in :meth:`fit`; needed for plain rows.
-        sample_weight : array-like of shape (n_rows,), optional
-            Weights of plain rows.
-
-        Returns
-        -------
-        float
-            For plain rows as :func:`sklearn.metrics.r2_score`; for blocks
-            :math:`1 - \sum (y - \hat y)^2 / \sum (y - \bar y)^2` over all rows and outputs, with
-            the mean :math:`\bar y` of each output.
-        """
-        if not is_blocks(X):
-            return super().score(X, y, checked_weights(sample_weight, len(X)))
-        return score_of_blocks(self, X, y)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

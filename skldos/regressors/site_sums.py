@@ -1,13 +1,14 @@
-"""Lazy predictions for sites, and their sums."""
+"""Lazy predictions for sites, their sums and their score."""
 
 from functools import partial
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from skldos.data import Blocks, ComputedArray
+from skldos.data import Blocks, ComputedArray, is_blocks
 from skldos.docstrings import documented
 from skldos.prediction.pieces import iter_sums
+from skldos.regressors.checks import checked_weights, score_of_blocks
 from skldos.regressors.parameters import OF_SITES
 
 
@@ -58,3 +59,26 @@ class SiteSums:
         """
         sums = list(iter_sums(self.predict_lazy(X)))
         return np.stack(sums) if sums else np.empty((0, self.n_outputs_))
+
+    def score(self, X, y=None, sample_weight=None):
+        r"""Return the coefficient of determination of the predictions.
+
+        Parameters
+        ----------
+        X : Blocks of shape (n_snapshots,) or array-like of shape (n_rows, n_features)
+            Blocks or plain rows.
+        y : sequence of array-like, optional
+            True targets, as in :meth:`fit`; needed for plain rows.
+        sample_weight : array-like of shape (n_rows,), optional
+            Weights of plain rows.
+
+        Returns
+        -------
+        float
+            For plain rows as :func:`sklearn.metrics.r2_score`; for blocks
+            :math:`1 - \sum (y - \hat y)^2 / \sum (y - \bar y)^2` over all rows and outputs, with
+            the mean :math:`\bar y` of each output.
+        """
+        if not is_blocks(X):
+            return super().score(X, y, checked_weights(sample_weight, len(X)))
+        return score_of_blocks(self, X, y)

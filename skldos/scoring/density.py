@@ -29,9 +29,7 @@ class DensityScorer(Scorer):
         largest absolute error, the last two in 1/Å³.
     reference : {"ldos", "dft"}, default="ldos"
         The true values: the density of the true LDOS, or the one that the snapshot carries.
-    sharpen : int or None, default=0
-        Order to which the broadening of the LDOS is undone first; None means 2 for snapshots
-        with a known broadening, and 0 for others.
+    %(sharpen)s
     %(n_jobs)s
 
     Raises

@@ -54,10 +54,7 @@ class BandEnergyScorer(_EnergyScorer):
         (which differ by the broadening of the LDOS).
     unit : {"meV/atom", "eV/atom", "eV"}, default="meV/atom"
         Unit of the score.
-    sharpen : int or None, default=0
-        Order to which the broadening of the LDOS is undone first, so that energies can be compared
-        with those of the calculation; see :func:`skldos.physics.sharpening_matrix`. None means 2
-        for snapshots with a known broadening, as in the calculator, and 0 for others.
+    %(sharpen)s
     %(n_jobs)s
 
     Raises
@@ -121,10 +118,7 @@ class TotalEnergyScorer(_EnergyScorer):
         (which differ by the broadening of the LDOS).
     unit : {"meV/atom", "eV/atom", "eV"}, default="meV/atom"
         Unit of the score.
-    sharpen : int or None, default=0
-        Order to which the broadening of the LDOS is undone first, so that energies can be compared
-        with those of the calculation; see :func:`skldos.physics.sharpening_matrix`. None means 2
-        for snapshots with a known broadening, as in the calculator, and 0 for others.
+    %(sharpen)s
     %(n_jobs)s
 
     Raises

@@ -82,10 +82,8 @@ def evaluate(
     reference : {"ldos", "dft"}, default="ldos"
         The true values: energies integrated from the true LDOS, or those that the calculation
         returned. The latter differ by the broadening of the LDOS, unless `sharpen` undoes it.
-    sharpen : int or None, default=0
-        Order to which the broadening of the LDOS, predicted and true, is undone before
-        integration; see :func:`skldos.physics.sharpening_matrix`. 0 keeps the broadening. None
-        means 2 for snapshots whose broadening is known, as in the calculator.
+    %(sharpen)s
+        Predicted and true LDOS are treated alike.
     %(n_jobs)s
 
     Returns

@@ -9,12 +9,6 @@ def coefficient_of_determination(pairs):
     Pairs are true and predicted rows, block by block or in smaller slices. Where the true rows are
     all the same, the result is 1 if the predictions are too and 0 otherwise, as
     :func:`sklearn.metrics.r2_score` has it. Values that are not finite raise a ``ValueError``.
-
-    Examples
-    --------
-    >>> y = np.array([[0.0], [1.0], [2.0]])
-    >>> coefficient_of_determination([(y[:2], y[:2]), (y[2:], y[2:] + 1)])
-    0.5
     """
     error = total = squares = 0.0
     origin, n_rows = None, 0

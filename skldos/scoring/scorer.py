@@ -49,11 +49,6 @@ def weighted_mean(values, sample_weight=None, numbers=1.0):
     """Return the mean of one value per snapshot, as a float.
 
     Each value is itself the mean of as many numbers as `numbers` says.
-
-    Examples
-    --------
-    >>> weighted_mean([1.0, 4.0], [2, 1])
-    2.0
     """
     weights = np.ones(len(values)) if sample_weight is None else np.asarray(sample_weight, float)
     check_shape("sample_weight", weights, (len(values),))

@@ -7,29 +7,14 @@ import pandas as pd
 
 
 def candidates(search, metric=None):
-    """Return the candidates of a fitted search.
+    """Return a table of the candidates of a fitted search.
 
-    Parameters
-    ----------
-    search : estimator or optuna.study.Study
-        A fitted search in scikit-learn's style, an Optuna search, or a study with a single
-        objective.
-    metric : str, optional
-        Metric to use as the score; None uses the one of `refit`.
-
-    Returns
-    -------
-    DataFrame
-        One row per candidate, in the order of evaluation: ``params``, ``score`` (greater is
-        better; NaN if it failed or was pruned), ``seconds`` of computing time for fits and scores
-        of all splits, and ``round`` of a halving search, 0 otherwise.
-
-    Raises
-    ------
-    TypeError
-        If `search` has no results.
-    ValueError
-        If it has no such metric.
+    `search` is one in scikit-learn's style, an Optuna search, or a study with a single objective.
+    The score is that of `metric`; None uses the one of `refit`. Rows are in the order of
+    evaluation: ``params``, ``score`` (greater is better; NaN if it failed or was pruned),
+    ``seconds`` of computing time for fits and scores of all splits, and ``round`` of a halving
+    search, 0 otherwise. A `search` without results is a TypeError, one without such a metric a
+    ValueError.
     """
     results = getattr(search, "cv_results_", None)
     # OptunaSearchCV has results without parameters, but its study has all.
@@ -100,20 +85,9 @@ def _of_study(study, metric):
 def pareto_front(*values):
     """Return the Pareto front: items that no other item surpasses; greater values are better.
 
-    One item surpasses another if it is at least as good in all values and better in one.
+    One item surpasses another if it is at least as good in all `values`, arrays of one number per
+    item, and better in one. Items with NaN are never on the front.
 
-    Parameters
-    ----------
-    *values : array-like of shape (n_items,)
-        Values of the items. Items with NaN are never on the front.
-
-    Returns
-    -------
-    ndarray of bool of shape (n_items,)
-        Whether an item is on the front.
-
-    Examples
-    --------
     >>> pareto_front([3, 2, 1, 1], [1, 2, 3, 2]).tolist()
     [True, True, True, False]
     """

@@ -5,9 +5,10 @@ from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from skldos.data import Blocks, is_blocks
-from skldos.docstrings import entries_of
+from skldos.docstrings import entries_of, like
 from skldos.links import PageLinkMixin
 from skldos.regressors.checks import score_of_blocks
+from skldos.regressors.site_sums import SiteSums
 
 #: Parameter texts that they share; see :func:`skldos.docstrings.documented`.
 OF_UNCERTAIN = entries_of("""
@@ -72,23 +73,8 @@ class UncertainRegressor(PageLinkMixin, MetaEstimatorMixin, RegressorMixin, Base
         """
         return self.sample_sums(X).mean(axis=0)
 
+    @like(SiteSums.score)
     def score(self, X, y=None, sample_weight=None):
-        r"""Return the coefficient of determination, as defined by the regressor inside.
-
-        Parameters
-        ----------
-        X : Blocks of shape (n_snapshots,) or array-like of shape (n_rows, n_features)
-            Blocks or plain rows.
-        y : sequence of array-like, optional
-            True targets; None uses those of the blocks' snapshots.
-        sample_weight : array-like of shape (n_rows,), optional
-            Weights of plain rows.
-
-        Returns
-        -------
-        float
-            :math:`1 - \sum (y - \hat y)^2 / \sum (y - \bar y)^2`.
-        """
         if not is_blocks(X):
             return super().score(X, y, sample_weight)
         return score_of_blocks(self, X, y)

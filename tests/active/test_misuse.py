@@ -5,43 +5,25 @@ import json
 import numpy as np
 import pytest
 from ase import units
-from ase.build import bulk
 from ase.calculators.emt import EMT
 from ase.md.verlet import VelocityVerlet
 from ase.optimize import FIRE
-from sklearn.pipeline import make_pipeline
 
-from skldos import AtomSNAPTransformer, FreeEnergyRegressor, Snapshot
+from skldos import FreeEnergyRegressor, Snapshot
 from skldos.active import OnTheFlyLearner, SnapshotSelector
 from skldos.active._run_state import read_state
 from skldos.exceptions import FileFormatError, SnapshotError
-
-POTENTIAL = make_pipeline(
-    AtomSNAPTransformer(r_cut=3.5, twojmax=2, n_jobs=1), FreeEnergyRegressor(alphas=(1e-6,))
-)
-
-
-def cells():
-    atoms = [bulk("Al", cubic=True) for _ in range(2)]
-    for seed, one in enumerate(atoms):
-        one.rattle(0.1, seed=seed)
-    return atoms
-
-
-def answer(atoms):
-    atoms.calc = EMT()
-    found = {"total_energy": atoms.get_potential_energy(), "forces": atoms.get_forces()}
-    return Snapshot(atoms, reference=found)
+from tests.active.cells import POTENTIAL, answer, rattled
 
 
 def learner(folder, reference=None, **options):
     reference = EMT() if reference is None else reference
     options = {"threshold": 0.3, "first_check": None} | options
-    return OnTheFlyLearner(POTENTIAL, reference, cells(), folder, **options)
+    return OnTheFlyLearner(POTENTIAL, reference, rattled(0.1), folder, **options)
 
 
 def dynamics():
-    return VelocityVerlet(cells()[0], 2 * units.fs)
+    return VelocityVerlet(rattled(0.1)[0], 2 * units.fs)
 
 
 def in_another_order(atoms):
@@ -80,7 +62,7 @@ def test_a_reference_may_wrap_and_round(tmp_path):
 
 def test_what_is_no_dynamics_is_refused(tmp_path):
     one = learner(tmp_path)
-    for wrong in (None, cells()[0], FIRE(cells()[0], logfile=None)):
+    for wrong in (None, rattled(0.1)[0], FIRE(rattled(0.1)[0], logfile=None)):
         with pytest.raises(TypeError, match=f"atoms, nsteps and .* got {type(wrong).__name__}"):
             one.run(wrong, 3)
     for steps, error in ((-1, ValueError), (1.5, TypeError), ("3", TypeError)):
@@ -93,15 +75,15 @@ def test_pools_and_potentials_that_are_refused(tmp_path):
     one = learner(tmp_path / "pool")
     assert one.ask([]) == []
     with pytest.raises(TypeError, match="single Atoms; put it into a list"):
-        one.ask(cells()[0])
+        one.ask(rattled(0.1)[0])
     for most, error in ((-1, ValueError), (0.5, TypeError)):
         with pytest.raises(error, match="max_snapshots must be"):
-            one.ask(cells(), most)
+            one.ask(rattled(0.1), most)
     for wrong in (None, FreeEnergyRegressor):
         with pytest.raises(TypeError, match="potential must be a pipeline"):
-            OnTheFlyLearner(wrong, EMT(), cells(), tmp_path / "no")
+            OnTheFlyLearner(wrong, EMT(), rattled(0.1), tmp_path / "no")
     with pytest.raises(TypeError, match=r"reference must be a calculator .* got <class"):
-        OnTheFlyLearner(POTENTIAL, EMT, cells(), tmp_path / "no")
+        OnTheFlyLearner(POTENTIAL, EMT, rattled(0.1), tmp_path / "no")
 
 
 def test_checks_may_begin_after_an_interruption(tmp_path):
@@ -173,7 +155,9 @@ def test_damaged_tables_are_named(tmp_path):
         learner(tmp_path)
 
 
-@pytest.mark.parametrize("pool", [None, cells()[0], Snapshot(cells()[0]), iter(cells())])
+@pytest.mark.parametrize(
+    "pool", [None, rattled(0.1)[0], Snapshot(rattled(0.1)[0]), iter(rattled(0.1))]
+)
 @pytest.mark.parametrize("strategy", ["random", "uncertainty"])
 def test_pools_to_select_from_are_sequences(pool, strategy):
     with pytest.raises(TypeError, match=f"pool must be a sequence .* got {type(pool).__name__}"):

@@ -10,32 +10,18 @@ from ase.build import bulk
 from ase.calculators.calculator import Calculator
 from ase.calculators.emt import EMT
 from ase.md.verlet import VelocityVerlet
-from sklearn.pipeline import make_pipeline
 
-from skldos import AtomSNAPTransformer, FreeEnergyRegressor, Snapshot
+from skldos import Snapshot
 from skldos.active import OnTheFlyLearner, on_the_fly
 from skldos.active._reference import Reference
 from skldos.active._run_state import read_state
 from skldos.exceptions import FileFormatError, SnapshotError
-
-
-def rattled(width=0.05, n=2, first_seed=0):
-    cells = [bulk("Al", cubic=True) for _ in range(n)]
-    for seed, atoms in enumerate(cells):
-        atoms.rattle(width, seed=first_seed + seed)
-    return cells
-
-
-@pytest.fixture(scope="module")
-def potential():
-    return make_pipeline(
-        AtomSNAPTransformer(r_cut=3.5, twojmax=2, n_jobs=1), FreeEnergyRegressor(alphas=(1e-6,))
-    )
+from tests.active.cells import POTENTIAL, rattled
 
 
 @pytest.fixture
-def learner(tmp_path, potential):
-    return OnTheFlyLearner(potential, EMT(), rattled(), tmp_path)
+def learner(tmp_path):
+    return OnTheFlyLearner(POTENTIAL, EMT(), rattled(), tmp_path)
 
 
 def test_defaults_and_name(learner):
@@ -98,9 +84,9 @@ def test_ten_questions_in_a_row_are_too_many(learner, step, warns, recwarn):
     assert on_the_fly.ROW_OF_QUESTIONS == 10
 
 
-def test_checks_come_again_after_a_failure(tmp_path, potential, monkeypatch):
+def test_checks_come_again_after_a_failure(tmp_path, monkeypatch):
     options = {"threshold": 1e-3, "first_check": 2}
-    learner = OnTheFlyLearner(potential, EMT(), rattled(0.01), tmp_path, **options)
+    learner = OnTheFlyLearner(POTENTIAL, EMT(), rattled(0.01), tmp_path, **options)
     # Error bars that promise too much: only checks ask, and none is passed.
     monkeypatch.setattr(OnTheFlyLearner, "expected_error", lambda self, atoms: 1e-3)
     learner.run(VelocityVerlet(rattled(0.2)[0], 0.01 * units.fs), 7)
@@ -139,8 +125,8 @@ def test_stored_results_belong_to_the_same_atoms(shift, same, what, tmp_path):
         reference.answer(0, Snapshot(first))
 
 
-def test_results_are_kept_in_folders_of_five_digits(tmp_path, potential):
-    OnTheFlyLearner(potential, EMT(), rattled(), tmp_path / "deep" / "run")
+def test_results_are_kept_in_folders_of_five_digits(tmp_path):
+    OnTheFlyLearner(POTENTIAL, EMT(), rattled(), tmp_path / "deep" / "run")
     names = sorted(p.name for p in (tmp_path / "deep" / "run" / "snapshots").iterdir())
     assert names == ["00000", "00001"]
 
@@ -162,14 +148,14 @@ def test_a_state_that_is_none_is_named(text, tmp_path):
         ("stress", [True, False], ["no"]),
     ],
 )
-def test_limits_of_parameters(name, good, bad, tmp_path, potential):
+def test_limits_of_parameters(name, good, bad, tmp_path):
     one = rattled(n=1)  # too few, which is said after what is wrong with the parameters
     for value in good:
         with pytest.raises(ValueError, match="initial must hold at least two snapshots, got 1"):
-            OnTheFlyLearner(potential, EMT(), one, tmp_path, **{name: value})
+            OnTheFlyLearner(POTENTIAL, EMT(), one, tmp_path, **{name: value})
     for value in bad:
         with pytest.raises((ValueError, TypeError), match=f"{name} must be"):
-            OnTheFlyLearner(potential, EMT(), one, tmp_path, **{name: value})
+            OnTheFlyLearner(POTENTIAL, EMT(), one, tmp_path, **{name: value})
 
 
 def test_no_steps_and_no_snapshots_may_be_asked_for(learner):
@@ -202,9 +188,9 @@ def test_the_free_energy_is_learned_where_there_is_one(free, energy, tmp_path):
     assert atoms.calc is None
 
 
-def test_tables_hold_what_the_learner_knows(tmp_path, potential):
+def test_tables_hold_what_the_learner_knows(tmp_path):
     options = {"threshold": 0.05, "first_check": 2}
-    learner = OnTheFlyLearner(potential, EMT(), rattled(), tmp_path, **options)
+    learner = OnTheFlyLearner(POTENTIAL, EMT(), rattled(), tmp_path, **options)
     learner.run(VelocityVerlet(rattled(0.2)[0], units.fs), 3)
     assert learner.asked["fit_seconds"].isna().tolist()[:2] == [True, True]
     assert learner.asked["fit_seconds"][2:].notna().all()
@@ -214,23 +200,23 @@ def test_tables_hold_what_the_learner_knows(tmp_path, potential):
         assert table.index.tolist() == list(range(len(table)))
         lines = (tmp_path / f"{name}.csv").read_text().splitlines()
         assert (lines[0], len(lines)) == (",".join(table.columns), len(table) + 1)
-    again = OnTheFlyLearner(potential, EMT(), rattled(), tmp_path, **options)
+    again = OnTheFlyLearner(POTENTIAL, EMT(), rattled(), tmp_path, **options)
     for name in ("asked", "error_bars"):
         pd.testing.assert_frame_equal(
             getattr(again, name), getattr(learner, name), check_exact=True
         )
 
 
-def test_rows_that_belong_to_no_state_are_left_out(tmp_path, potential):
+def test_rows_that_belong_to_no_state_are_left_out(tmp_path):
     # The process ended between the tables and the state, or in the middle of a line.
-    OnTheFlyLearner(potential, EMT(), rattled(), tmp_path)
+    OnTheFlyLearner(POTENTIAL, EMT(), rattled(), tmp_path)
     path = tmp_path / "error_bars.csv"
     path.write_text(path.read_text() + "0,0.5,True\n1,0.5,True\n")
-    learner = OnTheFlyLearner(potential, EMT(), rattled(), tmp_path)
+    learner = OnTheFlyLearner(POTENTIAL, EMT(), rattled(), tmp_path)
     assert learner.error_bars.empty
     learner.run(VelocityVerlet(rattled()[0], units.fs), 1)
     known = learner.error_bars["expected"].tolist()
     path.write_text(path.read_text() + "2,0.5,False\n1,0.")
-    again = OnTheFlyLearner(potential, EMT(), rattled(), tmp_path)
+    again = OnTheFlyLearner(POTENTIAL, EMT(), rattled(), tmp_path)
     assert again.error_bars["expected"].tolist() == known
     assert len(path.read_text().splitlines()) == 3

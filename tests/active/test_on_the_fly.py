@@ -14,13 +14,13 @@ from ase.build import bulk
 from ase.calculators.emt import EMT
 from ase.md.langevin import Langevin
 from ase.md.verlet import VelocityVerlet
-from sklearn.pipeline import make_pipeline
 
-from skldos import AtomSNAPTransformer, FreeEnergyRegressor, Snapshot
+from skldos import Snapshot
 from skldos.active import OnTheFlyLearner, on_the_fly
 from skldos.calculator import MonteCarlo
 from skldos.datasets import EspressoRecipe
 from skldos.exceptions import SnapshotError
+from tests.active.cells import POTENTIAL, answer, rattled
 
 
 class Counted(EMT):
@@ -38,11 +38,11 @@ class Counted(EMT):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def script(folder, potential, kill_at=None, kill_before_tables=None, kill_before_state=None):
+def script(folder, kill_at=None, kill_before_tables=None, kill_before_state=None):
     """Run six steps of Langevin dynamics, unless killed."""
     reference = Counted(calls_of(folder), kill_at)
     options = {"threshold": 0.02, "first_check": 3}
-    learner = OnTheFlyLearner(potential, reference, rattled(), folder, **options)
+    learner = OnTheFlyLearner(POTENTIAL, reference, rattled(), folder, **options)
 
     def or_die(function, n_snapshots):
         def wrapped(*arguments):
@@ -81,17 +81,17 @@ def calls_of(folder):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes that are copies")
-def test_a_killed_run_goes_on_as_if_it_was_not(tmp_path, potential):
+def test_a_killed_run_goes_on_as_if_it_was_not(tmp_path):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    assert in_process(script, whole, potential) == 0
+    assert in_process(script, whole) == 0
     n_calls = calls_of(whole).stat().st_size
     assert n_calls > 5
     # While the reference calculates; after its answer; after the tables, before the state.
     kills = ({"kill_at": 4}, {"kill_before_tables": 5}, {"kill_before_state": 6})
     for kill in kills:
-        assert in_process(script, broken, potential, **kill) == -signal.SIGKILL
+        assert in_process(script, broken, **kill) == -signal.SIGKILL
     assert (broken / "snapshots" / "00005" / "snapshots.json").exists()
-    assert in_process(script, broken, potential) == 0
+    assert in_process(script, broken) == 0
     # The one whose calculation was killed is the only one that was calculated twice.
     assert calls_of(broken).stat().st_size == n_calls + 1
     # Fits of the same numbers elsewhere in memory differ by rounding.
@@ -102,30 +102,14 @@ def test_a_killed_run_goes_on_as_if_it_was_not(tmp_path, potential):
         times = {"reference_seconds": 0.0, "fit_seconds": 0.0}
         pd.testing.assert_frame_equal(*(table.assign(**times) for table in tables), atol=1e-7)
     # A finished run has nothing to do, and asks nothing.
-    assert in_process(script, whole, potential) == 0
+    assert in_process(script, whole) == 0
     assert calls_of(whole).stat().st_size == n_calls
 
 
-@pytest.fixture(scope="module")
-def potential():
-    """A small potential."""
-    return make_pipeline(
-        AtomSNAPTransformer(r_cut=3.5, twojmax=2, n_jobs=1), FreeEnergyRegressor(alphas=(1e-6,))
-    )
-
-
-def rattled(width=0.05, n=2, first_seed=0):
-    """Return displaced cells of aluminium."""
-    cells = [bulk("Al", cubic=True) for _ in range(n)]
-    for seed, atoms in enumerate(cells):
-        atoms.rattle(width, seed=first_seed + seed)
-    return cells
-
-
-def test_asks_above_the_threshold_alone(tmp_path, potential):
+def test_asks_above_the_threshold_alone(tmp_path):
     atoms = rattled(0.2)[0]
     options = {"threshold": 0.1, "first_check": None}
-    learner = OnTheFlyLearner(potential, EMT(), rattled(0.1), tmp_path, **options)
+    learner = OnTheFlyLearner(POTENTIAL, EMT(), rattled(0.1), tmp_path, **options)
     learner.run(VelocityVerlet(atoms, 3 * units.fs), 15)
     bars, asked = learner.error_bars, learner.asked
     assert list(bars["step"]) == list(range(16))
@@ -141,25 +125,25 @@ def test_asks_above_the_threshold_alone(tmp_path, potential):
     check.calc = EMT()
     np.testing.assert_allclose(last.reference["forces"], check.get_forces(), atol=1e-12)
     errors = []
-    for model in (learner.potential_, potential.fit(learner.snapshots[:2])):
+    for model in (learner.potential_, POTENTIAL.fit(learner.snapshots[:2])):
         blocks = model[:-1].transform([Snapshot(atoms)])
         check.positions = atoms.positions
         errors.append(np.abs(model[-1].predict_forces(blocks)[0] - check.get_forces()).max())
     assert errors[0] < 0.5 * errors[1]
 
 
-def test_a_high_threshold_asks_nothing_and_an_interval_looks_less_often(tmp_path, potential):
+def test_a_high_threshold_asks_nothing_and_an_interval_looks_less_often(tmp_path):
     options = {"threshold": 100.0, "interval": 4, "first_check": None}
-    learner = OnTheFlyLearner(potential, EMT(), rattled(), tmp_path, **options)
+    learner = OnTheFlyLearner(POTENTIAL, EMT(), rattled(), tmp_path, **options)
     learner.run(VelocityVerlet(rattled()[0], 2 * units.fs), 10)
     assert len(learner.snapshots) == 2
     assert list(learner.error_bars["step"]) == [0, 4, 8, 10]
 
 
-def test_checks_correct_error_bars_and_come_less_often(tmp_path, potential):
+def test_checks_correct_error_bars_and_come_less_often(tmp_path):
     # Two cells hardly displaced know nothing of hot ones.
     options = {"threshold": 100.0, "first_check": 2}
-    learner = OnTheFlyLearner(potential, EMT(), rattled(0.01), tmp_path, **options)
+    learner = OnTheFlyLearner(POTENTIAL, EMT(), rattled(0.01), tmp_path, **options)
     assert learner.correction == 1
     learner.run(VelocityVerlet(rattled(0.2)[0], 3 * units.fs), 15)
     checks = learner.asked[learner.asked["why"] == "check"]
@@ -168,19 +152,19 @@ def test_checks_correct_error_bars_and_come_less_often(tmp_path, potential):
     assert learner.correction == pytest.approx(np.sqrt(np.mean(checks["ratio"] ** 2)))
 
 
-def test_warns_where_questions_do_not_help(tmp_path, potential, monkeypatch):
+def test_warns_where_questions_do_not_help(tmp_path, monkeypatch):
     monkeypatch.setattr(on_the_fly, "ROW_OF_QUESTIONS", 3)
     options = {"threshold": 1e-6, "first_check": None}
-    learner = OnTheFlyLearner(potential, EMT(), rattled(0.1), tmp_path, **options)
+    learner = OnTheFlyLearner(POTENTIAL, EMT(), rattled(0.1), tmp_path, **options)
     dynamics = VelocityVerlet(rattled(0.2)[0], 3 * units.fs)
     learner.run(dynamics, 1)
     with pytest.warns(UserWarning, match="may be too simple"):
         learner.run(dynamics, 3)
 
 
-def test_pool(tmp_path, potential):
+def test_pool(tmp_path):
     pool = rattled(0.2, n=6, first_seed=10)
-    learner = OnTheFlyLearner(potential, EMT(), rattled(), tmp_path, threshold=0.15)
+    learner = OnTheFlyLearner(POTENTIAL, EMT(), rattled(), tmp_path, threshold=0.15)
     before = [learner.expected_error(atoms) for atoms in pool]
     first = learner.ask(pool, max_snapshots=1)
     assert first == [int(np.argmax(before))]
@@ -192,18 +176,13 @@ def test_pool(tmp_path, potential):
     assert np.isfinite(learner.asked["force_error"][2:]).all()
 
 
-def test_monte_carlo_and_a_function_as_reference(tmp_path, potential):
-    def reference(atoms):
-        atoms.calc = EMT()
-        found = {"total_energy": atoms.get_potential_energy(), "forces": atoms.get_forces()}
-        return Snapshot(atoms, reference=found)
-
-    learner = OnTheFlyLearner(potential, reference, rattled(), tmp_path, threshold=0.1)
+def test_monte_carlo_and_a_function_as_reference(tmp_path):
+    learner = OnTheFlyLearner(POTENTIAL, answer, rattled(), tmp_path, threshold=0.1)
     learner.run(MonteCarlo(rattled()[0], 900, random_state=0), 3)
     assert list(learner.error_bars["step"]) == [0, 1, 2, 3]
 
 
-def test_initial_snapshots_with_forces_are_not_calculated(tmp_path, potential):
+def test_initial_snapshots_with_forces_are_not_calculated(tmp_path):
     snapshots = []
     for atoms in rattled():
         found = {"total_energy": -1.0, "forces": np.zeros((4, 3))}
@@ -212,35 +191,25 @@ def test_initial_snapshots_with_forces_are_not_calculated(tmp_path, potential):
     def refuses(atoms):
         raise AssertionError
 
-    learner = OnTheFlyLearner(potential, refuses, snapshots, tmp_path)
+    learner = OnTheFlyLearner(POTENTIAL, refuses, snapshots, tmp_path)
     assert learner.snapshots[0].reference["total_energy"] == -1
 
 
-def test_stress_is_learned_if_asked_for(tmp_path, potential):
-    learner = OnTheFlyLearner(potential, EMT(), rattled(), tmp_path, stress=True)
+def test_stress_is_learned_if_asked_for(tmp_path):
+    learner = OnTheFlyLearner(POTENTIAL, EMT(), rattled(), tmp_path, stress=True)
     assert learner.snapshots[0].reference["stress"].shape == (3, 3)
     assert learner.calculator.get_stress(rattled()[0]).shape == (6,)
 
 
-def test_refused(tmp_path, potential):
-    with pytest.raises(ValueError, match="at least two"):
-        OnTheFlyLearner(potential, EMT(), rattled()[:1], tmp_path / "a")
+def test_refused(tmp_path):
     with pytest.raises(TypeError, match="reference must be"):
-        OnTheFlyLearner(potential, "pw.x", rattled(), tmp_path / "a")
-    with pytest.raises(ValueError, match="threshold"):
-        OnTheFlyLearner(potential, EMT(), rattled(), tmp_path / "a", threshold=0)
-    OnTheFlyLearner(potential, EMT(), rattled(), tmp_path / "b")
+        OnTheFlyLearner(POTENTIAL, "pw.x", rattled(), tmp_path / "a")
+    OnTheFlyLearner(POTENTIAL, EMT(), rattled(), tmp_path / "b")
     with pytest.raises(SnapshotError, match="another start"):
-        OnTheFlyLearner(potential, EMT(), rattled(first_seed=7), tmp_path / "b")
-    learner = OnTheFlyLearner(potential, EMT(), rattled(), tmp_path / "b")
-    learner.run(VelocityVerlet(rattled()[0], units.fs), 1)
-    other = bulk("Al", cubic=True).repeat((2, 1, 1))
-    again = OnTheFlyLearner(potential, EMT(), rattled(), tmp_path / "b")
-    with pytest.raises(ValueError, match="must have the atoms of the run"):
-        again.run(VelocityVerlet(other, units.fs), 3)
+        OnTheFlyLearner(POTENTIAL, EMT(), rattled(first_seed=7), tmp_path / "b")
     with pytest.raises(SnapshotError, match="must provide 'forces'"):
         OnTheFlyLearner(
-            potential,
+            POTENTIAL,
             lambda a: Snapshot(a, reference={"total_energy": 0.0}),
             rattled(),
             tmp_path / "c",
@@ -248,7 +217,7 @@ def test_refused(tmp_path, potential):
 
 
 @pytest.mark.skipif(shutil.which("pw.x") is None, reason="needs Quantum ESPRESSO's pw.x")
-def test_espresso_recipe_as_reference(tmp_path, potential, capfd):
+def test_espresso_recipe_as_reference(tmp_path, capfd):
     recipe = EspressoRecipe(
         {"Al": "Al.pz-vbc.UPF"},
         energies=None,
@@ -260,13 +229,13 @@ def test_espresso_recipe_as_reference(tmp_path, potential, capfd):
     cells = [bulk("Al", orthorhombic=True) for _ in range(2)]  # of two atoms
     for seed, atoms in enumerate(cells):
         atoms.rattle(0.1, seed=seed)
-    learner = OnTheFlyLearner(potential, recipe, cells, tmp_path)
+    learner = OnTheFlyLearner(POTENTIAL, recipe, cells, tmp_path)
     assert capfd.readouterr() == ("", "")
     assert learner.snapshots[0].temperature == 2000
     assert np.abs(learner.snapshots[0].reference["forces"]).max() > 0.01
     assert learner.snapshots[0].density is None
     # Both are kept: what pw.x made, and what is learned.
-    again = OnTheFlyLearner(potential, recipe, cells, tmp_path)
+    again = OnTheFlyLearner(POTENTIAL, recipe, cells, tmp_path)
     np.testing.assert_array_equal(
         again.snapshots[1].reference["forces"], learner.snapshots[1].reference["forces"]
     )

@@ -2,11 +2,8 @@
 
 import numpy as np
 import pytest
-from ase import units
-from ase.md.verlet import VelocityVerlet
 
 from skldos import LDOSCalculator
-from skldos.geometry import wrap
 from skldos.testing import changes
 
 STATE = {"temperature": 900.0}
@@ -71,26 +68,3 @@ def test_another_choice_of_cell_has_the_same_energy_on_the_same_points(model, al
     assert other[0] == pytest.approx(energy, rel=1e-10)
     np.testing.assert_allclose(other[1], forces, atol=1e-8)
     np.testing.assert_allclose(other[2], stress, atol=1e-8)
-
-
-def test_dynamics_may_leave_the_cell(atoms, calculator, rng):
-    start = atoms.copy()
-    velocities = rng.normal(scale=0.02, size=(4, 3))
-    ends = []
-    for shift in (0, rng.integers(-4, 5, (4, 3)) @ atoms.cell.array):
-        walker = start.copy()
-        walker.positions += shift
-        walker.calc = calculator
-        walker.set_velocities(velocities)
-        VelocityVerlet(walker, timestep=2 * units.fs).run(3)
-        ends.append(walker.positions - shift)
-    assert np.abs(ends[0] - start.positions).max() > 1e-2
-    np.testing.assert_allclose(ends[1], ends[0], atol=1e-9)
-    outside = start.copy()
-    outside.positions += 0.6 * start.cell.array.sum(axis=0)
-    inside = outside.copy()
-    inside.positions = wrap(outside.positions, outside.cell.array)
-    assert np.abs(inside.positions - outside.positions).max() > 1
-    one, other = properties(outside, calculator), properties(inside, calculator)
-    assert one[0] == pytest.approx(other[0], rel=1e-12)
-    np.testing.assert_allclose(one[1], other[1], atol=1e-9)

@@ -7,11 +7,9 @@ import warnings
 import ase.io
 import numpy as np
 import pytest
-from ase import units
 from ase.build import bulk
 from ase.calculators.calculator import PropertyNotImplementedError
 from ase.calculators.emt import EMT
-from ase.md.verlet import VelocityVerlet
 from sklearn.base import clone
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
@@ -35,27 +33,17 @@ from skldos.datasets import make_snapshots
 from skldos.exceptions import FermiLevelError, SnapshotError
 from skldos.physics import electronic_free_energy, fermi_level
 from skldos.regressors import feature_range
+from tests.calculator.helpers import labelled, moved, slope, strained
 
 SNAP = {"r_cut": 4.0, "twojmax": 4, "n_jobs": 1}
 HOT = 1500.0
-
-
-def labelled(snapshot, factor=1.0, stress=False):
-    """Return a snapshot with energy and forces of EMT."""
-    atoms = snapshot.atoms.copy()
-    atoms.set_cell(atoms.cell * factor, scale_atoms=True)
-    atoms.calc = EMT()
-    found = {"total_energy": atoms.get_potential_energy(), "forces": atoms.get_forces()}
-    if stress:
-        found["stress"] = atoms.get_stress(voigt=False)
-    return snapshot.replace(atoms=atoms, reference=found)
 
 
 @pytest.fixture(scope="module")
 def training():
     """Six snapshots at 933 K whose DOS ends about 5 eV above the Fermi level."""
     made = make_snapshots(6, grid_shape=(6, 6, 6), n_energies=21, random_state=3)
-    return [labelled(s.replace(temperature=933.0)) for s in made]
+    return [labelled(s) for s in made]
 
 
 @pytest.fixture(scope="module")
@@ -95,40 +83,31 @@ def _densities_do_not_matter():
         yield
 
 
-def differences(atoms, move, step=1e-4):
-    """Return the central difference of the energy along a move, to fourth order."""
-    slopes = []
-    for h in (step, 2 * step):
-        energies = []
-        for sign in (1, -1):
-            moved = atoms.copy()
-            moved.calc = atoms.calc
-            move(moved, sign * h)
-            energies.append(moved.get_potential_energy())
-        slopes.append((energies[0] - energies[1]) / (2 * h))
-    return (4 * slopes[0] - slopes[1]) / 3
+def check_slope(atoms, path, expected):
+    """Assert that the derivative of the energy along a path is the expected one."""
+
+    def energy(step):
+        other = path(step)
+        other.calc = atoms.calc
+        return other.get_potential_energy()
+
+    assert abs(expected) > 0.1
+    assert slope(energy, 1e-4) == pytest.approx(expected, rel=1e-7)
+
+
+def check_forces(atoms):
+    """Assert that the forces are the gradient of the energy, along some direction."""
+    direction = np.random.default_rng(1).normal(size=(4, 3))
+    check_slope(atoms, moved(atoms, direction), -(atoms.get_forces() * direction).sum())
 
 
 @pytest.mark.parametrize("temperature", [None, HOT])
 def test_forces_and_stress_are_the_gradient(atoms, potential, dos_model, temperature):
     atoms.calc = FreeEnergyCalculator(potential, dos_model, temperature, allow_stress=True)
-    forces, stress = atoms.get_forces(), atoms.get_stress(voigt=False)
-    direction = np.random.default_rng(1).normal(size=(4, 3))
-
-    def shift(moved, h):
-        moved.positions += h * direction
-
-    slope = -(forces * direction).sum()
-    assert abs(slope) > 0.1
-    assert differences(atoms, shift) == pytest.approx(slope, rel=1e-7)
+    check_forces(atoms)
     strain = np.random.default_rng(2).normal(size=(3, 3))
-
-    def deform(moved, h):
-        moved.set_cell(moved.cell.array @ (np.eye(3) + h * (strain + strain.T) / 2), True)
-
-    slope = (stress * strain).sum() * abs(atoms.cell.volume)
-    assert abs(slope) > 0.1
-    assert differences(atoms, deform) == pytest.approx(slope, rel=1e-7)
+    expected = (atoms.get_stress(voigt=False) * strain).sum() * abs(atoms.cell.volume)
+    check_slope(atoms, strained(atoms, (strain + strain.T) / 2), expected)
 
 
 def test_probes_of_the_dos_model_do_not_warn(monkeypatch, potential, training, atoms):
@@ -152,20 +131,9 @@ def test_unions_of_descriptors_have_forces(atoms, training):
     assert calculator.surface.same_features(training[0])
     assert potential[0].transformer_list[2][1].dtype == "float32"
     atoms.calc = calculator
-    direction = np.random.default_rng(1).normal(size=(4, 3))
-
-    def shift(moved, h):
-        moved.positions += h * direction
-
-    slope = -(atoms.get_forces() * direction).sum()
-    assert abs(slope) > 0.1
-    assert differences(atoms, shift) == pytest.approx(slope, rel=1e-7)
-
-    def stretch(moved, h):
-        moved.set_cell(moved.cell.array * (1 + h), True)
-
-    slope = np.trace(atoms.get_stress(voigt=False)) * abs(atoms.cell.volume)
-    assert differences(atoms, stretch) == pytest.approx(slope, rel=1e-7)
+    check_forces(atoms)
+    expected = np.trace(atoms.get_stress(voigt=False)) * abs(atoms.cell.volume)
+    check_slope(atoms, strained(atoms, np.eye(3)), expected)
 
 
 def test_unions_of_grids_are_refused(training):
@@ -186,14 +154,6 @@ def test_predictions_are_no_references(atoms, potential, tmp_path):
     atoms.calc = EMT()
     energy = atoms.get_potential_energy()
     assert Snapshot(atoms).reference["total_energy"] == energy
-
-
-def test_the_hot_part_of_the_forces_is_there(atoms, potential, dos_model):
-    forces = []
-    for temperature in (933, HOT):
-        atoms.calc = FreeEnergyCalculator(potential, dos_model, temperature)
-        forces.append(atoms.get_forces())
-    assert np.abs(forces[1] - forces[0]).max() > 1e-4
 
 
 def test_energy_is_what_the_pipeline_predicts(atoms, potential):
@@ -248,28 +208,9 @@ def test_descriptors_are_computed_once(atoms, potential, dos_model, training, mo
     ).fit(training)
     counts.clear()
     atoms.calc = FreeEnergyCalculator(potential, other, HOT)
-    forces = atoms.get_forces()
+    atoms.get_forces()
     assert counts == [4.0, 3.5]
-    direction = np.random.default_rng(1).normal(size=(4, 3))
-
-    def shift(moved, h):
-        moved.positions += h * direction
-
-    assert differences(atoms, shift) == pytest.approx(-(forces * direction).sum(), rel=1e-7)
-
-
-def test_energy_is_conserved_to_second_order_in_the_step(training, potential, dos_model):
-    fluctuations = []
-    for step in (1.0, 2.0):
-        atoms = training[1].atoms.copy()
-        atoms.calc = FreeEnergyCalculator(potential, dos_model, HOT)
-        dynamics = VelocityVerlet(atoms, timestep=step * units.fs)
-        energies = []
-        dynamics.attach(lambda atoms=atoms, e=energies: e.append(atoms.get_total_energy()))
-        dynamics.run(int(20 / step))
-        assert atoms.get_kinetic_energy() > 0.01
-        fluctuations.append(np.std(energies))
-    assert 3 < fluctuations[1] / fluctuations[0] < 5
+    check_forces(atoms)
 
 
 def test_what_ase_expects(atoms, potential, dos_model):
@@ -386,13 +327,7 @@ def test_a_grid_with_broadening_is_sharpened(atoms, potential, training):
     sharp = FreeEnergyCalculator(potential, model, HOT)
     assert np.abs(plain.get_dos(atoms) - sharp.get_dos(atoms)).max() > 1e-3
     atoms.calc = sharp
-    direction = np.random.default_rng(1).normal(size=(4, 3))
-
-    def shift(moved, h):
-        moved.positions += h * direction
-
-    slope = -(atoms.get_forces() * direction).sum()
-    assert differences(atoms, shift) == pytest.approx(slope, rel=1e-7)
+    check_forces(atoms)
 
 
 def test_densities_outside_the_training_data(training, potential):

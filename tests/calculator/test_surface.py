@@ -8,13 +8,14 @@ import pytest
 from sklearn.decomposition import PCA
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import PolynomialFeatures, StandardScaler
+from sklearn.preprocessing import StandardScaler
 
 from skldos import AtomSNAPTransformer, BandEnergyScorer, LDOSRegressor, Snapshot
 from skldos.calculator import EnergySurface, surface
 from skldos.data import LazyArray
 from skldos.physics import Pseudopotential, sharpening_matrix, total_energy
 from skldos.prediction import streaming
+from tests.calculator.helpers import moved, slope, strained
 
 GRID = (6, 6, 6)
 
@@ -27,30 +28,6 @@ def snapshot_of(atoms, grid=GRID, n_electrons=12.0, temperature=900.0):
         temperature=temperature,
         n_electrons=n_electrons,
     )
-
-
-def slope(function, step):
-    """Five-point derivative at zero."""
-    near, far = function(step) - function(-step), function(2 * step) - function(-2 * step)
-    return (8 * near - far) / (12 * step)
-
-
-def moved(atoms, direction):
-    def at(step):
-        other = atoms.copy()
-        other.positions += step * direction
-        return other
-
-    return at
-
-
-def strained(atoms, direction):
-    def at(step):
-        other = atoms.copy()
-        other.set_cell(atoms.cell.array @ (np.eye(3) + step * direction), scale_atoms=True)
-        return other
-
-    return at
 
 
 @pytest.fixture
@@ -136,14 +113,6 @@ def test_workers_change_no_bit(model, aluminium, sheared, monkeypatch, kept_byte
     assert np.abs(one.forces).max() > 0.1
 
 
-def test_rows_and_matrix_are_those_of_the_steps(train, aluminium, rng):
-    made = EnergySurface(train(steps=[StandardScaler(), PCA(6)]), aluminium)
-    step, at = rng.standard_normal((2, 3, 14))
-    np.testing.assert_allclose(
-        made.rows(at + step) - made.rows(at), step @ made.row_matrix, atol=1e-10
-    )
-
-
 def test_without_row_wise_steps_the_matrix_is_one(train, aluminium):
     made = EnergySurface(train(steps=[]), aluminium)
     np.testing.assert_array_equal(made.row_matrix, np.eye(14))
@@ -197,26 +166,7 @@ def test_a_kinked_network_has_forces_too(train, aluminium, sheared, rng):
     assert found == pytest.approx(-np.sum(point.forces * direction), rel=1e-4)
 
 
-def test_stress_is_symmetric_and_rotations_cost_nothing(model, aluminium, sheared):
-    point = EnergySurface(model, aluminium).at(snapshot_of(sheared))
-    _, by_strain = point.gradient
-    assert np.abs(by_strain).max() > 1
-    np.testing.assert_allclose(by_strain, by_strain.T, atol=1e-9)
-    np.testing.assert_array_equal(point.stress, point.stress.T)
-
-
 # -------------------------------------------------------------------- symmetries
-
-
-def test_a_supercell_is_eight_cells(model, aluminium, sheared):
-    made = EnergySurface(model, aluminium)
-    one = made.at(snapshot_of(sheared))
-    eight = made.at(snapshot_of(sheared.repeat(2), (12, 12, 12), 96.0))
-    assert eight.energy.total == pytest.approx(8 * one.energy.total, rel=1e-12)
-    np.testing.assert_allclose(eight.forces, np.tile(one.forces, (8, 1)), atol=1e-9)
-    np.testing.assert_allclose(eight.stress, one.stress, atol=1e-11)
-    assert np.abs(one.forces).max() > 0.1
-    assert np.abs(one.stress).max() > 1e-3
 
 
 def test_atoms_may_be_shifted_by_grid_points_and_lattice_vectors(model, aluminium, sheared):
@@ -271,14 +221,6 @@ def test_the_model_is_left_alone(model, aluminium, atoms):
         assert parameter.dtype == old.dtype
         assert (parameter == old).all()
         assert (parameter.grad == gradient).all()
-
-
-def test_steps_that_are_not_affine_give_energies_but_no_forces(train, aluminium, atoms):
-    made = EnergySurface(train(steps=[PolynomialFeatures(2)]), aluminium)
-    point = made.at(snapshot_of(atoms))
-    assert point.energy.total < 0
-    with pytest.raises(ValueError, match=r"affine, .* or PCA; PolynomialFeatures is not"):
-        _ = point.forces
 
 
 # -------------------------------------------------------------------- mistakes

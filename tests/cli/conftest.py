@@ -3,7 +3,6 @@
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 from ase.build import bulk
 from ase.calculators.emt import EMT
@@ -122,19 +121,3 @@ def place(prepared, tmp_path, monkeypatch):
     shutil.copytree(prepared, folder, symlinks=True)
     monkeypatch.chdir(folder)
     return folder
-
-
-@pytest.fixture
-def numbers():
-    """Return a function that reads the numbers in a printed line."""
-
-    def read(line):
-        found = []
-        for word in line.split():
-            try:
-                found.append(float(word))
-            except ValueError:
-                continue
-        return np.array(found)
-
-    return read

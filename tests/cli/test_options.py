@@ -122,8 +122,9 @@ def test_arguments_that_cannot_be_left_out(command, capsys):
     words = {"convert": ["a"], "predict": ["m", "a"]}.get(command, DEFAULTS[command][0])
     make_parser().parse_args([command, *words])
     for i in range(len(words)):
-        with pytest.raises(SystemExit):
+        with pytest.raises(SystemExit) as stop:
             make_parser().parse_args([command, *words[:i], *words[i + 1 :]])
+        assert stop.value.code == 2
 
 
 @pytest.mark.parametrize(("command", "option"), LIMITS)
@@ -140,7 +141,8 @@ def test_limits(command, option, capsys):
         with pytest.raises(SystemExit) as stop:
             parse(command, option, *text.split())
         assert stop.value.code == 2
-        assert re.search(f"argument {option}|unrecognized", capsys.readouterr().err)
+        said = capsys.readouterr().err
+        assert re.search(f"argument {option}: (value must be|invalid|expected)|unrecog", said), said
 
 
 def test_whole_numbers_are_integers():
@@ -157,8 +159,9 @@ def test_switches(command):
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_keeps_the_lines_of_the_examples(command, capsys):
-    with pytest.raises(SystemExit):
+    with pytest.raises(SystemExit) as stop:
         cli.main([command, "--help"])
+    assert stop.value.code == 0
     lines = capsys.readouterr().out.splitlines()
     for example in COMMANDS[command].EXAMPLES:
         assert f"  {example}" in lines
@@ -172,7 +175,9 @@ def test_help_keeps_the_lines_of_the_examples(command, capsys):
     assert max(map(len, description)) <= 80
 
 
-def test_version(capsys):
+def test_version_and_list_of_commands(capsys):
+    assert cli.main([]) == 0
+    assert "COMMAND" in capsys.readouterr().out
     with pytest.raises(SystemExit):
         cli.main(["--version"])
     assert capsys.readouterr().out == f"skldos {skldos.__version__}\n"
@@ -513,7 +518,7 @@ def test_predict_uses_the_temperature_and_the_order(place):
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
-def test_evaluate_passes_its_options_on(place, tiny):
+def test_evaluate_passes_its_options_on(place, tiny, capsys):
     snapshots = SnapshotList(
         [
             s.replace(reference=dict(s.reference) | {"band_energy": 30.0 + i, "total_energy": -9.0})
@@ -529,6 +534,9 @@ def test_evaluate_passes_its_options_on(place, tiny):
     assert list(found) == list(expected)
     for name in expected.select_dtypes("number"):
         np.testing.assert_allclose(found[name], expected[name], rtol=1e-9)
+    mean = expected["band_energy_error"].abs().mean()
+    assert f"band energy {mean:.3g} meV/atom" in capsys.readouterr().out
+    assert mean > 0
 
 
 def test_info_counts_what_is_missing(tiny):

@@ -53,6 +53,7 @@ def test_grids_compare_by_value():
     one = EnergyGrid([0, 1], broadening=0.1, kernel="gaussian")
     assert one == pickle.loads(pickle.dumps(one))
     assert one != EnergyGrid([0, 1])
+    assert one != EnergyGrid([0, 1], broadening=0.1, kernel="fermi-dirac")
     assert one != EnergyGrid([0, 2], broadening=0.1, kernel="gaussian")
     assert one != "grid"
 

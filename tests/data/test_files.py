@@ -8,22 +8,14 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from skldos.data import files
-
-
-@pytest.fixture
-def small_limit():
-    """Let no file of this process grow beyond 64 KiB; CPython turns the signal into an error."""
-    resource = pytest.importorskip("resource")
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (2**16, limits[1]))
-    yield 2**16
-    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+from tests.disks import largest_file, mounted_disk
 
 
 @pytest.mark.parametrize("mode", ["w", "wb"])
@@ -141,33 +133,24 @@ def test_space_is_really_reserved(tmp_path, monkeypatch, prepare, size):
 
 
 @pytest.mark.parametrize("prepare", [lambda _: None, without_fallocate])
-def test_no_room_for_an_array_is_an_error_that_leaves_nothing(
-    tmp_path, monkeypatch, prepare, small_limit
-):
+def test_no_room_for_an_array_is_an_error_that_leaves_nothing(tmp_path, monkeypatch, prepare):
     prepare(monkeypatch)
-    with files.atomic_array(tmp_path / "a.npy", (small_limit // 3 // 8,), float) as array:
-        array[:] = 1
-    for factor in (3, 10**6, 10**30):
-        shape = (factor, small_limit // 8)
-        with (
-            pytest.raises(OSError, match="large"),
-            files.atomic_array(tmp_path / "b.npy", shape, float),
-        ):
-            pytest.fail("the body must not run")
+    with largest_file(2**16):
+        with files.atomic_array(tmp_path / "a.npy", (2**13 // 3,), float) as array:
+            array[:] = 1
+        for factor in (3, 10**6, 10**30):
+            with (
+                pytest.raises(OSError, match="large"),
+                files.atomic_array(tmp_path / "b.npy", (factor, 2**13), float),
+            ):
+                pytest.fail("the body must not run")
     assert [path.name for path in tmp_path.iterdir()] == ["a.npy"]
 
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A file system of 1 MiB."""
-    mount = shutil.which("mount")
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    options = ["-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
-    if mount is None or subprocess.run([mount, *options], capture_output=True).returncode:
-        pytest.skip("a file system of its own needs the rights to mount one")
-    yield disk
-    subprocess.run(["umount", "--lazy", str(disk)], check=True)
+    with mounted_disk(tmp_path / "disk", "1m") as disk:
+        yield disk
 
 
 def test_a_full_disk_is_an_error(small_disk):
@@ -261,10 +244,7 @@ def test_folders_that_cannot_be_synchronised(number, matters, tmp_path, monkeypa
         raise OSError(number, "no")
 
     monkeypatch.setattr(os, "fsync", fail)
-    if matters:
-        with pytest.raises(OSError, match="no"):
-            files.sync_folder(tmp_path)
-    else:
+    with pytest.raises(OSError, match="no") if matters else nullcontext():
         files.sync_folder(tmp_path)
 
 

@@ -97,16 +97,11 @@ def test_tables_of_numbers():
     assert len(Blocks([]).to_frame()) == 0
 
 
-@pytest.mark.parametrize("values", [np.zeros(5), -np.ones(5)])
-def test_a_flat_curve_is_drawn(values):
-    assert np.isfinite(polyline(sparkline(np.arange(5), values))).all()
-
-
-def test_a_long_curve_keeps_its_ends_and_a_mark_outside_is_not_drawn():
+def test_a_long_curve_is_thinned_out_but_keeps_its_ends():
     x = np.arange(10_001.0)
     points = polyline(sparkline(x, x))
-    assert len(points) <= POINTS
-    assert (points[0, 0], points[-1, 0]) == (0, WIDTH)
+    assert 100 <= len(points) <= POINTS
+    np.testing.assert_allclose(points[[0, -1]], [[0, HEIGHT], [WIDTH, 0]])
     assert "<line" in sparkline(x, x, mark=5.0)
     assert "<line" not in sparkline(x, x, mark=-1.0)
 
@@ -151,10 +146,3 @@ def test_curves_have_no_scale(scale):
     for sign in (1, -1, 0):
         assert sparkline(scale * x, scale * sign * y) == sparkline(x, sign * y)
     assert (polyline(sparkline(x, 0 * y))[:, 1] == HEIGHT).all()
-
-
-def test_long_curves_are_thinned_out_but_keep_their_ends():
-    x = np.arange(5000.0)
-    found = polyline(sparkline(x, x))
-    assert 100 <= len(found) <= 500
-    np.testing.assert_allclose(found[[0, -1]], polyline(sparkline([0, 1], [0, 1])), atol=0.1)

@@ -99,10 +99,6 @@ def test_rows_of_arrays_are_views(array):
     assert np.shares_memory(as_rows(array), array)
 
 
-def test_a_vector_has_no_rows():
-    np.testing.assert_array_equal(as_rows(np.arange(3)), [[0, 1, 2]])
-
-
 def test_map_applies_row_by_row(lazy, array):
     weights = np.ones((4, 2), dtype=np.float32)
     mapped = as_rows(lazy).map(lambda rows: (rows @ weights).astype(np.float32), 2, np.float32)
@@ -144,9 +140,10 @@ def test_joined_rows_are_read_once(array, tmp_path, max_bytes, monkeypatch):
         read.clear()
 
 
-def test_a_lazy_vector_is_one_row():
+def test_a_vector_is_one_row():
     lazy = ComputedArray(lambda start, stop: np.arange(start, stop), (3,), int)
-    np.testing.assert_array_equal(as_rows(lazy), [[0, 1, 2]])
+    for vector in (np.arange(3), lazy):
+        np.testing.assert_array_equal(as_rows(vector), [[0, 1, 2]])
 
 
 def test_a_subclass_must_read():

@@ -13,6 +13,7 @@ from ase.build import bulk
 from skldos import ArrayFile, EnergyGrid, Snapshot, SnapshotList
 from skldos.data import ComputedArray, files, storage
 from skldos.exceptions import FileFormatError
+from tests.disks import largest_file
 from tests.processes import start_python
 
 INDEX = "snapshots.json"
@@ -73,11 +74,6 @@ def test_everything_comes_back_bit_by_bit(varied, tmp_path):
     assert_equal(SnapshotList.load(str(folder)), varied)
 
 
-def test_a_list_that_was_loaded_can_be_saved_again(varied, tmp_path):
-    loaded = SnapshotList.load(varied.save(tmp_path / "one"))
-    assert_equal(SnapshotList.load(loaded.save(tmp_path / "two")), varied)
-
-
 def test_overwriting_needs_permission_and_leaves_nothing_behind(snapshots, tmp_path):
     snapshots[:3].save(tmp_path)
     with pytest.raises(FileExistsError, match="overwrite=True"):
@@ -98,41 +94,6 @@ def test_files_of_others_are_left_alone(snapshots, tmp_path):
     snapshots[:1].save(tmp_path)
     snapshots[:1].save(tmp_path, overwrite=True)
     np.testing.assert_array_equal(np.load(tmp_path / "ldos_00000.npy"), 0)
-
-
-def interrupted_after(n, monkeypatch):
-    """Make writing of arrays fail after `n` arrays."""
-    done, write = [], storage._write_array
-
-    def failing(array, path):
-        if len(done) == n:
-            raise KeyboardInterrupt
-        done.append(path)
-        write(array, path)
-
-    monkeypatch.setattr(storage, "_write_array", failing)
-
-
-def test_interrupted_writing_leaves_no_index(snapshots, tmp_path, monkeypatch):
-    interrupted_after(3, monkeypatch)
-    with pytest.raises(KeyboardInterrupt):
-        snapshots.save(tmp_path)
-    with pytest.raises(FileNotFoundError, match="holds no snapshots"):
-        SnapshotList.load(tmp_path)
-
-
-def test_interrupted_overwriting_leaves_the_old_set(snapshots, tmp_path, monkeypatch):
-    snapshots[:2].save(tmp_path)
-    interrupted_after(1, monkeypatch)
-    with pytest.raises(KeyboardInterrupt):
-        snapshots[2:].save(tmp_path, overwrite=True)
-    assert_equal(SnapshotList.load(tmp_path), snapshots[:2])
-
-
-def test_what_json_cannot_hold_leaves_no_index(snapshots, tmp_path):
-    with pytest.raises(TypeError):
-        SnapshotList([snapshots[0].replace(reference={"x": object()})]).save(tmp_path)
-    assert not (tmp_path / INDEX).exists()
 
 
 @pytest.mark.parametrize(
@@ -166,12 +127,6 @@ def test_a_damaged_index_is_named(snapshots, tmp_path, damage, message):
     assert str(index) in str(caught.value)
 
 
-def test_an_index_in_another_encoding_is_named(tmp_path):
-    (tmp_path / INDEX).write_bytes(b"\xff\xfe{}")
-    with pytest.raises(FileFormatError, match="not JSON"):
-        SnapshotList.load(tmp_path)
-
-
 def test_a_field_of_another_shape_is_named(snapshots, tmp_path):
     snapshots[:1].save(tmp_path)
     np.save(tmp_path / "ldos_00000.npy", np.zeros((4, 4, 4, 12)))
@@ -201,12 +156,6 @@ def test_loading_executes_no_code(snapshots, tmp_path):
     with pytest.raises(FileFormatError, match="pickled objects"):
         SnapshotList.load(tmp_path)
     assert not Bomb.exploded
-
-
-def test_the_index_is_plain_json(snapshots, tmp_path):
-    record = json.loads((snapshots[:1].save(tmp_path) / INDEX).read_text())["snapshots"][0]
-    assert record["temperature"] == 298.0
-    assert record["numbers"] == [13, 13, 13, 13]
 
 
 def test_of_the_atoms_numbers_positions_and_cell_are_kept(tmp_path):
@@ -260,17 +209,17 @@ def test_names_of_large_sets_are_known_as_well():
         assert not storage.OWN_NAME.fullmatch(name)
 
 
-def failing_rows(start, stop):
-    raise OSError(28, "No space left on device")
-
-
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt("x")])
 @pytest.mark.parametrize("overwrite", [False, True])
-def test_a_save_that_fails_leaves_what_was_there(snapshots, tmp_path, overwrite):
+def test_a_save_that_fails_leaves_what_was_there(snapshots, tmp_path, overwrite, error):
+    def failing_rows(start, stop):
+        raise error
+
     if overwrite:
         snapshots[:2].save(tmp_path)
     before = contents(tmp_path)
     failing = snapshots[2].replace(ldos=ComputedArray(failing_rows, (4, 4, 4, 11), "f4"))
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(type(error), match=re.escape(str(error))):
         (snapshots[:2] + SnapshotList([failing])).save(tmp_path, overwrite=overwrite)
     assert contents(tmp_path) == before
     snapshots[3:].save(tmp_path, overwrite=overwrite)
@@ -325,17 +274,11 @@ def test_a_set_that_appears_in_the_meantime(snapshots, tmp_path, overwrite):
 
 
 def test_a_full_disk_is_an_error(snapshots, tmp_path):
-    resource = pytest.importorskip("resource")
     snapshots[:1].save(tmp_path)
     before = contents(tmp_path)
     large = snapshots[0].replace(ldos=np.ones((16, 16, 16, 11)), density=None)
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (2**17, limits[1]))
-    try:
-        with pytest.raises(OSError, match="large"):
-            SnapshotList([snapshots[1], large]).save(tmp_path, overwrite=True)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    with largest_file(2**17), pytest.raises(OSError, match="large"):
+        SnapshotList([snapshots[1], large]).save(tmp_path, overwrite=True)
     assert contents(tmp_path) == before
 
 
@@ -385,9 +328,9 @@ def test_two_writers_that_are_killed_leave_a_whole_set(tmp_path, snapshots):
     assert loaded == 6
     check_whole(folder)
     # What they were about to write is known to be abandoned, and gone after the next time; of a
-    # single file, such as an index that is being written, its age tells.
+    # single file, and of a folder that is not locked yet, the age tells.
     for path in folder.glob("*.partial"):
-        if path.is_file():
+        if not (path / files.LOCK_FILE).exists():
             os.utime(path, (0, 0))
     snapshots[:2].save(folder, overwrite=True)
     assert not list(folder.glob("*.partial"))
@@ -506,10 +449,14 @@ def test_absurd_values_are_refused(snapshots, tmp_path, damage):
 
 
 @pytest.mark.parametrize(
-    "text", [10**5 * "[", 10**5 * '{"a":', "9" * 5000, "NaN", "", "\x00", '{"format":']
+    "text",
+    [
+        *(10**5 * b"[", 10**5 * b'{"a":', b"9" * 5000, b"NaN", b"", b"\x00", b'{"format":'),
+        b"\xff\xfe{}",
+    ],
 )
 def test_texts_that_are_no_index_are_named(tmp_path, text):
-    (tmp_path / INDEX).write_text(text)
+    (tmp_path / INDEX).write_bytes(text)
     with pytest.raises(FileFormatError, match=re.escape(str(tmp_path / INDEX))):
         SnapshotList.load(tmp_path)
 

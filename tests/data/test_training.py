@@ -56,7 +56,7 @@ def test_density_is_that_of_the_tables():
 def test_densities_outside(sign):
     training = training_range([aluminium(-0.05), aluminium(0.05)])
     end = 1 + 0.05 * sign
-    near, far = (aluminium(end * (1 + sign * f * DENSITY_MARGIN) - 1) for f in (1 / 3, 3))
+    near, far = (aluminium(end * (1 + sign * f * DENSITY_MARGIN) - 1) for f in (0.995, 1.005))
     assert outside_training(training, [aluminium(), near]) is None
     text = outside_training(training, [near, far, far])
     assert text.startswith("outside of the training data: density")
@@ -69,17 +69,26 @@ def test_densities_outside(sign):
 def test_temperatures_outside(trained, sign):
     training = training_range([aluminium(temperature=trained)])
     margin = max(SAME_TEMPERATURE, TEMPERATURE_MARGIN * trained)
-    near, far = (max(0, trained + sign * f * margin) for f in (1 / 3, 3))
+    near, far = (trained + sign * f * margin for f in (0.98, 1.02))
     assert outside_training(training, [aluminium(temperature=near), aluminium()]) is None
     text = outside_training(training, [aluminium(temperature=far)])
     assert f"temperature {far:.0f} K (trained: {trained:.0f} K)" in text
     assert outside_training(training_range([aluminium()]), [aluminium(temperature=far)]) is None
 
 
+def test_what_is_said_of_several_snapshots():
+    training = training_range([aluminium(temperature=T) for T in (300.0, 600.0)])
+    snapshots = [aluminium(temperature=T) for T in (300, 900, 400, 950)]
+    assert outside_training(training, snapshots) == (
+        "outside of the training data: temperature 900 K of snapshot 1 and 1 more (trained: 300 to "
+        "600 K). Predictions there are unreliable."
+    )
+
+
 def test_densities_that_are_one():
     assert has_one_density(training_range([aluminium()]))
-    assert has_one_density(training_range([aluminium(), aluminium(DENSITY_MARGIN / 3)]))
-    assert not has_one_density(training_range([aluminium(), aluminium(3 * DENSITY_MARGIN)]))
+    assert has_one_density(training_range([aluminium(), aluminium(0.995 * DENSITY_MARGIN)]))
+    assert not has_one_density(training_range([aluminium(), aluminium(1.005 * DENSITY_MARGIN)]))
     assert not has_one_density({})  # a model that does not remember
 
 

@@ -4,7 +4,6 @@ The stand-in always copies pw.x's results for silicon (`tests/io/data/wfc_silico
 its calls.
 """
 
-import json
 import os
 import shutil
 import signal
@@ -24,21 +23,16 @@ from skldos.datasets.aluminium import aluminium_recipe
 from skldos.datasets.recipe import recipe as recipe_module
 from skldos.datasets.recipe import results
 from skldos.datasets.recipe.recipe import EspressoError, EspressoRecipe
-from skldos.datasets.recipe.run import free_electron_bands, resolve_command
+from skldos.datasets.recipe.run import resolve_command
 from skldos.exceptions import FileFormatError, SnapshotError
 from skldos.io.espresso.wavefunctions import wavefunction_ldos
 from skldos.io.espresso.xml import read_xml
+from tests.espresso import PSEUDOPOTENTIALS, needs_pw
 from tests.processes import start_python
 
 DATA = Path(__file__).parents[1] / "io" / "data"
 SILICON = DATA / "wfc_silicon.save"
 ENERGIES = EnergyGrid.regular(-8.0, 1.0, 20, broadening=0.4, kernel="gaussian")
-PSEUDOPOTENTIALS = Path("/usr/share/espresso/pseudo")  # of Debian and its relatives
-
-needs_pw = pytest.mark.skipif(
-    not (shutil.which("pw.x") and PSEUDOPOTENTIALS.exists()),
-    reason="needs pw.x of Quantum ESPRESSO with its pseudopotentials",
-)
 
 STAND_IN = f"""#!{sys.executable}
 import os, pathlib, shutil, sys, time
@@ -390,23 +384,6 @@ def test_lost_wavefunctions_are_a_failure_too(recipe, stand_in, silicon, tmp_pat
         recipe.run([silicon], tmp_path / "data", verbose=False)
 
 
-def test_an_error_of_pw_is_found_in_its_output(recipe, stand_in, silicon, tmp_path):
-    line = 80 * "%"
-    text = f"\n {line}\n     Error in routine readpp (1):\n     file Si.UPF not found\n {line}\n"
-    stand_in.with_name("fail").write_text(text)
-    with pytest.raises(EspressoError, match=r"Error in routine readpp \(1\): file Si\.UPF not"):
-        recipe.run([silicon], tmp_path / "data", verbose=False)
-
-
-def test_bands_are_not_added_without_end(recipe, stand_in, silicon, tmp_path):
-    # The stand-in always has ten, the highest at 14.97 eV.
-    recipe.n_bands = None
-    recipe.energies = EnergyGrid.regular(-8.0, 1.0, 24, broadening=0.4, kernel="gaussian")
-    with pytest.raises(EspressoError, match=r"starts at 14\.97 eV, below 16\.60 eV; give n_bands"):
-        recipe.run([silicon], tmp_path / "data", verbose=False)
-    assert n_calls(stand_in) == recipe_module.MORE_BANDS
-
-
 def test_the_number_of_bands_grows_by_a_quarter(recipe, stand_in, silicon, tmp_path, monkeypatch):
     recipe.n_bands = None
     recipe.energies = EnergyGrid.regular(-8.0, 1.0, 24, broadening=0.4, kernel="gaussian")
@@ -418,8 +395,11 @@ def test_the_number_of_bands_grows_by_a_quarter(recipe, stand_in, silicon, tmp_p
 
     monkeypatch.setattr(recipe_module, "free_electron_bands", count)
     # 1.1 * 38 + 2 -> 44, 55, 69, 87
-    with pytest.raises(EspressoError, match="highest of 87 bands"):
+    # The stand-in always has ten, the highest at 14.97 eV.
+    message = r"highest of 87 bands starts at 14\.97 eV, below 16\.60 eV; give n_bands"
+    with pytest.raises(EspressoError, match=message):
         recipe.run([silicon], tmp_path / "data", verbose=False)
+    assert n_calls(stand_in) == recipe_module.MORE_BANDS == 4
     # From the bottom of the band to the highest level of which the energies know.
     bottom = -8.0 + recipe_module.KERNEL_REACH["gaussian"] * 0.4
     assert asked == [([2, 2, 2], pytest.approx(16.60 - bottom, abs=0.005))]
@@ -491,20 +471,6 @@ def test_more_entries_may_be_given(silicon, tmp_path):
     assert "K_POINTS gamma" in text
 
 
-def test_bands_of_free_electrons():
-    # Of the simple cubic lattice with the k points 0 and 1/2 along each axis, in units of 2π/a:
-    # below 1.1 lie 7 G from k = 0, and from (1/2, 1/2, 1/2) the 8 corners at 3/4.
-    unit = (2 * np.pi / 4.0) ** 2 * 13.605693123 * 0.529177211**2
-    assert free_electron_bands(4 * np.eye(3), (1, 1, 1), 1.1 * unit) == 7
-    assert free_electron_bands(4 * np.eye(3), (2, 2, 2), 1.1 * unit) == 8
-    # Integer points in a sphere, also where one edge of the cell is a third.
-    points = np.stack(np.meshgrid(*[np.arange(-6, 7)] * 3), axis=-1).reshape(-1, 3) ** 2
-    for edge, factor, known in ((4, 1, 739), (4 / 3, 9, None)):
-        inside = (points @ [factor, 1, 1] < 30.5).sum()
-        assert known in (None, inside)
-        assert free_electron_bands(np.diag([edge, 4, 4]), (1, 1, 1), 30.5 * unit) == inside
-
-
 @pytest.mark.parametrize(
     ("argument", "value", "error", "message"),
     [
@@ -552,21 +518,6 @@ def test_what_a_configuration_lacks_is_named(recipe, silicon, tmp_path):
         recipe.run([silicon], tmp_path / "data")
     with pytest.raises(ValueError, match="on_error must be one of 'raise', 'warn'"):
         recipe.run([silicon], tmp_path / "data", on_error="skip")
-
-
-@pytest.mark.parametrize("kpts", [None, (1, 1, 1)])
-def test_without_a_grid_there_is_one_k_point(kpts):
-    recipe = EspressoRecipe({"Si": "Si.UPF"}, energies=ENERGIES, ecutwfc=6.0, kpts=kpts)
-    cell = bulk("Si", a=5.43).cell.array
-    # 19 eV lie between the energies: the bands of free electrons, and some more.
-    free = free_electron_bands(cell, (1, 1, 1), 19.0)
-    assert free < recipe._n_bands(cell) < 1.5 * free
-    # Of a window that is narrower than its broadening, an eV counts.
-    recipe.energies = EnergyGrid.regular(0.0, 0.1, 2, broadening=5.0, kernel="gaussian")
-    large = np.diag([30.0, 31.0, 32.0])
-    free = free_electron_bands(large, (1, 1, 1), 1.0)
-    assert free > 50
-    assert free < recipe._n_bands(large) < 1.5 * free
 
 
 def test_inputs_may_be_written_anywhere_and_again(recipe, silicon, tmp_path):
@@ -683,11 +634,3 @@ def test_a_bundled_snapshot_comes_out_again(tmp_path):
     # Stored with eleven significant bits, hence half a unit of the last; and the convergence.
     np.testing.assert_allclose(again.ldos[:], bundled.ldos, rtol=2**-11 + 5e-5, atol=1e-12)
     np.testing.assert_allclose(again.density[:], bundled.density, rtol=0, atol=1e-5)
-
-
-def test_the_bundled_recipe_reaches_beyond_its_energies(tmp_path):
-    snapshot = load_aluminium(temperature=933)[0]
-    recipe = aluminium_recipe()
-    text = recipe.write_input(snapshot.atoms, tmp_path, snapshot.temperature).read_text()
-    assert "nosym            = .true." in text
-    assert json.dumps(recipe.kpts) == "[8, 8, 8]"

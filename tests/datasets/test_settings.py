@@ -58,8 +58,6 @@ def test_what_the_bundles_hold():
         names = {"Al": "Al.pz-vbc.UPF", "Mg": "Mg.pz-n-vbc.UPF"}
         assert known["pseudopotentials"] == {s: names[s] for s in set(snapshot.atoms.symbols)}
         assert known["forces"].dtype == float
-    with pytest.raises(ValueError, match="n_atoms must be one of 4, 32; got 8"):
-        load_aluminium(n_atoms=8)
     assert {str(s.atoms.symbols)[:2] for s in load_silicon()} == {"Si"}
     assert all(s.atoms.pbc.all() for s in load_silicon())
 

@@ -4,7 +4,6 @@ import time
 import tracemalloc
 
 import numpy as np
-import pandas as pd
 import pytest
 from ase import Atoms
 from sklearn.exceptions import NotFittedError
@@ -15,7 +14,6 @@ from skldos.datasets import make_snapshots
 from skldos.decomposition import ADOSDecomposer
 from skldos.exceptions import FileFormatError, SnapshotError
 from skldos.io import read_npz
-from skldos.physics import band_energy, fermi_level
 from tests.decomposition import reference
 
 
@@ -30,15 +28,6 @@ def test_the_sum_over_the_atoms_is_the_dos(ragged):
         assert block.shape == (4, 11)
         assert snapshot.dos().max() > 0.1
         np.testing.assert_allclose(dos, snapshot.dos(), rtol=1e-12)
-
-
-def test_atoms_of_a_perfect_crystal_are_alike(snapshots):
-    snapshot = snapshots[0]
-    atoms = snapshot.atoms.copy()
-    atoms.set_scaled_positions([[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])
-    field = np.ones_like(snapshot.ldos)
-    block = ADOSDecomposer().fit_transform([snapshot.replace(atoms=atoms, ldos=field)])[0]
-    np.testing.assert_allclose(block, np.full((4, 11), atoms.cell.volume / 4), rtol=1e-7)
 
 
 @pytest.mark.parametrize("sigma", [0.8, 1.3, {"Mg": 1.3, "Al": 0.8}, {"Mg": 0.6, "Al": 1.1}])
@@ -88,13 +77,10 @@ def test_blocks_are_kept_by_field_and_parameters(snapshots, tmp_path, monkeypatc
         transform(snapshots, partition="nearest")
 
 
-def test_types_names_and_containers(snapshots):
+def test_types_and_names(snapshots):
     decomposer = ADOSDecomposer(dtype="float32").fit(snapshots)
     assert decomposer.transform(snapshots)[0].dtype == np.float32
     assert list(decomposer.get_feature_names_out()[:2]) == ["dos_-4", "dos_-2.4"]
-    frame = decomposer.set_output(transform="pandas").transform(snapshots)[0]
-    assert isinstance(frame, pd.DataFrame)
-    assert list(frame.columns) == list(decomposer.get_feature_names_out())
 
 
 def test_elements_have_widths_of_their_own(snapshots):
@@ -147,9 +133,7 @@ def test_nan_in_a_file_is_found(tmp_path):
 @pytest.mark.parametrize(
     ("params", "error", "message"),
     [
-        ({"sigma": -1.0}, ValueError, "sigma must be > 0"),
         ({"partition": "bader"}, ValueError, "partition must be one of"),
-        ({"tolerance": 1.0}, ValueError, "tolerance must be"),
         ({"dtype": "float16"}, ValueError, "dtype must be one of"),
         ({"n_jobs": 0}, ValueError, "n_jobs must be"),
         ({"sigma": "wide"}, TypeError, "sigma must be a number"),
@@ -188,19 +172,6 @@ def test_no_blocks_have_no_sums(snapshots):
 def liquid(shared_data):
     """One snapshot of 32 atoms of liquid aluminium."""
     return read_npz(shared_data / "al32" / "Al32_933K_liquid_0.npz")
-
-
-def test_liquid_aluminium_keeps_dos_and_band_energy(liquid):
-    dos = ADOSDecomposer().fit([liquid])
-    dos = dos.inverse_transform(dos.transform([liquid]))[0]
-    np.testing.assert_allclose(dos, liquid.dos(), rtol=1e-6, atol=1e-6 * dos.max())
-    energies, state = liquid.energies, {"temperature": liquid.temperature}
-    found = []
-    for D in (dos, liquid.dos()):
-        mu = fermi_level(D, energies, n_electrons=liquid.n_electrons, **state)
-        found.append(band_energy(D, energies, fermi_level=mu, **state) / 32)
-    assert abs(found[1]) > 1  # eV
-    assert abs(found[0] - found[1]) < 1e-6
 
 
 def test_decomposing_is_quick_and_small(liquid):

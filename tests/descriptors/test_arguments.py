@@ -90,6 +90,11 @@ def test_elements_are_numbered_from_zero():
             spectrum(species=wrong, n_species=2)
 
 
+def test_points_have_three_coordinates():
+    with pytest.raises(ValueError, match=r"points must have shape \(any, 3\), got \(3,\)"):
+        of_points(points=np.zeros(3))
+
+
 def test_where_there_are_no_atoms_or_points():
     nothing = {"positions": np.zeros((0, 3)), "weights": np.zeros(0)}
     alone = of_points(**nothing)

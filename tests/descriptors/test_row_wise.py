@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import clone
-from sklearn.compose import ColumnTransformer
 from sklearn.cross_decomposition import PLSRegression
 from sklearn.decomposition import PCA, IncrementalPCA
 from sklearn.exceptions import NotFittedError
@@ -119,12 +118,6 @@ def test_rows_are_drawn_without_replacement_from_all_blocks():
     assert len(np.unique(rows)) == 99
 
 
-@pytest.mark.parametrize("max_rows", [0, -1, 2.5])
-def test_a_wrong_number_of_rows_is_named(blocks, max_rows):
-    with pytest.raises((TypeError, ValueError), match="max_rows must be"):
-        RowWise(PCA(), max_rows=max_rows).fit(blocks)
-
-
 @pytest.mark.parametrize(
     "transformer", [StandardScaler(), PCA(n_components=4), PCA(n_components=2)]
 )
@@ -210,12 +203,6 @@ def test_the_users_transformer_stays_unfitted(blocks):
     rowwise = RowWise(scaler).fit(blocks)
     assert not hasattr(scaler, "mean_")
     assert rowwise.row_transformer is scaler
-
-
-def test_fitting_again_forgets(blocks, rng):
-    rowwise = RowWise(StandardScaler()).fit([rng.normal(size=(9, 4))])
-    again = rowwise.fit(blocks).row_transformer_
-    np.testing.assert_allclose(again.mean_, np.concatenate(blocks).mean(axis=0))
 
 
 def test_blocks_are_not_changed(blocks):
@@ -332,10 +319,3 @@ def test_sparse_output_becomes_dense(lazy, blocks, files):
     for block, wanted in zip(made, expected, strict=True):
         assert block.shape[1] == 16
         np.testing.assert_array_equal(np.asarray(block), np.asarray(wanted))
-
-
-def test_parts_of_the_rows_by_a_column_transformer(blocks):
-    parts = [("scaled", StandardScaler(), [0, 1]), ("kept", "passthrough", [3])]
-    made = RowWise(ColumnTransformer(parts)).fit_transform(blocks)
-    expected = ColumnTransformer(parts).fit_transform(np.concatenate(blocks))
-    np.testing.assert_allclose(np.concatenate(made), expected, rtol=1e-12)

@@ -77,42 +77,6 @@ def test_derivatives_of_all_features_at_once():
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-11 * np.abs(expected).max())
 
 
-def test_an_atom_alone_feels_nothing():
-    lammps = of_lammps("isolated")
-    by_positions, _ = (
-        AtomSNAPTransformer(**lammps.options).fit([lammps.atoms]).derivatives(lammps.atoms)
-    )
-    assert not by_positions[2].any()
-    assert np.abs(by_positions[:2]).max() > 0.1
-
-
-@pytest.mark.parametrize("name", ["alloy", "isolated", "chem of three"])
-def test_derivatives_are_finite_differences(name, rng):
-    lammps = of_lammps(name)
-    atoms, h = lammps.atoms, 1e-5
-    snap = AtomSNAPTransformer(**lammps.options).fit([atoms])
-    weights = rng.normal(size=lammps.atom.shape)
-    step, strain = rng.normal(size=(len(atoms), 3)), rng.normal(size=(3, 3))
-    by_positions, by_strain = snap.pullback(Snapshot(atoms), weights)
-
-    def total(moved):
-        return (weights * snap.transform([moved])[0]).sum()
-
-    found, slopes = [(by_positions * step).sum(), (by_strain * strain).sum()], []
-    for displace in (
-        lambda a, s: a.positions.__iadd__(s * h * step),
-        lambda a, s: a.set_cell(a.cell.array @ (np.eye(3) + s * h * strain), scale_atoms=True),
-    ):
-        sides = []
-        for sign in (1, -1):
-            copy = atoms.copy()
-            displace(copy, sign)
-            sides.append(total(copy))
-        slopes.append((sides[0] - sides[1]) / (2 * h))
-    assert min(np.abs(slopes)) > 0.1
-    np.testing.assert_allclose(found, slopes, rtol=1e-6)
-
-
 @pytest.mark.parametrize("name", ["alloy", "chem", "chem of three"])
 def test_grid_points_are_those_of_lammps(name):
     lammps = of_lammps(name)

@@ -158,7 +158,7 @@ def test_what_is_being_written_is_left_alone(store, block):
     assert not stage.exists()
 
 
-@pytest.mark.parametrize(("factor", "stays"), [(1 / 3, True), (3, False)])
+@pytest.mark.parametrize(("factor", "stays"), [(23 / 24, True), (25 / 24, False)])
 def test_age_decides_where_there_is_no_lock(store, block, factor, stays):
     age = time.time() - factor * files.ABANDONED_AFTER
     (store.folder / "a.partial").mkdir()

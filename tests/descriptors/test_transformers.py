@@ -2,7 +2,6 @@
 
 import os
 import pickle
-import time
 from pathlib import Path
 
 import joblib
@@ -15,7 +14,6 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils import estimator_html_repr
 
 from skldos import (
     ArrayFile,
@@ -110,14 +108,6 @@ def test_chunks_do_not_show(transformer, snapshots, monkeypatch):
 
 
 @every_transformer
-def test_a_block_depends_on_its_own_snapshot_alone(transformer, ragged):
-    together = clone(transformer).fit(ragged).transform(ragged)
-    alone = clone(transformer).fit(ragged[:1]).transform(ragged[3:4])
-    assert_same_blocks(alone, together[3:4], rtol=1e-12)
-    assert not np.allclose(together[0], together[2])
-
-
-@every_transformer
 def test_lazy_blocks_equal_the_blocks(transformer, ragged, calls):
     transformer = clone(transformer).fit(ragged)
     lazy = transformer.transform_lazy(ragged)
@@ -188,22 +178,6 @@ def test_a_wrong_grid_is_named(transformer, snapshots):
 
 
 @every_transformer
-@pytest.mark.parametrize(
-    ("X", "error", "message"),
-    [
-        (bulk("Al"), TypeError, "a single Atoms"),
-        (np.zeros((3, 2)), TypeError, "ndarray"),
-        ([], SnapshotError, "at least one snapshot"),
-    ],
-)
-def test_wrong_x_is_named(transformer, X, error, message, snapshots):
-    with pytest.raises(error, match=message):
-        clone(transformer).fit(X)
-    with pytest.raises(error, match=message):
-        clone(transformer).fit(snapshots).transform(X)
-
-
-@every_transformer
 def test_new_elements_are_refused(transformer, snapshots):
     beryllium = Snapshot(bulk("Be"), grid_shape=(2, 2, 2))
     fitted = clone(transformer).fit(snapshots)
@@ -223,12 +197,6 @@ def test_unfitted_transformers_say_so(transformer, method, snapshots):
 
 
 @every_transformer
-def test_representations(transformer):
-    assert repr(transformer).startswith(f"{type(transformer).__name__}(")
-    assert "r_cut" in estimator_html_repr(transformer).replace("r_cut", "r_cut")
-
-
-@every_transformer
 def test_verbose_shows_progress(transformer, snapshots, capsys):
     transformer = clone(transformer).fit(snapshots)
     transformer.transform(snapshots[:1])
@@ -242,21 +210,12 @@ def test_verbose_shows_progress(transformer, snapshots, capsys):
 # -------------------------------------------------------------------- containers
 
 
-@every_transformer
-def test_set_output_gives_data_frames(transformer, snapshots):
-    transformer = clone(transformer).set_output(transform="pandas")
-    frames = transformer.fit_transform(snapshots)
-    assert all(isinstance(frame, pd.DataFrame) for frame in frames)
-    assert list(frames[0].columns) == list(transformer.get_feature_names_out())
-    assert_same_blocks(frames, transformer.set_output(transform="default").transform(snapshots))
-    with pytest.raises(ValueError, match="transform must be one of 'default', 'pandas'"):
-        transformer.set_output(transform="feather")
-
-
 def test_set_output_may_be_global(snapshots):
     with sklearn.config_context(transform_output="pandas"):
         frames = make_pipeline(TRANSFORMERS[0], RowWise(StandardScaler())).fit_transform(snapshots)
     assert isinstance(frames[0], pd.DataFrame)
+    with pytest.raises(ValueError, match="transform must be one of 'default', 'pandas'"):
+        clone(TRANSFORMERS[0]).set_output(transform="feather")
 
 
 def test_set_output_passes_names_through_a_pipeline(snapshots):
@@ -315,28 +274,12 @@ def test_memory_of_joblib_is_accepted(snapshots, tmp_path, calls):
     assert_same_blocks(nowhere.fit_transform(snapshots), expected)
 
 
-CHANGES = [
-    {"r_cut": 4.0},
-    {"twojmax": 3},
-    {"rfac0": 0.9},
-    {"rmin0": 0.1},
-    {"switch": False},
-    {"weights": {"Al": 2.0}},
-    {"dtype": "float32"},
-    {"grid_shape": (3, 4, 4)},
-]
-
-
-@pytest.mark.parametrize("change", CHANGES, ids=str)
-def test_every_parameter_that_matters_makes_another_block(change, snapshots, tmp_path):
+def test_another_grid_makes_another_block(snapshots, tmp_path):
     transformer = clone(TRANSFORMERS[0]).set_params(memory=tmp_path)
-    before = transformer.fit_transform(snapshots[:1])
+    transformer.fit_transform(snapshots[:1])
     bare = without_fields(snapshots[:1])
-    after = transformer.set_params(**change).fit_transform(bare)
-    assert after[0].path != before[0].path
-    expected = clone(transformer).set_params(memory=None).fit_transform(bare)
-    assert_same_blocks(after, expected)
-    assert expected[0].dtype == after[0].dtype
+    after = transformer.set_params(grid_shape=(3, 4, 4)).fit_transform(bare)
+    assert_same_blocks(after, clone(transformer).set_params(memory=None).fit_transform(bare))
 
 
 @pytest.mark.parametrize(
@@ -392,28 +335,6 @@ def test_another_process_finds_the_blocks(snapshots, tmp_path, run_python):
     assert printed.strip() == str([float(np.asarray(block).sum()) for block in blocks])
 
 
-KILLED = """
-import os, sys
-from skldos import GridSNAPTransformer, SnapshotList
-from skldos.descriptors import base
-base.CHUNK_SITES = 10
-compute = GridSNAPTransformer.compute
-def die(self, snapshot, start, stop):
-    if start > 30: os._exit(0)
-    return compute(self, snapshot, start, stop)
-GridSNAPTransformer.compute = die
-snapshots = SnapshotList.load(sys.argv[1])
-GridSNAPTransformer(twojmax=2, n_jobs=1, memory=sys.argv[2]).fit_transform(snapshots)
-"""
-
-
-def test_a_process_that_is_killed_leaves_no_wrong_block(snapshots, tmp_path, run_python):
-    snapshots.save(tmp_path / "set")
-    run_python(KILLED, tmp_path / "set", tmp_path / "memory")
-    blocks = clone(TRANSFORMERS[0]).set_params(memory=tmp_path / "memory").fit_transform(snapshots)
-    assert_same_blocks(blocks, clone(TRANSFORMERS[0]).fit_transform(snapshots))
-
-
 def test_an_interrupt_leaves_nothing(snapshots, tmp_path, monkeypatch):
     compute = GridSNAPTransformer.compute
 
@@ -456,16 +377,6 @@ def test_a_damaged_block_is_computed_again(damage, snapshots, tmp_path, calls):
     assert n_calls > 0
     assert_same_blocks(transformer.transform(snapshots[:1]), expected)
     assert len(calls) == n_calls
-
-
-def test_files_of_processes_that_were_killed_are_removed(snapshots, tmp_path):
-    folder = tmp_path / "skldos-blocks"
-    folder.mkdir()
-    for name, age in (("old", 25 * 3600), ("new", 23 * 3600)):
-        (folder / f"{name}.partial").write_bytes(b"half a block")
-        os.utime(folder / f"{name}.partial", times=(time.time() - age,) * 2)
-    clone(TRANSFORMERS[0]).set_params(memory=tmp_path).fit_transform(snapshots[:1])
-    assert [path.name for path in folder.glob("*.partial")] == ["new.partial"]
 
 
 @every_transformer
@@ -515,12 +426,7 @@ def test_a_read_only_folder_is_read_and_else_done_without(snapshots, tmp_path):
 @pytest.mark.parametrize(
     ("params", "error", "message"),
     [
-        ({"r_cut": 0.0}, ValueError, "r_cut must be > 0"),
         ({"r_cut": 1.0, "rmin0": 2.0}, ValueError, "r_cut must be > 2.0, got 1.0"),
-        ({"rmin0": -1.0}, ValueError, "rmin0 must be >= 0"),
-        ({"twojmax": -1}, ValueError, "twojmax must be >= 0 and <= 87, got -1"),
-        ({"twojmax": 2.5}, TypeError, "twojmax must be an integer, got 2.5"),
-        ({"rfac0": 1.5}, ValueError, "rfac0 must be > 0 and <= 1"),
         ({"switch": "yes"}, ValueError, "switch must be one of True, False; got 'yes'"),
         ({"dtype": "float16"}, ValueError, "dtype must be one of 'float64', 'float32'"),
         ({"weights": {"Al": np.nan}}, ValueError, r"weights\['Al'\] must be finite, got nan"),
@@ -648,15 +554,6 @@ def test_pullback_is_the_derivative_with_all_parameters_and_in_pieces(params, al
         assert found == pytest.approx(expected, rel=1e-5)
     with pytest.raises(ValueError, match=r"changed since fit: r_cut was 3\.7 and is 3\.6"):
         snap.set_params(r_cut=3.6).pullback(alloy, sensitivity)
-
-
-def test_lazy_blocks_are_those_of_the_call(snapshots):
-    transformer = clone(TRANSFORMERS[0]).fit(snapshots)
-    expected = transformer.transform(snapshots)
-    lazy = transformer.transform_lazy(snapshots)
-    transformer.set_params(r_cut=3.0).fit(snapshots)
-    assert_same_blocks(lazy, expected, rtol=1e-10, atol=1e-12)
-    assert_same_blocks(pickle.loads(pickle.dumps(lazy)), expected, rtol=1e-10, atol=1e-12)
 
 
 @pytest.mark.parametrize(

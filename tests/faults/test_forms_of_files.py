@@ -1,21 +1,13 @@
 """Files of pw.x and of generators of pseudopotentials in unusual forms: same values, or refused."""
 
-import json
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from skldos.datasets import make_snapshots
 from skldos.exceptions import FileFormatError
-from skldos.io import (
-    read_espresso,
-    read_espresso_trajectory,
-    read_mala,
-    read_upf,
-    write_mala,
-)
+from skldos.io import read_espresso, read_espresso_trajectory, read_upf
 
 DATA = Path(__file__).parent.parent / "io" / "data"
 XML = (DATA / "al2" / "al2.save" / "data-file-schema.xml").read_text()
@@ -143,24 +135,3 @@ def test_charges_that_no_atom_has(tmp_path):
     assert read_upf(upf(tmp_path, valence="13.5")).valence == 13.5
     with pytest.raises(FileFormatError, match="z_valence must not exceed the electrons of Al, 13"):
         read_upf(upf(tmp_path, valence="14.5"))
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("numbers", [13.5, 13.5, 13.5, 13.5]),
-        ("numbers", [True, True, True, True]),
-        ("numbers", "Al4"),
-        ("numbers", [[13, 13, 13, 13]]),
-        ("pbc", "no"),
-        ("pbc", [1, 1, 1]),
-    ],
-)
-def test_atoms_in_the_files_of_mala(tmp_path, name, value):
-    (snapshot,) = make_snapshots(1, random_state=0)
-    files = write_mala(snapshot, tmp_path / "a")
-    info = json.loads(files["info"].read_text())
-    info["atoms"][name] = value
-    files["info"].write_text(json.dumps(info))
-    with pytest.raises(FileFormatError, match=rf"{name} must be .*, got .*a\.info\.json"):
-        read_mala(files["ldos"], energies=snapshot.energy_grid)

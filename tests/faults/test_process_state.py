@@ -48,15 +48,6 @@ def test_a_reader_that_stops_is_no_error(tmp_path, monkeypatch, capfd):
     assert capfd.readouterr().err == ""
 
 
-def test_a_terminal_without_letters_of_the_tables(tmp_path, monkeypatch):
-    make_snapshots(1, random_state=0).save(tmp_path / "snapshots")
-    written = io.BytesIO()
-    with io.TextIOWrapper(written, encoding="ascii") as terminal:
-        monkeypatch.setattr(sys, "stdout", terminal)
-        assert main(["info", str(tmp_path / "snapshots")]) == 0
-        assert b"6?6?6" in written.getvalue()
-
-
 def test_processes_without_a_stderr_train(monkeypatch):
     closed = io.StringIO()
     closed.close()

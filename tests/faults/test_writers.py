@@ -1,7 +1,6 @@
 """Every file that skldos writes appears complete or not at all."""
 
 import ast
-import contextlib
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +13,7 @@ from skldos.datasets import make_snapshots
 from skldos.exceptions import FileFormatError
 from skldos.io import write_cube, write_extxyz, write_mala, write_xsf
 from skldos.io.lammps import write_snap_files
-
-resource = pytest.importorskip("resource")
+from tests.disks import NO_SPACE, largest_file
 
 #: Where files are written in place, and why a fault there does no harm.
 IN_PLACE = {
@@ -50,13 +48,18 @@ def writes_in_place(tree):
                 yield call.lineno
 
 
-def test_writers_write_aside_and_rename():
+def lines_of_package(search):
+    """Return the lines that `search` finds in the modules of the package, by path."""
     package = Path(skldos.__file__).parent
     found = {
-        str(path.relative_to(package)): lines
+        str(path.relative_to(package)): list(search(ast.parse(path.read_text(encoding="utf-8"))))
         for path in package.rglob("*.py")
-        if (lines := list(writes_in_place(ast.parse(path.read_text(encoding="utf-8")))))
     }
+    return {path: lines for path, lines in found.items() if lines}
+
+
+def test_writers_write_aside_and_rename():
+    found = lines_of_package(writes_in_place)
     assert {path: lines for path, lines in found.items() if path not in IN_PLACE} == {}
     assert set(IN_PLACE) <= set(found)  # or one of them needs no exception any more
 
@@ -94,27 +97,10 @@ def texts_without_encoding(tree):
 
 
 def test_texts_are_utf8_wherever_they_are_read():
-    package = Path(skldos.__file__).parent
-    found = {
-        str(path.relative_to(package)): lines
-        for path in package.rglob("*.py")
-        if (lines := list(texts_without_encoding(ast.parse(path.read_text(encoding="utf-8")))))
-    }
-    assert found == {}
+    assert lines_of_package(texts_without_encoding) == {}
 
 
 # ---------------------------------------------------------------- disks that are full
-
-
-@contextlib.contextmanager
-def largest_file(n_bytes):
-    """Limit the size of this process's files."""
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, limits[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 SNAPSHOTS = make_snapshots(1, grid_shape=(12, 12, 12), n_energies=5, random_state=0)
@@ -142,7 +128,7 @@ def files(folder):
 
 @pytest.mark.parametrize(("name", "write"), WRITERS.values(), ids=WRITERS)
 def test_a_full_disk_is_an_error_that_leaves_nothing(name, write, tmp_path):
-    with largest_file(4096), pytest.raises(OSError, match=r"[Ff]ile too large|No space"):
+    with largest_file(4096), pytest.raises(OSError, match=NO_SPACE):
         write(tmp_path / name)
     assert files(tmp_path) == []
     write(tmp_path / name)
@@ -177,16 +163,16 @@ WRITING = {
 }
 
 
+def calls_of_writers(tree):
+    """Yield the lines that call one of the functions of :mod:`skldos.data.files`."""
+    writers = ("atomic_file", "atomic_array", "new_array", "staging_folder", "mapped")
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", None) in writers:
+            yield node.lineno
+
+
 def test_every_module_that_writes_is_known():
-    package = Path(skldos.__file__).parent
-    calls = ("atomic_file", "atomic_array", "staging_folder", "mapped")
-    found = {
-        str(path.relative_to(package))
-        for path in package.rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Call) and getattr(node.func, "id", None) in calls
-    }
-    assert found == set(WRITING)
+    assert set(lines_of_package(calls_of_writers)) == set(WRITING)
 
 
 #: Of a run that has no dynamics yet.
@@ -195,7 +181,7 @@ FIRST_STATE = {"n_snapshots": 1, "dynamics": None, "check": None}
 
 def test_a_full_disk_keeps_the_last_state_of_a_run(tmp_path):
     write_state(tmp_path, FIRST_STATE)
-    with largest_file(4096), pytest.raises(OSError, match=r"[Ff]ile too large|No space"):
+    with largest_file(4096), pytest.raises(OSError, match=NO_SPACE):
         write_state(tmp_path, FIRST_STATE | {"positions": list(range(4096))})
     assert files(tmp_path) == [tmp_path / STATE_FILE]
     assert read_state(tmp_path) == FIRST_STATE
@@ -212,13 +198,13 @@ def test_files_for_lammps_belong_together_on_a_full_disk(size, tmp_path, monkeyp
     before = {path: path.read_text() for path in files(tmp_path)}
     assert len(before) == 2
     long = {f"option{i}": 1.0 for i in range(1000)} if size == 300 else {}
-    with largest_file(4096), pytest.raises(OSError, match=r"[Ff]ile too large|No space"):
+    with largest_file(4096), pytest.raises(OSError, match=NO_SPACE):
         write(size, **long)
     assert {path: path.read_text() for path in files(tmp_path)} == before
 
 
 def test_files_for_mala_on_a_full_disk(tmp_path):
-    with largest_file(4096), pytest.raises(OSError, match=r"[Ff]ile too large|No space"):
+    with largest_file(4096), pytest.raises(OSError, match=NO_SPACE):
         write_mala(SNAPSHOTS[0], tmp_path / "a")
     assert all(path.stat().st_size <= 4096 for path in tmp_path.iterdir())
     assert not list(tmp_path.glob("*.partial"))

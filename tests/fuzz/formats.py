@@ -1,5 +1,6 @@
 """Every format that skldos reads or writes: small files, and their readers."""
 
+import json
 import shutil
 import tarfile
 import warnings
@@ -24,14 +25,9 @@ from skldos.io import (
     write_olcao_potential,
 )
 from tests.fuzz.mutations import mutate_binary, mutate_text
+from tests.io.test_mala import INFO
 
 DATA = Path(__file__).parents[1] / "io" / "data"
-INFO = """{"atoms": {"numbers": {"array": [13, 13]}, "positions": {"array": [[0.0, 0.1, 0.0],
- [2.0, 2.0, 1.9]]}, "cell": {"array": [[4.0, 0.0, 0.0], [0.0, 4.1, 0.0], [0.1, 0.0, 4.2]]},
- "pbc": {"array": [true, true, true]}}, "grid_dimensions": [2, 3, 4], "temperature": 298.0,
- "number_of_electrons_exact": 6.0, "fermi_energy_dft": 7.5, "band_energy_dft_calculation": 11.25,
- "total_energy_dft_calculation": -114.5, "entropy_contribution_dft_calculation": -0.02,
- "atomic_forces_dft": {"array": [[0.1, 0.0, 0.0], [-0.1, 0.0, 0.0]]}}"""
 
 
 @dataclass(frozen=True)
@@ -107,7 +103,7 @@ def extracted(name):
 
 
 def make_info(folder):
-    (folder / "a.json").write_text(INFO)
+    (folder / "a.json").write_text(json.dumps(INFO))
     return [folder / "a.json"]
 
 

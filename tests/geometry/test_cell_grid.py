@@ -13,7 +13,6 @@ from skldos.geometry import (
     voxel_volume,
 )
 from skldos.geometry.cell import MAX_LENGTH
-from skldos.geometry.grid import MAX_POINTS
 
 TRICLINIC = np.array([[3.0, 0.2, 0.1], [-1.0, 2.5, 0.3], [0.4, -0.7, 4.0]])
 LEFT_HANDED = TRICLINIC[[1, 0, 2]]
@@ -42,18 +41,9 @@ def test_check_cell_accepts_lists_and_left_handed_cells():
     assert np.array_equal(check_cell(LEFT_HANDED), LEFT_HANDED)
 
 
-@pytest.mark.parametrize(
-    ("cell", "message"),
-    [
-        (np.eye(2), r"cell must have shape \(3, 3\), got \(2, 2\)"),
-        (np.diag([4.0, 4.0, 0.0]), "linearly independent vectors, got volume 0 "),
-        (np.ones((3, 3)), "linearly independent"),
-        (np.full((3, 3), np.nan), "cell must be finite, got 9 NaN"),
-        (np.zeros((3, 3)), "linearly independent"),
-    ],
-)
-def test_check_cell_says_what_is_wrong(cell, message):
-    with pytest.raises(ValueError, match=message):
+@pytest.mark.parametrize("cell", [np.diag([4.0, 4.0, 0.0]), np.ones((3, 3)), np.zeros((3, 3))])
+def test_flat_cells_are_refused(cell):
+    with pytest.raises(ValueError, match="linearly independent vectors, got volume 0 "):
         check_cell(cell)
 
 
@@ -105,21 +95,19 @@ def test_check_block_says_what_is_wrong():
         check_block((2, 3, 4), 6, 5)
 
 
-@pytest.mark.parametrize("scale", [1.0, -1.0])
-def test_cells_beyond_double_precision_are_refused(scale):
-    cell = np.diag([4.0, 4.0, scale * MAX_LENGTH])
-    check_cell(cell / 3)
-    with pytest.raises(ValueError, match="cell must be at most 100000 Å wide, got 300000 Å"):
-        check_cell(3 * cell)
+@pytest.mark.parametrize("sign", [1, -1])
+def test_cells_beyond_double_precision_are_refused(sign):
+    check_cell(np.diag([4.0, 4.0, sign * MAX_LENGTH]))
+    with pytest.raises(ValueError, match="cell must be at most 100000 Å wide, got 100300 Å"):
+        check_cell(np.diag([4.0, 4.0, 1.003 * sign * MAX_LENGTH]))
 
 
 def test_grids_beyond_any_use_are_refused():
-    assert check_grid_shape((MAX_POINTS // 3, 1, 1)) == (MAX_POINTS // 3, 1, 1)
-    with pytest.raises(ValueError, match=f"at most {MAX_POINTS} points, got"):
-        check_grid_shape((3 * 2**12, 2**12, 2**12))
-    # A product that wraps around in 64 bits.
-    with pytest.raises(ValueError, match=f"at most {MAX_POINTS} points, got"):
-        check_grid_shape((2**32, 2**32, 2**32))
+    assert check_grid_shape((4096, 4096, 4096)) == (4096, 4096, 4096)
+    # The product of the last one wraps around in 64 bits.
+    for shape in ((4096, 4096, 4097), (2**32, 2**32, 2**32)):
+        with pytest.raises(ValueError, match="must have at most 68719476736 points, got"):
+            check_grid_shape(shape)
 
 
 @pytest.mark.parametrize("function", [volume, reciprocal_cell, plane_spacings, check_cell])
@@ -148,9 +136,5 @@ def test_flat_cells_have_no_reciprocal_vectors(function):
 
 
 def test_what_is_at_the_limit_is_accepted():
-    check_cell(np.diag([4.0, 4.0, MAX_LENGTH]))
     check_positions(np.array([[0.0, -MAX_LENGTH, MAX_LENGTH]]))
-    assert check_grid_shape((4096, 4096, 4096)) == (4096, 4096, 4096)
-    with pytest.raises(ValueError, match="must have at most 68719476736 points"):
-        check_grid_shape((4096, 4096, 4097))
     assert check_block((2, 3, 4), 24, None) == check_block((2, 3, 4), 24, 24) == (24, 24)

@@ -3,13 +3,7 @@ import pytest
 
 from skldos.geometry import bin_neighbors, find_neighbors, volume
 from skldos.geometry.pairs import find_pairs
-
-CELLS = {
-    "cubic": 4.0 * np.eye(3),
-    "triclinic": np.array([[3.0, 0.2, 0.1], [-1.0, 2.5, 0.3], [0.4, -0.7, 4.0]]),
-    "left-handed": np.array([[-1.0, 2.5, 0.3], [3.0, 0.2, 0.1], [0.4, -0.7, 4.0]]),
-    "flat": np.array([[9.0, 0, 0], [8.5, 2.0, 0], [0, 0, 12.0]]),
-}
+from tests.geometry.test_neighbors import CELLS
 
 
 def brute_force(positions, cell, r_cut, span=7):

@@ -98,8 +98,15 @@ def test_an_ldos_in_other_units_is_warned_of(ldos, scale):
     assert expected == pytest.approx(8, abs=0.3)
 
 
-def test_rounding_is_not_warned_of(ldos):
-    read_espresso(SILICON, ldos=0.997 * ldos, energies=grid(-8.0))
+@pytest.mark.parametrize(("excess", "warns"), [(0.98, False), (1.02, True), (-0.98, False)])
+def test_an_ldos_that_holds_one_per_cent_more_electrons(ldos, excess, warns, recwarn):
+    read_espresso(SILICON, ldos=0.97 * ldos, energies=grid(-8.0))
+    words = str(recwarn.pop(UserWarning).message).split()
+    held, expected = float(words[3]), float(words[words.index("hold") + 1].rstrip(":"))
+    # Of eight electrons one per cent is 0.08.
+    factor = (expected + 0.08 * excess) / (held / 0.97)
+    read_espresso(SILICON, ldos=factor * ldos, energies=grid(-8.0))
+    assert bool(recwarn.list) == warns
 
 
 def test_another_broadening_is_warned_of_where_it_moves_electrons(ldos):

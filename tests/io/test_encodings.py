@@ -5,9 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from skldos.datasets.recipe.run import OUTPUT as PRINTED
-from skldos.datasets.recipe.run import run_pw
-from skldos.exceptions import EspressoError
 from skldos.io import read_cube, read_espresso, read_olcao_potential, write_olcao_potential
 from skldos.io.espresso.locate import is_output
 
@@ -47,12 +44,3 @@ def test_lines_of_potentials_that_are_passed_on(tmp_path):
     found = read_olcao_potential(path)
     np.testing.assert_allclose(found.coefficients[0][0], [-3.0, 1.0], rtol=1e-9)
     assert found.plus_u[-1] == "M\ufffdller"
-
-
-def test_messages_of_pw(tmp_path):
-    script = tmp_path / "pw.x"
-    script.write_text("#!/bin/sh\nprintf 'M\\374ller is out of memory\\n'\nexit 3\n")
-    script.chmod(0o755)
-    with pytest.raises(EspressoError, match=r"ller is out of memory' \(exit status 3\)"):
-        run_pw([str(script)], tmp_path)
-    assert (tmp_path / PRINTED).exists()

@@ -6,7 +6,6 @@ other of one at the Γ point, with one wave of each pair G, -G; see `test_wavefu
 
 import re
 import shutil
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -17,20 +16,15 @@ from skldos.io import charge_density, write_charge_density
 from skldos.io.espresso.binary import read_charge_density
 from skldos.io.espresso.xml import read_xml
 from skldos.units import BOHR, RYDBERG
+from tests.espresso import SMEARING, needs_pw, run_pw
 
 DATA = Path(__file__).parent / "data"
 SILICON, GAMMA = DATA / "wfc_silicon.save", DATA / "wfc_gamma.save"
 NAME = "charge-density.dat"
 XML = "data-file-schema.xml"
-PSEUDOPOTENTIALS = Path("/usr/share/espresso/pseudo")  # of Debian and its relatives
 # Of a record of three integers, and one of nine floats, with the lengths around them
 HEADER = 20 + 80
 SKEWED = np.array([[4.0, 0.0, 0.0], [1.0, 3.5, 0.0], [-0.5, 0.7, 5.0]])
-
-needs_pw = pytest.mark.skipif(
-    not (shutil.which("pw.x") and PSEUDOPOTENTIALS.exists()),
-    reason="needs pw.x of Quantum ESPRESSO with its pseudopotentials",
-)
 
 
 def cutoff_of(save):
@@ -150,25 +144,6 @@ def test_lengths_that_are_nearly_equal_stand_as_in_a_file_of_pw(tmp_path):
 
 # pw.x -----------------------------------------------------------------------------------------
 
-INPUT = """&control
- prefix='test', outdir='.', pseudo_dir='{pseudo_dir}', verbosity='high'
-/
-&system
- ibrav=0, nat=2, ntyp=1, ecutwfc=8, nosym=.true.,
- occupations='smearing', smearing='fermi-dirac', degauss=0.02
-/
-&electrons
- conv_thr=1e-9, startingpot='{startingpot}'
-/
-ATOMIC_SPECIES
- Si 28.085 Si.pz-vbc.UPF
-ATOMIC_POSITIONS crystal
- Si 0.02 0 0
- Si 0.25 0.25 0.25
-CELL_PARAMETERS angstrom
-{cell}
-K_POINTS {k_points}
-"""
 FCC = 2.715 * (np.ones((3, 3)) - np.eye(3))
 # Some lengths that were equal are still so within the tolerance of pw.x, some are not.
 NEARLY_FCC = FCC @ np.diag([1.0, 1 + 1e-9, 1 + 3e-9])
@@ -176,25 +151,26 @@ HEXAGONAL = np.array([[3.84, 0, 0], [-1.92, 1.92 * 3**0.5, 0], [0, 0, 3.2]])
 GRID = "automatic\n2 2 2 1 1 1"
 
 
-def run_pw(folder, cell, k_points, startingpot):
-    """Run pw.x; return its output."""
-    lines = "\n".join(" ".join(f"{x:.14f}" for x in vector) for vector in cell)
-    (folder / "pw.in").write_text(
-        INPUT.format(
-            pseudo_dir=PSEUDOPOTENTIALS, startingpot=startingpot, cell=lines, k_points=k_points
-        )
+def run(folder, cell, k_points, startingpot):
+    """Run pw.x on two atoms of silicon; return its output."""
+    well, printed = run_pw(
+        folder,
+        cell,
+        "crystal\nSi 0.02 0 0\nSi 0.25 0.25 0.25",
+        k_points,
+        species="Si 28.085 Si.pz-vbc.UPF",
+        system=f"nosym=.true., {SMEARING}",
+        electrons=f"conv_thr=1e-9, startingpot='{startingpot}'",
     )
-    command = ["pw.x", "-in", "pw.in"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stdout[-2000:]
-    return done.stdout
+    assert well, printed[-2000:]
+    return printed
 
 
 def restart(folder, save, cell, k_points, write):
     """Start pw.x from the density that `write` puts into an empty save directory."""
     (folder / save.name).mkdir(parents=True)
     write(folder / save.name / NAME)
-    output = run_pw(folder, cell, k_points, "file")
+    output = run(folder, cell, k_points, "file")
     assert "The initial density is read from file" in output
     return output
 
@@ -215,7 +191,7 @@ def results(output):
     ids=["fcc", "hexagonal", "skewed, half", "nearly fcc"],
 )
 def test_pw_begins_where_it_ended(tmp_path, cell, k_points):
-    free_atoms = run_pw(tmp_path, cell, k_points, "atomic")
+    free_atoms = run(tmp_path, cell, k_points, "atomic")
     save = tmp_path / "test.save"
     miller = read_charge_density(save / NAME)[0]
     found = {}
@@ -243,7 +219,7 @@ def test_pw_begins_where_it_ended(tmp_path, cell, k_points):
 
 @needs_pw
 def test_pw_begins_with_what_it_is_given(tmp_path):
-    energy = results(run_pw(tmp_path, FCC, GRID, "atomic"))[1]
+    energy = results(run(tmp_path, FCC, GRID, "atomic"))[1]
     save = tmp_path / "test.save"
     density = charge_density(save)
 

@@ -35,15 +35,17 @@ def test_other_numbers_leave_the_name():
     assert functional_of_numbers("PBE", [9, 9, 9, 9, 0, 0, 0]) == "pbe"
 
 
+# What pw.x 6.7 makes of each: it prints the numbers (1 1 0 0), (1 4 0 0), (1 4 3 4), (1 4 10 8).
 @pytest.mark.parametrize(
     ("text", "name"),
     [
-        *[(t, "lda-pz") for t in ("LDA", "PZ", "sla pz", " SLA  PZ NOGX  NOGC ")],
-        *[(t, "lda-pw") for t in ("PW", "SLA-PW", "SLA+PW+NOGX+NOGC")],
-        *[(t, "pbe") for t in ("PBE", "SLA PW PBX PBC", "sla+pw+pbe+pbe")],
+        *[(t, "lda-pz") for t in ("LDA                 ", "PZ", "sla pz", " SLA  PZ NOGX  NOGC ")],
+        *[(t, "lda-pw") for t in ("PW", "SLA-PW", "SLA+PW+NOGX+NOGC", "SLA PW NOGX NOGC")],
+        *[(t, "pbe") for t in ("PBE", "SLA PW PBX PBC", "sla-pw-pbx-pbc", "sla+pw+pbe+pbe")],
         *[(t, "pbesol") for t in ("PBESOL", "SLA PW PSX PSC")],
         ("PBEQ2D", "Q2D"),
         ("tpss", "TPSS"),
+        (" SLA  LYP  B88  BLYP", "SLA LYP B88 BLYP"),
     ],
 )
 def test_names_in_all_their_spellings(text, name):

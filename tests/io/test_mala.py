@@ -1,6 +1,7 @@
 """The layout of MALA: tiny files written here, and the test data of MALA itself."""
 
 import json
+from copy import deepcopy
 
 import numpy as np
 import pytest
@@ -95,18 +96,63 @@ def test_a_missing_entry_is_named(files, missing):
 @pytest.mark.parametrize(
     ("entry", "value"),
     [
+        ("temperature", -1.0),
+        ("temperature", None),
+        ("temperature", 1e308),
+        ("temperature", "cold"),
+        ("number_of_electrons_exact", 1e9),
+        ("number_of_electrons_exact", [6]),
+        ("number_of_electrons_exact", None),
+        ("grid_dimensions", 7),
+        ("grid_dimensions", [0, 3, 4]),
+        ("grid_dimensions", [2, 3]),
+        ("grid_dimensions", [2, 3, 10**30]),
+        ("band_energy_dft_calculation", 1e300),
+        ("band_energy_dft_calculation", {"array": 1}),
+        ("atomic_forces_dft", {"array": [[1.0, 2.0, 3.0]]}),
+        ("atomic_forces_dft", {"array": "none"}),
+        ("atomic_forces_dft", [[1.0, 2.0], [3.0]]),
+        ("atoms", []),
         ("atoms", None),
         ("atoms", {"numbers": [4, 4], "positions": [[0, 0, 0]], "cell": [1, 1, 1]}),
-        ("atoms", INFO["atoms"] | {"cell": {"array": [["a", 0, 0]] * 3}}),
-        ("grid_dimensions", 7),
-        ("temperature", "cold"),
-        ("atomic_forces_dft", {"array": "none"}),
+        ("atoms.numbers", [13, 10**400]),
+        ("atoms.numbers", [13]),
+        ("atoms.numbers", [13.5, 13.5]),
+        ("atoms.numbers", [True, True]),
+        ("atoms.numbers", "Al2"),
+        ("atoms.numbers", [[13, 13]]),
+        ("atoms.pbc", "no"),
+        ("atoms.pbc", [1, 1, 1]),
+        ("atoms.positions", "here"),
+        ("atoms.cell", {"array": [["a", 0, 0]] * 3}),
     ],
 )
 def test_a_damaged_entry_names_the_file(files, entry, value):
-    files[1].write_text(json.dumps(INFO | {entry: value}))
-    with pytest.raises(FileFormatError, match=r"x\.info\.json"):
-        read_mala(*files, energies=ENERGIES)
+    info = place = deepcopy(INFO)
+    *outer, last = entry.split(".")
+    for name in outer:
+        place = place[name]
+    place[last] = value
+    files[1].write_text(json.dumps(info))
+    message = rf"{last} must be .*, got .*" if last == "pbc" else ""
+    with pytest.raises(FileFormatError, match=rf"{message}x\.info\.json"):
+        read_mala(None, files[1])
+
+
+@pytest.mark.parametrize(
+    ("entry", "value"),
+    [
+        ("numbers", [13, 500]),
+        ("numbers", [13, -1]),
+        ("positions", [[0, 0, 0], [1, 1, float("nan")]]),
+        ("cell", [[1e308, 0, 0], [0, 1, 0], [0, 0, 1]]),
+        ("cell", {"array": [[4, 0, 0], [0, 4, 0], [0, 0, 1e-7]]}),
+    ],
+)
+def test_atoms_that_cannot_be_are_named(files, entry, value):
+    files[1].write_text(json.dumps(INFO | {"atoms": INFO["atoms"] | {entry: value}}))
+    with pytest.raises(SnapshotError):
+        read_mala(None, files[1])
 
 
 @pytest.mark.parametrize(
@@ -116,6 +162,10 @@ def test_a_damaged_entry_names_the_file(files, entry, value):
         (b"", "not a JSON file"),
         (b"\xff\xfe\x00", "not a JSON file"),
         (b"[1, 2]", "expected a JSON object, got a list"),
+        (b"[" * 100_000, "not a JSON file"),
+        (b'{"a": ' * 50_000, "not a JSON file"),
+        (b"1" * 5_000, "not a JSON file"),
+        (b'{"atoms": ' + b"9" * 5_000 + b"}", "not a JSON file"),
     ],
 )
 def test_damaged_json_names_file_and_line(files, content, message):

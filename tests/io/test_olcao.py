@@ -169,6 +169,9 @@ def test_numbers_as_fortran_prints_them(value, text):
         (TEXT[TEXT.index("SPIN_DN") :], "", "the file ends where SPIN_DN was expected", 7),
         ("NUM__PLUSUJ__TERMS\n    0", "NUM__PLUSUJ__TERMS", "expected an integer >= 0", 15),
         (TEXT, "", "the file ends where NUM_TYPES was expected", 1),
+        ("0.3500000000E+02", "0.3500000000E+400", "a row must lie within", 5),
+        ("0.3500000000E+02", "0.3500000000E+99", "a row must lie within", 5),
+        ("SPIN_UP\n    2\n", "SPIN_UP\n²\n", "expected an integer >= 0, got '²'", 3),
     ],
 )
 def test_damage_names_file_and_line(write, old, new, message, line):

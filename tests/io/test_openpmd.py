@@ -3,6 +3,7 @@
 import json
 import pickle
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import joblib
@@ -14,6 +15,7 @@ from skldos.data import as_rows
 from skldos.exceptions import FileFormatError
 from skldos.io import read_mala, read_openpmd
 from skldos.io.openpmd import UNITS
+from tests.io.test_mala import INFO
 
 DATA = Path(__file__).parent / "data" / "mala"
 # What data/README.md says about the files.
@@ -60,17 +62,7 @@ def test_handles_travel_to_workers_and_hash_their_contents(h5py, edit):
 
 
 def test_a_snapshot_of_mala_takes_it_as_the_ldos(h5py, tmp_path):
-    info = {
-        "temperature": 3157.75,
-        "number_of_electrons_exact": 6.0,
-        "grid_dimensions": [2, 3, 4],
-        "atoms": {
-            "numbers": [13, 13],
-            "positions": [[0, 0, 0], [2.1, 1.5, 1.3]],
-            "cell": [[4.2, 0, 0.1], [0.3, 2.9, 0], [0, 0.2, 2.8]],
-        },
-    }
-    (tmp_path / "info.json").write_text(json.dumps(info))
+    (tmp_path / "info.json").write_text(json.dumps(INFO))
     energies = EnergyGrid.regular(-5, 2.5, 3)
     snapshot = read_mala(DATA / "ldos.h5", tmp_path / "info.json", energies=energies)
     volume = snapshot.voxel_volume
@@ -107,6 +99,10 @@ MESH = "data/0/meshes/LDOS"
         (lambda file: file.copy("data/0", "data/1"), r"one iteration, got \['0', '1'\]"),
         (lambda file: file.move(f"{MESH}/1", f"{MESH}/7"), r"components 0, 1, …, got"),
         (lambda file: file[f"{MESH}/1"].attrs.modify("unitSI", 6.2e18), r"LDOS/1 in units of 6.24"),
+        *(
+            (lambda file, unit=unit: file[f"{MESH}/1"].attrs.create("unitSI", unit), "in units of")
+            for unit in ("abc", [1.0, 2.0], float("nan"))
+        ),
         (lambda file: file[MESH].attrs.modify("dataOrder", "F"), r"in C order"),
         (lambda file: file[MESH].attrs.modify("axisLabels", ["z", "y", "x"]), r"got \['z', 'y'"),
     ],
@@ -138,20 +134,58 @@ def test_units_agree_to_a_millionth(edit, change, refused, sign):
     def rescale(file):
         component_of(file).attrs["unitSI"] = expected * (1 + sign * change)
 
-    path = edit(rescale)
-    if refused:
-        with pytest.raises(FileFormatError, match=r"in units of 6\.241509e\+48 \(SI\), got"):
-            read_openpmd(path)
-    else:
+    path, message = edit(rescale), r"in units of 6\.241509e\+48 \(SI\), got"
+    with pytest.raises(FileFormatError, match=message) if refused else nullcontext():
         read_openpmd(path)
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -1e31])
 def test_values_are_checked_where_they_are_read(edit, value):
     def damage(file):
         component_of(file)[1, 2, 3] = value
 
     field = read_openpmd(edit(damage))
     np.testing.assert_array_equal(field[:1], VALUES[:1])
-    with pytest.raises(FileFormatError, match=r"LDOS .*edited\.h5"):
+    with pytest.raises(FileFormatError, match=r"LDOS must lie within .*edited\.h5"):
         field[1:]
+
+
+@pytest.fixture
+def read(h5py, tmp_path):
+    """Write a field with two components, and read it."""
+
+    def read(*, shape=(2, 3, 4), values=None, dtype=float, **options):
+        with h5py.File(tmp_path / "a.h5", "w") as file:
+            file.attrs["openPMD"] = "1.1.0"
+            mesh = file.create_group(MESH)
+            mesh.attrs.update({"axisLabels": ["x", "y", "z"], "dataOrder": "C"})
+            for k in range(2):
+                part = mesh.create_dataset(str(k), shape, dtype, **options)
+                part.attrs["unitSI"] = UNITS["LDOS"]
+                if values is not None:
+                    part[...] = values
+        return read_openpmd(tmp_path / "a.h5")
+
+    return read
+
+
+@pytest.mark.parametrize("options", [{}, {"compression": "gzip"}, {"chunks": (1, 3, 4)}])
+def test_fields_that_are_possible(read, options):
+    assert np.asarray(read(values=0.25, **options)).tolist() == [[[[0.25] * 2] * 4] * 3] * 2
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"shape": (4000, 4000, 4000), "chunks": (100, 100, 100)}, "bytes, but the file has 0"),
+        (
+            {"shape": (10**6, 10**6, 1), "chunks": True, "compression": "gzip"},
+            "needs .* bytes, but",
+        ),
+        ({"values": b"a", "dtype": "S1"}, "must hold real numbers"),
+        ({"shape": (0, 3, 4)}, "must hold real numbers"),
+    ],
+)
+def test_fields_that_are_not(read, options, message):
+    with pytest.raises(FileFormatError, match=message):
+        read(**options)

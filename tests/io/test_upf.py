@@ -108,27 +108,6 @@ def test_fortran_leaves_out_the_letter_of_small_numbers(write):
     assert 0 < upf.atomic_density[-1] < 1e-98
 
 
-# What pw.x 6.7 makes of each: it prints the numbers (1 1 0 0), (1 4 0 0), (1 4 3 4), (1 4 10 8).
-@pytest.mark.parametrize(
-    ("functional", "name"),
-    [
-        ("SLA  PZ   NOGX NOGC", "lda-pz"),
-        ("PZ", "lda-pz"),
-        ("LDA                 ", "lda-pz"),
-        ("SLA PW NOGX NOGC", "lda-pw"),
-        ("PW", "lda-pw"),
-        ("PBE", "pbe"),
-        ("sla-pw-pbx-pbc", "pbe"),
-        (" SLA  PW   PBE  PBE", "pbe"),
-        ("PBESOL", "pbesol"),
-        ("SLA  PW   PSX  PSC", "pbesol"),
-        (" SLA  LYP  B88  BLYP", "SLA LYP B88 BLYP"),
-    ],
-)
-def test_functionals_get_our_names(write, functional, name):
-    assert read_upf(write(NEW.replace(" SLA  PW   PBX  PBC", functional))).functional == name
-
-
 @pytest.mark.parametrize(
     ("word", "kind"),
     [("NC", "norm-conserving"), ("SL", "norm-conserving"), ("US", "ultrasoft"), ("PAW", "paw")],
@@ -283,6 +262,21 @@ def test_upfconv_changes_nothing(tmp_path, name):
 def test_values_out_of_range_are_refused(write, text, message):
     with pytest.raises(FileFormatError, match=re.escape(message)):
         read_upf(write(text))
+
+
+@pytest.mark.parametrize(
+    ("valence", "fits"),
+    [("1e-3", True), ("9", True), ("9.01", False), ("118", False), ("119", False)],
+)
+def test_valences(valence, fits, write):
+    path = write(replace_entry("z_valence", valence))
+    if fits:
+        assert read_upf(path).valence == float(valence)
+    else:
+        # Of oxygen: one more than its electrons, and no more than any atom has.
+        message = "be > 0 and <= 118" if float(valence) > 118 else "not exceed the electrons of O"
+        with pytest.raises(FileFormatError, match=f"z_valence must {message}"):
+            read_upf(path)
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ pw.x stores half of the plane waves.
 
 import math
 import shutil
-import subprocess
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -25,17 +25,13 @@ from skldos.io.espresso.wavefunctions import charge_density, wavefunction_densit
 from skldos.io.espresso.xml import read_xml
 from skldos.physics.smearing import broadening
 from skldos.units import BOHR, RYDBERG
+from tests.espresso import SMEARING, execute, needs_pw, run_pw
 
 DATA = Path(__file__).parent / "data"
 SILICON, GAMMA = DATA / "wfc_silicon.save", DATA / "wfc_gamma.save"
+AL2 = DATA / "al2" / "al2.save"
 XML = "data-file-schema.xml"
 ENERGIES = EnergyGrid.regular(-8.0, 0.5, 41, broadening=0.4, kernel="gaussian")
-PSEUDOPOTENTIALS = Path("/usr/share/espresso/pseudo")  # of Debian and its relatives
-
-needs_pw = pytest.mark.skipif(
-    not (shutil.which("pw.x") and shutil.which("pp.x") and PSEUDOPOTENTIALS.exists()),
-    reason="needs pw.x and pp.x of Quantum ESPRESSO with their pseudopotentials",
-)
 
 
 @pytest.fixture(params=[SILICON, GAMMA], ids=["symmetry", "gamma"])
@@ -148,53 +144,28 @@ def test_saved_ldos_of_pp():
     np.testing.assert_allclose(wavefunction_ldos(SILICON, energies), expected, rtol=2e-7)
 
 
-INPUT = """&control
- calculation='scf', prefix='test', pseudo_dir='{pseudo_dir}', outdir='.'
-/
-&system
- ibrav=0, nat=2, ntyp=1, ecutwfc=8, occupations='smearing', smearing='fermi-dirac',
- degauss=0.02, nbnd=16, {system}
-/
-&electrons
- conv_thr=1e-13, diago_full_acc=.true.
-/
-ATOMIC_SPECIES
-Al 26.98 Al.pz-vbc.UPF
-CELL_PARAMETERS angstrom
-2.86 0 0
--1.43 {height} 0
-0 0 4.67
-ATOMIC_POSITIONS crystal
-Al 0.3333333333333333 0.6666666666666667 0.25
-Al 0.6666666666666667 0.3333333333333333 0.75
-K_POINTS {kpoints}
-"""
+CELL = [[2.86, 0, 0], [-1.43, 1.43 * math.sqrt(3), 0], [0, 0, 4.67]]
+POSITIONS = "\n".join(["crystal", f"Al {1 / 3} {2 / 3} 0.25", f"Al {2 / 3} {1 / 3} 0.75"])
 
 
-def run_pw(folder, kpoints="automatic\n3 3 2 0 0 1", system=""):
+def hexagonal(folder, k_points="automatic\n3 3 2 0 0 1", system=""):
     """Calculate hexagonal aluminium and return the save directory."""
-    folder.mkdir()
-    (folder / "pw.in").write_text(
-        INPUT.format(
-            pseudo_dir=PSEUDOPOTENTIALS,
-            height=1.43 * math.sqrt(3),
-            kpoints=kpoints,
-            system=f"nr1=9, nr2=9, nr3=16, {system}",
-        )
+    well, printed = run_pw(
+        folder,
+        CELL,
+        POSITIONS,
+        k_points,
+        system=f"{SMEARING}, nbnd=16, nr1=9, nr2=9, nr3=16, {system}",
+        electrons="conv_thr=1e-13, diago_full_acc=.true.",
     )
-    execute(["pw.x", "-in", "pw.in"], folder)
+    assert well, printed[-2000:]
     return folder / "test.save"
-
-
-def execute(command, folder):
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stdout[-2000:]
 
 
 @needs_pw
 def test_symmetry_gives_what_all_k_points_give(tmp_path):
-    reduced = run_pw(tmp_path / "reduced")
-    full = run_pw(tmp_path / "full", system="nosym=.true., noinv=.true.")
+    reduced = hexagonal(tmp_path / "reduced")
+    full = hexagonal(tmp_path / "full", system="nosym=.true., noinv=.true.")
     assert len(read_xml(reduced / XML).rotations) == 24
     assert len(read_xml(full / XML).weights) == 18 > len(read_xml(reduced / XML).weights)
     expected = wavefunction_ldos(full, ENERGIES)
@@ -206,8 +177,8 @@ def test_symmetry_gives_what_all_k_points_give(tmp_path):
 
 @needs_pw
 def test_half_of_the_plane_waves_gives_what_all_of_them_give(tmp_path):
-    half = run_pw(tmp_path / "half", kpoints="gamma")
-    whole = run_pw(tmp_path / "whole", kpoints="automatic\n1 1 1 0 0 0")
+    half = hexagonal(tmp_path / "half", k_points="gamma")
+    whole = hexagonal(tmp_path / "whole", k_points="automatic\n1 1 1 0 0 0")
     assert read_xml(half / XML).gamma_only
     assert not read_xml(whole / XML).gamma_only
     expected = wavefunction_ldos(whole, ENERGIES)
@@ -217,25 +188,25 @@ def test_half_of_the_plane_waves_gives_what_all_of_them_give(tmp_path):
 
 
 @needs_pw
-@pytest.mark.parametrize("kpoints", ["gamma", "automatic\n1 1 1 0 0 0", "automatic\n2 2 2 0 0 0"])
-def test_ldos_of_pp(tmp_path, kpoints):
-    save = run_pw(tmp_path / "run", kpoints=kpoints)
+@pytest.mark.parametrize("k_points", ["gamma", "automatic\n1 1 1 0 0 0", "automatic\n2 2 2 0 0 0"])
+def test_ldos_of_pp(tmp_path, k_points):
+    save = hexagonal(tmp_path / "run", k_points=k_points)
     values = (-2.0, 4.0, 9.0)
     energies = EnergyGrid(values, broadening=0.5, kernel="fermi-dirac")
     ldos = wavefunction_ldos(save, energies)
     for i, energy in enumerate(values):
-        (save.parent / "pp.in").write_text(
+        text = (
             f"&inputpp\n prefix='test', outdir='.', filplot='ldos', plot_num=3, emin={energy}, "
             f"emax={energy}, delta_e=1.0, degauss_ldos=0.5\n/\n"
         )
-        execute(["pp.x", "-in", "pp.in"], save.parent)
+        assert execute("pp.x", text, save.parent)[0] == 0
         # Five numbers a line at the end, the first axis fastest, in 1/(Ry bohr³).
         shape = ldos.shape[:3]
         lines = (save.parent / "ldos").read_text().splitlines()[-math.ceil(math.prod(shape) / 5) :]
         expected = np.array(" ".join(lines).split(), dtype=float).reshape(shape, order="F")
         expected /= RYDBERG * BOHR**3
         assert expected.max() > 1e-6
-        if kpoints == "gamma":
+        if k_points == "gamma":
             # pp.x 6.7 forgets the G that are not stored when it goes back to the grid: all but the
             # mean comes out half as large. The same k point without that trick agrees as it is.
             expected = 2 * expected - expected.mean()
@@ -256,12 +227,6 @@ def test_ultrasoft_pseudopotentials_are_refused_by_name(copied):
     with pytest.raises(SnapshotError, match=r"norm-conserving .* ultrasoft .*Si\.pz-vbc\.UPF"):
         wavefunction_ldos(copied, ENERGIES)
     assert charge_density(copied).shape == (12, 12, 12)
-
-
-def test_spin_is_refused(copied):
-    replace_in_xml(copied, "<lsda>false", "<lsda>true")
-    with pytest.raises(FileFormatError, match="spin-polarised"):
-        wavefunction_ldos(copied, ENERGIES)
 
 
 def test_a_symmetry_that_does_not_fit_the_grid_is_refused(copied):
@@ -324,12 +289,68 @@ def test_files_of_another_run_are_noticed(copied):
         wavefunction_density(copied)
 
 
-def test_bands_that_are_not_normalised_are_noticed(copied):
-    content = bytearray((copied / "wfc3.dat").read_bytes())
-    content[-12:-4] = np.float64(3.0).tobytes()  # the last coefficient of the last band
-    (copied / "wfc3.dat").write_bytes(content)
-    with pytest.raises(FileFormatError, match=r"expected bands of norm 1, got .*wfc3\.dat"):
-        wavefunction_density(copied)
+@pytest.fixture
+def change(tmp_path):
+    """Overwrite bytes of a file in a copy of the save directory of aluminium."""
+    save = Path(shutil.copytree(AL2, tmp_path / "al2.save"))
+
+    def change(name, start, value):
+        data = bytearray((save / name).read_bytes())
+        new = np.asarray(value).tobytes()
+        start %= len(data)
+        data[start : start + len(new)] = new
+        (save / name).write_bytes(data)
+        return save
+
+    return change
+
+
+@pytest.mark.parametrize("miller", [-(2**31), 2**31 - 1, 1000])
+def test_wave_vectors_that_fit_no_grid(change, miller):
+    for name, start, read in (
+        ("charge-density.dat", 20 + 80 + 4, charge_density),
+        ("wfc1.dat", 52 + 24 + 80 + 4, wavefunction_density),
+    ):
+        assert (AL2 / name).read_bytes()[start : start + 12] == bytes(12)
+        with pytest.raises(FileFormatError, match="wave vectors that fit the grid"):
+            read(change(name, start, np.int32(miller)))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e308])
+def test_coefficients_that_are_no_numbers(change, value):
+    with pytest.raises(FileFormatError, match="the density must lie within"):
+        read_charge_density(change("charge-density.dat", -12, value) / "charge-density.dat")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e308, 1e200, -1e160, 2.0])
+# The last wave of the last band, and the first of the first.
+@pytest.mark.parametrize("start", [-12, -20, 52 + 24 + 80 + 8 + 12 * 53 + 4])
+def test_bands_that_are_no_numbers(change, value, start):
+    with pytest.raises(FileFormatError, match=r"expected bands of norm 1, got .*wfc1\.dat"):
+        wavefunction_density(change("wfc1.dat", start, value))
+
+
+def test_a_density_of_other_electrons(change):
+    _, coefficients, _ = read_charge_density(AL2 / "charge-density.dat")
+    save = change("charge-density.dat", -4 - 16 * len(coefficients), 2 * coefficients[0].real)
+    with pytest.raises(FileFormatError, match=r"density of 6 electrons as in .*, got 12"):
+        charge_density(save)
+
+
+@pytest.mark.parametrize(("factor", "fits"), [(1.2, True), (4.0, False), (1e9, False)])
+def test_no_wave_of_a_density_is_beyond_its_mean(change, factor, fits):
+    _, coefficients, _ = read_charge_density(AL2 / "charge-density.dat")
+    save = change("charge-density.dat", -4 - 16, factor * coefficients[0].real + 0j)
+    message = "no wave of the density beyond its mean"
+    with nullcontext() if fits else pytest.raises(FileFormatError, match=message):
+        assert charge_density(save).min() < 0
+
+
+@pytest.mark.parametrize("count", [0, -1, 10**6, 2**31 - 1])
+@pytest.mark.parametrize("start", [52 + 4 + 4, 52 + 4 + 12])  # plane waves and bands
+def test_counts_that_do_not_fit_the_file(change, count, start):
+    with pytest.raises(FileFormatError, match=rf"expected a number of .*, got {count} \(.*wfc1"):
+        WavefunctionFile(change("wfc1.dat", start, np.int32(count)) / "wfc1.dat")
 
 
 # HDF5 -----------------------------------------------------------------------------------------
@@ -383,13 +404,6 @@ def test_the_ldos_may_go_to_a_file(save, tmp_path):
     assert isinstance(ldos, ArrayFile)
     np.testing.assert_array_equal(ldos[:], wavefunction_ldos(save, ENERGIES))
     assert [path.name for path in tmp_path.iterdir()] == ["ldos.npy"]
-
-
-def test_a_file_that_fails_is_not_left_half_written(copied, tmp_path):
-    (copied / "wfc3.dat").unlink()
-    with pytest.raises(FileNotFoundError):
-        wavefunction_ldos(copied, ENERGIES, out=tmp_path / "ldos.npy")
-    assert not list(tmp_path.glob("ldos*"))
 
 
 def test_progress_is_shown(capsys):

@@ -1,8 +1,5 @@
 """Writers leave a complete file or none, on a full disk and after other errors."""
 
-import contextlib
-import os
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +14,7 @@ from skldos.io import (
     write_olcao_potential,
 )
 from skldos.io.espresso.binary import read_charge_density
-
-resource = pytest.importorskip("resource")
+from tests.disks import NO_SPACE, largest_file, mounted_disk
 
 DATA = Path(__file__).parent / "data"
 SILICON = DATA / "wfc_silicon.save"
@@ -49,36 +45,17 @@ WRITERS = {
 }
 
 
-@contextlib.contextmanager
-def largest_file(n_bytes):
-    """Limit the size of this process's files."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
 @pytest.fixture
 def small_disk(tmp_path):
-    """A file system of 64 kB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)]
-    if os.name != "posix" or os.geteuid() != 0:
-        pytest.skip("needs root")
-    if subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("needs to mount a file system")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    with mounted_disk(tmp_path / "disk", "64k") as disk:
+        yield disk
 
 
 @pytest.mark.parametrize(("name", "write"), WRITERS.values(), ids=WRITERS)
 def test_what_was_there_is_kept_where_there_is_no_space(tmp_path, name, write):
     path = tmp_path / name
     path.write_text("what was there")
-    with largest_file(10_000), pytest.raises(OSError, match=r"[Ff]ile too large|No space"):
+    with largest_file(10_000), pytest.raises(OSError, match=NO_SPACE):
         write(path)
     assert [file.name for file in tmp_path.iterdir()] == [name]
     assert path.read_text() == "what was there"

@@ -10,6 +10,23 @@ from skldos.networks import Backpropagation, FeedForward
 from skldos.networks.feedforward import ACTIVATIONS
 
 
+def check(network, X, y, gradient_of=None):
+    """Compare with autograd, in a network with gradients of an earlier step."""
+    twin, before = copy.deepcopy(network), (X.clone(), y.clone())
+    twin.zero_grad()
+    loss = nn.functional.mse_loss(twin(X), y)
+    loss.backward()
+    for parameter in network.parameters():
+        if parameter.requires_grad:
+            parameter.grad = torch.full_like(parameter, 7.0)
+    predictions, found = (gradient_of or Backpropagation(network))(X, y)
+    torch.testing.assert_close(found, loss.detach())
+    torch.testing.assert_close(predictions, twin(X).detach())
+    for parameter, expected in zip(network.parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(parameter.grad, expected.grad)
+    torch.testing.assert_close((X, y), before, rtol=0, atol=0)
+
+
 @pytest.mark.parametrize("output_activation", [None, "sigmoid", "relu"])
 @pytest.mark.parametrize("activation", list(ACTIVATIONS))
 @pytest.mark.parametrize("hidden_layer_sizes", [(), (7,), (5, 6)])
@@ -17,69 +34,30 @@ def test_gradients_equal_those_of_autograd(hidden_layer_sizes, activation, outpu
     torch.manual_seed(0)
     network = FeedForward(4, 3, hidden_layer_sizes, activation, output_activation).double()
     nn.init.ones_([m for m in network if isinstance(m, nn.Linear)][-1].bias)  # no dead outputs
-    twin = copy.deepcopy(network)
-    X, y = torch.randn(10, 4).double(), torch.randn(10, 3).double()
-
-    loss = nn.functional.mse_loss(twin(X), y)
-    loss.backward()
-    # What an earlier step left must not be added to.
-    for parameter in network.parameters():
-        parameter.grad = torch.full_like(parameter, 7.0)
-    before = X.clone(), y.clone()
-    predictions, found = Backpropagation(network)(X, y)
-
-    torch.testing.assert_close(found, loss.detach())
-    torch.testing.assert_close(predictions, twin(X).detach())
-    for parameter, expected in zip(network.parameters(), twin.parameters(), strict=True):
-        torch.testing.assert_close(parameter.grad, expected.grad)
+    check(network, torch.randn(10, 4).double(), torch.randn(10, 3).double())
     assert any(parameter.grad.abs().max() > 1e-4 for parameter in network.parameters())
-    torch.testing.assert_close((X, y), before, rtol=0, atol=0)
 
 
-def test_predictions_are_what_the_network_returns_not_the_error():
-    network = FeedForward(2, 1, ())
-    predictions, _ = Backpropagation(network)(torch.eye(2), torch.ones(2, 1))
-    torch.testing.assert_close(predictions, network(torch.eye(2)).detach())
-
-
-@pytest.mark.parametrize("negative_slope", [0.0, 0.3])
-def test_slopes_of_leaky_relu_are_respected(negative_slope):
+@pytest.mark.parametrize(
+    "layers",
+    [
+        (nn.Linear(3, 4), nn.LeakyReLU(0.0), nn.Linear(4, 2)),
+        (nn.Linear(3, 4), nn.LeakyReLU(0.3), nn.Linear(4, 2)),
+        (nn.ReLU(), nn.Linear(3, 2)),
+        (nn.Linear(3, 2), nn.Tanh(), nn.ReLU()),
+    ],
+)
+def test_activations_of_any_slope_anywhere(layers):
     torch.manual_seed(0)
-    network = nn.Sequential(nn.Linear(3, 4), nn.LeakyReLU(negative_slope), nn.Linear(4, 2))
-    twin = copy.deepcopy(network)
-    X, y = torch.randn(6, 3), torch.randn(6, 2)
-    nn.functional.mse_loss(twin(X), y).backward()
-    Backpropagation(network)(X, y)
-    for parameter, expected in zip(network.parameters(), twin.parameters(), strict=True):
-        torch.testing.assert_close(parameter.grad, expected.grad)
+    check(nn.Sequential(*layers), torch.randn(6, 3), torch.randn(6, 2))
 
 
 def test_batches_of_any_size_follow_each_other():
     torch.manual_seed(0)
     network = FeedForward(3, 2, (4,), "silu")
-    twin, backpropagation = copy.deepcopy(network), Backpropagation(network)
+    gradient_of = Backpropagation(network)
     for n in (5, 8, 1, 8):
-        X, y = torch.randn(n, 3), torch.randn(n, 2)
-        twin.zero_grad()
-        nn.functional.mse_loss(twin(X), y).backward()
-        backpropagation(X, y)
-        for parameter, expected in zip(network.parameters(), twin.parameters(), strict=True):
-            torch.testing.assert_close(parameter.grad, expected.grad)
-
-
-@pytest.mark.parametrize(
-    "layers", [(nn.ReLU(), nn.Linear(3, 2)), (nn.Linear(3, 2), nn.Tanh(), nn.ReLU())]
-)
-def test_activations_anywhere(layers):
-    torch.manual_seed(0)
-    network = nn.Sequential(*layers)
-    twin, X, y = copy.deepcopy(network), torch.randn(6, 3), torch.randn(6, 2)
-    before = X.clone()
-    nn.functional.mse_loss(twin(X), y).backward()
-    Backpropagation(network)(X, y)
-    torch.testing.assert_close(X, before, rtol=0, atol=0)
-    for parameter, expected in zip(network.parameters(), twin.parameters(), strict=True):
-        torch.testing.assert_close(parameter.grad, expected.grad)
+        check(network, torch.randn(n, 3), torch.randn(n, 2), gradient_of)
 
 
 class Scaled(nn.Linear):
@@ -129,16 +107,8 @@ def frozen():
     ],
 )
 def test_other_networks_are_left_to_autograd(network):
-    twin = copy.deepcopy(network)
-    X, y = torch.ones(3, 2), torch.zeros(3, 2)
     if Backpropagation.knows(network):  # then it has to be right
-        nn.functional.mse_loss(twin(X), y).backward()
-        Backpropagation(network)(X, y)
-        for parameter, expected in zip(network.parameters(), twin.parameters(), strict=True):
-            if expected.grad is None:
-                assert parameter.grad is None
-            else:
-                torch.testing.assert_close(parameter.grad, expected.grad)
+        check(network, torch.ones(3, 2), torch.zeros(3, 2))
 
 
 def test_it_can_be_called_again_after_a_step():

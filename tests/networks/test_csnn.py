@@ -309,19 +309,14 @@ def test_constants_of_the_mesh_are_no_state():
     assert kinds == {"weight", "bias", *batch_norm}
 
 
-def test_a_part_is_a_plain_sequence():
-    network, inputs = small(output="linear")
-    trained(network, inputs)
-    assert type(network[:-1]) is nn.Sequential
-    torch.testing.assert_close(network[-1](network[:-1](inputs)), network(inputs))
-
-
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
         ({"n_in": 100}, ValueError, r"a multiple of 3 × 42 .* n_spheres=3 .* got 100"),
         ({"subdivisions": 4}, ValueError, "subdivisions must be one of 3, 2, 1, 0, None; got 4"),
         ({"factor": 0}, ValueError, "factor must be >= 1, got 0"),
+        ({"n_out": 0}, ValueError, "n_out must be >= 1, got 0"),
+        ({"n_hidden": -1}, ValueError, "n_hidden must be >= 0, got -1"),
         ({"n_hidden": 1.5}, TypeError, "n_hidden must be an integer, got 1.5"),
         ({"dropout": -0.1}, ValueError, "dropout must be >= 0 and <= 1, got -0.1"),
         ({"output": "relu"}, ValueError, "output must be one of 'smooth', 'linear'; got 'relu'"),
@@ -332,8 +327,9 @@ def test_a_part_is_a_plain_sequence():
 )
 def test_wrong_arguments_are_named(arguments, error, message):
     good = {"n_in": 3 * 42, "n_out": 2, "n_spheres": 3, "subdivisions": 1}
+    ConcentricSpherical(**good | {"factor": 1, "n_hidden": 0, "dropout": 1, "n_out": 1})
     with pytest.raises(error, match=message):
-        ConcentricSpherical(**(good | arguments))
+        ConcentricSpherical(**good | arguments)
 
 
 def test_levels_are_known_by_their_vertices():

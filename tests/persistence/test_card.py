@@ -7,20 +7,6 @@ from sklearn.exceptions import NotFittedError
 from sklearn.preprocessing import StandardScaler
 
 import skldos
-from skldos import SnapshotList
-
-
-@pytest.fixture(scope="module")
-def training():
-    snapshots = skldos.datasets.make_snapshots(
-        4, grid_shape=(4, 4, 4), n_energies=11, random_state=0
-    )
-    return SnapshotList([*snapshots[:3], snapshots[3].replace(temperature=933.0)])
-
-
-@pytest.fixture(scope="module")
-def model(training):
-    return skldos.models.atoms(n_max=2, l_max=1).fit(training)
 
 
 def test_what_it_was_trained_on(model, training):
@@ -37,13 +23,6 @@ def test_what_it_was_trained_on(model, training):
     ].tolist()
     assert len(card["model"]) == 3
     assert card["versions"]["skldos"] == skldos.__version__
-
-
-def test_it_prints_with_units(model):
-    printed = str(skldos.model_card(model))
-    for text in ("temperature", "298 to 933 K", "g/cm³", "AtomSOAPTransformer", "Al"):
-        assert text in printed
-    assert "<table>" in skldos.model_card(model)._repr_html_()
 
 
 def test_a_grid_says_how_fine_it_is(training):

@@ -98,13 +98,6 @@ def aluminium():
     return skldos.datasets.load_aluminium(temperature=298)
 
 
-@pytest.fixture(scope="module")
-def model():
-    return skldos.models.atoms(n_max=2, l_max=1).fit(
-        skldos.datasets.make_snapshots(3, grid_shape=(4, 4, 4), n_energies=11, random_state=0)
-    )
-
-
 def test_a_loaded_model_is_saved_without_its_card(model, tmp_path):
     path = skldos.save(model, tmp_path / "model.skldos", notes="first")
     loaded = skldos.load(path)
@@ -231,15 +224,10 @@ def test_types_that_are_not_trusted(name):
     "name",
     [
         *("torch.nn.modules.linear.Linear", "torch.nn.modules.module.Module"),
-        *("torch.optim.adam.Adam", "torch.optim.lr_scheduler.StepLR"),
+        *("torch.optim.adam.Adam", "torch.optim.lr_scheduler.StepLR", *PLAIN_TYPES),
     ],
 )
-def test_parts_of_networks_are_trusted(name):
-    assert is_trusted(name)
-
-
-@pytest.mark.parametrize("name", PLAIN_TYPES)
-def test_plain_types_are_trusted(name):
+def test_plain_types_and_parts_of_networks_are_trusted(name):
     assert is_trusted(name)
 
 

@@ -72,34 +72,6 @@ def test_gradients_of_a_wave_are_exact(cell):
     assert abs(wanted[0]) > 1
 
 
-@grids
-def test_parseval(grid, rng):
-    field = torch.as_tensor(rng.standard_normal((2, *grid)))
-    waves = torch.fft.rfftn(field, dim=GRID_AXES, norm="forward")
-    power = (waves.abs() ** 2 * pair_weights(grid)).sum(GRID_AXES)
-    np.testing.assert_allclose(power, (field**2).mean(GRID_AXES), rtol=1e-13)
-
-
-@grids
-def test_weights_count_every_wave_once(grid):
-    assert grid[0] * grid[1] * pair_weights(grid).sum() == np.prod(grid)
-
-
-def test_waves_are_differentiable_by_the_cell(cell):
-    small = (2, 3, 2)
-    cell = cell.requires_grad_()
-    assert torch.autograd.gradcheck(lambda c: wave_vectors(c, small), cell)
-
-
-def test_the_sphere_holds_what_its_cutoff_says():
-    # ħ²G²/2m is 1 Ry for a wave of 1/bohr.
-    G = torch.tensor([[0.0, 0, 0], [0, 1 / BOHR, 0], [0, 0, -1.001 / BOHR]], dtype=torch.float64)
-    assert in_sphere(G, RYDBERG).tolist() == [True, True, False]
-    assert in_sphere(G, 1.01 * RYDBERG).tolist() == [True, True, True]
-    assert in_sphere(G, 0.99 * RYDBERG).tolist() == [True, False, False]
-    assert in_sphere(G, None).all()
-
-
 def test_a_shell_on_the_sphere_is_not_torn():
     cell = torch.as_tensor(7.3 * np.eye(3) @ np.linalg.qr(np.ones((3, 3)) + np.diag([1, 2, 3]))[0])
     G = wave_vectors(cell, (12, 12, 12))

@@ -62,15 +62,6 @@ def test_equal_mpmath(temperature):
     assert electronic_heat_capacity(DOS, E, **state) == pytest.approx(capacity, rel=1e-9)
 
 
-def test_heat_capacity_is_minus_t_times_the_second_derivative_of_the_free_energy():
-    T, step = 3000.0, 20.0
-    F = electronic_free_energy(DOS, E, temperature=[T - step, T, T + step], n_electrons=N)
-    by_differences = -T * (F[0] - 2 * F[1] + F[2]) / step**2
-    found = electronic_heat_capacity(DOS, E, temperature=T, n_electrons=N)
-    assert found > 1e-4
-    assert found == pytest.approx(by_differences, rel=1e-4)
-
-
 def test_gradient_is_the_grand_potential():
     dos = torch.tensor(DOS, requires_grad=True)
     state = {"temperature": 5000.0, "n_electrons": N}

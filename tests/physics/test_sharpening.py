@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from skldos import physics
 from skldos.datasets import load_aluminium, load_aluminium_pseudopotentials
-from skldos.physics import band_energy, broadening, fermi_level, sharpening_matrix, total_energy
+from skldos.physics import broadening, sharpening_matrix, total_energy
 
 SIGMA, SPACING = 0.4, 0.2
 ENERGIES = np.arange(-80, 81) * SPACING
@@ -82,37 +81,6 @@ def test_waves_are_restored_as_the_series_says():
         assert errors[0] > 0.02
         for before, after in pairwise(errors):
             assert after < 0.3 * before
-
-
-@kernels
-def test_a_dos_of_levels_has_the_same_band_energy_from_two_widths(kernel, rng):
-    energies = np.arange(-6, 10, 0.1)
-    levels = np.sort(rng.uniform(-3, 7, 400))
-    state, n = {"temperature": 1000.0}, 300.0
-    wide, narrow = (0.25, 0.2) if kernel == "gaussian" else (0.12, 0.1)
-
-    def energy(sigma, order):
-        dos = 2 * sum(level(e, sigma, kernel, energies) for e in levels)
-        if order:
-            matrix = sharpening_matrix(energies, broadening=sigma, kernel=kernel, order=order)
-            dos = matrix @ dos
-        mu = fermi_level(dos, energies, n_electrons=n, **state)
-        return band_energy(dos, energies, fermi_level=mu, **state)
-
-    def filled(mu):
-        return 2 * physics.occupation(levels, fermi_level=mu, **state)
-
-    low, high = -3.0, 7.0
-    for _ in range(60):
-        mu = (low + high) / 2
-        low, high = (mu, high) if filled(mu).sum() < n else (low, mu)
-    exact = filled(mu) @ levels
-    before = np.array([energy(wide, 0), energy(narrow, 0)]) - exact
-    after = np.array([energy(wide, 2), energy(narrow, 2)]) - exact
-    assert np.ptp(before) > 0.3
-    assert (before < -0.5).all()
-    assert np.abs(after).max() < 0.02 * np.abs(before).min()
-    assert np.ptp(after) < 0.02 * np.ptp(before)
 
 
 # -------------------------------------------------------------------- aluminium

@@ -54,16 +54,6 @@ def test_gradients_stay_finite_at_zero_temperature():
         assert all(torch.isfinite(grad).all() for grad in grads)
 
 
-@pytest.mark.parametrize("kernel", ["gaussian", "fermi-dirac"])
-@pytest.mark.parametrize("width", [0.1, 0.4, 5.0])
-def test_kernels_are_normalised_and_even(kernel, width):
-    e = np.linspace(-60 * width, 60 * width, 4001)
-    values = broadening(e, width=width, kernel=kernel)
-    # The trapezoidal rule converges exponentially for such functions.
-    assert values.sum() * (e[1] - e[0]) == pytest.approx(1, rel=1e-13)
-    np.testing.assert_allclose(values, values[::-1], rtol=1e-9, atol=1e-300)
-
-
 def test_kernels_match_their_definitions():
     x = np.linspace(-6, 6, 13)
     gaussian = np.exp(-(x**2)) / (0.4 * np.sqrt(np.pi))
@@ -84,8 +74,6 @@ def test_far_away_nothing_overflows():
 def test_errors():
     with pytest.raises(ValueError, match="temperature must be >= 0 K, got -1"):
         occupation(E, temperature=-1, fermi_level=7.0)
-    with pytest.raises(ValueError, match="fermi_level must be finite"):
-        entropy_density(E, temperature=1, fermi_level=np.nan)
     with pytest.raises(TypeError, match=r"temperature must be a real number .* got NoneType"):
         occupation(E, temperature=None, fermi_level=7.0)
     with pytest.raises(ValueError, match="width must be > 0, got 0"):

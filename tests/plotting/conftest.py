@@ -1,4 +1,4 @@
-"""Figures are drawn in memory, and closed after each test."""
+"""Figures are drawn in memory."""
 
 import matplotlib
 import pytest
@@ -9,14 +9,6 @@ from skldos import EnergyGrid, GridSNAPTransformer, LDOSRegressor, RowWise, Snap
 from skldos.datasets import make_snapshots
 
 matplotlib.use("Agg")
-
-
-@pytest.fixture(autouse=True)
-def closed_figures():
-    yield
-    import matplotlib.pyplot as plt
-
-    plt.close("all")
 
 
 @pytest.fixture(scope="package")

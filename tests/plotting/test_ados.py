@@ -1,23 +1,18 @@
-"""ADOSDisplay: accuracy of the sum over atoms, drawing, and errors."""
+"""ADOSDisplay: accuracy of the sum over atoms, and drawing."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from sklearn.base import clone
 
 from skldos import ADOSDecomposer
 from skldos.datasets import make_snapshots
-from skldos.exceptions import SnapshotError
-from skldos.plotting.ados import ADOSDisplay
+from skldos.plotting import ADOSDisplay
+from tests.plotting.displays import legend_of
 
 
 @pytest.fixture(scope="module")
 def blocks(snapshots):
     return ADOSDecomposer().fit_transform(snapshots)
-
-
-def legend(display):
-    return [text.get_text() for text in display.ax_.get_legend().get_texts()]
 
 
 @pytest.mark.parametrize(("dtype", "error"), [("float64", 1e-12), ("float32", 1e-5)])
@@ -50,7 +45,7 @@ def test_error_is_the_part_of_the_states_that_is_wrong(snapshots, blocks):
     alone = ADOSDisplay.from_predictions(None, blocks, energies=snapshots[0].energies)
     assert alone.error is None
     assert alone.residual_ax_ is None
-    assert legend(alone)[0] == "sum of the atoms"
+    assert legend_of(alone)[0] == "sum of the atoms"
 
 
 def test_lines_show_the_numbers(snapshots, blocks):
@@ -67,19 +62,7 @@ def test_lines_show_the_numbers(snapshots, blocks):
     assert display.residual_ax_.get_ylabel() == "Δ ($10^{-4}$/\n(eV atom))"
     assert 1 <= np.abs(difference).max() < 10
     assert display.ax_.get_ylabel() == "DOS (1/(eV atom))"
-    assert legend(display) == ["from the LDOS", "sum of the atoms", "each atom"]
-
-
-def test_stack_reaches_the_mean(snapshots, blocks):
-    display = ADOSDisplay.from_predictions(
-        snapshots[0].dos(), blocks[:1], energies=snapshots[0].energies, atoms="stack"
-    )
-    areas = display.ax_.collections
-    assert len(areas) == 4
-    assert areas[-1].get_paths()[0].vertices[:, 1].max() == pytest.approx(display.dos_sum.max())
-    assert "share of each atom" in legend(display)
-    with pytest.raises(ValueError, match=r'atoms="stack" is for one snapshot, got 2'):
-        ADOSDisplay.from_decomposer(ADOSDecomposer(), snapshots[:2], atoms="stack")
+    assert legend_of(display) == ["from the LDOS", "sum of the atoms", "each atom"]
 
 
 def test_elements_have_a_line_each(snapshots):
@@ -92,58 +75,13 @@ def test_elements_have_a_line_each(snapshots):
     mean = (al.get_ydata() + 3 * mg.get_ydata()) / 4
     np.testing.assert_allclose(mean, total.get_ydata(), rtol=1e-12)
     assert np.abs(al.get_ydata() - mg.get_ydata()).max() > 1e-4
-    assert legend(display) == ["from the LDOS", "sum of the atoms", "each Al", "each Mg"]
-    assert len({line.get_color() for line in (al, mg, total)}) == 3
-    with pytest.raises(ValueError, match=r'atoms="elements" is for one snapshot, got 2'):
-        ADOSDisplay.from_decomposer(ADOSDecomposer(), [alloy, alloy], atoms="elements")
-    draw = ADOSDisplay.from_predictions
-    energies = alloy.energies
-    with pytest.raises(ValueError, match=r'atoms="elements" needs symbols'):
-        draw(None, display.ados, energies=energies, atoms="elements")
-    with pytest.raises(ValueError, match=r"symbols\[0\] must name the element of every atom, 4"):
-        draw(None, display.ados, energies=energies, symbols=[["Al"]])
+    assert legend_of(display) == ["from the LDOS", "sum of the atoms", "each Al", "each Mg"]
 
 
 def test_several_snapshots_have_names(snapshots):
     hot = make_snapshots(1, temperature=933.0, random_state=1)
     display = ADOSDisplay.from_decomposer(ADOSDecomposer(), snapshots[:1] + hot, atoms=None)
-    assert legend(display)[2:] == ["298 K", "933 K"]
+    assert legend_of(display)[2:] == ["298 K", "933 K"]
     assert len(display.ax_.lines) == 4
     named = ADOSDisplay.from_decomposer(ADOSDecomposer(), snapshots[:1], labels=["Al4"])
     assert named.ax_.get_title() == "Al4"
-
-
-def test_equal_to_the_last_digit_and_negative(snapshots, blocks):
-    ados = [np.asarray(blocks[0]) - 1]
-    energies = snapshots[0].energies
-    display = ADOSDisplay.from_predictions(4 * ados[0].mean(axis=0), ados, energies=energies)
-    assert display.residual_ax_.get_ylim() == (-1.3, 1.3)
-    assert display.ax_.get_ylim()[0] < -0.5
-
-
-def test_draws_into_given_axes(snapshots):
-    figure, ax = plt.subplots()
-    display = ADOSDisplay.from_decomposer(ADOSDecomposer(), snapshots, ax=ax)
-    assert display.ax_ is ax
-    assert display.figure_ is figure
-    assert plt.get_fignums() == [figure.number]
-    assert display.plot(residual=False).residual_ax_ is None
-
-
-def test_errors_name_the_argument(snapshots, blocks):
-    true, energies = [s.dos() for s in snapshots], snapshots[0].energies
-    draw = ADOSDisplay.from_predictions
-    with pytest.raises(ValueError, match=r"ados\[0\] must have shape \(any, 20\), got \(4, 21\)"):
-        draw(true, blocks, energies=energies[1:])
-    with pytest.raises(ValueError, match=r"ados\[0\] must be finite"):
-        draw(true, [np.full((4, 21), np.nan)], energies=energies)
-    with pytest.raises(ValueError, match=r"dos_true must have shape \(3, 21\), got \(2, 21\)"):
-        draw(true[:2], blocks, energies=energies)
-    with pytest.raises(ValueError, match="labels must hold one value per snapshot, 3, got 1"):
-        draw(true, blocks, energies=energies, labels=["a"])
-    with pytest.raises(ValueError, match="atoms must be one of"):
-        draw(true, blocks, energies=energies, atoms="bars")
-    with pytest.raises(ValueError, match="must have the same energies"):
-        ADOSDisplay.from_decomposer(ADOSDecomposer(), snapshots + make_snapshots(1, n_energies=5))
-    with pytest.raises(SnapshotError, match="ldos"):
-        ADOSDisplay.from_decomposer(ADOSDecomposer(), [snapshots[0].replace(ldos=None)])

@@ -6,7 +6,6 @@ import pandas as pd
 import pytest
 from matplotlib.collections import PathCollection
 from matplotlib.colors import LogNorm, to_rgb, to_rgba
-from sklearn.model_selection import GridSearchCV
 
 from skldos import ADOSDecomposer
 from skldos.datasets import make_snapshots
@@ -15,63 +14,23 @@ from skldos.plotting import (
     CalibrationDisplay,
     DensityDisplay,
     DOSDisplay,
-    EnvironmentDisplay,
-    OnTheFlyDisplay,
-    ParityDisplay,
     SearchDisplay,
 )
 from skldos.plotting.axes import GUIDE, bar_beside, divided, legend_above, new_axes, panel_below
 from skldos.plotting.density import BINS
-from tests.plotting.test_search import Sum, X
-
-ENERGIES = np.linspace(-2.0, 3.0, 11)
-DOS = np.array([np.sin(0.3 * (i + np.arange(11))) ** 2 + 0.5 for i in range(2)])
-
-
-def dos(n=1, factor=1.01, **options):
-    """Return a display of `n` densities of states of two atoms."""
-    options = {"energies": ENERGIES, "temperature": 3000.0, "n_electrons": 2.0} | options
-    return DOSDisplay.from_predictions(2 * DOS[:n], 2 * factor * DOS[:n], n_atoms=2, **options)
-
-
-def ados(n=1, factor=1.01, **options):
-    """Return a display of the densities of states of two atoms in `n` snapshots."""
-    blocks = [np.array([0.5 * row, 1.5 * row]) for row in DOS[:n]]
-    options = {"energies": ENERGIES, "symbols": [["Al", "Mg"]] * n} | options
-    return ADOSDisplay.from_predictions(2 * factor * DOS[:n], blocks, **options)
-
-
-def calibration(kind="errors"):
-    return CalibrationDisplay.from_predictions([1.0, -3.0, 0.5], [2.0, 2.0, 1.0], kind=kind)
-
-
-def density(**options):
-    true = np.random.default_rng(0).uniform(0.1, 0.3, (4, 5, 6))
-    cell = np.diag([3.0, 6.0, 2.0])
-    display = DensityDisplay.from_predictions(true, true + 1e-3 * (true - 0.2), cell=cell)
-    return display.plot(**options) if options else display
-
-
-def parity(true, predicted=None, **options):
-    predicted = true if predicted is None else predicted
-    return ParityDisplay.from_predictions(np.asarray(true), np.asarray(predicted), **options)
-
-
-def environment(n=5, **options):
-    block = np.random.default_rng(0).uniform(size=(1, n, 12))
-    return EnvironmentDisplay.from_block(block, **options)
-
-
-def search(kind, **options):
-    search = GridSearchCV(Sum(), {"a": [1, 2], "b": [0.0, 4.0]}, cv=2).fit(X)
-    return SearchDisplay.from_search(search, kind=kind, **options)
-
-
-def on_the_fly():
-    bars = pd.DataFrame({"step": [0, 1, 2], "expected": [0.2, 0.05, 0.07], "asked": [True] * 3})
-    rows = {"why": ["threshold", "check"], "step": [0, 2], "force_error": [0.15, 0.03]}
-    return OnTheFlyDisplay(error_bars=bars, asked=pd.DataFrame(rows), threshold=0.1).plot()
-
+from tests.plotting.displays import (
+    DOS,
+    ENERGIES,
+    ados,
+    calibration,
+    density,
+    dos,
+    environment,
+    legend_of,
+    on_the_fly,
+    parity,
+    search,
+)
 
 # -------------------------------------------------------------------- sizes
 
@@ -201,10 +160,8 @@ def test_the_legend_shows_the_lines_as_they_are_drawn(display):
     assert style(handles[1]) == style(predicted)
     assert true.get_lw() > 2 * predicted.get_lw()
     assert true.get_alpha() < 0.5
-    assert (true.get_solid_capstyle(), true.get_zorder() <= predicted.get_zorder()) == (
-        "butt",
-        True,
-    )
+    assert true.get_solid_capstyle() == "butt"
+    assert true.get_zorder() <= predicted.get_zorder()
     assert legend.get_frame().get_alpha() == 0.7
     assert to_rgba(legend.get_frame().get_edgecolor())[3] in (0, 0.7)
 
@@ -228,10 +185,11 @@ def test_neighbours_in_a_stack_differ_and_the_legend_is_between():
     assert shades == pytest.approx([0.8, 0.9])
     patch = display.ax_.get_legend().legend_handles[2]
     assert to_rgb(patch.get_facecolor())[0] == pytest.approx(np.mean(shades))
+    assert legend_of(display)[2] == "share of each atom"
     for area, weight in zip(display.ax_.collections, (0.25, 1.0), strict=True):
         top = area.get_paths()[0].vertices[:, 1].max()
         assert top == pytest.approx(weight * DOS[0].max())
-        assert area.get_zorder() < display.ax_.lines[0].get_zorder()
+        assert area.get_zorder() < min(line.get_zorder() for line in display.ax_.lines)
 
 
 def test_elements_are_dashed_in_colours_of_their_own():
@@ -282,15 +240,10 @@ def test_points_are_in_front_of_bars_and_those_of_the_diagonal():
     assert to_rgb(diagonal.get_color()) == to_rgb(GUIDE)
     # In the panel they are half as large.
     assert display.residual_ax_.collections[0].get_sizes() == points.get_sizes() / 2
-    assert to_rgba(points.get_edgecolors()[0]) == to_rgba("white")
-    errors = calibration()
-    *guides, points = errors.ax_.lines
-    assert max(line.get_zorder() for line in guides) < points.get_zorder()
+    *guides, points = calibration().ax_.lines
     assert [line.get_ls() for line in guides] == ["-", "-", "--", "--"]
     assert (points.get_marker(), points.get_ls()) == ("o", "None")
-    coverage = calibration("coverage")
-    diagonal, curve = coverage.ax_.lines
-    assert diagonal.get_zorder() < curve.get_zorder()
+    diagonal = calibration("coverage").ax_.lines[0]
     np.testing.assert_array_equal(diagonal.get_xydata(), [[0, 0], [1, 1]])
 
 
@@ -342,14 +295,13 @@ def test_limits_of_calibration():
     np.testing.assert_allclose(display.ax_.lines[1].get_data(), expected)
     assert display.ax_.get_xlabel() == "expected fraction within"
     assert display.ax_.get_ylabel() == "observed fraction within"
-    text = display.ax_.get_legend().get_texts()[0].get_text()
     # ln(2π)/2 + 5/4 and sqrt(5/2)
-    assert text == "NLL 2.17, rms of error/σ 1.58"
+    assert legend_of(display)[0] == "NLL 2.17, rms of error/σ 1.58"
 
 
 def test_an_error_of_just_one_deviation_is_within():
     display = CalibrationDisplay.from_predictions([1.0, 2.0, -2.0], [1.0, 1.0, 1.0])
-    assert display.ax_.get_legend().get_texts()[-1].get_text() == "33 % within σ, 100 % within 2σ"
+    assert legend_of(display)[-1] == "33 % within σ, 100 % within 2σ"
 
 
 def test_limits_of_parity_plots():
@@ -372,6 +324,9 @@ def test_errors_below_two_per_cent_of_the_axis_have_a_panel(error, panel):
     true = np.array([0.0, 0.5, 1.0])
     display = parity(true, true + error * 1.14 * np.array([0, 1, 0]))
     assert (display.residual_ax_ is not None) == panel
+    assert display.plot(residual=True).residual_ax_ is not None
+    assert display.plot(residual=False).residual_ax_ is None
+    assert display.ax_.get_xlabel() == "true band energy (eV/atom)"
 
 
 @pytest.mark.parametrize(("n", "bar"), [(6, False), (7, True)])
@@ -393,7 +348,7 @@ def test_up_to_six_numbers_have_a_colour_each(n, bar):
 )
 def test_names_of_numbers(label, text):
     display = parity([0.0, 1.0], hue=[300.0, 300.0], hue_label=label)
-    assert display.ax_.get_legend().get_texts()[0].get_text().startswith(f"{text}: MAE ")
+    assert legend_of(display)[0].startswith(f"{text}: MAE ")
 
 
 def test_histograms_of_densities():
@@ -445,10 +400,9 @@ def test_maps_share_their_colours():
     reach = 1e3 * np.abs(pred - true).max()
     assert meshes[2].get_clim() == pytest.approx((-reach, reach))
     assert meshes[2].get_cmap().name == "RdBu_r"
-    for ax, title in zip(
-        display.slice_axes_, ("true", "predicted", "predicted − true"), strict=True
-    ):
-        assert ax.get_title() == title
+    titles = [ax.get_title() for ax in display.slice_axes_]
+    assert titles == ["true", "predicted", "predicted − true"]
+    for ax in display.slice_axes_:
         assert not any(spine.get_visible() for spine in ax.spines.values())
         assert ax.get_aspect() == 1
         np.testing.assert_allclose(
@@ -554,8 +508,7 @@ def test_candidates_four_times_farther_than_the_median_are_shown(lowest, shown):
         display = SearchDisplay(table=made, kind=kind).plot()
         points = display.ax_.collections[0].get_offsets()
         assert len(points) == 4 + shown
-        text = display.ax_.get_legend().get_texts()[0].get_text()
-        assert text == "candidates" + ("" if shown else " (1 off the scale)")
+        assert legend_of(display)[0] == "candidates" + ("" if shown else " (1 off the scale)")
 
 
 def test_progress_is_made_of_steps_with_a_mark_at_the_end():
@@ -605,12 +558,8 @@ def test_importances_are_bars():
 def test_options_of_the_correlation_are_passed_on(rng):
     scores, errors = rng.normal(size=(2, 12))
     plain = SearchDisplay.from_scores(scores, errors).correlation
-    assert (
-        plain
-        == SearchDisplay.from_scores(
-            scores, errors, confidence=0.95, n_resamples=2000, random_state=0
-        ).correlation
-    )
+    default = {"confidence": 0.95, "n_resamples": 2000, "random_state": 0}
+    assert SearchDisplay.from_scores(scores, errors, **default).correlation == plain
     for other in ({"confidence": 0.5}, {"n_resamples": 200}, {"random_state": 1}):
         assert SearchDisplay.from_scores(scores, errors, **other).correlation[:3] != plain[:3]
     display = SearchDisplay.from_scores(scores, errors)
@@ -681,14 +630,11 @@ def test_points_have_white_edges_and_are_in_front(name):
             np.testing.assert_array_equal(c.get_edgecolor()[0][:3], 1)
 
 
-def test_areas_are_pale_and_behind_the_curves():
+def test_occupied_states_are_pale():
     display = dos()
     (area,) = display.ax_.collections
     assert area.get_alpha() < 0.3
     assert area.get_linewidths()[0] == 0
-    stack = ados(atoms="stack").ax_
-    top = max(area.get_zorder() for area in stack.collections)
-    assert top < min(line.get_zorder() for line in stack.lines)
 
 
 def test_the_edge_of_the_occupied_states_is_smooth():
@@ -730,7 +676,9 @@ def test_a_short_axis_has_few_ticks():
 
 
 def test_equal_densities_of_states_have_no_power_of_ten():
-    assert ados(factor=1.0).residual_ax_.get_ylabel() == "Δ (1/\n(eV atom))"
+    panel = ados(factor=1.0).residual_ax_
+    assert panel.get_ylabel() == "Δ (1/\n(eV atom))"
+    assert panel.get_ylim() == (-1.3, 1.3)
     assert "10" in ados(factor=1.01).residual_ax_.get_ylabel()
 
 
@@ -824,21 +772,19 @@ def test_large_legends_of_snapshots_are_above_the_axes(labels, above):
 def test_the_name_of_a_single_snapshot_is_the_title():
     display = dos(labels=["Al"])
     assert display.ax_.get_title() == "Al"
-    assert len(display.ax_.get_legend().get_texts()) == 2
+    assert len(legend_of(display)) == 2
 
 
 @pytest.mark.parametrize("length", [3, 60])
 def test_legends_of_searches_are_no_wider_than_their_axes(length):
-    tables = [
-        table([1.0, 2.0], [1.0, 2.0], search=name, front=True) for name in ("z" * length, "a")
-    ]
+    options = {"scores": [1.0, 2.0], "seconds": [1.0, 2.0], "front": True}
+    tables = [table(**options, search=name) for name in ("z" * length, "a")]
     for kind in ("progress", "cost"):
         display = SearchDisplay(table=pd.concat(tables), kind=kind).plot()
         legend, ax = display.ax_.get_legend(), display.ax_
         assert legend.get_window_extent().width < ax.get_window_extent().width
         # In the order of the searches; the fronts of several have no entry.
-        names = [text.get_text().replace("\n", "") for text in legend.get_texts()]
-        assert names == ["z" * length, "a"]
+        assert [text.replace("\n", "") for text in legend_of(display)] == ["z" * length, "a"]
 
 
 def test_many_colours_go_from_dark_to_light_but_not_to_yellow():
@@ -847,92 +793,3 @@ def test_many_colours_go_from_dark_to_light_but_not_to_yellow():
     lightness = shades @ [0.3, 0.59, 0.11]
     assert (np.diff(lightness) > 0).all()
     assert lightness[-1] < 0.8
-
-
-# -------------------------------------------------------------------- any numbers, and no others
-
-
-@pytest.mark.parametrize("number", [object, int])
-def test_numbers_of_any_kind_are_kept_as_floats(number):
-    def given(*values):
-        return np.array(values).astype(number)
-
-    energies, rows = given(0, 1, 2), given([1, 2, 1])
-    of_dos = DOSDisplay.from_predictions(
-        rows,
-        rows,
-        energies=energies,
-        n_atoms=given(2),
-        temperature=given(300),
-        n_electrons=given(2),
-    )
-    of_atoms = ADOSDisplay.from_predictions(
-        2 * rows, [given([1, 2, 1], [1, 2, 1])], energies=energies
-    )
-    of_energies = ParityDisplay.from_predictions(given(1, 2), given(1, 3), std=given(1, 2))
-    of_density = DensityDisplay.from_predictions(
-        np.ones((2, 2, 2)).astype(number), np.ones((2, 2, 2)).astype(number),
-        cell=np.eye(3).astype(number),
-    )  # fmt: skip
-    of_scores = SearchDisplay.from_scores(given(1, 2, 3), given(3, 2, 1))
-    of_sphere = EnvironmentDisplay.from_block(np.ones((1, 2, 12)).astype(number), radii=given(2, 3))
-    for kept in (
-        *(of_dos.energies, of_dos.dos_pred, of_dos.dos_true, of_dos.temperature),
-        *(of_atoms.energies, of_atoms.ados[0], of_atoms.dos_true),
-        *(of_energies.y_true, of_energies.y_pred, of_energies.std),
-        *(of_density.density_true[0], of_density.density_pred[0], of_density.cell[0]),
-        *(of_scores.table["score"], of_scores.table["error"]),
-        *(of_sphere.environment, of_sphere.radii),
-    ):
-        assert kept.dtype == np.float64
-
-
-@pytest.mark.parametrize(
-    ("draw", "message"),
-    [
-        (lambda: dos(energies=[ENERGIES]), "energies must have shape"),
-        (lambda: ados(energies=[ENERGIES]), "energies must have shape"),
-        (lambda: ados(symbols=[["Al", "Mg"]] * 2), "symbols must hold one value per snapshot, 1"),
-        (lambda: parity(np.ones((2, 2))), "y_true must have shape"),
-        (lambda: parity([np.nan], [1.0]), "y_true must be finite"),
-        (lambda: SearchDisplay.from_scores(np.ones((2, 2)), np.ones((2, 2))), "scores must have"),
-        (lambda: SearchDisplay(table=None, kind="other").plot(), "kind must be one of"),
-        (lambda: density(kind="slice", snapshot=-1), "snapshot must be >= 0"),
-        (lambda: density(kind="slice", normal=-1), "normal must be >= 0"),
-        (lambda: density(kind="slice", index=-1), "index must be >= 0"),
-        (lambda: density(kind="slice", snapshot=0.0), "snapshot must be an integer"),
-        (lambda: density(kind="slice", normal=1.0), "normal must be an integer"),
-        (lambda: environment(atom=-1), "atom must be >= 0"),
-        (lambda: environment(atom=0.0), "atom must be an integer"),
-        (lambda: environment(channel=-1), "channel must be >= 0"),
-        (lambda: environment(channel=0.0), "channel must be an integer"),
-        (lambda: environment(spheres=[-1]), r"spheres\[0\] must be >= 0"),
-        (lambda: environment(spheres=[0.0]), r"spheres\[0\] must be an integer"),
-        (lambda: environment(n_columns=1.0), "n_columns must be an integer"),
-        (lambda: EnvironmentDisplay(environment=np.ones(12)).plot(), "environment must have shape"),
-        (lambda: CalibrationDisplay.from_estimator(None, [], kind="x"), "kind must be one of"),
-        (lambda: DensityDisplay.from_estimator(None, [], reference="x"), "reference must be one"),
-        (lambda: DensityDisplay.from_estimator(None, some(), [1, 2]), "y must hold one value"),
-        (lambda: DOSDisplay.from_estimator(None, some(), sharpen=-1), "sharpen must be >= 0"),
-        (lambda: DOSDisplay.from_estimator(None, some(), sharpen=1.0), "sharpen must be an int"),
-        (lambda: DOSDisplay.from_estimator(None, some(), [1, 2]), "y must hold one value"),
-        (lambda: DOSDisplay.from_estimator(None, some(energies=None, ldos=None)), "energies"),
-    ],
-)
-def test_what_cannot_be_drawn_is_named(draw, message):
-    with pytest.raises((ValueError, TypeError), match=message):
-        draw()
-
-
-def some(**changes):
-    return [make_snapshots(1, random_state=0)[0].replace(**changes)]
-
-
-def test_the_first_is_the_default():
-    block = np.arange(24.0).reshape(2, 1, 12)
-    np.testing.assert_array_equal(EnvironmentDisplay.from_block(block).environment, block[0])
-    fields = np.random.default_rng(0).uniform(size=(2, 3, 3, 3))
-    display = DensityDisplay.from_predictions(list(fields), list(fields), cell=np.eye(3))
-    display.plot(kind="slice", index=1)
-    shown = display.ax_.collections[0].get_array().reshape(4, 4)
-    np.testing.assert_array_equal(shown[:3, :3], fields[0][:, :, 1])

@@ -1,4 +1,4 @@
-"""CalibrationDisplay: stored numbers, drawing, and errors."""
+"""CalibrationDisplay: stored numbers, and drawing."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -8,20 +8,17 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skldos import ADOSRegressor, AtomSNAPTransformer, RowWise, SiteRegressor, evaluate
-from skldos.plotting.calibration import CalibrationDisplay
+from skldos.plotting import CalibrationDisplay
 from skldos.uncertainty import RidgePosterior, energy_uncertainty
+from tests.plotting.displays import legend_of
 
 ERROR = np.array([0.5, -1.5, 5.0, -0.1])
 STD = np.array([1.0, 1.0, 2.0, 0.5])
 
 
-def legend(display):
-    return [text.get_text() for text in display.ax_.get_legend().get_texts()]
-
-
 def test_errors_against_deviations():
     display = CalibrationDisplay.from_predictions(ERROR, STD)
-    assert legend(display) == ["±σ", "±2σ", "50 % within σ, 75 % within 2σ"]
+    assert legend_of(display) == ["±σ", "±2σ", "50 % within σ, 75 % within 2σ"]
     *guides, points = display.ax_.lines
     np.testing.assert_array_equal(points.get_xydata(), np.column_stack([STD, ERROR]))
     slopes = [np.ptp(g.get_ydata()) / np.ptp(g.get_xdata()) for g in guides]
@@ -36,7 +33,7 @@ def test_coverage_of_normal_errors_is_the_diagonal(rng):
     assert (expected[0], observed[0], expected[-1], observed[-1]) == (0, 0, 1, 1)
     # The largest distance of Kolmogorov and Smirnov exceeds 2/sqrt(n) once in 1500 times.
     assert np.abs(expected - observed).max() < 2 / np.sqrt(4000)
-    assert legend(display)[0].startswith("NLL ")
+    assert legend_of(display)[0].startswith("NLL ")
 
 
 def test_from_estimator():
@@ -64,17 +61,3 @@ def test_from_estimator():
     np.testing.assert_array_equal(again.error, display.error)
     with pytest.raises(ValueError, match="shorter"):
         CalibrationDisplay.from_estimator(model, snapshots[3:], y[:1])
-
-
-def test_axes_and_options_are_taken():
-    _, ax = plt.subplots()
-    display = CalibrationDisplay.from_predictions(ERROR, STD, ax=ax, line_kwargs={"color": "red"})
-    assert display.ax_ is ax
-    assert display.ax_.lines[-1].get_color() == "red"
-
-
-def test_bad_input():
-    with pytest.raises(ValueError, match="kind must be one of 'errors', 'coverage'"):
-        CalibrationDisplay.from_predictions(ERROR, STD, kind="other")
-    with pytest.raises(ValueError, match="std must be positive"):
-        CalibrationDisplay.from_predictions(ERROR, 0 * STD)

@@ -1,6 +1,5 @@
-"""DOSDisplay: stored numbers, drawing, and errors."""
+"""DOSDisplay: stored numbers, and drawing."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
@@ -125,17 +124,6 @@ def test_shade_holds_the_electrons(snapshots):
     assert not DOSDisplay.from_predictions(true, predicted, **options, shade=False).ax_.collections
 
 
-def test_draws_into_given_axes(snapshots):
-    true, predicted, options = arrays(snapshots)
-    figure, ax = plt.subplots()
-    display = DOSDisplay.from_predictions(true, predicted, **options, ax=ax)
-    assert display.ax_ is ax
-    assert display.figure_ is figure
-    assert plt.get_fignums() == [figure.number]
-    assert display.plot() is display
-    assert display.ax_ is not ax
-
-
 def test_default_labels(model, snapshots):
     def legend(chosen):
         display = DOSDisplay.from_estimator(model, chosen)
@@ -150,55 +138,12 @@ def test_default_labels(model, snapshots):
     assert legend([named[0], named[0]]) == ["snapshot 0", "snapshot 1"]
 
 
-def test_many_snapshots_get_colours_of_their_own(snapshots):
-    true, predicted, options = arrays(snapshots)
-    display = DOSDisplay.from_predictions(
-        3 * true, 3 * predicted, **options, residual=False, labels=list("abcdefghi")
-    )
-    assert len({str(line.get_color()) for line in display.ax_.lines}) == 9
-
-
 def test_a_level_outside_the_energies_is_left_out_with_a_warning(snapshots):
     true, predicted, options = arrays(snapshots[:1])
     with pytest.warns(UserWarning, match=r"no Fermi level for dos_pred\[0\]"):
         display = DOSDisplay.from_predictions(true, 0.1 * np.array(predicted), **options)
     assert np.isnan(display.fermi_level_pred[0])
     assert len(display.ax_.lines) == 3
-
-
-def test_negative_prediction_is_shown(snapshots):
-    true, predicted, options = arrays(snapshots[:1])
-    display = DOSDisplay.from_predictions(true, predicted[0] - 0.5, **options)
-    assert display.ax_.get_ylim()[0] < 0
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"energies": [0.0, 1.0]}, r"dos_pred must have shape \(any, 2\), got \(3, 21\)"),
-        ({"n_atoms": [4, 4]}, "n_atoms must hold one value per snapshot, 3, got 2"),
-        ({"labels": ["a"]}, "labels must hold one value per snapshot, 3, got 1"),
-        ({"offset": np.inf}, "offset must be finite"),
-    ],
-)
-def test_errors_name_the_argument(snapshots, changes, message):
-    true, predicted, options = arrays(snapshots)
-    with pytest.raises(ValueError, match=message):
-        DOSDisplay.from_predictions(true, predicted, **options | changes)
-
-
-def test_true_and_predicted_must_match(snapshots):
-    true, predicted, options = arrays(snapshots)
-    with pytest.raises(ValueError, match=r"dos_true must have shape \(3, 21\), got \(2, 21\)"):
-        DOSDisplay.from_predictions(true[:2], predicted, **options)
-    with pytest.raises(ValueError, match="dos_pred must be finite"):
-        DOSDisplay.from_predictions(true, np.full((3, 21), np.nan), **options)
-
-
-def test_energies_must_be_the_same(model, snapshots):
-    other = make_snapshots(1, n_energies=20, random_state=0)
-    with pytest.raises(ValueError, match="must have the same energies"):
-        DOSDisplay.from_estimator(model, snapshots + other)
 
 
 def test_sharpen_undoes_the_broadening_of_both(model, broadened):

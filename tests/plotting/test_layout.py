@@ -6,22 +6,18 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from matplotlib.text import Text
-from sklearn.datasets import load_diabetes
-from sklearn.model_selection import GridSearchCV
-from sklearn.svm import SVR
 
-from skldos import ADOSDecomposer, AtomEnvTransformer
+from skldos import AtomEnvTransformer
 from skldos.datasets import make_snapshots
 from skldos.plotting import (
-    ADOSDisplay,
     CalibrationDisplay,
     DensityDisplay,
     DOSDisplay,
     EnvironmentDisplay,
     ParityDisplay,
-    SearchDisplay,
     axes,
 )
+from tests.plotting.displays import ados, dos, search
 
 CELLS = {
     "cubic": np.eye(3) * 4,
@@ -54,37 +50,10 @@ def density(cell, **options):
     return display.plot(kind="slice", **options) if options else display
 
 
-def dos(n):
-    snapshots = make_snapshots(n, random_state=0)
-    true = np.array([snapshot.dos() for snapshot in snapshots])
-    return DOSDisplay.from_predictions(
-        true,
-        1.01 * true,
-        energies=snapshots[0].energies,
-        n_atoms=[len(snapshot.atoms) for snapshot in snapshots],
-        temperature=300.0,
-        n_electrons=[snapshot.n_electrons for snapshot in snapshots],
-        labels=[f"a long name of snapshot {i}" for i in range(n)],
-    )
-
-
-def ados(**options):
-    return ADOSDisplay.from_decomposer(
-        ADOSDecomposer(), make_snapshots(1, random_state=0), **options
-    )
-
-
 def environment(kind):
     (snapshot,) = make_snapshots(1, random_state=0)
     transformer = AtomEnvTransformer(n_spheres=8, subdivisions=1).fit([snapshot])
     return EnvironmentDisplay.from_estimator(transformer, snapshot, kind=kind)
-
-
-def search(kind):
-    X, y = load_diabetes(return_X_y=True)
-    grid = {"C": [1, 1000], "kernel": ["linear", "sigmoid"]}
-    found = GridSearchCV(SVR(), grid, cv=2).fit(X[:60], y[:60])
-    return SearchDisplay.from_search(found, kind=kind)
 
 
 PICTURES = {
@@ -96,8 +65,8 @@ PICTURES = {
     "coverage": lambda: calibration("coverage"),
     "density": lambda: density("cubic"),
     **{f"slice, {cell}": lambda cell=cell: density(cell, normal=2) for cell in CELLS},
-    "DOS": lambda: dos(1),
-    "DOS of several": lambda: dos(4),
+    "DOS": dos,
+    "DOS of several": lambda: dos(4, labels=[f"a long name of snapshot {i}" for i in range(4)]),
     "ADOS": ados,
     "ADOS, stack": lambda: ados(atoms="stack"),
     "globes": lambda: environment("globes"),
@@ -213,16 +182,6 @@ def test_long_names_leave_room_for_the_plot(draw, n):
 
 
 # -------------------------------------------------------------------- residuals of energies
-
-
-@pytest.mark.parametrize(("error", "shown"), [(0.06, False), (0.007, True)])
-def test_errors_that_cannot_be_seen_have_a_panel(error, shown):
-    # The axis is 1.14 eV long, 2 % of which are 0.023 eV.
-    display = parity(error)
-    assert (display.residual_ax_ is not None) == shown
-    assert display.plot(residual=True).residual_ax_ is not None
-    assert display.plot(residual=False).residual_ax_ is None
-    assert display.ax_.get_xlabel() == "true band energy (eV/atom)"
 
 
 def test_the_panel_shows_the_errors():

@@ -1,6 +1,5 @@
-"""ParityDisplay: stored numbers, drawing, and errors."""
+"""ParityDisplay: stored numbers, and drawing."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from matplotlib.collections import LineCollection
@@ -21,26 +20,23 @@ from skldos.datasets import load_aluminium
 from skldos.physics import Pseudopotential
 from skldos.plotting import ParityDisplay
 from skldos.uncertainty import RidgePosterior, energy_uncertainty
+from tests.plotting.displays import legend_of
 
 TRUE = np.array([9.86, 9.88, 9.60, 9.65])
 PREDICTED = TRUE + np.array([0.002, -0.004, 0.010, 0.0])
 
 
-def legend(display):
-    return [text.get_text() for text in display.ax_.get_legend().get_texts()]
-
-
 def test_errors_in_the_legend():
     display = ParityDisplay.from_predictions(TRUE, PREDICTED)
     np.testing.assert_allclose(display.errors, [2.0, -4.0, 10.0, 0.0], atol=1e-9)
-    assert legend(display) == ["MAE 4.0, max 10.0 meV/atom"]
+    assert legend_of(display) == ["MAE 4.0, max 10.0 meV/atom"]
     assert display.ax_.get_xlabel() == "true band energy (eV/atom)"
     assert display.ax_.get_ylabel() == "predicted band energy (eV/atom)"
 
 
 def test_fermi_levels_have_their_own_units():
     display = ParityDisplay.from_predictions(TRUE, PREDICTED, quantity="fermi_level")
-    assert legend(display) == ["MAE 4.0, max 10.0 meV"]
+    assert legend_of(display) == ["MAE 4.0, max 10.0 meV"]
     assert display.ax_.get_xlabel() == "true Fermi level (eV)"
 
 
@@ -68,7 +64,7 @@ def test_from_estimator_equals_from_predictions(model, snapshots, quantity, refe
     np.testing.assert_allclose(by_model.y_pred, by_arrays.y_pred)
     np.testing.assert_allclose(by_model.errors, table[f"{quantity}_error"], atol=1e-9)
     assert by_model.hue.tolist() == [298.0] * 3
-    assert legend(by_model)[0].startswith("298 K: MAE")
+    assert legend_of(by_model)[0].startswith("298 K: MAE")
 
 
 def test_from_estimator_takes_precomputed_blocks(model, snapshots):
@@ -82,7 +78,7 @@ def test_groups_of_a_hue_have_a_line_each():
     display = ParityDisplay.from_predictions(
         TRUE, PREDICTED, hue=[298, 298, 933, 933], hue_label="T (K)"
     )
-    assert legend(display) == [
+    assert legend_of(display) == [
         "298 K: MAE 3.0, max 4.0 meV/atom",
         "933 K: MAE 5.0, max 10.0 meV/atom",
     ]
@@ -92,32 +88,17 @@ def test_groups_of_a_hue_have_a_line_each():
 
 def test_names_as_hue():
     display = ParityDisplay.from_predictions(TRUE, PREDICTED, hue=["fcc", "fcc", "bcc", "bcc"])
-    assert [line.split(":")[0] for line in legend(display)] == ["bcc", "fcc"]
+    assert [line.split(":")[0] for line in legend_of(display)] == ["bcc", "fcc"]
 
 
 def test_a_hue_of_many_numbers_has_a_colourbar():
     true = np.linspace(9.0, 9.9, 10)
     hue = np.arange(10)
     display = ParityDisplay.from_predictions(true, true + 1e-3, hue=hue, hue_label="step")
-    assert legend(display) == ["MAE 1.0, max 1.0 meV/atom"]
+    assert legend_of(display) == ["MAE 1.0, max 1.0 meV/atom"]
     (bar,) = [ax for ax in display.ax_.child_axes if ax.axison]
     assert bar.get_ylabel() == "step"
     np.testing.assert_array_equal(display.ax_.collections[0].get_array(), hue)
-
-
-def test_draws_into_given_axes_and_passes_options():
-    figure, ax = plt.subplots()
-    display = ParityDisplay.from_predictions(TRUE, PREDICTED, ax=ax, scatter_kwargs={"s": 7})
-    assert display.ax_ is ax
-    assert display.figure_ is figure
-    assert ax.collections[0].get_sizes().tolist() == [7]
-    assert display.plot() is display
-
-
-def test_one_perfect_point():
-    display = ParityDisplay.from_predictions([9.8], [9.8])
-    low, high = display.ax_.get_xlim()
-    assert low < 9.8 < high
 
 
 STD = np.array([3.0, 1.0, 12.0, 0.0])
@@ -163,13 +144,6 @@ def test_bars_with_a_colourbar_and_options():
     assert line.get_linewidth().tolist() == [3]
 
 
-def test_bars_are_within_the_axes():
-    display = ParityDisplay.from_predictions(TRUE, PREDICTED, std=100 * STD)
-    low, high = display.ax_.get_ylim()
-    assert low < bars(display.ax_).min()
-    assert bars(display.ax_).max() < high
-
-
 @pytest.mark.parametrize("quantity", ["band_energy", "fermi_level"])
 def test_standard_deviations_of_an_estimator(snapshots, quantity):
     model = make_pipeline(
@@ -199,37 +173,6 @@ def test_an_estimator_without_standard_deviations(model, snapshots):
 def test_what_has_no_standard_deviation(model, snapshots, options, message):
     with pytest.raises(ValueError, match=message):
         ParityDisplay.from_estimator(model, snapshots, **({"std": True} | options))
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (
-            {"quantity": "stress"},
-            "quantity must be one of 'band_energy', 'total_energy', 'fermi_level', 'forces'",
-        ),
-        (
-            {"y_true": [[1.0], [2.0]], "y_pred": [[1.0], [2.0]]},
-            r"y_true must have shape \(any\), got \(2, 1\)",
-        ),
-        ({"y_pred": [1.0]}, r"y_pred must have shape \(4\), got \(1,\)"),
-        ({"y_pred": [1.0, 2.0, 3.0, np.nan]}, "y_pred must be finite"),
-        ({"y_true": [], "y_pred": []}, "y_true must hold at least one value"),
-        ({"hue": [298]}, "hue must hold one value per snapshot, 4, got 1"),
-        ({"std": [1.0]}, "std must hold one value per snapshot, 4, got 1"),
-        ({"std": [1.0, 2.0, np.inf, 3.0]}, "std must be finite"),
-        ({"std": [1.0, 2.0, -0.5, 3.0]}, "std must not be negative, got -0.5"),
-    ],
-)
-def test_errors_name_the_argument(arguments, message):
-    arguments = {"y_true": TRUE, "y_pred": PREDICTED} | arguments
-    with pytest.raises(ValueError, match=message):
-        ParityDisplay.from_predictions(**arguments)
-
-
-def test_unknown_hue(model, snapshots):
-    with pytest.raises(ValueError, match="hue must be one of 'temperature'"):
-        ParityDisplay.from_estimator(model, snapshots, hue="pressure")
 
 
 AL = {"Al": Pseudopotential("Al", 3, functional="lda-pz")}
@@ -277,7 +220,7 @@ def test_forces_have_a_point_for_every_component(of_atoms):
     _, std = model[-1].predict_forces(model[:-1].transform(snapshots), return_std=True)
     np.testing.assert_allclose(display.std, 1e3 * np.concatenate([x.ravel() for x in std]))
     rms = 1e3 * np.sqrt(np.mean((np.array(display.y_pred) - display.y_true) ** 2))
-    (text,) = (text.get_text() for text in display.ax_.get_legend().get_texts())
+    (text,) = legend_of(display)
     assert text.startswith(f"298 K: RMSE {rms:.1f}, max ")
     assert text.endswith("meV/Å")
     assert display.ax_.get_ylabel() == "predicted force (eV/Å)"

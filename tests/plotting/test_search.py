@@ -1,4 +1,4 @@
-"""SearchDisplay: stored numbers, drawing, and errors."""
+"""SearchDisplay: stored numbers, and drawing."""
 
 import copy
 
@@ -6,36 +6,16 @@ import matplotlib.pyplot as plt
 import numpy as np
 import optuna
 import pytest
-from sklearn.base import BaseEstimator
 from sklearn.exceptions import FitFailedWarning
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.model_selection import GridSearchCV, HalvingGridSearchCV, RandomizedSearchCV
 
 from skldos.plotting import SearchDisplay
 from skldos.search import DirectSearchCV, OrthogonalArraySearchCV, kendall_interval
+from tests.plotting.displays import Sum, X, legend_of
 
-X = np.zeros((4, 1))
 GRID = {"a": [1, 2, 3], "b": [0.0, 4.0, 1.0]}
 SCORING = {"cheap": lambda e, X, y=None: -(e.a**2) + e.b, "error": lambda e, X, y=None: -e.a}
-
-
-class Sum(BaseEstimator):
-    """Scores the sum of its parameters; fails if it is seven."""
-
-    def __init__(self, a=1, b=0.0):
-        self.a = a
-        self.b = b
-
-    def fit(self, X, y=None):
-        """Fail or do nothing."""
-        if self.a + self.b == 7:
-            raise ValueError("seven")
-        self.fitted_ = True
-        return self
-
-    def score(self, X, y=None):
-        """Return the sum."""
-        return self.a + self.b
 
 
 @pytest.fixture(scope="module")
@@ -54,10 +34,6 @@ def metrics():
     return GridSearchCV(Sum(), GRID, cv=2, scoring=SCORING, refit="error", error_score=np.nan)
 
 
-def legend(display):
-    return [text.get_text() for text in display.ax_.get_legend().get_texts()]
-
-
 # -------------------------------------------------------------------- progress and cost
 
 
@@ -71,7 +47,7 @@ def test_progress(search):
     np.testing.assert_array_equal(points.get_offsets(), table[["elapsed", "score"]] * [1, -1])
     (line,) = display.ax_.lines
     np.testing.assert_array_equal(line.get_xydata(), table[["elapsed", "best"]] * [1, -1])
-    assert legend(display) == ["candidates", "best so far"]
+    assert legend_of(display) == ["candidates", "best so far"]
     assert display.ax_.get_ylabel() == "error (meV)"
     assert display.ax_.get_xlabel() == "time spent (s)"
 
@@ -82,16 +58,8 @@ def test_failed_candidates_cost_and_improve_nothing(failing):
     assert failed.tolist() == [7]
     assert display.table["best"].tolist() == [1, 5, 5, 5, 6, 6, 6, 6, 6]
     assert display.table["seconds"][7] > 0
-    assert legend(display)[0] == "candidates (1 failed)"
+    assert legend_of(display)[0] == "candidates (1 failed)"
     assert len(display.ax_.collections[0].get_offsets()) == 8
-
-
-def test_hopeless_candidates_are_off_the_scale():
-    grid = {"a": [1, 2, 3, -1000]}
-    display = SearchDisplay.from_search(GridSearchCV(Sum(), grid, cv=2).fit(X))
-    assert legend(display)[0] == "candidates (1 off the scale)"
-    assert display.table["score"].min() == -1000
-    assert display.ax_.get_ylim()[0] > 0
 
 
 def test_halving_starts_anew_with_each_round():
@@ -103,7 +71,7 @@ def test_halving_starts_anew_with_each_round():
     assert len(display.ax_.lines) == rounds.nunique() > 1
     first = display.table[rounds == 0]
     assert first["best"].tolist() == np.maximum.accumulate(first["score"]).tolist()
-    assert legend(display) == ["candidates", "best so far"]
+    assert legend_of(display) == ["candidates", "best so far"]
 
 
 @pytest.mark.filterwarnings("ignore:OptunaSearchCV is experimental")
@@ -125,7 +93,7 @@ def test_several_searches():
     for search in searches.values():
         search.fit(X)
     display = SearchDisplay.from_search(searches)
-    assert legend(display) == list(searches)
+    assert legend_of(display) == list(searches)
     assert len(display.ax_.lines) == 5
     assert not display.ax_.collections
     best = display.table.groupby("search", sort=False)["best"].last()
@@ -149,14 +117,6 @@ def test_a_study_search():
     assert (display.table["seconds"] > 0).all()
 
 
-def test_costs_far_apart_have_a_logarithm(search):
-    display = SearchDisplay.from_search({"grid": search, "same": search})
-    assert display.ax_.get_xscale() == "linear"
-    table = display.table.copy()
-    table.loc[table["search"] == "same", "elapsed"] *= 1e4
-    assert SearchDisplay(table=table).plot().ax_.get_xscale() == "log"
-
-
 def test_cost(search):
     search = copy.copy(search)
     # Scores 1, 5, 2, 2, 6, 3: the second 2 is dearer than the first, 3 dearer than 5.
@@ -166,7 +126,7 @@ def test_cost(search):
     display = SearchDisplay.from_search(search, kind="cost")
     assert display.table["seconds"].tolist() == seconds.tolist()
     assert display.table["front"].tolist() == [True, True, True, False, True, False]
-    assert legend(display) == ["candidates", "best for their cost"]
+    assert legend_of(display) == ["candidates", "best for their cost"]
     (front,) = display.ax_.lines
     assert front.get_xydata().tolist() == [[1, 1], [2, 2], [4, 5], [5, 6]]
 
@@ -217,7 +177,7 @@ def test_scores_against_errors(rng):
     assert display.correlation == kendall_interval(scores, errors, random_state=1)
     tau, low, high, _ = display.correlation
     assert display.ax_.get_title() == f"τ = {tau:.2f} [{low:.2f}, {high:.2f}]"
-    assert legend(display) == ["candidates (1 failed)", "no other better in both"]
+    assert legend_of(display) == ["candidates (1 failed)", "no other better in both"]
     rest, front = (points.get_offsets() for points in display.ax_.collections)
     assert len(rest) + len(front) == 29
     for score, error in front:
@@ -255,34 +215,6 @@ def test_one_candidate(kind):
     assert SearchDisplay.from_scores([1.0], [2.0]).ax_.get_title() == "τ undefined"
 
 
-# -------------------------------------------------------------------- axes and errors
-
-
-def test_axes_and_options_are_taken(search):
-    _, ax = plt.subplots()
-    options = {"scatter_kwargs": {"s": 7}, "line_kwargs": {"color": "red"}}
-    display = SearchDisplay.from_search(search, ax=ax, **options)
-    assert display.ax_ is ax
-    assert display.figure_ is ax.figure
-    assert ax.lines[0].get_color() == "red"
-    assert ax.collections[0].get_sizes().tolist() == [7]
-    assert display.plot() is display
-    assert display.ax_ is not ax
-
-
 def test_matplotlib_is_imported_late(run_python):
     code = "import sys, skldos.plotting.search\nprint('matplotlib' in sys.modules)"
     assert run_python(code) == "False\n"
-
-
-def test_bad_input(search):
-    with pytest.raises(ValueError, match="kind must be one of 'progress', 'cost', 'importance'"):
-        SearchDisplay.from_search(search, kind="other")
-    with pytest.raises(TypeError, match="kind 'effects' takes one search, got 2"):
-        SearchDisplay.from_search({"one": search, "two": search}, kind="effects")
-    with pytest.raises(ValueError, match="search must hold at least one search, got none"):
-        SearchDisplay.from_search({})
-    with pytest.raises(TypeError, match=r"search must be a fitted search .* got Sum"):
-        SearchDisplay.from_search(Sum())
-    with pytest.raises(ValueError, match=r"errors must have shape \(2\), got \(3,\)"):
-        SearchDisplay.from_scores([1, 2], [1, 2, 3])

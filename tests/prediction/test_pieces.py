@@ -212,13 +212,6 @@ def test_two_workers_of_dask_give_the_same_bits(everything, cluster):
         assert_all_the_same(everything(2), expected)
 
 
-def test_the_transformer_may_name_the_grid(snapshots, pipeline):
-    model = pipeline.set_params(gridsnaptransformer__grid_shape=(4, 4, 4)).fit(snapshots[:2])
-    bare = [snapshot.atoms for snapshot in snapshots[:2]]
-    assert snapshots[0].grid_shape == (4, 4, 4)
-    assert_same(predict_dos(model, bare), predict_dos(model, snapshots[:2]))
-
-
 def test_handles_of_predictions_are_small(snapshots, pipeline):
     model = pipeline.fit(snapshots[:2])
     bare = [snapshots[0].replace(ldos=None, grid_shape=snapshots[0].grid_shape)]

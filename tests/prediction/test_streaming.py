@@ -106,12 +106,6 @@ def test_the_dos_is_that_of_predict_dos(snapshots, pipeline, nothing_kept):
         assert one.density is None
 
 
-def test_an_ldos_on_disk_or_in_memory_is_taken_as_it_is(snapshots, pipeline, passes):
-    model = pipeline.fit(snapshots[:2])
-    predict_density(model, snapshots)
-    assert not passes
-
-
 def test_predictions_that_are_no_numbers_are_refused(snapshots, pipeline, nothing_kept):
     model = pipeline.fit(snapshots[:2])
     model[-1].target_scale_ = np.array([np.nan], dtype=np.float32)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from skldos import LDOSRegressor
+from skldos import ADOSDecomposer, AtomSNAPTransformer, LDOSRegressor
 from skldos.data import Blocks
 
 N_FEATURES, N_OUTPUTS = 3, 4
@@ -31,6 +31,13 @@ def targets(blocks):
 def rows(blocks, targets):
     """All blocks in one array, and all targets."""
     return np.concatenate(blocks), np.concatenate(targets)
+
+
+@pytest.fixture(scope="package")
+def atoms(snapshots):
+    """Blocks of descriptors of atoms, and their densities of states."""
+    X = AtomSNAPTransformer(twojmax=2, n_jobs=1).fit_transform(snapshots)
+    return X, ADOSDecomposer().fit_transform(snapshots)
 
 
 @pytest.fixture

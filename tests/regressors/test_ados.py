@@ -111,12 +111,6 @@ def test_score_is_that_of_the_atoms(snapshots):
     assert model.score(snapshots) == pytest.approx(expected, rel=1e-10)
 
 
-def test_networks_take_the_targets(snapshots):
-    model = make_model(LDOSRegressor(max_epochs=3, random_state=0)).fit(snapshots)
-    assert model.predict(snapshots)[0].shape == (4, 11)
-    assert predict_dos(model, snapshots)[0].shape == (11,)
-
-
 def test_parameters_and_clones(snapshots):
     model = ADOSRegressor(SiteRegressor(Ridge()))
     params = model.get_params()

@@ -13,13 +13,13 @@ from skldos import (
     ADOSRegressor,
     AtomSNAPTransformer,
     LDOSRegressor,
-    RidgePosterior,
     SiteRegressor,
     SiteRidgeCV,
 )
 from skldos.data import Blocks
 from skldos.datasets import load_aluminium
 from skldos.exceptions import SnapshotError
+from skldos.uncertainty import DeepEnsemble, MCDropout, RidgePosterior
 
 RYDBERG_PER_EV = 13.605693
 
@@ -78,15 +78,20 @@ def fitted_on(functional, snapshots):
     return type(snapshots)(told)
 
 
-@pytest.mark.parametrize("kind", [SiteRegressor, SiteRidgeCV, ADOSRegressor, RidgePosterior])
-def test_calculations_of_another_functional_are_not_scored(aluminium, kind):
+OF_ATOMS = {
+    "sites": SiteRegressor(Ridge()),
+    "cv": SiteRidgeCV(),
+    "atoms": ADOSRegressor(SiteRegressor(Ridge())),
+    "posterior": RidgePosterior(SiteRegressor(Ridge())),
+    "ensemble": DeepEnsemble(SiteRegressor(Ridge()), 2, bootstrap=True, random_state=0),
+    "dropout": MCDropout(LDOSRegressor(module__dropout=0.1, max_epochs=1), 2, random_state=0),
+}
+
+
+@pytest.mark.parametrize("model", OF_ATOMS.values(), ids=OF_ATOMS)
+def test_calculations_of_another_functional_are_not_scored(aluminium, model):
     lda, pbe = (fitted_on(name, aluminium) for name in ("lda-pz", "pbe"))
-    if kind is ADOSRegressor:
-        model, targets = ADOSRegressor(SiteRegressor(Ridge())), None
-    else:
-        model = SiteRidgeCV() if kind is SiteRidgeCV else SiteRegressor(Ridge())
-        model = RidgePosterior(model) if kind is RidgePosterior else model
-        targets = ADOSDecomposer().fit_transform(lda)
+    targets = None if isinstance(model, ADOSRegressor) else ADOSDecomposer().fit_transform(lda)
     model = make_pipeline(AtomSNAPTransformer(twojmax=2, n_jobs=1), model).fit(lda, targets)
     assert model.score(lda, targets) <= 1
     with pytest.raises(SnapshotError, match="same functional: 'lda-pz' and 'pbe' differ"):

@@ -7,20 +7,19 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 
-from skldos import AtomSNAPTransformer, SiteRegressor, SiteRidgeCV
+from skldos import SiteRegressor, SiteRidgeCV
 from skldos.data import Blocks, ComputedArray
-from skldos.decomposition import ADOSDecomposer
 from skldos.regressors import ridge_sums
 
 
 @pytest.fixture(scope="module")
-def of_atoms(snapshots):
-    X = AtomSNAPTransformer(twojmax=2, n_jobs=1).fit_transform(snapshots)
+def of_atoms(atoms):
+    X, y = atoms
     # Far from the origin, where sums of squares cancel.
     X = Blocks(
         [(block - X[0].mean(axis=0)) / np.vstack(X).std(axis=0) + 5 for block in X], X.snapshots
     )
-    return X, ADOSDecomposer().fit_transform(snapshots)
+    return X, y
 
 
 def coefficients(model):

@@ -9,7 +9,6 @@ from sklearn.neighbors import KNeighborsRegressor
 
 from skldos import (
     ADOSRegressor,
-    AtomSNAPTransformer,
     CSNNRegressor,
     LDOSRegressor,
     MDNRegressor,
@@ -17,9 +16,8 @@ from skldos import (
     SiteRidgeCV,
 )
 from skldos.data import Blocks, SnapshotList
-from skldos.decomposition import ADOSDecomposer
 from skldos.regressors.site import energy_weights
-from skldos.uncertainty import DeepEnsemble, MCDropout, RidgePosterior
+from skldos.uncertainty import RidgePosterior
 
 COUNTS = np.array([1, 2, 0, 3, 1, 2])
 FLAT = {"module__n_spheres": 1, "module__subdivisions": None, "module__factor": 1}
@@ -34,12 +32,6 @@ def repeated(X, y=None):
         snapshots = SnapshotList([snapshots[i] for i in order])
     blocks = Blocks([X[i] for i in order], snapshots)
     return (blocks, None) if y is None else (blocks, [y[i] for i in order])
-
-
-@pytest.fixture(scope="module")
-def atoms(snapshots):
-    X = AtomSNAPTransformer(twojmax=2).fit_transform(snapshots)
-    return X, ADOSDecomposer().fit_transform(snapshots)
 
 
 # One step takes all rows and is along the gradient: the order of rows does not matter.
@@ -164,20 +156,6 @@ def test_posteriors_count_observations(blocks, targets, dos_weight):
         sigma = sigma + COUNTS[k] * np.outer(total, total) / spread / COUNTS.sum()
     found = weighted.sum_residuals_.T @ weighted.sum_residuals_
     np.testing.assert_allclose(found, sigma, rtol=1e-6, atol=1e-12)
-
-
-def test_wrappers_hand_weights_on(blocks, targets):
-    network = LDOSRegressor(
-        module__hidden_layer_sizes=(5,), module__dropout=0.2, optimizer=torch.optim.SGD, **FULL
-    )
-    for wrapper in (
-        MCDropout(network, n_passes=3, random_state=0),
-        DeepEnsemble(network, n_estimators=2, random_state=0),
-        DeepEnsemble(network, n_estimators=2, bootstrap=True, random_state=0),
-    ):
-        plain = wrapper.fit(blocks, targets).predict(blocks)[0]
-        other = wrapper.fit(blocks, targets, sample_weight=[5, 1, 1, 1, 1, 1]).predict(blocks)[0]
-        assert not np.array_equal(plain, other)
 
 
 @pytest.mark.parametrize("make", NETS.values(), ids=NETS)

@@ -17,7 +17,6 @@ from skldos import (
     predict_dos,
 )
 from skldos.data import Blocks
-from skldos.decomposition import ADOSDecomposer
 from skldos.exceptions import SnapshotError
 from skldos.physics import band_energy, fermi_level
 from skldos.regressors import ridge_left_out
@@ -25,13 +24,6 @@ from skldos.regressors.checks import checked_dataset
 from skldos.regressors.site_cv import SiteRidgeCV
 
 ALPHAS, WEIGHTS = [1e-4, 1e-2, 1.0], [0, 100.0]
-
-
-@pytest.fixture
-def atoms(snapshots):
-    """Blocks of descriptors of atoms, and their densities of states."""
-    X = AtomSNAPTransformer(twojmax=2).fit_transform(snapshots)
-    return X, ADOSDecomposer().fit_transform(snapshots)
 
 
 def first_order(snapshot, change):

@@ -1,8 +1,5 @@
 """Band-energy errors, against hand computation; mistakes are shown, not scored."""
 
-import warnings
-
-import joblib
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,7 +11,7 @@ from skldos.data import Blocks, as_rows
 from skldos.exceptions import ScoringError
 from skldos.physics import band_energy, fermi_level
 from skldos.prediction import dos_of_block
-from tests.scoring.predicts import Predicts
+from tests.scoring.predicts import MISTAKES, Predicts
 
 
 def energies_of(dos, snapshot):
@@ -159,24 +156,14 @@ def test_a_pipeline_may_skip_steps(snapshots, pipeline):
 # -------------------------------------------------------------------- mistakes
 
 
-def not_a_number(snapshot):
-    return np.full((snapshot.n_grid_points, 11), np.nan)
-
-
 def too_few_rows(snapshot):
     return np.ones((7, 11))
 
 
-def too_few_energies(snapshot):
-    return np.ones((snapshot.n_grid_points, 10))
-
-
-MISTAKES = [
-    (not_a_number, "holds NaN"),
-    (too_few_rows, "one row per grid point or per atom of .* got 7 rows"),
-    (too_few_energies, "the DOS has 10 values, but there are 11 energies"),
-]
-every_mistake = pytest.mark.parametrize(("function", "message"), MISTAKES)
+every_mistake = pytest.mark.parametrize(
+    ("function", "message"),
+    [*MISTAKES, (too_few_rows, "one row per grid point or per atom of .* got 7 rows")],
+)
 
 
 @every_mistake
@@ -262,30 +249,6 @@ def test_several_scorers_at_once(snapshots, oracle):
     np.testing.assert_allclose(scores["test_mev"], 250 * scores["test_ev"])
     assert {"test_dft", "train_mev"} <= scores.keys()
     assert (scores["test_mev"] < -1).all()
-
-
-def test_scorers_can_be_pickled_and_shown():
-    scorer = BandEnergyScorer(reference="dft", unit="eV")
-    assert repr(scorer) == "BandEnergyScorer(reference='dft', unit='eV', sharpen=0, n_jobs=None)"
-    assert joblib.hash(scorer) == joblib.hash(BandEnergyScorer(reference="dft", unit="eV"))
-
-
-@pytest.mark.parametrize(
-    ("params", "message"),
-    [
-        ({"reference": "qe"}, "reference must be one of 'ldos', 'dft'; got 'qe'"),
-        ({"unit": "Ry"}, "unit must be one of 'meV/atom', 'eV/atom', 'eV'; got 'Ry'"),
-    ],
-)
-def test_wrong_parameters_are_named(params, message):
-    with pytest.raises(ValueError, match=message):
-        BandEnergyScorer(**params)
-
-
-def test_no_warning_without_a_reason(snapshots, oracle):
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        BandEnergyScorer()(oracle(1.001).fit(snapshots), snapshots)
 
 
 def test_energies_of_the_model_and_of_the_snapshots_must_agree(snapshots, pipeline):

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from sklearn.base import BaseEstimator
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -29,6 +28,7 @@ from skldos.prediction.completeness import (
     warn_of_missing_electrons,
 )
 from skldos.scoring import DOSScorer
+from tests.scoring.predicts import Predicts
 
 AL = [Pseudopotential("Al", 3, functional="lda-pz")]
 EVERY_SCORER = {
@@ -119,16 +119,7 @@ def test_references_at_a_temperature_are_taken(snapshots, oracle, said):
 # -------------------------------------------------------------------- electrons that are missing
 
 
-class Truth(BaseEstimator):
-    """Predicts the true LDOS of the snapshots."""
-
-    def fit(self, X, y=None):
-        """Learn nothing."""
-        return self
-
-    def predict(self, X):
-        """Return the truth."""
-        return [s.ldos for s in X]
+TRUTH = Predicts(lambda snapshot: snapshot.ldos)
 
 
 def cut(snapshot, start):
@@ -140,12 +131,12 @@ def cut(snapshot, start):
 @every_scorer
 def test_energies_that_begin_above_the_lowest_level_are_noticed(scorer):
     whole = load_aluminium(temperature=933)[:3]
-    assert np.isfinite(scorer(Truth(), whole))
+    assert np.isfinite(scorer(TRUTH, whole))
     part = [*whole[:2], cut(whole[2], 0.0)]
     held, excess = electrons_held(part[2].dos(), part[2])
     assert -3 < excess < -0.5
     with pytest.warns(UserWarning, match=rf"holds {held:.6g} electrons .* instead of 12 \(1 of 3"):
-        scorer(Truth(), part)
+        scorer(TRUTH, part)
 
 
 def test_energies_that_end_below_the_fermi_level_are_noticed():
@@ -167,7 +158,7 @@ def test_other_units_are_noticed():
     (snapshot,) = load_aluminium(temperature=298)[:1]
     wrong = [snapshot.replace(ldos=2 * snapshot.ldos)]
     with pytest.warns(UserWarning, match=r"holds 24\.\d+ electrons .* instead of 12 \(1 of 1"):
-        BandEnergyScorer()(Truth(), wrong)
+        BandEnergyScorer()(TRUTH, wrong)
 
 
 @pytest.mark.parametrize(("times", "noticed"), [(3, True), (1 / 3, False), (-3, True), (-1 / 3, 0)])
@@ -187,7 +178,7 @@ def test_a_thousandth_of_the_electrons_is_tolerated(recwarn, times, noticed):
         low, high = (middle, high) if excess(middle) < times * ELECTRON_TOLERANCE else (low, middle)
     assert excess(low) == pytest.approx(times * ELECTRON_TOLERANCE, rel=1e-6)
     ldos = snapshot.ldos.astype(float) * low
-    BandEnergyScorer()(Truth(), [snapshot.replace(ldos=ldos)])
+    BandEnergyScorer()(TRUTH, [snapshot.replace(ldos=ldos)])
     assert len(recwarn) == bool(noticed)
 
 
@@ -198,7 +189,7 @@ def test_snapshots_that_do_not_know_are_not_judged(missing):
     (snapshot,) = load_aluminium(temperature=298)[:1]
     lacking = cut(snapshot, 0.0).replace(**missing)
     assert electrons_held(lacking.dos(), lacking) == (None, 0.0)
-    assert DOSScorer()(Truth(), [lacking]) == 0
+    assert DOSScorer()(TRUTH, [lacking]) == 0
 
 
 @pytest.mark.parametrize("broadening", [None, 0.4])

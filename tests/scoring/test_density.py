@@ -14,7 +14,7 @@ from skldos.data import LazyArray, as_rows
 from skldos.datasets import load_aluminium
 from skldos.exceptions import ScoringError
 from skldos.physics import density, fermi_level
-from tests.scoring.predicts import Predicts
+from tests.scoring.predicts import MISTAKES, Predicts
 
 METRICS = ["mape", "mae", "max"]
 
@@ -174,9 +174,8 @@ def test_it_can_be_pickled_copied_and_shown():
 @pytest.mark.parametrize(
     ("function", "message"),
     [
+        *MISTAKES,
         (lambda s: np.ones((4, 11)), "densities and total energies need the LDOS at every grid"),
-        (lambda s: np.full((64, 11), np.nan), "holds NaN"),
-        (lambda s: np.ones((64, 10)), "the DOS has 10 values"),
     ],
 )
 def test_mistakes_in_predictions_are_shown(snapshots, function, message):

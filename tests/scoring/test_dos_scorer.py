@@ -2,33 +2,23 @@
 
 import numpy as np
 import pytest
-from sklearn.base import BaseEstimator
 
 from skldos import BandEnergyScorer
-from skldos.data import Blocks, as_rows
+from skldos.data import as_rows
 from skldos.decomposition import ADOSDecomposer
 from skldos.exceptions import ScoringError
 from skldos.scoring.dos import METRICS, DOSScorer
+from tests.scoring.predicts import Predicts
 
 
-class Scales(BaseEstimator):
-    """Predicts the DOS of atoms of the truth, times a function of the energy."""
-
-    def __init__(self, factor=1.0):
-        self.factor = factor
-
-    def fit(self, X, y=None):
-        self.fitted_ = True
-        return self
-
-    def predict(self, X):
-        blocks = ADOSDecomposer().fit_transform(X)
-        return Blocks([block * self.factor for block in blocks], X)
+def scaled(factor=1.0):
+    """Return what predicts the DOS of atoms of the truth, times a function of the energy."""
+    return Predicts(lambda snapshot: factor * ADOSDecomposer().fit_transform([snapshot])[0])
 
 
 @pytest.mark.parametrize("metric", METRICS)
 def test_the_decomposition_reconstructs_the_dos(snapshots, metric):
-    errors = DOSScorer(metric).errors(Scales().fit(snapshots), snapshots)
+    errors = DOSScorer(metric).errors(scaled().fit(snapshots), snapshots)
     assert errors.shape == (6,)
     assert np.abs(errors).max() < 1e-10
 
@@ -36,14 +26,14 @@ def test_the_decomposition_reconstructs_the_dos(snapshots, metric):
 @pytest.mark.parametrize(("metric", "expected"), [("l1", 25), ("l2", 25), ("overlap", 20)])
 def test_a_quarter_too_many_states(snapshots, metric, expected):
     scorer = DOSScorer(metric)
-    model = Scales(1.25).fit(snapshots)
+    model = scaled(1.25).fit(snapshots)
     np.testing.assert_allclose(scorer.errors(model, snapshots), expected, rtol=1e-9)
     assert scorer(model, snapshots) == pytest.approx(-expected)
 
 
 def test_errors_equal_a_computation_by_hand(snapshots):
     tilt = np.linspace(0.8, 1.1, 11)
-    model = Scales(tilt).fit(snapshots)
+    model = scaled(tilt).fit(snapshots)
     D, E = snapshots[2].dos(), snapshots[2].energies
 
     def integral(f):
@@ -64,7 +54,7 @@ def test_states_without_overlap(snapshots):
     # Half the states are not those of the calculation, whose Fermi level would tell.
     snapshots = [s.replace(reference={}) for s in snapshots]
     halves = np.array([1.0] * 6 + [0.0] * 5)
-    model = Scales(halves).fit(snapshots)
+    model = scaled(halves).fit(snapshots)
     rest = [as_rows(s.ldos) * (1 - halves) for s in snapshots]
     np.testing.assert_allclose(DOSScorer("overlap").errors(model, snapshots, rest), 100)
 
@@ -82,22 +72,12 @@ def test_mistakes(snapshots, oracle):
     model = oracle().fit(snapshots)
     with pytest.raises(ScoringError, match="X has 6 snapshots, but y has 1 targets"):
         DOSScorer()(model, snapshots, [snapshots[0].ldos])
+    short = Predicts(lambda snapshot: as_rows(snapshot.ldos)[:, :-1])
     with pytest.raises(ScoringError, match="has 10 values and the true one 11"):
-        DOSScorer()(Cut().fit(snapshots), snapshots)
+        DOSScorer()(short.fit(snapshots), snapshots)
     bare = [s.replace(ldos=None, grid_shape=s.grid_shape) for s in snapshots]
     with pytest.raises(ScoringError, match="lacks ldos"):
         DOSScorer()(model, bare)
-
-
-class Cut(BaseEstimator):
-    """Predicts one energy too few."""
-
-    def fit(self, X, y=None):
-        self.fitted_ = True
-        return self
-
-    def predict(self, X):
-        return Blocks([as_rows(s.ldos)[:, :-1] for s in X], X)
 
 
 @pytest.mark.parametrize(("dtype", "error"), [("float64", 1e-12), ("float32", 1e-5)])
@@ -109,7 +89,7 @@ def test_decomposition_is_nearly_perfect(snapshots, dtype, error):
 
 
 def test_a_true_dos_of_another_length_is_refused(snapshots):
-    model = Scales().fit(snapshots)
+    model = scaled().fit(snapshots)
     bare = [s.replace(reference={}) for s in snapshots[:1]]
     short = [as_rows(bare[0].ldos)[:, :-1]]
     with pytest.raises(ScoringError, match=r"11|10"):

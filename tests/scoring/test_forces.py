@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from ase.build import bulk
 from ase.calculators.emt import EMT
-from sklearn.base import BaseEstimator
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
@@ -35,24 +34,9 @@ from skldos.datasets import make_snapshots
 from skldos.exceptions import ScoringError, SnapshotError
 from skldos.plotting import ParityDisplay
 from skldos.prediction import predict_stress
+from tests.scoring.predicts import Potential
 
 GPA = 160.2176634  # per eV/Å³: the elementary charge of 2018 is exact
-
-
-class Wrong(BaseEstimator):
-    """Free energies, forces and stresses that are off by a factor."""
-
-    def __init__(self, factor=1.0):
-        self.factor = factor
-
-    def predict(self, X):
-        return np.array([self.factor * s.reference["total_energy"] for s in X])
-
-    def predict_forces(self, X):
-        return [self.factor * np.asarray(s.reference["forces"]) for s in X]
-
-    def predict_stress(self, X):
-        return [self.factor * full_stress(s.reference["stress"]) for s in X]
 
 
 @pytest.fixture(scope="module")
@@ -78,19 +62,19 @@ def test_the_score_is_the_root_mean_square_over_all_components(snapshots):
     forces = np.concatenate([s.reference["forces"] for s in snapshots])
     rms = np.sqrt(np.mean(forces**2))
     assert rms > 0.1
-    assert ForceScorer()(Wrong(1.1), snapshots) == pytest.approx(-0.1 * rms)
-    assert ForceScorer("meV/Å")(Wrong(1.1), snapshots) == pytest.approx(-100 * rms)
-    each = ForceScorer().errors(Wrong(0.9), snapshots)
+    assert ForceScorer()(Potential(1.1), snapshots) == pytest.approx(-0.1 * rms)
+    assert ForceScorer("meV/Å")(Potential(1.1), snapshots) == pytest.approx(-100 * rms)
+    each = ForceScorer().errors(Potential(0.9), snapshots)
     assert each[0] == pytest.approx(0.1 * np.sqrt(np.mean(snapshots[0].reference["forces"] ** 2)))
     stresses = np.array([full_stress(s.reference["stress"]) for s in snapshots])
     expected = -0.1 * np.sqrt(np.mean(stresses**2))
-    assert StressScorer()(Wrong(1.1), snapshots) == pytest.approx(expected)
-    assert StressScorer("GPa")(Wrong(1.1), snapshots) == pytest.approx(expected * GPA)
+    assert StressScorer()(Potential(1.1), snapshots) == pytest.approx(expected)
+    assert StressScorer("GPa")(Potential(1.1), snapshots) == pytest.approx(expected * GPA)
 
 
 @pytest.mark.parametrize("scorer", [ForceScorer(), StressScorer("GPa")])
 def test_laws_of_scorers(scorer, snapshots, model):
-    best, good, bad = (scorer(Wrong(factor), snapshots) for factor in (1.0, 1.02, 0.9))
+    best, good, bad = (scorer(Potential(factor), snapshots) for factor in (1.0, 1.02, 0.9))
     assert best == 0
     assert best > good > bad
     assert type(scorer(model, snapshots[:1])) is float
@@ -110,12 +94,12 @@ def test_laws_of_scorers(scorer, snapshots, model):
     "scorer", [ForceScorer(), StressScorer(), TotalEnergyScorer(reference="dft")]
 )
 def test_weights_of_snapshots(scorer, snapshots):
-    twice = scorer(Wrong(1.1), snapshots[[0, 0, 1]])
-    assert scorer(Wrong(1.1), snapshots[:2], sample_weight=[2, 1]) == pytest.approx(twice)
-    assert twice != pytest.approx(scorer(Wrong(1.1), snapshots[:2]), rel=1e-3)
+    twice = scorer(Potential(1.1), snapshots[[0, 0, 1]])
+    assert scorer(Potential(1.1), snapshots[:2], sample_weight=[2, 1]) == pytest.approx(twice)
+    assert twice != pytest.approx(scorer(Potential(1.1), snapshots[:2]), rel=1e-3)
     for wrong in ([1.0], [-1.0, 2.0], [0.0, 0.0], [np.nan, 1.0]):
         with pytest.raises(ValueError, match="sample_weight must"):
-            scorer(Wrong(1.1), snapshots[:2], sample_weight=wrong)
+            scorer(Potential(1.1), snapshots[:2], sample_weight=wrong)
 
 
 def test_total_energies_of_a_model_of_atoms(snapshots, model):

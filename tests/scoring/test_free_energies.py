@@ -2,35 +2,14 @@
 
 import numpy as np
 import pytest
-from sklearn.base import BaseEstimator
 
 from skldos import SnapshotList, evaluate
 from skldos.data.free_energies import free_energies_at, full_stress
 from skldos.datasets import make_snapshots
 from skldos.exceptions import ScoringError
+from tests.scoring.predicts import Potential
 
 VOIGT = np.array([1.0, 2.0, 3.0, 0.1, 0.2, 0.3])
-
-
-class Potential(BaseEstimator):
-    """Predicts what the snapshots say, times a factor."""
-
-    def __init__(self, factor=1.1, stress=True, temperature=None):
-        self.factor = factor
-        self.stress = stress
-        self.temperature_ = temperature
-
-    def predict(self, X):
-        return [self.factor * s.reference["total_energy"] for s in X]
-
-    def predict_forces(self, X):
-        return [self.factor * np.asarray(s.reference["forces"]) for s in X]
-
-    def predict_stress(self, X):
-        return [self.factor * full_stress(s.reference["stress"]) for s in X]
-
-    def knows_stress(self):
-        return self.stress
 
 
 def calculated(*temperatures):

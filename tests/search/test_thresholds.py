@@ -6,7 +6,6 @@ import pandas as pd
 import pytest
 from optuna.trial import TrialState
 
-from skldos.plotting import SearchDisplay
 from skldos.search import OrthogonalArraySearchCV, mutual_information, orthogonal_array
 from skldos.search.scores import information, naswot
 from skldos.search.study import _storage
@@ -48,29 +47,6 @@ def test_how_long_a_process_may_be_silent(factor, dead, monkeypatch):
     now[0] += factor * _storage.MISSED_HEARTBEATS * 30.0
     roll.call(study)
     assert (study.trials[0].state == TrialState.FAIL) == dead
-
-
-def progress(seconds, scores):
-    table = pd.DataFrame({"search": "a", "score": scores, "seconds": seconds, "round": 0})
-    table["elapsed"] = table["seconds"]
-    table["best"] = table["score"].cummax()
-    return table
-
-
-@pytest.mark.parametrize(("factor", "wide"), BESIDE)
-def test_seconds_on_a_logarithmic_axis(factor, wide):
-    one, other = progress([1.0], [0.5]), progress([10 * factor], [0.5]).assign(search="b")
-    display = SearchDisplay(table=pd.concat([one, other])).plot()
-    assert display.ax_.get_xscale() == ("log" if wide else "linear")
-
-
-@pytest.mark.parametrize(("factor", "hidden"), BESIDE)
-def test_hopeless_candidates_are_off_the_scale(factor, hidden):
-    # The best is one above the median.
-    scores = [1.0, 0.0, 0.0, 0.0, -4.0 * factor]
-    display = SearchDisplay(table=progress(np.arange(1.0, 6), scores)).plot()
-    label = display.ax_.get_legend().get_texts()[0].get_text()
-    assert ("1 off the scale" in label) == hidden
 
 
 def test_effects_are_those_of_the_grid_that_was_searched():

@@ -30,7 +30,7 @@ from skldos.testing import terms as of_terms
 from skldos.testing import transformers as of_transformers
 from skldos.testing._checks import close, named, raises, require, run
 from skldos.testing.scorers import TrueLDOS
-from tests.testing.test_broken import Guesses, Sums
+from tests.testing.test_broken import Guesses, Sums, network, scorer
 
 
 def said(checks, name):
@@ -107,16 +107,6 @@ class Empty(Sums):
         return []
 
 
-class Zero(BandEnergyScorer):
-    def __call__(self, estimator, X, y=None):
-        return 0
-
-
-class Halves(FeedForward):
-    def forward(self, x):
-        return super().forward(x)[: len(x) // 2]
-
-
 def first_position(system):
     return 1.0 + system.positions[0, 0]
 
@@ -125,8 +115,12 @@ def first_position(system):
     ("check", "broken", "message"),
     [
         (check_transformer, Empty(), "Empty fails"),
-        (check_scorer, Zero(), "Zero fails returns_a_float: the score is a int"),
-        (check_network, Halves, "Halves fails outputs: 2 rows"),
+        (
+            check_scorer,
+            scorer(lambda *_: 0, "Zero"),
+            "Zero fails returns_a_float: the score is a int",
+        ),
+        (check_network, network(lambda out, x: out[:2], "Halves"), "Halves fails outputs: 2 rows"),
         (check_term, first_position, "first_position fails translations"),
     ],
 )
@@ -152,20 +146,6 @@ class Fewer(Sums):
 class Longer(Sums):
     def block(self, atoms):
         return np.repeat(super().block(atoms), 3, axis=0)
-
-
-class Doubles(Sums):
-    def fit_transform(self, X, y=None):
-        return super().fit(X).transform(X) * 2
-
-
-class OnlyLists(Sums):
-    def factor(self, snapshot, X):
-        return 1.0
-
-    def transform(self, X):
-        blocks = super().transform(X)
-        return Blocks([2 * block for block in blocks], X) if type(X) is list and X else blocks
 
 
 class TakesOne(Sums):
@@ -213,8 +193,6 @@ REQUIRED = {
     KeepsFit: ("clones_are_unfitted", "no NotFittedError was raised"),
     Fewer: ("blocks", "2 blocks of 3 snapshots"),
     Longer: ("blocks", "12 rows of"),
-    Doubles: ("fitting_again", "fit_transform(): largest difference"),
-    OnlyLists: ("lengths", "a plain list: largest difference"),
     TakesOne: ("lengths", "no TypeError was raised"),
     Refuses: ("parameters_changed_after_fit", "something is wrong does not name it"),
     Sums: ("set_output", "a block is ndarray, no DataFrame"),
@@ -369,20 +347,9 @@ def test_changes_need_equal_grids():
 # -------------------------------------------------------------------- scorers
 
 
-class Infinite(BandEnergyScorer):
-    def __call__(self, estimator, X, y=None):
-        return float("inf") * super().__call__(estimator, X, y)
-
-
 class TakesNothing(BandEnergyScorer):
     def __call__(self, estimator, X, y=None):
         return super().__call__(estimator, X, y) if len(X) else 0.0
-
-
-class Worst(BandEnergyScorer):
-    def __call__(self, estimator, X, y=None):
-        score = super().__call__(estimator, X, y)
-        return score if score < -1e-6 else -1e6
 
 
 class Counts(BandEnergyScorer):
@@ -393,24 +360,33 @@ class Counts(BandEnergyScorer):
         return super().__call__(estimator, X, y) * (1 + 1e-12 * Counts.calls)
 
 
-class Alone(BandEnergyScorer):
-    def __getstate__(self):
-        return {**vars(self), "unit": "eV/atom"}
+class Unpickled(BandEnergyScorer):
+    """Scores otherwise in another process."""
+
+    def __reduce__(self):
+        return rounds, ()
 
 
-SCORERS = {
-    Infinite: ("returns_a_float", "the score is -inf"),
-    TakesNothing: ("returns_a_float", "no Exception was raised"),
-    Worst: ("greater_is_better", "errors that grow have scores"),
-    Counts: ("inputs_are_left_alone", "two calls give"),
-    Alone: ("in_cross_validation", "scores in cross-validation: largest"),
-}
+def rounds():
+    return scorer(lambda score, X, y: score * (1 + 1e-7))
 
 
-@pytest.mark.parametrize("kind", SCORERS, ids=lambda kind: kind.__name__)
-def test_requirements_of_scorers(kind):
-    name, message = SCORERS[kind]
-    assert re.search(re.escape(message), said(scorer_checks(kind()), name))
+SCORERS = [
+    (scorer(lambda score, X, y: np.inf * score), "returns_a_float", "the score is -inf"),
+    (TakesNothing(), "returns_a_float", "no Exception was raised"),
+    (
+        scorer(lambda score, X, y: score if score < -1e-6 else -1e6),
+        "greater_is_better",
+        "errors that grow have scores",
+    ),
+    (Counts(), "inputs_are_left_alone", "two calls give"),
+    (Unpickled(), "in_cross_validation", "scores in cross-validation: largest"),
+]
+
+
+@pytest.mark.parametrize(("broken", "name", "message"), SCORERS)
+def test_requirements_of_scorers(broken, name, message):
+    assert message in said(scorer_checks(broken), name)
 
 
 def test_the_model_of_scorers_is_wrong_linearly_in_the_energy():
@@ -428,29 +404,8 @@ def test_the_model_of_scorers_is_wrong_linearly_in_the_energy():
 # -------------------------------------------------------------------- networks
 
 
-class Short(FeedForward):
-    def forward(self, x):
-        return super().forward(x)[:-1]
-
-
-class Unbounded(FeedForward):
-    def forward(self, x):
-        return super().forward(x) / 0
-
-
-class Writes(FeedForward):
-    def forward(self, x):
-        out = super().forward(x)
-        x += 1
-        return out
-
-
-class Sees(FeedForward):
-    """The first row sees the last."""
-
-    def forward(self, x):
-        out = super().forward(x)
-        return out + torch.where(torch.arange(len(x))[:, None] == 0, x[-1:].sum(), 0.0)
+def first_sees_last(out, x):
+    return out + torch.where(torch.arange(len(x))[:, None] == 0, x[-1:].sum(), 0.0)
 
 
 class Draws(FeedForward):
@@ -464,18 +419,17 @@ class Draws(FeedForward):
         return super().forward(x) + self.more
 
 
-NETWORKS = {
-    Short: ("outputs", "4 rows of outputs for 5 of inputs"),
-    Unbounded: ("outputs", "outputs are not finite"),
-    Writes: ("outputs", "the inputs were changed"),
-    Sees: ("rows_are_independent", "rows in another order|row by row"),
-    Draws: ("seed", "the same seed"),
-}
+NETWORKS = [
+    (network(lambda out, x: out[:-1]), "outputs", "4 rows of outputs for 5 of inputs"),
+    (network(lambda out, x: out / 0), "outputs", "outputs are not finite"),
+    (network(lambda out, x: (out, x.add_(1))[0]), "outputs", "the inputs were changed"),
+    (network(first_sees_last), "rows_are_independent", "rows in another order|row by row"),
+    (Draws, "seed", "the same seed"),
+]
 
 
-@pytest.mark.parametrize("kind", NETWORKS, ids=lambda kind: kind.__name__)
-def test_requirements_of_networks(kind):
-    name, message = NETWORKS[kind]
+@pytest.mark.parametrize(("kind", "name", "message"), NETWORKS)
+def test_requirements_of_networks(kind, name, message):
     assert re.search(message, said(network_checks(kind), name))
 
 
@@ -583,17 +537,13 @@ def test_terms_may_not_change_any_argument():
 
 @pytest.mark.parametrize(("off", "found"), [(1e-7, True), (1e-10, False)])
 def test_targets_given_apart_make_no_difference_but_rounding(off, found):
-    class Rounding(BandEnergyScorer):
-        def __call__(self, estimator, X, y=None):
-            score = super().__call__(estimator, X, y)
-            # Another one with targets, and in another order.
-            apart = y is not None or X[0].atoms.positions[0, 0] != FIRST
-            return score * (1 + off * apart)
+    def rounded(score, X, y):
+        # Another one with targets, and in another order.
+        apart = y is not None or X[0].atoms.positions[0, 0] != FIRST
+        return score * (1 + off * apart)
 
-    snapshots = of_transformers.default_snapshots()
-    FIRST = snapshots[0].atoms.positions[0, 0]
     for name in ("targets_given_apart", "order_of_snapshots"):
-        check = dict(scorer_checks(Rounding(), snapshots))[name]
+        check = dict(scorer_checks(scorer(rounded)))[name]
         if found:
             with pytest.raises(AssertionError):
                 check()
@@ -736,51 +686,31 @@ def test_derivatives_by_the_cell_are_right_to_eight_digits(off, found):
     ],
 )
 def test_descriptions_of_the_crystal_score_alike(off, kind, message):
-    class Cells(BandEnergyScorer):
-        def __call__(self, estimator, X, y=None):
-            cell = X[0].atoms.cell.array
-            oblique = cell[1, 0] > 0.5 and cell[0, 1] == 0
-            other = len(X[0].atoms) > 4 if kind == "supercell" else oblique
-            return super().__call__(estimator, X, y) * (1 + off * bool(other))
+    def of_cells(score, X, y):
+        cell = X[0].atoms.cell.array
+        oblique = cell[1, 0] > 0.5 and cell[0, 1] == 0
+        other = len(X[0].atoms) > 4 if kind == "supercell" else oblique
+        return score * (1 + off * bool(other))
 
-    checks = scorer_checks(Cells())
+    checks = scorer_checks(scorer(of_cells))
     if message:
         assert message in said(checks, "descriptions_of_the_crystal")
     else:
         dict(checks)["descriptions_of_the_crystal"]()
 
 
-class Rounds(BandEnergyScorer):
-    def __call__(self, estimator, X, y=None):
-        return super().__call__(estimator, X, y) * (1 + 1e-7)
-
-
-class Unpickled(BandEnergyScorer):
-    def __reduce__(self):
-        return Rounds, ()
-
-
-def test_scores_of_parts_are_those_of_the_whole():
-    assert "scores in cross-validation" in said(scorer_checks(Unpickled()), "in_cross_validation")
-
-
 def test_errors_of_scorers_in_cross_validation_are_their_own():
-    class Fails(BandEnergyScorer):
-        def __call__(self, estimator, X, y=None):
-            raise ZeroDivisionError("by myself")
-
-    with pytest.raises(ZeroDivisionError, match="by myself"):
-        dict(scorer_checks(Fails()))["in_cross_validation"]()
+    fails = scorer(lambda score, X, y: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        dict(scorer_checks(fails))["in_cross_validation"]()
 
 
 @pytest.mark.parametrize(("off", "found"), [(1.005e-10, True), (0.995e-10, False)])
 def test_rows_of_networks_are_independent_up_to_rounding(off, found):
-    class Leaks(FeedForward):
-        def forward(self, x):
-            out = super().forward(x)
-            return out + off * out.detach().abs().max() * (len(x) > 1)
+    def leaking(out, x):
+        return out + off * out.detach().abs().max() * (len(x) > 1)
 
-    check = dict(network_checks(Leaks))["rows_are_independent"]
+    check = dict(network_checks(network(leaking)))["rows_are_independent"]
     if found:
         with pytest.raises(AssertionError, match="row by row: "):
             check()

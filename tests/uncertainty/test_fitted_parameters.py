@@ -1,7 +1,11 @@
 """Fitted parameters are used in prediction, and a seed determines everything random."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
+from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import Ridge
 
@@ -95,10 +99,6 @@ def test_parameters_that_are_set_after_fit_wait_for_the_next(model, changes, blo
 
 @pytest.mark.parametrize("name", ["LDOS", "CSNN", "MDN"])
 def test_a_pickle_is_built_as_it_was_fitted(name, blocks, targets):
-    import copy
-
-    from sklearn.base import clone
-
     model, changes = CHANGES[name]
     model = clone(model).fit(blocks, targets)
     expected = everything(model, blocks)
@@ -107,6 +107,34 @@ def test_a_pickle_is_built_as_it_was_fitted(name, blocks, targets):
         for found, known in zip(everything(copied, blocks), expected, strict=True):
             np.testing.assert_array_equal(found, known)
         assert copied.get_params() == model.get_params()
+
+
+@pytest.mark.parametrize("name", ["dropout", "independent", "ensemble", "posterior"])
+def test_samples_are_those_of_the_seed(name, blocks, targets):
+    fitted = clone(CHANGES[name][0]).fit(blocks, targets)
+    samples = fitted.sample_sums(blocks)
+    again = clone(fitted).fit(blocks, targets)
+    for same in (fitted, pickle.loads(pickle.dumps(fitted)), again):
+        np.testing.assert_array_equal(same.sample_sums(blocks), samples)
+    other = clone(fitted).set_params(random_state=1).fit(blocks, targets)
+    assert (other.sample_sums(blocks) != samples).any(axis=(1, 2)).all()
+    assert (np.ptp(samples, axis=0) > 0).all()
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        MCDropout(network(), 5, random_state=0),
+        DeepEnsemble(network(), 2, random_state=0),
+        DeepEnsemble(network(), 2, bootstrap=True, random_state=0),
+    ],
+)
+def test_plain_rows(model, blocks, targets):
+    X, y = np.concatenate(blocks), np.concatenate(targets)
+    mean, std = model.fit(X, y).predict(X, return_std=True)
+    assert mean.shape == std.shape == y.shape
+    assert (std > 0).any()
+    np.testing.assert_array_equal(model.predict(X), mean)
 
 
 @pytest.mark.parametrize("make", [MCDropout, DeepEnsemble])
@@ -144,7 +172,10 @@ def test_a_decomposer_changed_after_fit_does_not_act(snapshots):
     assert isinstance(model.predict(X), Blocks)
 
 
-METHODS = ("predict", "predict_sum", "sample_sums", "sum_covariance", "condition", "score")
+METHODS = (
+    *("predict", "predict_sum", "predict_mode", "predict_mixtures"),
+    *("sample_sums", "sum_covariance", "condition", "score"),
+)
 
 
 @pytest.mark.parametrize(

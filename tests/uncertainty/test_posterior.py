@@ -1,10 +1,7 @@
 """The closed-form posterior compared with refits, Gaussian processes, samples and its docs."""
 
-import pickle
-
 import numpy as np
 import pytest
-from sklearn.base import clone
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import DotProduct
 from sklearn.linear_model import LinearRegression, Ridge
@@ -137,18 +134,6 @@ def test_order_of_sites_does_not_matter(blocks, targets, rng):
     np.testing.assert_allclose(second.sum_covariance(turned), first.sum_covariance(blocks))
     std, other = (m.predict(X, return_std=True)[1] for m, X in ((first, blocks), (second, turned)))
     np.testing.assert_allclose(other[0], std[0][order[0]], rtol=1e-9)
-
-
-def test_state_survives(blocks, targets):
-    fitted = model().fit(blocks, targets)
-    other = pickle.loads(pickle.dumps(fitted))
-    np.testing.assert_array_equal(other.sample_sums(blocks), fitted.sample_sums(blocks))
-    again = clone(fitted).fit(blocks, targets)
-    np.testing.assert_array_equal(again.sample_sums(blocks), fitted.sample_sums(blocks))
-    assert (
-        model(random_state=1).fit(blocks, targets).sample_sums(blocks)[0, 0, 0]
-        != (fitted.sample_sums(blocks)[0, 0, 0])
-    )
 
 
 @pytest.mark.parametrize(

@@ -39,22 +39,6 @@ def test_components_that_are_one():
     np.testing.assert_allclose(crps(y, means, stds, weights), crps(y, means[0], stds[0]))
 
 
-def test_the_true_distribution_scores_best():
-    rng = np.random.default_rng(0)
-    y = rng.normal(1.0, 2.0, 20_000)
-    best = crps(y, np.ones_like(y), np.full_like(y, 2.0)).mean()
-    for mean, std in [(1.0, 1.0), (1.0, 4.0), (2.0, 2.0)]:
-        assert crps(y, np.full_like(y, mean), np.full_like(y, std)).mean() > best + 0.02
-
-
-def test_energy_score_of_one_variable_is_the_crps():
-    rng = np.random.default_rng(1)
-    samples = rng.normal(0.5, 1.5, (3000, 1, 1))
-    expected = crps([2.0], [0.5], [1.5])
-    # Three thousand draws: some per cent.
-    np.testing.assert_allclose(energy_score([[2.0]], samples), expected, rtol=0.05)
-
-
 @pytest.mark.parametrize("n", [2, 3, 5])
 def test_energy_score_counts_pairs_of_different_draws(n):
     """By the definition: means over n draws, and over the n (n - 1) ordered pairs of them."""
@@ -69,15 +53,6 @@ def test_energy_score_counts_pairs_of_different_draws(n):
     ]
     expected = near - 0.5 * np.mean(apart, axis=0)
     np.testing.assert_allclose(energy_score(y, samples), expected, rtol=1e-12)
-
-
-def test_energy_score_has_no_bias_of_few_draws():
-    """Two draws give on average what many do: a mean over n² / 2 pairs would be 0.28 larger."""
-    rng = np.random.default_rng(4)
-    y, samples = np.zeros((20_000, 1)), rng.standard_normal((2, 20_000, 1))
-    # E|Y| - E|Y - Y'| / 2 of a standard normal distribution.
-    expected = np.sqrt(2 / np.pi) - 1 / np.sqrt(np.pi)
-    assert energy_score(y, samples).mean() == pytest.approx(expected, abs=0.015)
 
 
 def test_metric_of_the_energy_score():

@@ -18,22 +18,8 @@ RECIPE_ENTRIES = {
 def check_input_data(input_data):
     """Return further entries of the namelists, in lower case, or raise an error.
 
-    Parameters
-    ----------
-    input_data : mapping of str to mapping or None
-        Entries of the namelists ``control``, ``system`` and ``electrons``.
-
-    Returns
-    -------
-    dict of str to dict
-
-    Raises
-    ------
-    TypeError
-        If `input_data` is not a mapping of mappings.
-    ValueError
-        If `input_data` has another namelist, which would have no effect, or an entry of
-        :data:`RECIPE_ENTRIES`.
+    Other namelists than ``control``, ``system`` and ``electrons`` would have no effect, and are
+    refused as well as an entry of :data:`RECIPE_ENTRIES`.
 
     Examples
     --------
@@ -65,12 +51,7 @@ def check_input_data(input_data):
 def check_pseudopotentials(pseudopotentials):
     """Return a dict of file names by chemical symbol, or raise an error.
 
-    Raises
-    ------
-    TypeError
-        If `pseudopotentials` is not a mapping of strings.
-    ValueError
-        If `pseudopotentials` is empty, or a name contains a folder; pw.x searches its own folder.
+    The names must not contain a folder; pw.x searches its own.
 
     Examples
     --------
@@ -97,22 +78,8 @@ def check_pseudopotentials(pseudopotentials):
 def namelists(*, ecutwfc, ecutrho, temperature, n_bands, conv_thr, pseudo_dir, more):
     """Return the namelists of a self-consistent calculation with Fermi-Dirac smearing.
 
-    Parameters
-    ----------
-    ecutwfc, ecutrho, conv_thr : float
-        Cutoffs and accuracy in Ry.
-    temperature : float
-        Electronic temperature in K.
-    n_bands : int or None
-        Number of bands; None leaves it to pw.x.
-    pseudo_dir : path-like or None
-        Folder of the pseudopotentials; None leaves it to pw.x.
-    more : mapping of str to mapping
-        From :func:`check_input_data`.
-
-    Returns
-    -------
-    dict of str to dict
+    Cutoffs and accuracy are in Ry, the electronic temperature in K. `n_bands` and `pseudo_dir` may
+    be None, which leaves them to pw.x. `more` comes from :func:`check_input_data`.
 
     Examples
     --------

@@ -20,21 +20,7 @@ SAVE = f"{PREFIX}.save"
 
 
 def resolve_command(command):
-    """Return `command` as a list that starts with the full path of an executable.
-
-    Parameters
-    ----------
-    command : str or sequence of str
-        ``"mpirun -np 2 pw.x -nk 2"``, or the list of its words.
-
-    Returns
-    -------
-    list of str
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such executable.
+    """Return a command, a string or its words, as a list with the full path of an executable.
 
     Examples
     --------
@@ -53,19 +39,10 @@ def resolve_command(command):
 
 
 def run_pw(command, folder):
-    """Run pw.x in `folder` on the input file there.
+    """Run pw.x in `folder` on the ``pw.in`` there, which adds ``pw.out`` and the save directory.
 
-    Parameters
-    ----------
-    command : list of str
-        From :func:`resolve_command`.
-    folder : pathlib.Path
-        Folder with ``pw.in``, to which ``pw.out`` and the save directory are written.
-
-    Raises
-    ------
-    EspressoError
-        If pw.x did not finish or did not converge; the message states the reason.
+    If pw.x did not finish or did not converge, an :class:`EspressoError` states the reason. The
+    command comes from :func:`resolve_command`.
     """
     with open(folder / OUTPUT, "wb") as output:
         status = subprocess.call(
@@ -94,22 +71,11 @@ def _reason(text):
 
 
 def free_electron_bands(cell, kpts, width):
-    r"""Count the bands of free electrons up to an energy E above the band bottom.
+    r"""Count the bands of free electrons up to an energy E above the band bottom, the width in eV.
 
     .. math:: \max_k \#\{G : \hbar^2 (k + G)^2 / 2m < E\}
 
-    Parameters
-    ----------
-    cell : ndarray of shape (3, 3)
-        Lattice vectors as rows, in Å.
-    kpts : tuple of 3 int
-        Monkhorst-Pack grid through Γ.
-    width : float
-        The energy E in eV.
-
-    Returns
-    -------
-    int
+    The cell has its vectors as rows, in Å; k is on a Monkhorst-Pack grid through Γ.
 
     Examples
     --------

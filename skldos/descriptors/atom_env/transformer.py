@@ -2,15 +2,18 @@
 
 import numpy as np
 
+from skldos.descriptors._parameters import PARAMETERS
 from skldos.descriptors.atom_env.blocks import Environments, check_rotations, find_environment
 from skldos.descriptors.atom_env.spheres import ConcentricSpheres
 from skldos.descriptors.base import SnapshotTransformer
 from skldos.descriptors.elements import by_atom, check_by_element, check_elements
 from skldos.descriptors.set_output import output_container
+from skldos.docstrings import documented
 from skldos.validation import check_option
 from skldos.workers import check_n_jobs, n_threads
 
 
+@documented(PARAMETERS)
 class AtomEnvTransformer(SnapshotTransformer):
     r"""Neighbours of every atom on concentric spheres, for spherical neural networks.
 
@@ -59,14 +62,9 @@ class AtomEnvTransformer(SnapshotTransformer):
         which hold only the neighbours and can be rotated; not with `memory`.
     dtype : {"float64", "float32"}, default="float32"
         Precision of the result; sums are taken in double precision.
-    n_jobs : int, optional
-        Number of threads; None uses all threads available to this process. In
-        ``joblib.parallel_config("dask")``, or with any other backend than threads, ``transform``
-        and the cache use as many workers of that instead. The blocks are the same to the bit.
-    memory : str, path-like or joblib.Memory, optional
-        Folder for caching blocks, which are then returned as lazy handles.
-    verbose : bool, default=False
-        Whether to show a progress bar.
+    %(n_jobs)s
+    %(memory)s
+    %(verbose)s
 
     Attributes
     ----------
@@ -195,10 +193,8 @@ class AtomEnvTransformer(SnapshotTransformer):
 
         Returns
         -------
-        by_positions : ndarray of shape (n_atoms, 3)
-            The derivative with respect to the positions, per Å.
-        by_strain : ndarray of shape (3, 3)
-            The derivative with respect to a strain ε that maps every row vector x to x (1 + ε).
+        %(by_positions)s
+        %(by_strain)s
             It is symmetric only if A is invariant under rotations.
 
         Raises

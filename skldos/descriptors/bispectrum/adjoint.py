@@ -9,20 +9,8 @@ import numpy as np
 
 from skldos.compilation import check_threads, in_threads
 from skldos.descriptors.bispectrum.api import BLOCK
-from skldos.descriptors.bispectrum.arguments import (
-    ARGUMENTS,
-    check_atoms,
-    check_elements,
-    check_point_elements,
-    check_positions,
-    check_settings,
-    grid_reach,
-    n_components,
-    point_reach,
-)
+from skldos.descriptors.bispectrum.arguments import ARGUMENTS, grid_problem, point_problem
 from skldos.docstrings import documented
-from skldos.geometry.cell import check_cell
-from skldos.geometry.grid import check_block, check_grid_shape, grid_points
 from skldos.geometry.neighbors import bin_neighbors
 from skldos.validation import check_finite, check_shape
 
@@ -67,21 +55,12 @@ def grid_bispectrum_adjoint(
 
     Parameters
     ----------
-    %(positions)s
-    %(weights)s
-    %(cell)s
-    %(grid_shape)s
+    positions, weights, cell, grid_shape
+        As for :func:`grid_bispectrum`.
     sensitivity : array-like of shape (stop - start, n_components)
         :math:`\partial A/\partial B`, in any unit.
-    %(twojmax)s
-    %(r_cut)s
-    %(rfac0)s
-    %(rmin0)s
-    %(switch)s
-    %(radii)s
-    %(elements)s
-        The self term of a grid point belongs to the first element.
-    %(n_elements)s
+    twojmax, r_cut, rfac0, rmin0, switch, radii, elements, n_elements
+        As for :func:`grid_bispectrum`.
     dtype : {"float64", "float32"}, default="float64"
         Precision of the computation at a point; the sums over points are always float64.
     %(device)s
@@ -102,47 +81,11 @@ def grid_bispectrum_adjoint(
     ------
     TypeError, ValueError
         If an argument is of the wrong type or shape, not finite, or out of range.
-
-    Examples
-    --------
-    The sum of all components on a grid, with one of two atoms moved off its site:
-
-    >>> import numpy as np
-    >>> from skldos.descriptors.bispectrum import grid_bispectrum
-    >>> cell, grid_shape = 4.0 * np.eye(3), (3, 3, 3)
-    >>> positions = np.array([[0.0, 0.0, 0.0], [2.1, 2.0, 2.0]])
-    >>> settings = {"twojmax": 2, "r_cut": 3.0}
-    >>> gradient, strain = grid_bispectrum_adjoint(
-    ...     positions, np.ones(2), cell, grid_shape, np.ones((27, 5)), **settings
-    ... )
-    >>> h = np.zeros((2, 3))
-    >>> h[1, 0] = 1e-4
-    >>> plus, minus = (
-    ...     grid_bispectrum(x, np.ones(2), cell, grid_shape, **settings).sum()
-    ...     for x in (positions + h, positions - h)
-    ... )
-    >>> bool(abs((plus - minus) / 2e-4 - gradient[1, 0]) < 1e-4)
-    True
     """
-    grid_shape = check_grid_shape(grid_shape)
-    start, stop = check_block(grid_shape, start, stop)
-    cell = check_cell(cell)
-    settings = check_settings(twojmax, r_cut, rfac0, rmin0, switch, dtype)
-    positions, weights = check_atoms(positions, weights)
-    reach = grid_reach(radii, len(positions), stop - start, settings)
-    chem = check_elements(elements, None, n_elements, len(positions), stop - start, device)
-    sensitivity = check_sensitivity(sensitivity, stop - start, settings["twojmax"], chem)
-
-    def points_of(first, last):
-        return grid_points(cell, grid_shape, start + first, start + last)
-
-    by_atom, by_strain = np.zeros((len(positions), 3)), np.zeros((3, 3))
-    atoms = positions, weights, cell
-    blocks = _blocks(points_of, sensitivity, *atoms, reach, chem, settings, device, n_threads)
-    for _, of_atoms, of_strain, _ in blocks:
-        by_atom += of_atoms
-        by_strain += of_strain
-    return by_atom, by_strain
+    atoms, settings = (positions, weights, cell), (twojmax, r_cut, rfac0, rmin0, switch, dtype)
+    elements = elements, n_elements
+    problem = grid_problem(*atoms, grid_shape, start, stop, radii, *elements, device, *settings)
+    return _derivatives(problem, sensitivity, device, n_threads)
 
 
 @documented(ARGUMENTS)
@@ -174,26 +117,14 @@ def point_bispectrum_adjoint(
 
     Parameters
     ----------
-    %(points)s
-    %(positions)s
-    %(weights)s
-    %(cell)s
+    points, positions, weights, cell
+        As for :func:`point_bispectrum`.
     sensitivity : array-like of shape (n_points, n_components)
         :math:`\partial A/\partial B`, in any unit.
-    %(twojmax)s
-    %(r_cut)s
-    %(rfac0)s
-    %(rmin0)s
-    %(switch)s
-    %(radii)s
-    %(point_radii)s
-    %(elements)s
-    %(point_elements)s
-    %(n_elements)s
-    dtype : {"float64", "float32"}, default="float64"
-        Precision of the computation at a point; the sums over points are always float64.
-    %(device)s
-    %(n_threads)s
+    twojmax, r_cut, rfac0, rmin0, switch, radii, point_radii, elements, point_elements, n_elements
+        As for :func:`point_bispectrum`.
+    dtype, device, n_threads
+        As for :func:`grid_bispectrum_adjoint`.
 
     Returns
     -------
@@ -219,53 +150,40 @@ def point_bispectrum_adjoint(
     >>> bool(np.allclose((by_point + by_atom).sum(axis=0), 0))  # the forces cancel
     True
     """
-    points = check_positions("points", points)
-    cell = check_cell(cell)
-    settings = check_settings(twojmax, r_cut, rfac0, rmin0, switch, dtype)
-    positions, weights = check_atoms(positions, weights)
-    reach = point_reach(radii, point_radii, len(positions), len(points), settings)
-    of = len(positions), len(points)
-    chem = check_point_elements(elements, point_elements, n_elements, *of, device)
-    sensitivity = check_sensitivity(sensitivity, len(points), settings["twojmax"], chem)
+    atoms, settings = (positions, weights, cell), (twojmax, r_cut, rfac0, rmin0, switch, dtype)
+    radii, elements = (radii, point_radii), (elements, point_elements)
+    problem = point_problem(points, *atoms, radii, elements, n_elements, device, *settings)
+    by_point = np.empty((problem.shape[0], 3))
+    return by_point, *_derivatives(problem, sensitivity, device, n_threads, by_point)
 
-    def points_of(first, last):
-        return points[first:last]
 
-    by_point = np.empty(points.shape)
-    by_atom, by_strain = np.zeros((len(positions), 3)), np.zeros((3, 3))
-    atoms = positions, weights, cell
-    blocks = _blocks(points_of, sensitivity, *atoms, reach, chem, settings, device, n_threads)
+def _derivatives(problem, sensitivity, device, n_threads, by_point=None):
+    """Return the derivatives by atoms and strain; write those by points to `by_point` if given.
+
+    Each block has its own sums, which are added in the order of the blocks. This makes the result
+    independent of the number of threads.
+    """
+    sensitivity = np.asarray(sensitivity)
+    check_shape("sensitivity", sensitivity, problem.shape)
+    if sensitivity.dtype.kind not in "fiu":
+        raise TypeError(f"sensitivity must be an array of real numbers, got {sensitivity.dtype}.")
+    by_atom, by_strain = np.zeros((len(problem.positions), 3)), np.zeros((3, 3))
+    blocks = _blocks(problem, sensitivity, device, n_threads)
     for first, of_atoms, of_strain, of_points in blocks:
         by_atom += of_atoms
         by_strain += of_strain
-        by_point[first : first + len(of_points)] = of_points
-    return by_point, by_atom, by_strain
+        if by_point is not None:
+            by_point[first : first + len(of_points)] = of_points
+    return by_atom, by_strain
 
 
-def check_sensitivity(sensitivity, n_points, twojmax, chem):
-    """Return `sensitivity` as an array after checking its shape."""
-    sensitivity = np.asarray(sensitivity)
-    check_shape("sensitivity", sensitivity, (n_points, n_components(twojmax, chem)))
-    if sensitivity.dtype.kind not in "fiu":
-        raise TypeError(f"sensitivity must be an array of real numbers, got {sensitivity.dtype}.")
-    return sensitivity
-
-
-def _blocks(
-    points_of, sensitivity, positions, weights, cell, reach, chem, settings, device, n_threads
-):
-    """Yield, block by block, the first point and the derivatives by atoms, strain and points.
-
-    Each block has its own sums, which the caller adds in the order of the blocks. This makes the
-    result independent of the number of threads.
-    """
+def _blocks(problem, sensitivity, device, n_threads):
+    """Yield, block by block, the first point and the derivatives by atoms, strain and points."""
     n_threads = check_threads(n_threads)
     if str(device) != "cpu":
         from skldos.descriptors.bispectrum.torch_adjoint import adjoint_blocks
 
-        yield from adjoint_blocks(
-            points_of, sensitivity, positions, weights, cell, reach, settings, device
-        )
+        yield from adjoint_blocks(problem, sensitivity, device)
         return
 
     # Imported here, so that programs without gradients do not load the compiled code.
@@ -274,6 +192,7 @@ def _blocks(
     from skldos.descriptors.bispectrum.chem_adjoint_kernel import chem_adjoint_kernel
     from skldos.descriptors.bispectrum.tables import kernel_tables
 
+    points_of, positions, weights, cell, reach, chem, settings = problem
     tables, back = (
         build(settings["twojmax"], settings["dtype"]) for build in (kernel_tables, adjoint_tables)
     )

@@ -90,11 +90,6 @@ def solid_harmonic_gradient(ell, m):
     ----------
     .. [1] D. A. Varshalovich, A. N. Moskalev, V. K. Khersonskii, "Quantum Theory of Angular
        Momentum" (World Scientific, 1988), section 5.8.
-
-    Examples
-    --------
-    >>> solid_harmonic_gradient(1, 0)  # R_10 = √3 z R_00
-    [(2, 0, 1.7320508075688772)]
     """
     k, sign = abs(m), 1 if m >= 0 else -1
     ratio = (2 * ell + 1) / (2 * ell - 1)

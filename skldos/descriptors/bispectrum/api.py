@@ -3,19 +3,11 @@
 from skldos.compilation import check_threads, in_threads
 from skldos.descriptors.bispectrum.arguments import (
     ARGUMENTS,
-    check_atoms,
-    check_elements,
     check_out,
-    check_point_elements,
-    check_positions,
-    check_settings,
-    grid_reach,
-    n_components,
-    point_reach,
+    grid_problem,
+    point_problem,
 )
 from skldos.docstrings import documented
-from skldos.geometry.cell import check_cell
-from skldos.geometry.grid import check_block, check_grid_shape, grid_points
 from skldos.geometry.neighbors import bin_neighbors
 
 #: Number of points that a thread processes at a time: some milliseconds of work.
@@ -112,19 +104,10 @@ def grid_bispectrum(
     >>> bool(np.allclose(B[1], B[4]))  # points that the symmetry of the crystal makes equal
     True
     """
-    grid_shape = check_grid_shape(grid_shape)
-    start, stop = check_block(grid_shape, start, stop)
-    cell = check_cell(cell)
-
-    def points_of(first, last):
-        return grid_points(cell, grid_shape, start + first, start + last)
-
-    settings = check_settings(twojmax, r_cut, rfac0, rmin0, switch, dtype)
-    positions, weights = check_atoms(positions, weights)
-    reach = grid_reach(radii, len(positions), stop - start, settings)
-    chem = check_elements(elements, None, n_elements, len(positions), stop - start, device)
-    atoms = positions, weights, cell
-    return _compute(points_of, *atoms, reach, chem, settings, device, n_threads, out)
+    atoms, settings = (positions, weights, cell), (twojmax, r_cut, rfac0, rmin0, switch, dtype)
+    elements = elements, n_elements
+    problem = grid_problem(*atoms, grid_shape, start, stop, radii, *elements, device, *settings)
+    return _compute(problem, device, n_threads, out)
 
 
 @documented(ARGUMENTS)
@@ -195,32 +178,21 @@ def point_bispectrum(
     >>> bool(np.allclose(B[0], B[1]))
     True
     """
-    points = check_positions("points", points)
-    cell = check_cell(cell)
-    settings = check_settings(twojmax, r_cut, rfac0, rmin0, switch, dtype)
-    positions, weights = check_atoms(positions, weights)
-    reach = point_reach(radii, point_radii, len(positions), len(points), settings)
-
-    of = len(positions), len(points)
-    chem = check_point_elements(elements, point_elements, n_elements, *of, device)
-
-    def points_of(first, last):
-        return points[first:last]
-
-    atoms = positions, weights, cell
-    return _compute(points_of, *atoms, reach, chem, settings, device, n_threads, out)
+    atoms, settings = (positions, weights, cell), (twojmax, r_cut, rfac0, rmin0, switch, dtype)
+    radii, elements = (radii, point_radii), (elements, point_elements)
+    problem = point_problem(points, *atoms, radii, elements, n_elements, device, *settings)
+    return _compute(problem, device, n_threads, out)
 
 
-def _compute(points_of, positions, weights, cell, reach, chem, settings, device, n_threads, out):
-    """Compute the points that ``points_of(first, last)`` gives, block by block."""
+def _compute(problem, device, n_threads, out):
+    """Compute the bispectrum of a problem, block by block."""
     n_threads = check_threads(n_threads)
-    n_points = len(reach.points)
-    shape = (n_points, n_components(settings["twojmax"], chem))
-    out = check_out(out, shape, settings["dtype"])
+    points_of, positions, weights, cell, reach, chem, settings = problem
+    out = check_out(out, problem.shape, settings["dtype"])
     if str(device) != "cpu":
         from skldos.descriptors.bispectrum.torch_kernel import compute_blocks
 
-        compute_blocks(points_of, positions, weights, cell, reach, settings, device, out)
+        compute_blocks(problem, device, out)
         return out
 
     # Imported here, so that programs without a bispectrum do not load the compiled code.
@@ -233,7 +205,7 @@ def _compute(points_of, positions, weights, cell, reach, chem, settings, device,
     parameters = [reach.largest, *(settings[name] for name in ("rfac0", "rmin0", "switch"))]
 
     def compute(first):
-        last = min(first + BLOCK, n_points)
+        last = min(first + BLOCK, len(out))
         points, of_points = points_of(first, last), reach.points[first:last]
         places = points, bins, weights, of_points, reach.atoms
         if chem is None:
@@ -242,6 +214,6 @@ def _compute(points_of, positions, weights, cell, reach, chem, settings, device,
             elements = chem.n, chem.atoms, chem.points[first:last]
             chem_kernel(*places, *elements, *parameters, tables, out[first:last])
 
-    for _ in in_threads(compute, range(0, n_points, BLOCK), n_threads):
+    for _ in in_threads(compute, range(0, len(out), BLOCK), n_threads):
         pass
     return out

@@ -1,5 +1,6 @@
 """Arguments of all bispectrum functions: their descriptions and checks."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -7,6 +8,8 @@ import numpy as np
 from skldos.descriptors.bispectrum.components import bispectrum_components
 from skldos.descriptors.bispectrum.cubature import LEBEDEV_DEGREES
 from skldos.docstrings import entries_of
+from skldos.geometry.cell import check_cell
+from skldos.geometry.grid import check_block, check_grid_shape, grid_points
 from skldos.validation import check_finite, check_option, check_scalar, check_shape
 
 #: Limit of the Lebedev rules.
@@ -164,13 +167,6 @@ class Elements(NamedTuple):
     points: np.ndarray
 
 
-def check_point_elements(elements, point_elements, n_elements, n_atoms, n_points, device):
-    """Return the elements of atoms and points after checking them, or None."""
-    if elements is not None and point_elements is None:
-        raise ValueError("point_elements is required with elements, got None.")
-    return check_elements(elements, point_elements, n_elements, n_atoms, n_points, device)
-
-
 def check_elements(elements, point_elements, n_elements, n_atoms, n_points, device):
     """Return the elements after checking them, or None; points without one have the first."""
     if elements is None:
@@ -192,9 +188,80 @@ def check_elements(elements, point_elements, n_elements, n_atoms, n_points, devi
     return Elements(n, atoms, points)
 
 
-def n_components(twojmax, chem):
-    """Return the number of components of a point."""
-    return len(bispectrum_components(twojmax)) * (1 if chem is None else chem.n**3)
+class Problem(NamedTuple):
+    """Checked arguments of all functions: points, atoms and settings.
+
+    Parameters
+    ----------
+    points_of : callable
+        ``points_of(first, last)`` gives points, in Å.
+    positions, weights, cell : ndarray
+        Of the atoms, in Å.
+    reach : Reach
+        Cutoffs of points and atoms.
+    chem : Elements or None
+        Elements with separate densities.
+    settings : dict
+        From :func:`check_settings`.
+    """
+
+    points_of: Callable
+    positions: np.ndarray
+    weights: np.ndarray
+    cell: np.ndarray
+    reach: Reach
+    chem: Elements
+    settings: dict
+
+    @property
+    def shape(self):
+        """Numbers of points and components."""
+        n_components = len(bispectrum_components(self.settings["twojmax"]))
+        return len(self.reach.points), n_components * (1 if self.chem is None else self.chem.n**3)
+
+
+def grid_problem(
+    positions,
+    weights,
+    cell,
+    grid_shape,
+    start,
+    stop,
+    radii,
+    elements,
+    n_elements,
+    device,
+    *settings,
+):
+    """Return the checked problem of a block of grid points."""
+    grid_shape = check_grid_shape(grid_shape)
+    start, stop = check_block(grid_shape, start, stop)
+    cell, settings = check_cell(cell), check_settings(*settings)
+    positions, weights = check_atoms(positions, weights)
+    reach = grid_reach(radii, len(positions), stop - start, settings)
+    chem = check_elements(elements, None, n_elements, len(positions), stop - start, device)
+
+    def points_of(first, last):
+        return grid_points(cell, grid_shape, start + first, start + last)
+
+    return Problem(points_of, positions, weights, cell, reach, chem, settings)
+
+
+def point_problem(points, positions, weights, cell, radii, elements, n_elements, device, *settings):
+    """Return the checked problem of any points; `radii` and `elements` are of atoms and points."""
+    points = check_positions("points", points)
+    cell, settings = check_cell(cell), check_settings(*settings)
+    positions, weights = check_atoms(positions, weights)
+    numbers = len(positions), len(points)
+    reach = point_reach(*radii, *numbers, settings)
+    if elements[0] is not None and elements[1] is None:
+        raise ValueError("point_elements is required with elements, got None.")
+    chem = check_elements(*elements, n_elements, *numbers, device)
+
+    def points_of(first, last):
+        return points[first:last]
+
+    return Problem(points_of, positions, weights, cell, reach, chem, settings)
 
 
 def check_out(out, shape, dtype):

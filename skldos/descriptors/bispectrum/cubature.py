@@ -51,12 +51,6 @@ def fourfold_directions(degree):
 
     Polar angles, azimuths in [0, π/2), and weights of each of the four images: ``4 *
     weights.sum()`` is 1.
-
-    Examples
-    --------
-    >>> theta, phi, weights = fourfold_directions(15)
-    >>> len(theta), round(4 * float(weights.sum()), 12)
-    (23, 1.0)
     """
     if degree == 12:
         theta, phi, weights = np.array(DEGREE_12).T
@@ -78,24 +72,13 @@ def fibre_angles(degree):
     They average :math:`e^{im'\gamma}` to zero for :math:`|m'|` up to the degree. The set of
     :math:`(-1)^k \gamma_k` is equispaced too, half as dense, as is that of :math:`-(-1)^k
     \gamma_k`.
-
-    Examples
-    --------
-    >>> (fibre_angles(3) / np.pi).tolist()
-    [0.25, 0.75]
     """
     n = degree // 2 + 1
     return (np.arange(n) + 0.5) * np.pi / n
 
 
 def hopf_points(theta, phi, gamma):
-    """Give unit vectors in four dimensions from Hopf coordinates (arrays that broadcast).
-
-    Examples
-    --------
-    >>> hopf_points(np.pi, 0.0, np.pi).round(6) + 0.0
-    array([ 0., -1.,  0.,  0.])
-    """
+    """Give unit vectors in four dimensions from Hopf coordinates (arrays that broadcast)."""
     a = np.cos(theta / 2) * np.exp(0.5j * (gamma + phi))
     b = np.sin(theta / 2) * np.exp(0.5j * (gamma - phi))
     return np.stack([a.real, -b.imag, b.real, -a.imag], axis=-1)

@@ -74,29 +74,23 @@ def solid_harmonic_coefficients(lmax):
     return diagonal, rise, fall
 
 
-def solid_harmonics(v, lmax):
-    """Real solid harmonics :math:`R_{lm}` of vectors (n, 3), in the order ``l * l + l + m``.
+def solid_harmonics(x, y, z, lmax):
+    r"""List the real solid harmonics :math:`R_{lm}` of vectors, in the order ``l * l + l + m``.
 
-    Examples
-    --------
-    >>> solid_harmonics(np.array([[0.0, 0.0, 1.0]]), 1).ravel().round(4)
-    array([0.2821, 0.    , 0.4886, 0.    ])
+    The coordinates are arrays of NumPy or tensors of torch.
     """
     diagonal, rise, fall = solid_harmonic_coefficients(lmax)
-    x, y, z = v.T
     v2 = x * x + y * y + z * z
-    R = np.zeros(((lmax + 1) ** 2, len(v)))
-    R[0] = 1 / sqrt(4 * pi)
+    R = {(0, 0): 0 * x + 1 / sqrt(4 * pi)}
     for ell in range(1, lmax + 1):
-        new, old, older = ell * ell + ell, (ell - 1) * ell, (ell - 2) * (ell - 1)
-        cosine, sine = R[old + ell - 1], R[old - ell + 1] * (ell > 1)
-        R[new + ell] = diagonal[ell] * (x * cosine - y * sine)
-        R[new - ell] = diagonal[ell] * (y * cosine + x * sine)
+        cosine, sine = R[ell - 1, ell - 1], R[ell - 1, 1 - ell] if ell > 1 else 0 * x
+        R[ell, ell] = diagonal[ell] * (x * cosine - y * sine)
+        R[ell, -ell] = diagonal[ell] * (y * cosine + x * sine)
         for m in range(-ell + 1, ell):
-            R[new + m] = rise[ell, abs(m)] * z * R[old + m]
+            R[ell, m] = rise[ell, abs(m)] * z * R[ell - 1, m]
             if abs(m) <= ell - 2:
-                R[new + m] -= fall[ell, abs(m)] * v2 * R[older + m]
-    return R
+                R[ell, m] = R[ell, m] - fall[ell, abs(m)] * v2 * R[ell - 2, m]
+    return [R[key] for key in sorted(R)]
 
 
 def sphere_harmonics(g, j):
@@ -112,7 +106,7 @@ def sphere_harmonics(g, j):
            [-1., -1., -1.,  3.]])
     """
     first, rise, fall = gegenbauer_coefficients(j)
-    Z = solid_harmonics(g[:, 1:], j)
+    Z = np.array(solid_harmonics(*g[:, 1:].T, j))
     for ell in range(j + 1):
         before, X = np.zeros(len(g)), np.full(len(g), first[ell])
         for i in range(ell + 1, j + 1):

@@ -96,12 +96,6 @@ def clebsch_gordan(j1, j2, j):
     Arguments are twice the angular momenta. Elements are [m1, m2], projections counted from zero; m
     is their sum less ``(j1 + j2 - j) / 2``, and elements for which it leaves the range 0 to j are
     zero.
-
-    Examples
-    --------
-    >>> clebsch_gordan(1, 1, 0).round(4)
-    array([[ 0.    , -0.7071],
-           [ 0.7071,  0.    ]])
     """
     half = (j1 + j2 - j) // 2
     triangle = (
@@ -160,12 +154,11 @@ def coupled(u1, u2, j):
     return Z
 
 
-def reference_bispectrum(
-    displacements, weights, *, twojmax=10, r_cut=4.67637, rfac0=0.99363, rmin0=0.0, switch=True
-):
+def reference_bispectrum(displacements, weights, **settings):
     """Bispectrum components of one point, given its neighbours.
 
-    They have displacements (n_neighbors, 3) in Å, all within `r_cut`, and weights.
+    They have displacements (n_neighbors, 3) in Å, all within the cutoff, and weights. Settings are
+    those of :func:`reference_chem_bispectrum`.
 
     Examples
     --------
@@ -173,39 +166,35 @@ def reference_bispectrum(
     >>> alone  # of the self term only
     array([1., 2., 3., 3., 3.])
     """
-    g = sphere_points(displacements, r_cut=r_cut, rfac0=rfac0, rmin0=rmin0)
-    r = np.linalg.norm(displacements, axis=1)
-    s = weights * switching(r, r_cut=r_cut, rmin0=rmin0, switch=switch)
-    # U = 1 + Σ_k s_k u(g_k)
-    U = [np.eye(len(u)) + u @ s for u in wigner_functions(g, twojmax)]
-    return np.array(
-        [
-            np.vdot(U[j], coupled(U[j1], U[j2], j)).real
-            for j1, j2, j in bispectrum_components(twojmax)
-        ]
-    )
+    one = np.zeros(len(weights), int)
+    return reference_chem_bispectrum(displacements, weights, one, 0, 1, **settings)
 
 
-def reference_chem_bispectrum(displacements, weights, elements, own, n_elements, **settings):
+def reference_chem_bispectrum(
+    displacements,
+    weights,
+    elements,
+    own,
+    n_elements,
+    *,
+    twojmax=10,
+    r_cut=4.67637,
+    rfac0=0.99363,
+    rmin0=0.0,
+    switch=True,
+):
     """Compute :func:`reference_bispectrum` with separate densities of the elements.
 
     `own` is the element that the self term belongs to. There are all components for each triple of
     elements, those of j1, j2 and j, the last one fastest.
-
-    Examples
-    --------
-    >>> none = np.zeros((0, 3)), np.zeros(0), np.zeros(0, int)
-    >>> reference_chem_bispectrum(*none, 1, 2, twojmax=1).reshape(8, 2)[-1]
-    array([1., 2.])
     """
-    settings = {"twojmax": 10, "r_cut": 4.67637} | settings
-    twojmax, switch = settings.pop("twojmax"), settings.pop("switch", True)
-    u = wigner_functions(sphere_points(displacements, **settings), twojmax)
-    settings.pop("rfac0", None)
+    g = sphere_points(displacements, r_cut=r_cut, rfac0=rfac0, rmin0=rmin0)
     r = np.linalg.norm(displacements, axis=1)
-    s = weights * switching(r, switch=switch, **settings)
+    s = weights * switching(r, r_cut=r_cut, rmin0=rmin0, switch=switch)
+    functions = wigner_functions(g, twojmax)
+    # U = 1 + Σ_k s_k u(g_k), with the 1 for the own element only
     U = [
-        [(kind == own) * np.eye(len(of_j)) + of_j @ (s * (elements == kind)) for of_j in u]
+        [(kind == own) * np.eye(len(u)) + u @ (s * (elements == kind)) for u in functions]
         for kind in range(n_elements)
     ]
     return np.array(

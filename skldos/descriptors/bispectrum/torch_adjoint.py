@@ -14,11 +14,9 @@ from skldos.validation import check_finite
 PRODUCTS = 8
 
 
-def adjoint_blocks(points_of, sensitivity, positions, weights, cell, reach, settings, device):
-    """Yield, chunk by chunk, the first point and the derivatives by atoms, strain and points.
-
-    ``points_of(first, last)`` gives points in Å. The other arguments have been checked.
-    """
+def adjoint_blocks(problem, sensitivity, device):
+    """Yield, chunk by chunk, the first point and the derivatives by atoms, strain and points."""
+    points_of, positions, weights, cell, reach, _, settings = problem
     atoms, shifts = periodic_images(positions, cell, reach.largest)
     settings = dict(settings, r_cut=reach.largest, dtype=getattr(torch, settings["dtype"]))
     positions, weights, cell, shifts = (

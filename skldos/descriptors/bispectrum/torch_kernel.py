@@ -44,7 +44,7 @@ from skldos.descriptors.bispectrum.components import bispectrum_components
 from skldos.descriptors.bispectrum.cubature import sphere_rule
 from skldos.descriptors.bispectrum.harmonics import (
     gegenbauer_coefficients,
-    solid_harmonic_coefficients,
+    solid_harmonics,
     sphere_harmonics,
 )
 from skldos.descriptors.bispectrum.tables import cubature_degree
@@ -63,16 +63,7 @@ NEIGHBOR_BYTES = 1 << 15
 
 
 def grid_bispectrum(positions, weights, cell, grid_shape, *, start=0, stop=None, **settings):
-    """Compute :func:`point_bispectrum` at grid points, which move with the cell, in C order.
-
-    Examples
-    --------
-    >>> cell = 4.0 * torch.eye(3, dtype=torch.float64)
-    >>> atom = torch.zeros(1, 3, dtype=torch.float64)
-    >>> one = torch.ones(1, dtype=torch.float64)
-    >>> tuple(grid_bispectrum(atom, one, cell, (2, 2, 2), twojmax=2).shape)
-    (8, 5)
-    """
+    """Compute :func:`point_bispectrum` at grid points, which move with the cell, in C order."""
     fractional = torch.as_tensor(
         grid_points(np.eye(3), grid_shape, start, stop), dtype=cell.dtype, device=cell.device
     )
@@ -99,17 +90,6 @@ def point_bispectrum(
     on one device, and may require gradients. The displacements are converted to `dtype`, by default
     that of the positions; `chunk_size` points are computed at once, by default such that a chunk
     needs some hundred megabytes.
-
-    Examples
-    --------
-    >>> atom = torch.zeros(1, 3, dtype=torch.float64, requires_grad=True)
-    >>> point = torch.tensor([[0.5, 1.0, 2.0]], dtype=torch.float64)
-    >>> B = point_bispectrum(
-    ...     point, atom, torch.ones(1).double(), 20 * torch.eye(3).double(), twojmax=2
-    ... )
-    >>> B.sum().backward()
-    >>> bool(atom.grad.abs().max() > 0)
-    True
     """
     dtype = positions.dtype if dtype is None else dtype
     chunk_size = default_chunk(twojmax, dtype, points.device) if chunk_size is None else chunk_size
@@ -212,7 +192,7 @@ def coefficients(g0, v, s, jmax):
     tensors (n_points, (j + 1)²) for j = 0 ... jmax.
     """
     first, rise, fall = gegenbauer_coefficients(jmax)
-    R = solid_harmonics(v, jmax)
+    R = solid_harmonics(*v.unbind(-1), jmax)
     orders = [[] for _ in range(jmax + 1)]
     for ell in range(jmax + 1):
         X = [s * first[ell]]
@@ -232,24 +212,6 @@ def coefficients(g0, v, s, jmax):
     return c
 
 
-def solid_harmonics(v, lmax):
-    """Real solid harmonics of vectors: a list over ``l * l + l + m``."""
-    diagonal, rise, fall = solid_harmonic_coefficients(lmax)
-    x, y, z = v.unbind(-1)
-    v2 = x * x + y * y + z * z
-    R = {(0, 0): torch.full_like(x, 1 / sqrt(4 * pi))}
-    for ell in range(1, lmax + 1):
-        cosine = R[ell - 1, ell - 1]
-        sine = R[ell - 1, 1 - ell] if ell > 1 else torch.zeros_like(x)
-        R[ell, ell] = diagonal[ell] * (x * cosine - y * sine)
-        R[ell, -ell] = diagonal[ell] * (y * cosine + x * sine)
-        for m in range(-ell + 1, ell):
-            R[ell, m] = rise[ell, abs(m)] * z * R[ell - 1, m]
-            if abs(m) <= ell - 2:
-                R[ell, m] = R[ell, m] - fall[ell, abs(m)] * v2 * R[ell - 2, m]
-    return [R[key] for key in sorted(R)]
-
-
 @lru_cache(maxsize=8)
 def node_harmonics(jmax, dtype, device):
     """Harmonics of each order at the nodes, times the cube root of the weights of the rule."""
@@ -265,6 +227,15 @@ def by_parity(jmax):
     return [*range(0, jmax + 1, 2), *range(1, jmax + 1, 2)]
 
 
+def pairs_of_orders(jmax):
+    """Yield j, j1 <= j and the orders j2 <= j1 that couple to both; without order 0."""
+    for j in range(1, jmax + 1):
+        for j1 in range(1, j + 1):
+            partners = [j2 for j2 in range(max(1, j - j1), j1 + 1) if (j + j1 + j2) % 2 == 0]
+            if partners:
+                yield j, j1, partners
+
+
 def average_products(F, c, jmax):
     r""":math:`B_{j_1 j_2 j} = (j + 1) \langle f_{j_1} f_{j_2} f_j \rangle`.
 
@@ -276,12 +247,10 @@ def average_products(F, c, jmax):
     # One tensor per order: the gradient of a slice would be a tensor of the size of F, mostly
     # zeros.
     order = dict(zip(by_parity(jmax), F.unbind(1), strict=True))
-    for j in range(1, jmax + 1):
-        for j1 in range(1, j + 1):
-            partners = [j2 for j2 in range(max(1, j - j1), j1 + 1) if (j + j1 + j2) % 2 == 0]
-            product = order[j] * order[j1] if partners else None
-            for j2 in partners:
-                components[j1, j2, j] = (j + 1) * (product * order[j2]).sum(1)
+    for j, j1, partners in pairs_of_orders(jmax):
+        product = order[j] * order[j1]
+        for j2 in partners:
+            components[j1, j2, j] = (j + 1) * (product * order[j2]).sum(1)
     for j in range(jmax + 1):
         components[j, 0, j] = c[0][:, 0] * (c[j] ** 2).sum(1)
     return torch.stack([components[key] for key in bispectrum_components(jmax)], dim=1)
@@ -300,17 +269,13 @@ def _averages_in_place(c, harmonics, buffers):
     for j, i in place.items():
         torch.mm(c[j], harmonics[j], out=F[i])
     components = {(j, 0, j): c[0][:, 0] * (c[j] ** 2).sum(1) for j in range(jmax + 1)}
-    for j in range(1, jmax + 1):
-        for j1 in range(1, j + 1):
-            partners = [j2 for j2 in range(max(1, j - j1), j1 + 1) if (j + j1 + j2) % 2 == 0]
-            if not partners:
-                continue
-            torch.mul(F[place[j]], F[place[j1]], out=product)
-            # Partners are adjacent: one matrix product reads them all.
-            first, last = place[partners[0]], place[partners[-1]]
-            sums = torch.bmm(F[first : last + 1].transpose(0, 1), product[:, :, None])[..., 0]
-            for j2 in partners:
-                components[j1, j2, j] = (j + 1) * sums[:, place[j2] - first]
+    for j, j1, partners in pairs_of_orders(jmax):
+        torch.mul(F[place[j]], F[place[j1]], out=product)
+        # Partners are adjacent: one matrix product reads them all.
+        first, last = place[partners[0]], place[partners[-1]]
+        sums = torch.bmm(F[first : last + 1].transpose(0, 1), product[:, :, None])[..., 0]
+        for j2 in partners:
+            components[j1, j2, j] = (j + 1) * sums[:, place[j2] - first]
     return torch.stack([components[key] for key in bispectrum_components(jmax)], dim=1)
 
 
@@ -348,8 +313,9 @@ def cutoffs_of(reach, first, last, atoms):
 
 
 @torch.no_grad()
-def compute_blocks(points_of, positions, weights, cell, reach, settings, device, out):
-    """Fill an array with the bispectrum of the points that ``points_of(first, last)`` gives."""
+def compute_blocks(problem, device, out):
+    """Fill an array with the bispectrum of a problem."""
+    points_of, positions, weights, cell, reach, _, settings = problem
     settings = dict(settings, r_cut=reach.largest, dtype=getattr(torch, settings["dtype"]))
     positions, weights, cell = (
         torch.as_tensor(array, dtype=torch.float64, device=device)

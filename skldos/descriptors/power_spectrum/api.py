@@ -41,13 +41,7 @@ ENTRIES = entries_of("""
 
 
 def n_spectrum_features(n_species, n_max, l_max):
-    """Return the number of features of a power spectrum.
-
-    Examples
-    --------
-    >>> n_spectrum_features(1, 8, 6)
-    252
-    """
+    """Return the number of features of a power spectrum."""
     n = n_species * n_max
     return (l_max + 1) * n * (n + 1) // 2
 

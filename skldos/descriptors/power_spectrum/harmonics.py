@@ -19,13 +19,7 @@ from skldos.compilation import inlined
 
 
 def prefactors(l_max):
-    """Return F of shape (l_max + 1, l_max + 1), for every l and m ≥ 0.
-
-    Examples
-    --------
-    >>> bool(np.isclose(prefactors(1)[1, 0], np.sqrt(3 / (4 * np.pi))))
-    True
-    """
+    """Return F of shape (l_max + 1, l_max + 1), for every l and m ≥ 0."""
     factors = np.zeros((l_max + 1, l_max + 1))
     for l in range(l_max + 1):
         for m in range(l + 1):

@@ -58,13 +58,6 @@ def radial_basis(x, l, n_max, radius, rbf="gto"):
     - ``"polynomial"``: :math:`(R - x)^{n + 3}` within the radius R, and zero beyond, as in DScribe.
 
     The result has shape (n_max, n_points).
-
-    Examples
-    --------
-    >>> x, dx = np.linspace(0, 30, 3001, retstep=True)
-    >>> R = radial_basis(x, 2, 3, 5.0)
-    >>> bool(np.allclose(R * x**2 @ R.T * dx, np.eye(3)))
-    True
     """
     primitives, _ = _primitives(l, n_max, radius, rbf)
     return _loewdin(l, n_max, radius, rbf) @ primitives(x)

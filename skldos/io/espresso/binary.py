@@ -5,6 +5,7 @@ HDF5 files (``.hdf5``), depending on how it was built. Coefficients keep the uni
 their wave vectors are integers, in units of the reciprocal lattice vectors.
 """
 
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -97,17 +98,11 @@ class WavefunctionFile:
             )
 
     def _read_hdf5(self):
-        with open_hdf5(self.path) as file:
-            try:
-                sizes = [int(file.attrs[name]) for name in ("ik", "npol", "nbnd")]
-                self._set(sizes[0], _is_true(file.attrs["gamma_only"]), *sizes[1:])
-                check_stored(file["MillerIndices"], self.path)
-                check_stored(file["evc"], self.path)
-                self.miller = file["MillerIndices"][:].astype(int)
-                expected = (self.n_bands, 2 * self.n_spinors * len(self.miller))
-                shape = file["evc"].shape
-            except (KeyError, TypeError, ValueError) as error:
-                raise FileFormatError(f"not a wavefunction of pw.x: {error}", self.path) from error
+        with _opened_hdf5(self.path, "wavefunction", "evc") as (miller, gamma_only, evc):
+            sizes = [int(evc.file.attrs[name]) for name in ("ik", "npol", "nbnd")]
+            self._set(sizes[0], gamma_only, *sizes[1:])
+            self.miller = miller
+            expected, shape = (self.n_bands, 2 * self.n_spinors * len(miller)), evc.shape
         if shape != expected:
             raise FileFormatError(f"expected evc of shape {expected}, got {shape}", self.path)
 
@@ -120,54 +115,43 @@ class WavefunctionFile:
 
 @reads_file
 def read_charge_density(path):
-    """Read the plane waves of a density.
+    """Read the plane waves of a density: ``charge-density.dat``, or ``.hdf5``, which needs h5py.
 
-    Parameters
-    ----------
-    path : str or path-like
-        ``charge-density.dat`` or ``charge-density.hdf5``. The latter needs h5py.
-
-    Returns
-    -------
-    miller : ndarray of shape (n_waves, 3)
-        Integer wave vectors G.
-    coefficients : ndarray of shape (n_waves,), complex
-        In 1/bohr³; of the sum over both spins.
-    gamma_only : bool
-        Whether only one of each pair G, -G is stored.
-
-    Raises
-    ------
-    FileFormatError
-        If the file is not one of pw.x, or is truncated.
+    Return the integer wave vectors G, (n_waves, 3), their complex coefficients in 1/bohr³, of the
+    sum over both spins, and whether only one of each pair G, -G is stored. A
+    :class:`FileFormatError` is raised if the file is not one of pw.x, or is truncated.
     """
     path = Path(path)
     if path.suffix == ".hdf5":
-        with open_hdf5(path) as file:
-            try:
-                gamma_only = _is_true(file.attrs["gamma_only"])
-                check_stored(file["MillerIndices"], path)
-                check_stored(file["rhotot_g"], path)
-                miller = file["MillerIndices"][:].astype(int)
-                coefficients = file["rhotot_g"][:].view(np.complex128)
-            except (KeyError, TypeError, ValueError) as error:
-                raise FileFormatError(f"not a density of pw.x: {error}", path) from error
+        with _opened_hdf5(path, "density", "rhotot_g") as (miller, gamma_only, density):
+            coefficients = density[:].view(np.complex128)
         if len(miller) != len(coefficients):
             raise FileFormatError(
                 f"expected {len(miller)} coefficients, got {len(coefficients)}", path
             )
-        check_numbers(
-            "the density", coefficients.view(float), path, low=-MAX_DENSITY, high=MAX_DENSITY
-        )
-        return miller, coefficients, gamma_only
-    with open(path, "rb") as file:
-        header = _read_record(file, _DENSITY_HEADER)
-        n_waves = _check_count("number of plane waves", header["ngm"], path, 28)
-        _read_record(file, _RECIPROCAL)
-        miller = _read_record(file, [("m", "<i4", (n_waves, 3))])["m"].astype(int)
-        coefficients = _read_record(file, [("c", "<c16", n_waves)])["c"]
+    else:
+        with open(path, "rb") as file:
+            header = _read_record(file, _DENSITY_HEADER)
+            n_waves = _check_count("number of plane waves", header["ngm"], path, 28)
+            _read_record(file, _RECIPROCAL)
+            miller = _read_record(file, [("m", "<i4", (n_waves, 3))])["m"].astype(int)
+            coefficients = _read_record(file, [("c", "<c16", n_waves)])["c"]
+            gamma_only = bool(header["gamma"])
     check_numbers("the density", coefficients.view(float), path, low=-MAX_DENSITY, high=MAX_DENSITY)
-    return miller, coefficients, bool(header["gamma"])
+    return miller, coefficients, gamma_only
+
+
+@contextmanager
+def _opened_hdf5(path, kind, name):
+    """Open a file of waves; yield wave vectors, whether they are halved, and a dataset."""
+    with open_hdf5(path) as file:
+        try:
+            gamma_only = _is_true(file.attrs["gamma_only"])
+            check_stored(file["MillerIndices"], path)
+            check_stored(file[name], path)
+            yield file["MillerIndices"][:].astype(int), gamma_only, file[name]
+        except (KeyError, TypeError, ValueError) as error:
+            raise FileFormatError(f"not a {kind} of pw.x: {error}", path) from error
 
 
 def write_charge_density(path, density, cell, *, density_cutoff, gamma_only=False):

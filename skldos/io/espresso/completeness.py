@@ -29,18 +29,10 @@ def check_broadened(energies):
 
 
 def highest_level(energies):
-    """Return the highest level, in eV, that contributes to the LDOS at some energies.
+    """Return the highest level, in eV, that contributes to the LDOS at some broadened energies.
 
-    Parameters
-    ----------
-    energies : EnergyGrid
-        With `broadening` and `kernel`.
-
-    Returns
-    -------
-    float
-        The last energy plus the distance at which the kernel has fallen to e^-16 of its height.
-        The highest band of a run should lie above it at every k point.
+    This is the last energy plus the distance at which the kernel has fallen to e^-16 of its height.
+    The highest band of a run should lie above it at every k point.
 
     Examples
     --------
@@ -56,18 +48,8 @@ def highest_level(energies):
 def electrons_below(run, energies):
     """Return the number of electrons of a run below the energies of an LDOS, with its broadening.
 
-    Parameters
-    ----------
-    run : EspressoRun
-        The levels and their occupations.
-    energies : EnergyGrid
-        With `broadening` and `kernel`.
-
-    Returns
-    -------
-    float
-        Counted from half a spacing below the first energy, as in an integral over the energies.
-        Zero if the occupations are not known.
+    They are counted from half a spacing below the first energy, as in an integral over the
+    energies. The number is zero if the occupations are not known.
     """
     if run.occupations is None:
         return 0.0
@@ -127,18 +109,7 @@ def warn_of_missing_levels(run, energies, stacklevel):
 def warn_of_other_levels(run, energies, dos, temperature, stacklevel):
     """Warn if a DOS holds another number of electrons than the broadened levels of its run.
 
-    Parameters
-    ----------
-    run : EspressoRun
-        The run that the DOS should belong to.
-    energies : EnergyGrid
-        With `broadening` and `kernel`.
-    dos : ndarray of shape (n_energies,)
-        In 1/eV.
-    temperature : float
-        In K.
-    stacklevel : int
-        As for :func:`warnings.warn`.
+    The DOS, (n_energies,), is in 1/eV, the temperature in K. The energies have a broadening.
     """
     if run.fermi_energy is None:
         return

@@ -6,7 +6,7 @@ import numpy as np
 from ase import Atoms
 
 from skldos.io.espresso.lines import NUMBER
-from skldos.io.espresso.run import chemical_symbol
+from skldos.io.espresso.run import MOVED, chemical_symbol
 from skldos.units import BOHR
 
 # Positions are printed with seven digits of alat at the start, with more in a step.
@@ -19,30 +19,35 @@ def read_atoms(lines, end):
     These are the atoms of the last geometry before that line. A :class:`FileFormatError` is raised
     if another one follows, as it does when a relaxation stops early and in molecular dynamics.
     """
+    for i, geometry, displacement in geometries(lines, end, len(lines)):
+        if i < end:
+            atoms = geometry
+        elif displacement > SAME_POSITION:
+            raise lines.error(MOVED.format(displacement), i)
+    return atoms
+
+
+def geometries(lines, end, stop):
+    """Yield each geometry up to line `stop`: its line, its atoms and how far they moved in Å.
+
+    The first is the initial one of the run, which is printed before line `end`.
+    """
     alat = lines.number("celldm(1)=", end) * BOHR
-    cell, symbols, positions = initial_geometry(lines, end, alat)
-    for start, stop, is_before in ((0, end, True), (end, len(lines), False)):
-        for i in range(start, stop):
-            text = lines.texts[i]
-            if text.startswith("CELL_PARAMETERS"):
-                values = geometry_table(lines, i, cell, alat, 3)[1]
-                displacement, cell = np.abs(values - cell).max(), values
-            elif text.startswith("ATOMIC_POSITIONS"):
-                symbols, values = geometry_table(lines, i, cell, alat, len(positions))
-                displacement, positions = np.abs(values - positions).max(), values
-            else:
-                continue
-            if not is_before and displacement > SAME_POSITION:
-                raise lines.error(
-                    f"the atoms moved by {displacement:.2g} Å after the last self-consistent "
-                    "calculation; run calculation='scf' for the geometry that you need",
-                    i,
-                )
-    return Atoms(symbols, positions=positions, cell=cell, pbc=True)
+    cell, symbols, positions = _initial_geometry(lines, end, alat)
+    yield 0, Atoms(symbols, positions=positions, cell=cell, pbc=True), 0.0
+    for i in range(stop):
+        if lines.texts[i].startswith("CELL_PARAMETERS"):
+            values = _table(lines, i, cell, alat, 3)[1]
+            displacement, cell = np.abs(values - cell).max(), values
+        elif lines.texts[i].startswith("ATOMIC_POSITIONS"):
+            symbols, values = _table(lines, i, cell, alat, len(positions))
+            displacement, positions = np.abs(values - positions).max(), values
+        else:
+            continue
+        yield i, Atoms(symbols, positions=positions, cell=cell, pbc=True), displacement
 
 
-def initial_geometry(lines, end, alat):
-    """Return the initial geometry of the run."""
+def _initial_geometry(lines, end, alat):
     triple = rf"\(\s*({NUMBER})\s*({NUMBER})\s*({NUMBER})\s*\)"
     n_atoms = lines.number("number of atoms/cell =", end, convert=int)
     cell, symbols, positions = [], [], []
@@ -52,7 +57,8 @@ def initial_geometry(lines, end, alat):
             cell.append(vector.groups())
         site = re.search(rf"^\s+\d+\s+(\S+)\s+tau\(\s*\d+\)\s*=\s*{triple}", lines.texts[i])
         if site and len(positions) < n_atoms:
-            symbols.append(_symbol(lines, i, site[1]))
+            with lines.located(i):
+                symbols.append(chemical_symbol(site[1]))
             positions.append(site.groups()[1:])
     if len(cell) != 3 or len(positions) != n_atoms:
         raise lines.error(
@@ -63,7 +69,7 @@ def initial_geometry(lines, end, alat):
     return np.array(cell, dtype=float) * alat, symbols, np.array(positions, dtype=float) * alat
 
 
-def geometry_table(lines, index, cell, alat, n_rows):
+def _table(lines, index, cell, alat, n_rows):
     """Return labels and rows in Å of a card ``CELL_PARAMETERS`` or ``ATOMIC_POSITIONS``."""
     title = lines.texts[index]
     unit = re.search(rf"\((\w+)(?:=\s*({NUMBER}))?\)", title)
@@ -75,7 +81,8 @@ def geometry_table(lines, index, cell, alat, n_rows):
     for i in range(index + 1, index + 1 + n_rows):
         words = lines.texts[i].split() if i < len(lines) else []
         if is_positions and words:
-            symbols.append(_symbol(lines, i, words.pop(0)))
+            with lines.located(i):
+                symbols.append(chemical_symbol(words.pop(0)))
         try:
             rows.append([float(word) for word in words[:3]])
         except ValueError:
@@ -87,10 +94,3 @@ def geometry_table(lines, index, cell, alat, n_rows):
         return symbols, rows @ cell
     scale = float(unit[2]) * BOHR if unit[1] == "alat" and unit[2] else scales[unit[1]]
     return symbols, rows * scale
-
-
-def _symbol(lines, index, label):
-    try:
-        return chemical_symbol(label)
-    except ValueError as error:
-        raise lines.error(str(error), index) from error

@@ -3,6 +3,7 @@
 import re
 
 from skldos.exceptions import FileFormatError
+from skldos.io.limits import located
 
 NUMBER = r"[-+]?\d+(?:\.\d*)?(?:[Ee][-+]?\d+)?"
 #: Longest line; lines of pw.x are shorter, including file paths.
@@ -48,6 +49,10 @@ class Lines:
         """Return an error with `message` and the line at `index`."""
         index = index % len(self)
         return FileFormatError(message, self.path, self._offset + index + 1)
+
+    def located(self, index):
+        """Return a context that turns a ``ValueError`` into one that names the line at `index`."""
+        return located(lambda message: self.error(message, index))
 
     def last(self, needle, before=None, after=0):
         """Return the index of the last line with `needle` in a range of lines, or None."""

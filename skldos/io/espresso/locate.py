@@ -4,26 +4,11 @@ XML = "data-file-schema.xml"
 
 
 def find_run(path, prefix=None):
-    """Return the XML file, or else the text output, that `path` refers to.
+    """Return the XML file (``*.xml``), or else the text output, that a path refers to.
 
-    Parameters
-    ----------
-    path : pathlib.Path
-        A folder or a file.
-    prefix : str, optional
-        Name of the ``prefix.save`` to read.
-
-    Returns
-    -------
-    pathlib.Path
-        An existing file; XML if its name ends with ``.xml``.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If there are several candidates.
+    The path is a folder or a file; `prefix` names the ``prefix.save`` to read. A
+    ``FileNotFoundError`` is raised if there is no such file, a ``ValueError`` if there are several
+    candidates.
 
     Examples
     --------

@@ -7,7 +7,13 @@ import numpy as np
 
 from skldos.io.espresso.geometry import read_atoms
 from skldos.io.espresso.lines import NUMBER, Lines
-from skldos.io.espresso.run import ONE_PSEUDOPOTENTIAL, SMEARINGS, EspressoRun, chemical_symbol
+from skldos.io.espresso.run import (
+    OTHER_SUM,
+    WITHOUT_PAW,
+    EspressoRun,
+    add_pseudopotential,
+    smearing_name,
+)
 from skldos.io.espresso.settings import check_text_settings
 from skldos.io.functionals import functional_name, functional_of_numbers
 from skldos.io.limits import check_run, reads_file
@@ -20,16 +26,14 @@ ENERGY_TERMS = {
     "xc contribution": "xc",
     "ewald contribution": "ewald",
 }
-UNSUPPORTED = {
-    "SPIN UP": "is spin-polarised, which skldos does not support",
-    "Starting magnetic structure": "is spin-polarised, which skldos does not support",
-    "Noncollinear calculation": "is noncollinear, which skldos does not support",
-    "agnetic calculation with spin-orbit": "is noncollinear, which skldos does not support",
+SPIN = {
+    "SPIN UP": "spin-polarised",
+    "Starting magnetic structure": "spin-polarised",
+    "Noncollinear calculation": "noncollinear",
+    "agnetic calculation with spin-orbit": "noncollinear",
 }
 #: Kinds of pseudopotentials as the output names them, the softest last.
 KINDS = {"Pseudo is Ultrasoft": "ultrasoft", "Pseudo is Projector augmented-wave": "paw"}
-#: With PAW, the energies that are available without the one-centre terms.
-WITHOUT_PAW = ("total_energy", "minus_ts")
 # Half of the last digit of an energy in Ry and of a number of electrons.
 ENERGY_ERROR = 0.5e-8
 ELECTRONS_ERROR = 0.5e-2
@@ -41,29 +45,16 @@ WIDTH_ERROR = 0.5e-4 * RYDBERG
 
 @reads_file
 def read_output(path):
-    """Read the text that pw.x printed; needs ``verbosity='high'``.
+    """Read the text that pw.x printed as an :class:`EspressoRun`; needs ``verbosity='high'``.
 
-    pw.x prints eigenvalues with four decimals in eV, energies with eight in Ry, lengths with six
-    or seven in units of the lattice constant, and the width of the smearing with four in Ry, that
-    is, to 8 K. Prefer the XML file of the save directory if there is one. If the file holds
-    several runs, the last one counts; of a relaxation, the final geometry.
+    pw.x prints eigenvalues with four decimals in eV, energies with eight in Ry, lengths with six or
+    seven in units of the lattice constant, and the width of the smearing with four in Ry, that is,
+    to 8 K. Prefer the XML file of the save directory if there is one. Fermi-Dirac occupations are
+    calculated from the eigenvalues, and the printed weights of the k points are scaled to a sum of
+    2. If the file holds several runs, the last one counts; of a relaxation, the final geometry.
 
-    Parameters
-    ----------
-    path : str or path-like
-        The file.
-
-    Returns
-    -------
-    EspressoRun
-        Everything in eV and Å. Fermi-Dirac occupations are calculated from the eigenvalues, and
-        the printed weights of the k points are scaled to a sum of 2.
-
-    Raises
-    ------
-    FileFormatError
-        If the file is truncated or damaged, lacks eigenvalues, or holds a run that
-        :func:`~skldos.io.espresso.xml.read_xml` refuses, too. The message names file and line.
+    A :class:`FileFormatError` names file and line if the file is truncated or damaged, lacks
+    eigenvalues, or holds a run that :func:`~skldos.io.espresso.xml.read_xml` refuses, too.
 
     Examples
     --------
@@ -76,52 +67,34 @@ def read_output(path):
     check_supported(lines)
     end, is_scf = _last_calculation(lines)
     begin = lines.last(BEGINNINGS[is_scf], before=end) or 0
-    n_electrons = lines.number("number of electrons =", begin)
-    weights, smearing, width, fixed = _k_points(lines, begin)
-    from_input = lines.last("Occupations read from input", before=begin) is not None
-    tetrahedra = not (fixed or smearing)
-    fixed = fixed and not from_input
-    eigenvalues, printed = _bands(lines, begin, end, len(weights), is_scf)
-    fermi = None if fixed or from_input else lines.number("the Fermi energy is", end, begin)
-    if fixed:
+    settings = settings_of(lines, begin)
+    kind = settings["occupations_kind"]
+    weights = _weights(lines, begin)
+    eigenvalues, occupations = _bands(lines, begin, end, len(weights), is_scf)
+    has_level = kind not in ("fixed", "from-input")
+    fermi = lines.number("the Fermi energy is", end, begin) if has_level else None
+    if kind == "fixed":
         occupations = np.zeros_like(eigenvalues)
-        occupations[:, : round(n_electrons / 2)] = 1
-    elif smearing == "fermi-dirac":
+        occupations[:, : round(settings["n_electrons"] / 2)] = 1
+    elif kind == "fermi-dirac":
         # f = 1 / (1 + eˣ), written so that it cannot overflow
-        occupations = 0.5 - 0.5 * np.tanh(0.5 * (eigenvalues - fermi) / width)
-    else:
-        occupations = printed
-    kind = kind_of(lines)
-    charge = charge_of(lines, begin, n_electrons)
-    n_electrons = _refined(n_electrons, weights, occupations)
+        occupations = 0.5 - 0.5 * np.tanh(0.5 * (eigenvalues - fermi) / settings["width"])
+    settings["n_electrons"] = _refined(settings["n_electrons"], weights, occupations)
     grid = lines.match(
         r"Dense\s+grid:.*FFT dimensions:\s*\(\s*(\d+),\s*(\d+),\s*(\d+)", "FFT dimensions", begin
     )
     atoms = read_atoms(lines, end)
     run = EspressoRun(
-        path=path,
+        **settings,
         atoms=atoms,
         grid_shape=tuple(map(int, grid.groups())),
-        n_electrons=n_electrons,
         weights=weights,
         eigenvalues=eigenvalues,
         occupations=occupations,
         fermi_energy=fermi,
-        smearing=smearing,
-        width=width,
-        width_error=WIDTH_ERROR,
-        fixed_occupations=fixed,
-        ecutwfc=lines.number("kinetic-energy cutoff =", begin),
-        ecutrho=lines.number("charge density cutoff =", begin),
-        energies=energies_of(lines, end, kind) if is_scf else {},
+        energies=energies_of(lines, end, settings["kind"]) if is_scf else {},
         forces=forces_of(lines, end, len(atoms)),
         stress=stress_of(lines, end),
-        pseudopotentials=pseudopotentials_of(lines),
-        functional=functional_of(lines),
-        kind=kind,
-        occupations_kind=smearing
-        or ("tetrahedra" if tetrahedra else "fixed" if fixed else "from-input"),
-        charge=charge,
         gamma_only=lines.last("gamma-point specific algorithms") is not None,
         assume_isolated=None if lines.last("2D cutoff") is None else "2D",
     )
@@ -129,16 +102,35 @@ def read_output(path):
     return run
 
 
+def settings_of(lines, begin):
+    """Return what all steps share, from lines before `begin`, as arguments of ``EspressoRun``."""
+    n_electrons = lines.number("number of electrons =", begin)
+    kind, width = _occupations(lines, begin)
+    return {
+        "path": lines.path,
+        "n_electrons": n_electrons,
+        "occupations_kind": kind,
+        "width": width,
+        "width_error": WIDTH_ERROR,
+        "ecutwfc": lines.number("kinetic-energy cutoff =", begin),
+        "ecutrho": lines.number("charge density cutoff =", begin),
+        "charge": charge_of(lines, begin, n_electrons),
+        "functional": _functional(lines),
+        "kind": _kind(lines),
+        "pseudopotentials": _pseudopotentials(lines),
+    }
+
+
 def check_supported(lines):
     """Raise an error if a run has spin or settings that skldos does not support."""
-    for needle, problem in UNSUPPORTED.items():
+    for needle, kind in SPIN.items():
         line = lines.last(needle)
         if line is not None:
-            raise lines.error(f"the calculation {problem}", line)
+            raise lines.error(f"the calculation is {kind}, which skldos does not support", line)
     check_text_settings(lines)
 
 
-def kind_of(lines):
+def _kind(lines):
     """Return the softest kind of the pseudopotentials."""
     kinds = [name for needle, name in KINDS.items() if lines.last(needle) is not None]
     return kinds[-1] if kinds else "norm-conserving"
@@ -200,10 +192,16 @@ def _refined(n_electrons, weights, occupations):
 
 
 def _k_points(lines, begin):
-    """Return weights, name and width (eV) of the smearing, and whether there is no broadening."""
+    """Return the line with the number of k points, which also names the smearing."""
     start = lines.last("number of k points=", before=begin)
     if start is None:
         raise lines.error("'number of k points=' is missing before this line", begin)
+    return start
+
+
+def _weights(lines, begin):
+    """Return the weights of the k points, of sum 2."""
+    start = _k_points(lines, begin)
     expected = lines.number("number of k points=", start + 1, start, int)
     weights = []
     for text in lines.texts[start + 1 : begin]:
@@ -218,26 +216,24 @@ def _k_points(lines, begin):
             "verbosity='high'",
             start,
         )
-    weights = np.array(weights) * (2 / sum(weights))
-    return weights, *smearing_of(lines, start)
+    return np.array(weights) * (2 / sum(weights))
 
 
-def smearing_of(lines, start):
-    """Return name and width (eV) of the smearing, and whether there is no broadening at all.
-
-    All of them are in the line with the number of k points.
-    """
+def _occupations(lines, begin):
+    """Return the kind of the occupations and the width of the smearing in eV, 0 without one."""
+    start = _k_points(lines, begin)
     title = lines.texts[start]
     match = re.search(rf"(\S{{1,40}})\s+smearing, width \(Ry\)=\s*({NUMBER})", title)
     if match is None:
-        return None, 0.0, "tetrahedr" not in title
-    name = match[1].lower()
-    if name not in SMEARINGS:
-        raise lines.error(f"unknown smearing {name!r}, expected one of {sorted(SMEARINGS)}", start)
+        if lines.last("Occupations read from input", before=begin) is not None:
+            return "from-input", 0.0
+        return "tetrahedra" if "tetrahedr" in title else "fixed", 0.0
+    with lines.located(start):
+        name = smearing_name(match[1])
     width = float(match[2]) * RYDBERG
     if not width > 0:
         raise lines.error("the width of the smearing is too small for its digits", start)
-    return SMEARINGS[name], width, False
+    return name, width
 
 
 def _bands(lines, begin, end, n_points, is_scf):
@@ -294,11 +290,7 @@ def energies_of(lines, end, kind, before=None):
         raise lines.error(f"the total energy lacks its part {missing[0]!r}", end)
     remainder = 2 * energies["total_energy"] - sum(energies.values())
     if abs(remainder) > 1.1 * ENERGY_ERROR * len(energies):
-        raise lines.error(
-            f"the parts of the total energy do not add up: {remainder:.8f} Ry of it are "
-            "unaccounted for, so it has a part that skldos does not support",
-            end,
-        )
+        raise lines.error(OTHER_SUM.format(f"{remainder:.8f} Ry"), end)
     return {name: value * RYDBERG for name, value in energies.items()}
 
 
@@ -329,7 +321,7 @@ def stress_of(lines, begin, stop=None):
     return -np.array(rows) * RYDBERG / BOHR**3
 
 
-def functional_of(lines):
+def _functional(lines):
     """Return the name of the functional, or None."""
     line = lines.last("Exchange-correlation")
     if line is None:
@@ -343,13 +335,12 @@ def functional_of(lines):
     return functional_of_numbers(name, numbers) if len(numbers) >= 4 else functional_name(name)
 
 
-def pseudopotentials_of(lines):
+def _pseudopotentials(lines):
     """Return the name of the pseudopotential file of every element; see the XML file."""
     files = {}
     for i in range(lines.last("Program PWSCF") or 0, len(lines) - 1):
         title = re.search(r"PseudoPot\. #\s*\d+ for\s+(\S+)\s+read from file", lines.texts[i])
         if title:
-            symbol, file = chemical_symbol(title[1]), Path(lines.texts[i + 1].strip()).name
-            if files.setdefault(symbol, file) != file:
-                raise lines.error(ONE_PSEUDOPOTENTIAL.format(symbol, files[symbol], file), i)
+            with lines.located(i):
+                add_pseudopotential(files, title[1], Path(lines.texts[i + 1].strip()).name)
     return files

@@ -13,21 +13,10 @@ SAME_LENGTH = 1e-8
 
 
 def ordered_waves(cell, density_cutoff, *, gamma_only=False):
-    """Return the wave vectors up to a cutoff, sorted by length, then by their integers.
+    """Return the wave vectors up to a cutoff in eV, sorted by length, then by their integers.
 
-    Parameters
-    ----------
-    cell : ndarray of shape (3, 3)
-        Lattice vectors as rows, in Å.
-    density_cutoff : float
-        Kinetic energy in eV.
-    gamma_only : bool, default=False
-        Whether to return only one of each pair G, -G.
-
-    Returns
-    -------
-    ndarray of shape (n_waves, 3)
-        In units of the reciprocal lattice vectors.
+    For a cell with vectors as rows in Å; in units of the reciprocal lattice vectors, (n_waves, 3).
+    With `gamma_only`, there is only one of each pair G, -G.
 
     Examples
     --------

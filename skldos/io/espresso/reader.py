@@ -173,18 +173,12 @@ def _reference(run):
     reference = {
         "fermi_energy": run.fermi_energy,
         "band_energy": run.band_energy(),
-        **run.energies,
-        "forces": run.forces,
-        # It has no meaning along the normal of a slab.
-        "stress": run.stress if run.assume_isolated is None else None,
-        "ecutwfc": run.ecutwfc,
-        "ecutrho": run.ecutrho,
-        "functional": run.functional,
-        "charge": run.charge,
-        "occupations": run.occupations_kind,
-        "pseudopotentials": run.pseudopotentials or None,
+        **run.results,
+        **run.reference,
         "assume_isolated": run.assume_isolated,
     }
+    if run.assume_isolated is not None:
+        del reference["stress"]  # has no meaning along the normal of a slab
     return {name: value for name, value in reference.items() if value is not None}
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from ase import Atoms
 from ase.data import atomic_numbers
 
+from skldos.io.limits import check_settings
 from skldos.units import BOLTZMANN
 
 #: Kinds of smearing: names in the input, the XML file and the text output, in lower case, and
@@ -26,13 +27,64 @@ SMEARINGS = {
     "gauss": "gaussian",
     "gaussian": "gaussian",
 }
-ONE_PSEUDOPOTENTIAL = "expected one pseudopotential for {}, got {} and {}"
+#: With PAW, the energies that are available without the one-centre terms.
+WITHOUT_PAW = ("total_energy", "minus_ts")
 #: Labels of the isotopes of hydrogen, which differ only in mass.
 ISOTOPES = ("D", "T")
+#: Messages about both files of pw.x.
+OTHER_SUM = (
+    "the parts of the total energy do not add up: {} of it are unaccounted for, so it has a part "
+    "that skldos does not support"
+)
+MOVED = (
+    "the atoms moved by {:.2g} Å after the last self-consistent calculation; run calculation='scf' "
+    "for the geometry that you need"
+)
 
 
-@dataclass(frozen=True, eq=False)
-class EspressoRun:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class _RunSettings:
+    """What all steps of a run share; see :class:`EspressoRun`."""
+
+    path: Path
+    n_electrons: float
+    occupations_kind: str
+    width: float
+    width_error: float = 0.0
+    ecutwfc: float
+    ecutrho: float
+    charge: float | None
+    functional: str | None
+    kind: str
+    pseudopotentials: dict
+
+    @property
+    def smearing(self):
+        """Name of the smearing; None with tetrahedra and with fixed or given occupations."""
+        return self.occupations_kind if self.occupations_kind in SMEARINGS.values() else None
+
+    @property
+    def temperature(self):
+        """Electronic temperature in K; None if the smearing is not thermal."""
+        if self.occupations_kind == "fixed":
+            return 0.0
+        return self.width / BOLTZMANN if self.smearing == "fermi-dirac" else None
+
+    @property
+    def reference(self):
+        """The settings under the names of :attr:`skldos.Snapshot.reference`, or None."""
+        return {
+            "ecutwfc": self.ecutwfc,
+            "ecutrho": self.ecutrho,
+            "functional": self.functional,
+            "charge": self.charge,
+            "occupations": self.occupations_kind,
+            "pseudopotentials": self.pseudopotentials or None,
+        }
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class EspressoRun(_RunSettings):
     """A self-consistent calculation of Quantum ESPRESSO without spin, in eV and Å.
 
     Attributes
@@ -54,13 +106,9 @@ class EspressoRun:
     fermi_energy : float or None
         Fermi level in eV; None with occupations that are fixed or were given.
     occupations_kind : str
-        Where the occupations come from: the name of the `smearing`, ``"tetrahedra"``,
+        Where the occupations come from: the name of a smearing, ``"fermi-dirac"``,
+        ``"gaussian"``, ``"methfessel-paxton"`` or ``"marzari-vanderbilt"``; ``"tetrahedra"``,
         ``"fixed"`` or ``"from-input"``.
-    charge : float or None
-        Charge of the cell in units of e; positive if electrons are missing.
-    smearing : str or None
-        ``"fermi-dirac"``, ``"gaussian"``, ``"methfessel-paxton"`` or ``"marzari-vanderbilt"``;
-        None with fixed or given occupations or tetrahedra.
     width : float
         Width of the smearing in eV; 0 without one.
     width_error : float
@@ -73,18 +121,18 @@ class EspressoRun:
         Forces in eV/Å.
     stress : ndarray of shape (3, 3) or None
         Stress in eV/Å³, positive if the cell tends to shrink.
-    pseudopotentials : dict of str to str
-        Name of the pseudopotential file of every chemical symbol.
+    charge : float or None
+        Charge of the cell in units of e; positive if electrons are missing.
     functional : str or None
         Exchange-correlation functional, under skldos's name if skldos has it.
     kind : {"norm-conserving", "ultrasoft", "paw"}
         The softest of the pseudopotentials.
+    pseudopotentials : dict of str to str
+        Name of the pseudopotential file of every chemical symbol.
     save_directory : pathlib.Path or None
         The folder ``prefix.save``; None if the run was read from its text output.
     gamma_only : bool
         Whether only half of the plane waves are stored, as the wavefunctions are real.
-    fixed_occupations : bool
-        Whether the lowest bands are full and all others empty, as at zero temperature.
     rotations : ndarray of shape (n_symmetries, 3, 3) of int
         The symmetries that reduced the k points, as in the file: pw.x's matrices s(i, j) in
         crystal axes. Empty for the text output.
@@ -94,40 +142,25 @@ class EspressoRun:
         Boundary conditions other than those of a crystal.
     """
 
-    path: Path
     atoms: Atoms
     grid_shape: tuple
-    n_electrons: float
     weights: np.ndarray
     eigenvalues: np.ndarray
     occupations: np.ndarray | None
     fermi_energy: float | None
-    smearing: str | None
-    width: float
-    ecutwfc: float
-    ecutrho: float
     energies: dict
-    forces: np.ndarray | None = None
-    stress: np.ndarray | None = None
-    pseudopotentials: dict = field(default_factory=dict)
-    functional: str | None = None
-    kind: str = "norm-conserving"
+    forces: np.ndarray | None
+    stress: np.ndarray | None
+    gamma_only: bool
+    assume_isolated: str | None
     save_directory: Path | None = None
-    gamma_only: bool = False
-    width_error: float = 0.0
-    fixed_occupations: bool = False
-    occupations_kind: str | None = None
-    charge: float | None = None
     rotations: np.ndarray = field(default_factory=lambda: np.zeros((0, 3, 3), dtype=int))
     translations: np.ndarray = field(default_factory=lambda: np.zeros((0, 3)))
-    assume_isolated: str | None = None
 
     @property
-    def temperature(self):
-        """Electronic temperature in K; None if the smearing is not thermal."""
-        if self.fixed_occupations:
-            return 0.0
-        return self.width / BOLTZMANN if self.smearing == "fermi-dirac" else None
+    def results(self):
+        """Energies in eV, forces in eV/Å and stress in eV/Å³ by name, None if missing."""
+        return {**self.energies, "forces": self.forces, "stress": self.stress}
 
     def band_energy(self):
         """Return Σ_kn w_k f_kn ε_kn in eV, or None if the occupations are not known."""
@@ -136,15 +169,34 @@ class EspressoRun:
         return float(self.weights @ (self.occupations * self.eigenvalues).sum(axis=1))
 
 
+def checked_settings(**settings):
+    """Return what all steps of a run share, after checks that such numbers are possible."""
+    settings = _RunSettings(**settings)
+    check_settings(settings)
+    return settings
+
+
+def smearing_name(word):
+    """Return skldos's name of a smearing; raise a ``ValueError`` if it is unknown."""
+    if word.lower() not in SMEARINGS:
+        raise ValueError(f"unknown smearing {word.lower()!r}, expected one of {sorted(SMEARINGS)}")
+    return SMEARINGS[word.lower()]
+
+
+def add_pseudopotential(files, label, file):
+    """Add the file of a species to a mapping by element, which can have one file only."""
+    symbol = chemical_symbol(label)
+    if files.setdefault(symbol, file) != file:
+        raise ValueError(
+            f"expected one pseudopotential for {symbol}, got {files[symbol]} and {file}"
+        )
+
+
 def chemical_symbol(label):
     """Return the chemical symbol in a label of pw.x such as ``Fe1`` or ``O_surface``.
 
     ``D`` and ``T`` are the isotopes of hydrogen, unless they begin another symbol (``Dy``, ``Ti``).
-
-    Raises
-    ------
-    ValueError
-        If the label has no chemical symbol.
+    A label without a symbol is a ``ValueError``.
 
     Examples
     --------

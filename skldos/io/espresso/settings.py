@@ -9,40 +9,15 @@ import re
 
 #: Parts of ``<input>`` that define how, and for which atoms, the Kohn-Sham equations are solved.
 HARMLESS_INPUT = {
-    "control_variables",
-    "atomic_species",
-    "atomic_structure",
-    "dft",
-    "spin",
-    "bands",
-    "basis",
-    "electron_control",
-    "k_points_IBZ",
-    "ion_control",
-    "cell_control",
-    "symmetry_flags",
-    "boundary_conditions",
-    "electric_field",
-    "ekin_functional",
-    "free_positions",
-    "starting_atomic_velocities",
-    "atomic_constraints",
+    *("control_variables", "atomic_species", "atomic_structure", "dft", "spin", "bands", "basis"),
+    *("electron_control", "k_points_IBZ", "ion_control", "cell_control", "symmetry_flags"),
+    *("boundary_conditions", "electric_field", "ekin_functional", "free_positions"),
+    *("starting_atomic_velocities", "atomic_constraints"),
 }
 HARMLESS_OUTPUT = {
-    "convergence_info",
-    "algorithmic_info",
-    "atomic_species",
-    "atomic_structure",
-    "symmetries",
-    "basis_set",
-    "dft",
-    "boundary_conditions",
-    "magnetization",
-    "total_energy",
-    "band_structure",
-    "forces",
-    "stress",
-    "electric_field",
+    *("convergence_info", "algorithmic_info", "atomic_species", "atomic_structure", "symmetries"),
+    *("basis_set", "dft", "boundary_conditions", "magnetization", "total_energy"),
+    *("band_structure", "forces", "stress", "electric_field"),
 }
 HARMLESS_CONTROL = {"stress", "forces", "wf_collect"}
 HARMLESS_DFT = {"functional"}
@@ -87,13 +62,7 @@ NOT_SUPPORTED = "was used, which skldos does not support: it changes the Hamilto
 
 
 def check_xml_settings(tree):
-    """Raise a :class:`FileFormatError` that names a setting skldos does not support.
-
-    Parameters
-    ----------
-    tree : Tree
-        The whole ``data-file-schema.xml``.
-    """
+    """Raise an error that names an unsupported setting in ``data-file-schema.xml``."""
     _check_parts(tree["input"], HARMLESS_INPUT)
     for part in ("input", "output"):
         for child in tree.all(f"{part}/dft/*"):
@@ -141,13 +110,7 @@ def _check_field(tree):
 
 
 def check_text_settings(lines):
-    """Raise a :class:`FileFormatError` if a text output shows an unsupported setting.
-
-    Parameters
-    ----------
-    lines : Lines
-        The output.
-    """
+    """Raise an error that names an unsupported setting of which a text output speaks."""
     needles = re.compile("|".join(map(re.escape, SETTING_OF_MESSAGE)))
     for i, text in enumerate(lines.texts):
         match = needles.search(text)

@@ -2,32 +2,21 @@
 
 import re
 import warnings
+from bisect import bisect
 from pathlib import Path
-from typing import NamedTuple
-
-from ase import Atoms
 
 from skldos.data import Snapshot, SnapshotList
 from skldos.io.espresso import output as text_output
 from skldos.io.espresso import xml as xml_file
-from skldos.io.espresso.geometry import geometry_table, initial_geometry
+from skldos.io.espresso.geometry import geometries
 from skldos.io.espresso.lines import Lines
 from skldos.io.espresso.locate import find_run
 from skldos.io.espresso.reader import temperature_of
-from skldos.io.espresso.run import EspressoRun
+from skldos.io.espresso.run import WITHOUT_PAW, checked_settings
 from skldos.io.espresso.settings import check_xml_results, check_xml_settings
 from skldos.io.espresso.tree import Tree
-from skldos.io.limits import (
-    LARGEST_CUTOFF,
-    LARGEST_ENERGY,
-    LARGEST_REFERENCE,
-    SMALLEST_CUTOFF,
-    check_atoms,
-    check_numbers,
-    check_stress,
-    reads_file,
-)
-from skldos.units import BOHR, RYDBERG
+from skldos.io.limits import check_step, reads_file
+from skldos.units import RYDBERG
 
 TOTAL_ENERGY_LINE = re.compile(r"!\s+total energy")
 #: Tolerance in Ry for total energies that occur twice in the XML file.
@@ -93,39 +82,24 @@ def read_espresso_trajectory(path, *, prefix=None, temperature=None):
            [ 0.19358952,  0.19112366, -0.38643219]])
     """
     file = find_run(Path(path), prefix)
-    facts, steps = (_read_xml if file.suffix == ".xml" else _read_output)(file)
-    temperature = temperature_of(facts, temperature)
+    settings, steps = (_read_xml if file.suffix == ".xml" else _read_output)(file)
+    temperature = temperature_of(settings, temperature)
     digits = len(str(len(steps)))
     return SnapshotList(
         Snapshot(
-            step.atoms,
+            atoms,
             temperature=temperature,
-            n_electrons=facts.n_electrons,
-            reference={k: v for k, v in (facts.reference | step.results).items() if v is not None},
+            n_electrons=settings.n_electrons,
+            reference={
+                name: value
+                for name, value in (settings.reference | results).items()
+                if value is not None
+            },
             name=f"{file.stem} {i:0{digits}d}",
             source=str(file),
         )
-        for i, step in enumerate(steps, start=1)
+        for i, (atoms, results) in enumerate(steps, start=1)
     )
-
-
-class _Facts(NamedTuple):
-    """Properties that all steps of a run share."""
-
-    path: Path
-    n_electrons: float
-    smearing: str | None
-    width: float
-    width_error: float
-    fixed_occupations: bool
-    reference: dict
-
-    temperature = EspressoRun.temperature
-
-
-class _Step(NamedTuple):
-    atoms: Atoms
-    results: dict
 
 
 # -------------------------------------------------------------------- the XML file
@@ -141,31 +115,19 @@ def _read_xml(path):
     xml_file.check_supported(tree)
     check_xml_settings(tree)
     check_xml_results(tree)
-    bands, basis = output["band_structure"], output["basis_set"]
-    smearing, width = xml_file.smearing_of(bands)
-    occupied = xml_file.occupations_kind_of(bands)
-    charge = tree.find("input/bands/tot_charge")
-    reference = {
-        "ecutwfc": basis["ecutwfc"].number() * 2,
-        "ecutrho": basis["ecutrho"].number() * 2,
-        "functional": xml_file.functional_of(tree),
-        "charge": None if charge is None else charge.number(),
-        "occupations": smearing or occupied,
-        "pseudopotentials": xml_file.pseudopotentials_of(output) or None,
-    }
-    electrons = bands["nelec"].number(), smearing, width, 0.0, occupied == "fixed"
-    facts = _checked(_Facts(path, *electrons, reference))
+    settings = checked_settings(**xml_file.settings_of(tree))
     steps_in_file = tree.all("step") or [output]
     if steps_in_file[0].tag == "step":
         energies = [p["total_energy/etot"].number() for p in (steps_in_file[-1], output)]
         if abs(energies[0] - energies[1]) > SAME_ENERGY and _is_converged(steps_in_file[-1]):
             # The final cell of a relaxation is calculated again with its own plane waves.
             steps_in_file.append(output)
-    kind, functional = xml_file.kind_of(output), reference["functional"]
-    steps = [_xml_step(step, functional, kind) for step in _without_torn(steps_in_file, path)]
+    steps = [_xml_step(step, vars(settings)) for step in _without_torn(steps_in_file, path)]
     if len(steps) == len(steps_in_file):
-        steps[-1].results["stress"] = xml_file.stress_of(output)
-    return facts, [_checked_step(step, path) for step in steps]
+        steps[-1][1]["stress"] = xml_file.stress_of(output)
+    for atoms, results in steps:
+        check_step(atoms, settings.n_electrons, results, path)
+    return settings, steps
 
 
 def _is_converged(step):
@@ -184,11 +146,11 @@ def _without_torn(steps, path):
     return steps
 
 
-def _xml_step(step, functional, kind):
+def _xml_step(step, settings):
     structure = step["atomic_structure"]
-    results = xml_file.energies_of(step, functional, kind)
+    results = xml_file.energies_of(step, settings)
     results["forces"] = xml_file.forces_of(step, structure)
-    return _Step(xml_file.atoms_of(structure), results)
+    return xml_file.atoms_of(structure), results
 
 
 # -------------------------------------------------------------------- the text output
@@ -201,8 +163,7 @@ def _read_output(path):
     if not marks:
         raise lines.error("the output holds no total energy of a self-consistent calculation", -1)
     text_output.check_supported(lines)
-    facts = _text_facts(lines, marks[0])
-    kind = text_output.kind_of(lines)
+    settings = checked_settings(**text_output.settings_of(lines, marks[0]))
     steps, stops = [], [*marks[1:], len(lines)]
     geometries = _geometries(lines, marks)
     for number, (mark, stop) in enumerate(zip(marks, stops, strict=True), start=1):
@@ -213,47 +174,19 @@ def _read_output(path):
             _warn_of_torn(number, problem, path)
             break
         atoms = geometries[number - 1]
-        results = _text_energies(lines, mark, stop, kind)
+        results = _text_energies(lines, mark, stop, settings.kind)
         results["forces"] = text_output.forces_of(lines, mark, len(atoms), stop)
         results["stress"] = text_output.stress_of(lines, mark, stop)
-        steps.append(_checked_step(_Step(atoms, results), path))
-    return facts, steps
-
-
-def _text_facts(lines, begin):
-    start = lines.last("number of k points=", before=begin)
-    if start is None:
-        raise lines.error("'number of k points=' is missing before this line", begin)
-    smearing, width, fixed = text_output.smearing_of(lines, start)
-    from_input = lines.last("Occupations read from input", before=begin) is not None
-    n_electrons = lines.number("number of electrons =", begin)
-    without = "from-input" if from_input else "fixed" if fixed else "tetrahedra"
-    reference = {
-        "ecutwfc": lines.number("kinetic-energy cutoff =", begin),
-        "ecutrho": lines.number("charge density cutoff =", begin),
-        "functional": text_output.functional_of(lines),
-        "charge": text_output.charge_of(lines, begin, n_electrons),
-        "occupations": smearing or without,
-        "pseudopotentials": text_output.pseudopotentials_of(lines) or None,
-    }
-    width_error = text_output.WIDTH_ERROR if smearing else 0.0
-    electrons = n_electrons, smearing, width, width_error, fixed and not from_input
-    return _checked(_Facts(lines.path, *electrons, reference))
+        check_step(atoms, settings.n_electrons, results, path)
+        steps.append((atoms, results))
+    return settings, steps
 
 
 def _geometries(lines, marks):
     """Return the atoms for every total energy, from the last geometry above it."""
-    alat = lines.number("celldm(1)=", marks[0]) * BOHR
-    cell, symbols, positions = initial_geometry(lines, marks[0], alat)
-    geometries = []
-    for i, text in enumerate(lines.texts[: marks[-1] + 1]):
-        if text.startswith("CELL_PARAMETERS"):
-            cell = geometry_table(lines, i, cell, alat, 3)[1]
-        elif text.startswith("ATOMIC_POSITIONS"):
-            symbols, positions = geometry_table(lines, i, cell, alat, len(positions))
-        elif i == marks[len(geometries)]:
-            geometries.append(Atoms(symbols, positions=positions, cell=cell, pbc=True))
-    return geometries
+    found = list(geometries(lines, marks[0], marks[-1]))
+    starts = [start for start, *_ in found]
+    return [found[bisect(starts, mark) - 1][1] for mark in marks]
 
 
 def _problem(lines, mark, stop, earlier, is_last):
@@ -262,7 +195,7 @@ def _problem(lines, mark, stop, earlier, is_last):
         return "is followed by one that did not converge" if not is_last else "did not converge"
     if lines.last("convergence has been achieved", before=stop, after=mark) is None:
         return "is incomplete: 'convergence has been achieved' is missing"
-    results = earlier[-1].results if earlier else {}
+    results = earlier[-1][1] if earlier else {}
     for name, needle, n_lines in (
         ("forces", "Total force =", LINES_AFTER_TABLE),
         ("stress", "total   stress", 3 + LINES_AFTER_TABLE),
@@ -287,7 +220,7 @@ def _text_energies(lines, mark, stop, kind):
             minus_ts = lines.number("smearing contrib. (-TS) =", smeared + 1, smeared)
         return {"total_energy": energy * RYDBERG, "minus_ts": minus_ts * RYDBERG}
     energies = text_output.energies_of(lines, mark, kind, end + 1)
-    return {name: energies[name] for name in ("total_energy", "minus_ts")}
+    return {name: energies[name] for name in WITHOUT_PAW}
 
 
 # -------------------------------------------------------------------- both
@@ -299,26 +232,3 @@ def _warn_of_torn(number, problem, path):
         UserWarning,
         stacklevel=5,
     )
-
-
-def _checked(facts):
-    for name in ("ecutwfc", "ecutrho"):
-        bounds = {"low": SMALLEST_CUTOFF, "high": LARGEST_CUTOFF}
-        check_numbers(name, facts.reference[name], facts.path, **bounds)
-    check_numbers("the number of electrons", facts.n_electrons, facts.path, low=1e-9)
-    check_numbers("the width of the smearing", facts.width, facts.path, low=0, high=LARGEST_ENERGY)
-    if facts.reference["charge"] is not None:
-        bounds = {"low": -LARGEST_REFERENCE, "high": LARGEST_REFERENCE}
-        check_numbers("the total charge", facts.reference["charge"], facts.path, **bounds)
-    return facts
-
-
-def _checked_step(step, path):
-    """Return a step after checking that its numbers are possible."""
-    check_atoms(step.atoms, path)
-    for name, values in step.results.items():
-        if values is not None:
-            check_numbers(name, values, path, low=-LARGEST_ENERGY, high=LARGEST_ENERGY)
-    if step.results.get("stress") is not None:
-        check_stress(step.results["stress"], path)
-    return step

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from skldos.data import ArrayFile
-from skldos.data.files import atomic_array
+from skldos.data.files import new_array
 from skldos.exceptions import FileFormatError, SnapshotError
 from skldos.geometry import volume
 from skldos.io.espresso.binary import WavefunctionFile, read_charge_density
@@ -87,13 +87,9 @@ def wavefunction_ldos(save_directory, energies, *, out=None, verbose=False):
     run = _read_usable(save_directory)
     warn_of_missing_levels(run, energies, stacklevel=2)
     shape = (*run.grid_shape, len(energies))
-    if out is None:
-        ldos = np.empty(shape, dtype=np.float32)
+    with new_array(out, shape, np.float32) as ldos:
         _fill(ldos, run, energies, verbose)
-        return ldos
-    with atomic_array(out, shape, np.float32) as ldos:
-        _fill(ldos, run, energies, verbose)
-    return ArrayFile(out)
+    return ldos if out is None else ArrayFile(out)
 
 
 def _fill(ldos, run, energies, verbose):

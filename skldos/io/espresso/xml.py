@@ -6,13 +6,20 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 
-from skldos.exceptions import FileFormatError
-from skldos.io.espresso.run import ONE_PSEUDOPOTENTIAL, SMEARINGS, EspressoRun, chemical_symbol
+from skldos.io.espresso.run import (
+    MOVED,
+    OTHER_SUM,
+    WITHOUT_PAW,
+    EspressoRun,
+    add_pseudopotential,
+    chemical_symbol,
+    smearing_name,
+)
 from skldos.io.espresso.settings import check_xml_results, check_xml_settings
 from skldos.io.espresso.tree import Tree
 from skldos.io.fortran import to_float, to_int
 from skldos.io.functionals import FUNCTIONALS, functional_name
-from skldos.io.limits import check_run, reads_file
+from skldos.io.limits import check_run, located, reads_file
 from skldos.units import BOHR, HARTREE
 
 # Parts of the total energy that skldos can evaluate, and two entries that are not parts of it.
@@ -22,34 +29,22 @@ OTHER_ENERGIES = {"etot", "eband", "vtxc"}
 NOT_RELAXED = 3
 #: Kinds of occupations, tetrahedra with any weights.
 OCCUPATIONS = ("smearing", "tetrahedra", "fixed", "from_input")
-#: With PAW, the energies that are available without the one-centre terms.
-WITHOUT_PAW = ("total_energy", "minus_ts")
 # Positions in the file have sixteen digits; a step of a relaxation is far larger.
 SAME_POSITION = 1e-8
 
 
 @reads_file
 def read_xml(path):
-    """Read the results of a pw.x run from ``data-file-schema.xml``, to all digits.
+    """Read the results of a pw.x run as an :class:`EspressoRun`, to all digits.
 
-    Parameters
-    ----------
-    path : str or path-like
-        The file, in ``prefix.save``, or its copy ``prefix.xml`` next to that folder.
+    The file is ``data-file-schema.xml`` in ``prefix.save``, or its copy ``prefix.xml`` next to that
+    folder. After ``calculation='nscf'`` there is no total energy.
 
-    Returns
-    -------
-    EspressoRun
-        Everything in eV and Å. After ``calculation='nscf'`` it has no total energy.
-
-    Raises
-    ------
-    FileFormatError
-        If the file is damaged or truncated; if the run did not converge, is spin-polarised or
-        noncollinear, or used a setting that changes the Hamiltonian or the energy in ways that
-        skldos does not know; if its energies do not add up; or if its final geometry is not that
-        of its last self-consistent calculation (as in an unconverged relaxation or molecular
-        dynamics). The message names file and line.
+    A :class:`FileFormatError` names file and line if the file is damaged or truncated; if the run
+    did not converge, is spin-polarised or noncollinear, or used a setting that changes the
+    Hamiltonian or the energy in ways that skldos does not know; if its energies do not add up; or
+    if its final geometry is not that of its last self-consistent calculation (as in an unconverged
+    relaxation or molecular dynamics).
 
     Examples
     --------
@@ -60,48 +55,54 @@ def read_xml(path):
     path = Path(path)
     tree = Tree.parse(path)
     calculation = _checked_calculation(tree)
-    output = tree["output"]
-    structure = output["atomic_structure"]
-    basis = output["basis_set"]
-    bands = output["band_structure"]
+    output, settings = tree["output"], settings_of(tree)
+    structure, basis, bands = (
+        output[name] for name in ("atomic_structure", "basis_set", "band_structure")
+    )
     weights, eigenvalues, occupations = _states(bands)
-    smearing, width = smearing_of(bands)
-    occupied = occupations_kind_of(bands)
+    # With fixed or given occupations the entry is the highest occupied state.
+    has_level = settings["occupations_kind"] not in ("fixed", "from-input")
     rotations, translations = _symmetries(output)
-    functional = functional_of(tree)
-    kind = kind_of(output)
-    charge = tree.find("input/bands/tot_charge")
     run = EspressoRun(
-        path=path,
+        **settings,
         atoms=atoms_of(structure),
         grid_shape=tuple(basis["fft_grid"].attribute(f"nr{i}", to_int) for i in (1, 2, 3)),
-        n_electrons=bands["nelec"].number(),
         weights=weights,
         eigenvalues=eigenvalues,
         occupations=occupations,
-        fermi_energy=_fermi_energy(bands, occupied),
-        smearing=smearing,
-        width=width,
-        fixed_occupations=occupied == "fixed",
-        ecutwfc=basis["ecutwfc"].number() * 2,
-        ecutrho=basis["ecutrho"].number() * 2,
-        energies=energies_of(output, functional, kind) if calculation != "nscf" else {},
+        fermi_energy=bands["fermi_energy"].number() * HARTREE if has_level else None,
+        energies=energies_of(output, settings) if calculation != "nscf" else {},
         forces=forces_of(output, structure),
         stress=stress_of(output),
-        pseudopotentials=pseudopotentials_of(output),
-        functional=functional,
-        kind=kind,
-        occupations_kind=smearing or occupied,
-        charge=None if charge is None else charge.number(),
+        gamma_only=basis.flag("gamma_only"),
         assume_isolated=_boundary(tree),
         save_directory=_save_directory(path),
-        gamma_only=basis.flag("gamma_only"),
         rotations=rotations,
         translations=translations,
     )
     check_xml_results(tree)
     check_run(run)
     return run
+
+
+def settings_of(tree):
+    """Return what all steps share, as arguments of ``EspressoRun``."""
+    output = tree["output"]
+    bands, basis = output["band_structure"], output["basis_set"]
+    kind, width = _occupations(bands)
+    charge = tree.find("input/bands/tot_charge")
+    return {
+        "path": tree.path,
+        "n_electrons": bands["nelec"].number(),
+        "occupations_kind": kind,
+        "width": width,
+        "ecutwfc": basis["ecutwfc"].number() * 2,
+        "ecutrho": basis["ecutrho"].number() * 2,
+        "charge": None if charge is None else charge.number(),
+        "functional": _functional(tree),
+        "kind": _kind(output),
+        "pseudopotentials": _pseudopotentials(output),
+    }
 
 
 def _checked_calculation(tree):
@@ -158,14 +159,18 @@ def check_supported(tree):
                 )
 
 
-def occupations_kind_of(bands):
-    """Return ``"smearing"``, ``"tetrahedra"``, ``"fixed"`` or ``"from-input"``."""
+def _occupations(bands):
+    """Return the kind of the occupations and the width of the smearing in eV, 0 without one."""
     entry = bands["occupations_kind"]
     # tetrahedra_lin and tetrahedra_opt differ in the weights only.
     word = re.sub("[_-](lin|opt)$", "", entry.text("").lower())
     if word not in OCCUPATIONS:
         raise entry.error(f"unknown occupations {entry.text()!r}, expected one of {OCCUPATIONS}")
-    return word.replace("_", "-")
+    if word != "smearing":
+        return word.replace("_", "-"), 0.0
+    smearing = bands["smearing"]
+    with located(smearing.error):
+        return smearing_name(smearing.text("")), smearing.attribute("degauss", to_float) * HARTREE
 
 
 def _check_last_step(tree, structure):
@@ -177,10 +182,7 @@ def _check_last_step(tree, structure):
     displacement = np.abs(last.cell.array - end.cell.array).max()
     displacement = max(displacement, np.abs(last.positions - end.positions).max())
     if displacement > SAME_POSITION:
-        raise structure.error(
-            f"the atoms moved by {displacement:.2g} Å after the last self-consistent calculation; "
-            "run calculation='scf' for the geometry that you need"
-        )
+        raise structure.error(MOVED.format(displacement))
 
 
 def atoms_of(structure):
@@ -188,12 +190,8 @@ def atoms_of(structure):
     positions, symbols = [], []
     for atom in structure.all("atomic_positions/atom"):
         positions.append(atom.numbers((3,)) * BOHR)
-        try:
+        with located(atom.error):
             symbols.append(chemical_symbol(atom.attribute("name")))
-        except FileFormatError:
-            raise
-        except ValueError as error:
-            raise atom.error(str(error)) from error
     expected = structure.attribute("nat", to_int)
     if len(symbols) != expected:
         raise structure.error(f"expected {expected} atoms, got {len(symbols)}")
@@ -217,31 +215,14 @@ def _states(bands):
     return weights * (2 / weights.sum()), eigenvalues * HARTREE, occupations
 
 
-def _fermi_energy(bands, occupied):
-    if occupied in ("fixed", "from-input"):
-        return None  # the entry is the highest occupied state
-    return bands["fermi_energy"].number() * HARTREE
-
-
-def smearing_of(bands):
-    """Return the name of the smearing and its width in eV; None and 0 without one."""
-    smearing = bands.find("smearing")
-    if smearing is None or occupations_kind_of(bands) != "smearing":
-        return None, 0.0
-    name = smearing.text("").lower()
-    if name not in SMEARINGS:
-        raise smearing.error(f"unknown smearing {name!r}, expected one of {sorted(SMEARINGS)}")
-    return SMEARINGS[name], smearing.attribute("degauss", to_float) * HARTREE
-
-
-def kind_of(output):
+def _kind(output):
     """Return the softest kind of the pseudopotentials."""
     if output.flag("algorithmic_info/paw"):
         return "paw"
     return "ultrasoft" if output.flag("algorithmic_info/uspp") else "norm-conserving"
 
 
-def functional_of(tree):
+def _functional(tree):
     """Return the name of the functional, from the input if pw.x has no short name for it."""
     name = tree["output/dft/functional"].text("")
     input_name = tree.find("input/dft/functional")
@@ -250,8 +231,8 @@ def functional_of(tree):
     return functional_name(name) if name else None
 
 
-def energies_of(output, functional, kind):
-    """Return the parts of the total energy in eV."""
+def energies_of(output, settings):
+    """Return the parts of the total energy in eV, of ``<output>`` or a ``<step>``."""
     total = output["total_energy"]
     unknown = [
         term.tag for term in total.element if term.tag not in ENERGY_TERMS.keys() | OTHER_ENERGIES
@@ -265,12 +246,12 @@ def energies_of(output, functional, kind):
         # Without smearing there is no -TS.
         term = total.find(tag) if tag == "demet" else total[tag]
         energies[name] = 0.0 if term is None else term.number() * HARTREE
-    if kind == "paw":
+    if settings["kind"] == "paw":
         return {name: energies[name] for name in WITHOUT_PAW}
     # The file omits one part, which is the total minus the others.
     sum_of_terms = sum(energies[name] for name in ENERGY_TERMS.values())
     one_electron = energies["total_energy"] - sum_of_terms
-    if functional in FUNCTIONALS.values():
+    if settings["functional"] in FUNCTIONALS.values():
         _check_sum(output, energies, one_electron)
     return energies | {"one_electron": one_electron}
 
@@ -291,10 +272,7 @@ def _check_sum(output, energies, one_electron):
     slack = 1e-6 + 1e-8 * scale + 4 * np.sqrt(scale * error)
     remainder = one_electron / HARTREE - expected
     if abs(remainder) > slack:
-        raise total.error(
-            f"the parts of the total energy do not add up: {remainder * HARTREE:.6f} eV of it are "
-            "unaccounted for, so it has a part that skldos does not support"
-        )
+        raise total.error(OTHER_SUM.format(f"{remainder * HARTREE:.6f} eV"))
 
 
 def forces_of(output, structure):
@@ -315,7 +293,7 @@ def stress_of(output):
     return -stress.numbers((3, 3)) * HARTREE / BOHR**3
 
 
-def pseudopotentials_of(output):
+def _pseudopotentials(output):
     """Return the name of the pseudopotential file of every element.
 
     A snapshot knows elements, not labels, so an element can have one pseudopotential only.
@@ -325,12 +303,10 @@ def pseudopotentials_of(output):
     }
     files = {}
     for species in output.all("atomic_species/species"):
-        label, file = species.attribute("name"), species["pseudo_file"].text("")
-        if label not in labels and files:
-            continue
-        symbol = chemical_symbol(label)
-        if files.setdefault(symbol, file) != file:
-            raise species.error(ONE_PSEUDOPOTENTIAL.format(symbol, files[symbol], file))
+        label = species.attribute("name")
+        if label in labels or not files:
+            with located(species.error):
+                add_pseudopotential(files, label, species["pseudo_file"].text(""))
     return files
 
 

@@ -45,12 +45,6 @@ def has_core_charge(pseudopotentials):
     Returns
     -------
     bool
-
-    Examples
-    --------
-    >>> from skldos.physics.pseudopotential import Pseudopotential
-    >>> has_core_charge({"Al": Pseudopotential("Al", 3)})
-    False
     """
     return any(p.core_density is not None for p in pseudopotentials.values())
 
@@ -130,15 +124,6 @@ def form_factor(G2, pseudopotential):
     The charge vanishes beyond a radius R. Therefore f is an entire function of G², and its
     Chebyshev series converges after about G R / 2 terms. It is differentiable any number of times,
     also at G = 0, where it is the total charge.
-
-    Examples
-    --------
-    >>> from skldos.physics.pseudopotential import Pseudopotential
-    >>> r, dr = np.linspace(0, 5, 501), np.full(501, 0.01)
-    >>> gaussian = Pseudopotential("X", 1, radii=r, radial_weights=dr, core_density=np.exp(-r**2))
-    >>> f = form_factor(torch.tensor([0.0, 4.0], dtype=torch.float64), gaussian)
-    >>> (f / math.pi**1.5).numpy().round(12)  # exp(-G²/4)
-    array([1.        , 0.36787944])
     """
     radii, charges = _shells(pseudopotential)
     top = max(1.0, G2.detach().max().item() if len(G2) else 0.0)

@@ -52,11 +52,6 @@ def phases(fractional, frequencies):
 
     The fractional coordinates should be within the cell, to avoid rounding errors. The product of
     the factors of the three axes is the phase of a wave.
-
-    Examples
-    --------
-    >>> torch.view_as_real(phases(torch.tensor([0.25]), torch.tensor([0, 1]))).round().tolist()
-    [[[1.0, -0.0], [-0.0, -1.0]]]
     """
     angle = -2 * torch.pi * fractional[:, None] * frequencies
     return torch.polar(torch.ones_like(angle), angle)
@@ -67,11 +62,6 @@ def spline_weights(offset, order):
 
     For an offset from the mesh point below, from 0 to 1, these are :math:`\beta_p(\mathrm{offset} -
     l)` for l from -p/2 + 1 to p/2, along a new last axis; they sum to one.
-
-    Examples
-    --------
-    >>> spline_weights(torch.tensor([0.0, 0.5]), 4).mul(48).round().tolist()
-    [[8.0, 32.0, 8.0, 0.0], [1.0, 23.0, 23.0, 1.0]]
     """
     # β_n(x) = [(n/2 + x) β_{n-1}(x + 1/2) + (n/2 - x) β_{n-1}(x - 1/2)] / (n - 1)
     t = offset[..., None]
@@ -89,11 +79,6 @@ def spline_transform(n, order, *, half=False, device=None):
 
     The order is even, so that no value vanishes. Frequencies are those of ``fftfreq``, or with
     `half` of ``rfftfreq``.
-
-    Examples
-    --------
-    >>> spline_transform(4, 4).mul(3).round().tolist()
-    [3.0, 2.0, 1.0, 2.0]
     """
     like = {"dtype": torch.float64, "device": device}
     m = torch.fft.rfftfreq(n, **like) if half else torch.fft.fftfreq(n, **like)
@@ -107,11 +92,6 @@ def spread(fractional, charges, mesh_shape, order):
 
     Differentiable once with respect to fractional coordinates (n_atoms, 3) and charges; memory
     holds the mesh and :data:`PIECE` numbers.
-
-    Examples
-    --------
-    >>> spread(torch.full((1, 3), 0.5).double(), torch.ones(1).double(), (4, 4, 4), 2).argmax()
-    tensor(42)
     """
     return _Spread.apply(fractional, charges, tuple(mesh_shape), order)
 
@@ -120,13 +100,6 @@ def mesh_structure_factors(fractional, charges, mesh_shape, order):
     """Structure factors of all waves of a mesh, as ``rfftn`` orders them; see :func:`spread`.
 
     The accuracy decreases towards the edge of the mesh.
-
-    Examples
-    --------
-    >>> at = torch.tensor([[0.3, 0.1, 0.6]]).double()
-    >>> S = mesh_structure_factors(at, torch.ones(1).double(), (16, 16, 16), 10)
-    >>> bool((S[1, 2, 0] - phases(torch.tensor([0.5]), torch.tensor([1]))).abs() < 1e-6)
-    True
     """
     S = torch.fft.rfftn(spread(fractional, charges, mesh_shape, order), dim=GRID_AXES)
     nx, ny, nz = mesh_shape

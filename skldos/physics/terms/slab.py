@@ -43,13 +43,6 @@ def slab_factor(G, cell):
     r"""Return the factor of waves in 1/Å, :math:`1 - e^{-G_\parallel L/2} \cos(G_\perp L/2)`.
 
     It is between 0 and 2; for waves along the normal 0 or 2, and 0 for G = 0.
-
-    Examples
-    --------
-    >>> cell = torch.diag(torch.tensor([3.0, 3.0, 10.0], dtype=torch.float64))
-    >>> m = torch.tensor([[0.0, 0, 0], [0, 0, 1], [0, 0, 2]], dtype=torch.float64)
-    >>> slab_factor(2 * torch.pi / 10 * m, cell).round(decimals=12).tolist()
-    [0.0, 2.0, 0.0]
     """
     length = torch.linalg.vector_norm(cell[2])
     normal = cell[2] / length

@@ -8,10 +8,9 @@ from skldos.data import Blocks, is_blocks
 from skldos.data.calculation import common_calculation
 from skldos.docstrings import like
 from skldos.regressors.block_dataset import BlockDataset, is_container
-from skldos.regressors.checks import checked_weights, validated_rows
+from skldos.regressors.checks import validated_rows
 from skldos.regressors.feature_range import warn_outside
 from skldos.regressors.neural.target_scaling import TargetScaling
-from skldos.regressors.site import SiteRegressor
 from skldos.regressors.site_sums import SiteSums
 from skldos.regressors.torch_state import own_defaults
 from skldos.scoring.r2 import coefficient_of_determination
@@ -55,12 +54,12 @@ class NetworkPrediction(SiteSums):
         y = self._predict_rows(X).astype(self.target_dtype_, copy=False)
         return y[:, 0] if self.target_ndim_ == 1 else y
 
-    @like(SiteRegressor.score)
+    @like(SiteSums.score)
     def score(self, X, y=None, sample_weight=None):
         check_is_fitted(self)
         X, y = _unpack(X, y)
         if not is_blocks(X):
-            return super().score(X, y, checked_weights(sample_weight, len(X)))
+            return super().score(X, y, sample_weight)
         dataset = self._check_blocks(X, y, reset=False)
         common_calculation(getattr(X, "snapshots", None), self.calculation_)
         return coefficient_of_determination(self._true_and_predicted(dataset))

@@ -1,5 +1,4 @@
 import importlib
-import json
 
 import numpy as np
 import pytest
@@ -9,7 +8,6 @@ from skldos.geometry import wrap
 from skldos.io import read_upf
 from skldos.physics.pseudopotential import Pseudopotential
 from skldos.physics.terms.core_charge import core_charge, form_factor, has_core_charge
-from skldos.physics.terms.xc import exchange_correlation
 from skldos.units import BOHR, RYDBERG
 
 CELL = np.array([[4.0, 0.2, 0.1], [-1.0, 3.5, 0.3], [0.4, -0.7, 5.0]])
@@ -101,58 +99,7 @@ def beryllium(shared_data):
     return read_upf(shared_data / "be2" / "Be.pbe-n-rrkjus_psl.1.0.0.UPF")
 
 
-def test_beryllium_gets_the_xc_energy_of_pw(shared_data):
-    info = json.loads((shared_data / "be2" / "Be_snapshot0.info.json").read_text())
-    density = np.load(shared_data / "be2" / "Be_snapshot0.dens.npy")[..., 0]
-    positions, cell = info["atoms"]["positions"], np.array(info["atoms"]["cell"])
-    known, density_cutoff = {"Be": beryllium(shared_data)}, RYDBERG * info["ecutrho"]
-    core = core_charge(
-        positions, cell, density.shape, ["Be", "Be"], known, density_cutoff=density_cutoff
-    )
-    assert core.mean() * abs(np.linalg.det(cell)) == pytest.approx(0.90902540, abs=1e-8)
-
-    options = {"functional": "pbe", "density_cutoff": density_cutoff}
-    without = exchange_correlation(density, cell, **options)[0]
-    energy = exchange_correlation(density, cell, core_density=core, **options)[0]
-    # The density file has eight digits.
-    assert energy == pytest.approx(info["xc_contribution"], rel=0, abs=1e-5)
-    assert abs(energy - without) > 10
-
-
 # Laws ---------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("density_cutoff", [None, 300.0])
-def test_integral_is_the_charge_of_the_cores(density_cutoff, atoms, pseudopotentials):
-    n = core_charge(atoms[0], CELL, GRID, atoms[1], pseudopotentials, density_cutoff=density_cutoff)
-    total = n.mean() * abs(np.linalg.det(CELL))
-    assert total == pytest.approx(2 * 1.7 + 0.6, rel=1e-13)
-
-
-@pytest.mark.parametrize("grid", [(8, 9, 10), (9, 8, 11)], ids=str)
-def test_translation_by_grid_points_and_lattice_vectors(grid, atoms, pseudopotentials):
-    positions, symbols = atoms
-    n = core_charge(positions, CELL, grid, symbols, pseudopotentials)
-    step = np.array([1, -3, 2])
-    moved = positions + step / grid @ CELL + np.array([2, 0, -1]) @ CELL
-    n_moved = core_charge(moved, CELL, grid, symbols, pseudopotentials)
-    assert np.allclose(n_moved, np.roll(n, step, axis=(0, 1, 2)), rtol=0, atol=1e-13)
-    assert not np.allclose(n_moved, n, atol=1e-3)
-
-
-def test_rotation_and_permutation(atoms, pseudopotentials):
-    positions, symbols = atoms
-    rotation = np.linalg.qr(np.random.default_rng(1).normal(size=(3, 3)))[0]
-    n = core_charge(positions, CELL, (8, 9, 10), symbols, pseudopotentials)
-    turned = core_charge(
-        positions @ rotation, CELL @ rotation, (8, 9, 10), symbols, pseudopotentials
-    )
-    order = [2, 3, 0, 1]
-    sorted_ = [symbols[i] for i in order]
-    permuted = core_charge(positions[order], CELL, (8, 9, 10), sorted_, pseudopotentials)
-    assert np.ptp(n) > 0.1
-    assert np.allclose(turned, n, rtol=0, atol=1e-13)
-    assert np.allclose(permuted, n, rtol=0, atol=1e-13)
 
 
 def test_only_waves_of_the_sphere_and_with_a_sign_are_there(atoms, pseudopotentials):
@@ -242,7 +189,5 @@ def test_bad_input_is_refused(atoms, pseudopotentials):
         core_charge(positions, CELL, GRID, symbols, pseudopotentials, method="pme")
     with pytest.raises(ValueError, match="grid_shape must be three"):
         core_charge(positions, CELL, (4, 4), symbols, pseudopotentials)
-    with pytest.raises(ValueError, match="positions must be finite"):
-        core_charge(positions * np.inf, CELL, GRID, symbols, pseudopotentials)
     with pytest.raises(ValueError, match="three linearly independent"):
         core_charge(positions, 0 * CELL, GRID, symbols, pseudopotentials)

@@ -1,13 +1,8 @@
-import json
-
 import numpy as np
 import pytest
 import torch
-from scipy.special import erf
 
-from skldos.datasets import load_aluminium
 from skldos.physics.terms.hartree import hartree
-from skldos.units import RYDBERG
 
 COULOMB = 14.3996454784936  # e²/(4π ε0) in eV Å, from e, ε0 of CODATA 2018
 
@@ -15,11 +10,6 @@ COULOMB = 14.3996454784936  # e²/(4π ε0) in eV Å, from e, ε0 of CODATA 2018
 def grid_points(cell, shape):
     fractional = np.meshgrid(*(np.arange(n) / n for n in shape), indexing="ij")
     return np.stack(fractional, -1) @ cell
-
-
-def lattice(cell, reach):
-    steps = np.arange(-reach, reach + 1)
-    return np.stack(np.meshgrid(steps, steps, steps), -1).reshape(-1, 3) @ cell
 
 
 # Exact solutions ----------------------------------------------------------------------------
@@ -42,71 +32,6 @@ def test_plane_waves(triclinic):
     # 14.3996... has 15 digits.
     assert found == pytest.approx(energy, rel=1e-9)
     np.testing.assert_allclose(potential, expected, rtol=0, atol=1e-9 * np.abs(expected).max())
-
-
-def blurred(r, charges, positions, cell, sigma):
-    """Normalised Gaussians and their periodic images."""
-    total = 0.0
-    for charge, position in zip(charges, positions, strict=True):
-        for image in position + lattice(cell, 2):
-            total = total + charge * np.exp(-((r - image) ** 2).sum(-1) / (2 * sigma**2))
-    return total / (2 * np.pi * sigma**2) ** 1.5
-
-
-def test_gaussian_charges(triclinic):
-    # Two Gaussians of width σ repel like erf(r/2σ)/r. Between two widths, the energies differ by
-    # a sum over the lattice that converges in real space, less what the neutralising background
-    # takes from it, the integral of the same function: π (a² - b²), a, b = 2σ.
-    charges, positions = (
-        np.array([1.3, -0.4, 2.0]),
-        np.array([[0.1, 0.2, 0.3], [1, 2, 1], [2, 1, 3]]),
-    )
-    a, b = 2 * 0.40, 2 * 0.55
-    expected = 0.0
-    for qi, ri in zip(charges, positions, strict=True):
-        for qj, rj in zip(charges, positions, strict=True):
-            r = np.linalg.norm(ri - rj + lattice(triclinic, 4), axis=1)
-            at_zero = 2 / np.sqrt(np.pi) * (1 / a - 1 / b)
-            safe = np.where(r < 1e-9, 1.0, r)
-            pair = np.where(r < 1e-9, at_zero, (erf(safe / a) - erf(safe / b)) / safe)
-            expected += COULOMB / 2 * qi * qj * pair.sum()
-    volume = np.linalg.det(triclinic)
-    expected -= COULOMB / 2 * charges.sum() ** 2 * np.pi * (b**2 - a**2) / volume
-
-    r = grid_points(triclinic, (36, 35, 42))
-    sharp, wide = (
-        hartree(blurred(r, charges, positions, triclinic, width / 2), triclinic)[0]
-        for width in (a, b)
-    )
-    assert expected > 5
-    assert sharp - wide == pytest.approx(expected, rel=1e-9)
-
-
-def test_mean_density_does_not_matter(triclinic, rng):
-    density = rng.random((6, 5, 4))
-    energy, potential = hartree(density, triclinic)
-    assert energy > 0.01
-    more = hartree(density + 3.0, triclinic)
-    assert more[0] == pytest.approx(energy, rel=1e-12)
-    np.testing.assert_allclose(more[1], potential, rtol=0, atol=1e-12)
-    assert np.abs(potential).max() > 0.1
-    assert potential.mean() == pytest.approx(0, abs=1e-13)
-
-
-def test_energy_is_half_the_charge_in_its_potential(triclinic, rng):
-    density = rng.random((6, 5, 4))
-    energy, potential = hartree(density, triclinic)
-    voxel = np.linalg.det(triclinic) / density.size
-    assert energy == pytest.approx(0.5 * voxel * (density * potential).sum(), rel=1e-12)
-
-
-def test_scaling_of_lengths(triclinic, rng):
-    # The Coulomb energy of the same charges in a cell 1.7 times larger.
-    density = rng.random((6, 5, 4))
-    energy, potential = hartree(density, triclinic)
-    larger = hartree(density / 1.7**3, 1.7 * triclinic)
-    assert larger[0] == pytest.approx(energy / 1.7, rel=1e-12)
-    np.testing.assert_allclose(larger[1], potential / 1.7, rtol=1e-11, atol=1e-13)
 
 
 def test_gradients(triclinic, rng):
@@ -134,33 +59,3 @@ def test_espresso(espresso, system, functional):
     for limit in (density_cutoff, None):
         energy, _ = hartree(density, cell, density_cutoff=limit)
         assert energy == pytest.approx(reference["hartree"], rel=0, abs=1e-11)
-
-
-def test_bundled_aluminium_against_pw():
-    # pw.x prints 1e-8 Ry; the densities are stored in single precision.
-    for snapshot in load_aluminium():
-        energy, _ = hartree(
-            snapshot.density, snapshot.atoms.cell.array, density_cutoff=48 * RYDBERG
-        )
-        assert snapshot.reference["hartree"] > 0.7
-        assert energy == pytest.approx(snapshot.reference["hartree"], rel=0, abs=2e-7)
-
-
-@pytest.mark.parametrize("folder", ["al4", "al32"])
-def test_aluminium_against_pw(shared_data, folder):
-    for path in sorted((shared_data / folder).glob("*.npz")):
-        with np.load(path) as data:
-            density_cutoff = 4 * float(data["ecutwfc"]) * RYDBERG
-            energy, _ = hartree(data["density"], data["cell"], density_cutoff=density_cutoff)
-            assert data["hartree"] > 0.7
-            assert energy == pytest.approx(float(data["hartree"]), rel=0, abs=2e-7), path.name
-
-
-def test_beryllium_by_the_code_of_pw(shared_data):
-    folder = shared_data / "be2"
-    info = json.loads((folder / "Be_snapshot0.info.json").read_text())
-    density = np.load(folder / "Be_snapshot0.dens.npy")[..., 0]
-    cell = np.array(info["voxel"]["array"]) * np.array(density.shape)[:, None]
-    # MALA 1.4.0's interface to pw.x, on the same density; printed with seven digits.
-    energy, _ = hartree(density, cell, density_cutoff=info["ecutrho"] * RYDBERG)
-    assert energy == pytest.approx(0.0617528, rel=0, abs=5.1e-8)

@@ -7,25 +7,6 @@ from skldos.units import BOHR, RYDBERG
 CUTOFF = 90.0  # eV
 
 
-def test_projection(triclinic, rng):
-    density = rng.random((8, 9, 10))
-    once = low_pass(density, triclinic, density_cutoff=CUTOFF)
-    assert np.abs(once - density).max() > 0.1
-    assert np.ptp(once) > 0.1
-    np.testing.assert_allclose(low_pass(once, triclinic, density_cutoff=CUTOFF), once, rtol=1e-13)
-    assert once.sum() == pytest.approx(density.sum(), rel=1e-13)
-
-
-def test_symmetry(triclinic, rng):
-    # ∫ a F b = ∫ b F a
-    a, b = rng.random((2, 8, 9, 10))
-    there, back = (
-        (f * low_pass(g, triclinic, density_cutoff=CUTOFF)).sum() for f, g in ((a, b), (b, a))
-    )
-    assert abs(there - (a * b).sum()) > 0.1
-    assert there == pytest.approx(back, rel=1e-12)
-
-
 def test_waves_of_the_sphere(triclinic):
     # Plane waves one by one, their kinetic energy ħ²G²/2m written out.
     grid = (8, 9, 10)

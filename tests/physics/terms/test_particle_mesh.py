@@ -41,18 +41,6 @@ def test_weights_are_the_centred_b_spline(order):
     assert np.allclose(weights.sum(1), 1, rtol=0, atol=1e-14)
 
 
-def test_derivative_of_the_weights_is_a_difference_of_lower_splines():
-    order = 6
-    t = torch.tensor(0.3, dtype=torch.float64)
-    slope = torch.autograd.functional.jacobian(lambda t: spline_weights(t, order), t)
-    # β_p'(x) = β_{p-1}(x + 1/2) - β_{p-1}(x - 1/2)
-    lower = BSpline.basis_element(np.arange(order) - (order - 1) / 2, extrapolate=False)
-    x = 0.3 - np.arange(1 - order // 2, order // 2 + 1)
-    expected = np.nan_to_num(lower(x + 0.5)) - np.nan_to_num(lower(x - 0.5))
-    assert np.abs(expected).max() > 0.1
-    assert np.allclose(slope.numpy(), expected, rtol=0, atol=1e-14)
-
-
 @orders
 def test_transform_is_that_of_the_sampled_spline(order):
     n = 20
@@ -64,16 +52,6 @@ def test_transform_is_that_of_the_sampled_spline(order):
     assert np.allclose(spline_transform(n, order).numpy(), expected, rtol=0, atol=1e-14)
     half = spline_transform(n, order, half=True).numpy()
     assert np.allclose(half, expected[: n // 2 + 1], rtol=0, atol=1e-14)
-
-
-def test_spread_charge_and_dipole_are_those_of_the_atoms():
-    # A B-spline reproduces linear functions: the first moments on the mesh are exact.
-    fractional = torch.tensor([[0.41, 0.52, 0.6]], dtype=torch.float64)
-    mesh = spread(fractional, torch.tensor([2.0], dtype=torch.float64), (20, 24, 30), 6)
-    assert mesh.sum().item() == pytest.approx(2.0, rel=1e-14)
-    for axis, n in enumerate(mesh.shape):
-        moment = (mesh.movedim(axis, -1) * torch.arange(n) / n).sum().item()
-        assert moment == pytest.approx(2.0 * fractional[0, axis].item(), rel=1e-13)
 
 
 @pytest.mark.parametrize("order", [4, 8, 12])

@@ -5,7 +5,6 @@ import pandas as pd
 import pytest
 import torch
 from sklearn.base import clone
-from sklearn.exceptions import NotFittedError
 from torch import nn
 
 from skldos import ArrayFile, GridSNAPTransformer, LDOSRegressor
@@ -200,12 +199,6 @@ def test_nan_is_found_when_training_goes_on(blocks, targets, make):
 def test_snapshots_without_a_transformer_are_named(snapshots, make):
     with pytest.raises((TypeError, ValueError), match=r"[Ss]napshot"):
         make().fit(snapshots)
-
-
-def test_unfitted_regressors_say_so(blocks, make):
-    for method in ("predict", "predict_sum"):
-        with pytest.raises(NotFittedError, match="LDOSRegressor"):
-            getattr(make(), method)(blocks)
 
 
 @pytest.mark.parametrize(

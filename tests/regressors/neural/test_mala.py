@@ -99,6 +99,11 @@ def sample():
     return snapshot
 
 
+@pytest.fixture(scope="module")
+def bare(sample):
+    return sample.replace(ldos=None, grid_shape=(4, 4, 4))
+
+
 @pytest.fixture
 def make(tmp_path, sample):
     """Return a function that writes an archive and returns its path and the network's weights."""
@@ -200,13 +205,12 @@ def test_a_list_of_one_activation_is_read_by_the_age_of_the_archive(shared_data,
 
 @pytest.mark.parametrize("kind", ["standard", "minmax"])
 @pytest.mark.parametrize("by_feature", [True, False])
-def test_all_scalings_and_the_cut_at_zero(make, sample, kind, by_feature):
+def test_all_scalings_and_the_cut_at_zero(make, bare, kind, by_feature):
     iscaler = scaler(kind, feature_wise=by_feature)
     oscaler = scaler(kind, N_ENERGIES, feature_wise=by_feature)
     path, weights = make(iscaler=iscaler, oscaler=oscaler)
     model = read_mala_model(path)
-    ldos = np.asarray(model.predict([sample.replace(ldos=None, grid_shape=(4, 4, 4))])[0])
-    bare = sample.replace(ldos=None, grid_shape=(4, 4, 4))
+    ldos = np.asarray(model.predict([bare])[0])
     expected = by_hand(model, bare, weights, iscaler, oscaler)
     np.testing.assert_allclose(ldos, expected, rtol=2e-5, atol=1e-6)
     assert (ldos >= 0).all()
@@ -214,20 +218,18 @@ def test_all_scalings_and_the_cut_at_zero(make, sample, kind, by_feature):
     assert model[-1].energies_.tolist() == [-1.0, -0.5, 0.0]
 
 
-def test_an_activation_of_the_output_layer(make, sample):
+def test_an_activation_of_the_output_layer(make, bare):
     params = parameters(network={"layer_activations_include_output_layer": True})
     iscaler, oscaler = scaler(), scaler("minmax", N_ENERGIES)
     path, weights = make(params, iscaler, oscaler)
-    bare = sample.replace(ldos=None, grid_shape=(4, 4, 4))
     model = read_mala_model(path)
     expected = by_hand(model, bare, weights, iscaler, oscaler, torch.nn.functional.leaky_relu)
     np.testing.assert_allclose(model.predict([bare])[0], expected, rtol=2e-5, atol=1e-6)
 
 
-def test_the_pipeline_is_an_ordinary_one(make, sample):
+def test_the_pipeline_is_an_ordinary_one(make, sample, bare):
     path, _ = make()
     model = read_mala_model(path)
-    bare = sample.replace(ldos=None, grid_shape=(4, 4, 4))
     before = np.asarray(model.predict([bare])[0])
     stored = pickle.loads(pickle.dumps(model))
     np.testing.assert_array_equal(stored.predict([bare])[0], before)
@@ -244,8 +246,9 @@ def test_elements_come_from_the_archive_or_from_atoms(make, sample):
     path, _ = make(info=False)
     with pytest.raises(ValueError, match="atoms must be a configuration"):
         read_mala_model(path)
-    assert read_mala_model(path, atoms=sample.atoms)[0].species_ == ["Al"]
-    weights = {"bispectrum_element_weights": [1.0, 0.5]}
+    transformer = read_mala_model(path, atoms=sample.atoms)[0]
+    assert (transformer.species_, transformer.weights) == (["Al"], {"Al": 1.0})
+    weights = {"bispectrum_element_weights": [3.0, 1.5]}  # relative to the largest
     path, _ = make(parameters(descriptors=weights), info=False)
     atoms = sample.atoms.copy()
     atoms.symbols[0] = "O"
@@ -253,16 +256,6 @@ def test_elements_come_from_the_archive_or_from_atoms(make, sample):
     assert model[0].weights == {"Al": 1.0, "O": 0.5}
     with pytest.raises(FileFormatError, match=r"a weight for each of \['Al'\]"):
         read_mala_model(path, atoms=sample.atoms)
-
-
-def test_weights_are_relative_to_the_largest(make, sample):
-    path, _ = make(parameters(descriptors={"bispectrum_element_weights": [3.0, 1.5]}), info=False)
-    atoms = sample.atoms.copy()
-    atoms.symbols[0] = "O"
-    assert read_mala_model(path, atoms=atoms)[0].weights == {"Al": 1.0, "O": 0.5}
-    path, _ = make(info=False)
-    model = read_mala_model(path, atoms=sample.atoms)
-    assert model[0].weights == {"Al": 1.0}
 
 
 @pytest.mark.parametrize(

@@ -1,29 +1,16 @@
 """The mixture density regressor: likelihoods, moments and modes against independent values."""
 
-import pickle
 from dataclasses import FrozenInstanceError
 
 import numpy as np
 import pytest
 import torch
 from scipy.stats import multivariate_normal
-from sklearn.base import clone
-from sklearn.exceptions import NotFittedError
 
 from skldos.data import Blocks
 from skldos.networks.mixture import COVARIANCES, MixtureDensity, MixtureNLL
 from skldos.regressors import MDNRegressor
 from skldos.regressors.neural.mixtures import GaussianMixtures
-from tests.regressors.sklearn_checks import check_to_float32, common_checks
-
-
-@common_checks(MDNRegressor(max_epochs=30, lr=2e-2))
-def test_sklearn_check(estimator, check):
-    check(estimator)
-
-
-def test_rows_are_predicted_alike_in_any_company():
-    check_to_float32(MDNRegressor(max_epochs=30, lr=2e-2))
 
 
 def make(**params):
@@ -41,46 +28,12 @@ def mixtures():
     return GaussianMixtures(rng.dirichlet(np.ones(4), 3), means, np.linalg.cholesky(covariances))
 
 
-class TestNetwork:
-    @pytest.mark.parametrize("covariance", COVARIANCES)
-    def test_loss_is_the_density_of_scipy(self, covariance):
-        torch.manual_seed(0)
-        network = MixtureDensity(5, 3, 4, covariance, rank=2).double()
-        network.layers[-1].weight.data *= 10.0
-        inputs, targets = torch.randn(7, 5).double(), torch.randn(7, 3).double()
-        found = network(inputs)
-        weights = torch.softmax(found.logits, -1).detach().numpy()
-        means, roots = found.means.detach().numpy(), found.roots().detach().numpy()
-        covariances = roots @ roots.swapaxes(-1, -2)
-        densities = [
-            sum(
-                weights[n, k] * multivariate_normal(means[n, k], covariances[n, k]).pdf(targets[n])
-                for k in range(4)
-            )
-            for n in range(7)
-        ]
-        loss = MixtureNLL()(found, targets).item()
-        assert loss == pytest.approx(-np.mean(np.log(densities)), rel=1e-12)
-        of_diagonals = np.abs(covariances[..., 0, 1])
-        assert (of_diagonals > 1e-5).all() == (covariance != "diagonal")
-
-    def test_far_away_targets_have_a_finite_gradient(self):
-        network = MixtureDensity(2, 3)
-        loss = MixtureNLL()(network(torch.zeros(4, 2)), torch.full((4, 3), 1e6))
-        loss.backward()
-        assert torch.isfinite(loss)
-        assert all(torch.isfinite(p.grad).all() for p in network.parameters())
-
-    def test_widths_do_not_fall_below_the_floor(self):
-        network = MixtureDensity(1, 1, 2, floor=0.5)
-        network.layers[-1].bias.data -= 100.0
-        widths = network(torch.zeros(1, 1)).roots()
-        np.testing.assert_allclose(widths.detach(), 0.5, rtol=1e-6)
-
-    @pytest.mark.parametrize("wrong", [{"covariance": "round"}, {"rank": 0}, {"n_components": 0}])
-    def test_wrong_arguments(self, wrong):
-        with pytest.raises(ValueError, match=next(iter(wrong))):
-            MixtureDensity(2, 2, **wrong)
+def test_far_away_targets_have_a_finite_gradient():
+    network = MixtureDensity(2, 3)
+    loss = MixtureNLL()(network(torch.zeros(4, 2)), torch.full((4, 3), 1e6))
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert all(torch.isfinite(p.grad).all() for p in network.parameters())
 
 
 class TestMixtures:
@@ -226,14 +179,6 @@ class TestRegressor:
         assert model.log_likelihood(X, Y) == pytest.approx(model.log_likelihood(x, y))
         assert model.sample(X, 3, random_state=0).shape == (3, 12, 2)
 
-    def test_pickle_and_clone(self):
-        rng = np.random.default_rng(4)
-        x, y = rng.standard_normal((20, 3)), rng.standard_normal((20, 2))
-        model = make(module__covariance="low_rank").fit(x, y)
-        again = pickle.loads(pickle.dumps(model))
-        np.testing.assert_array_equal(again.predict(x), model.predict(x))
-        np.testing.assert_array_equal(clone(model).fit(x, y).predict(x), model.predict(x))
-
     def test_dropout_of_distributions_is_refused_before_training(self):
         from skldos.uncertainty import MCDropout
 
@@ -264,9 +209,3 @@ class TestRegressor:
         blocks = AtomSNAPTransformer(twojmax=2).fit_transform(snapshots)
         with pytest.raises(ValueError, match="needs targets y"):
             make().fit(blocks)
-
-
-@pytest.mark.parametrize("method", ["predict", "predict_mode", "predict_mixtures"])
-def test_an_unfitted_network_says_so(method):
-    with pytest.raises(NotFittedError):
-        getattr(MDNRegressor(), method)(np.zeros((2, 3), dtype=np.float32))

@@ -5,7 +5,6 @@ import pytest
 
 from skldos import LDOSRegressor, MDNRegressor
 from skldos.regressors.neural import _batches, _prediction
-from skldos.regressors.neural.target_scaling import TargetScaling
 from skldos.uncertainty import MCDropout, dropout
 
 
@@ -67,26 +66,3 @@ def test_passes_in_pieces(masks, n_rows, blocks, targets, monkeypatch):
     assert spread[1] == pytest.approx(spread[0], rel=0.3)
     close = np.concatenate(list(mean_in_pieces)) - np.concatenate(list(mean))
     assert np.abs(close).max() < 5 * np.concatenate(list(std)).max()
-
-
-@pytest.mark.parametrize("method", ["max", "minmax", "standard", "whiten"])
-@pytest.mark.parametrize("weighted", [False, True])
-def test_scaling_is_that_of_all_rows(method, weighted, targets):
-    """One block after the other, and all rows in one block."""
-    rng = np.random.default_rng(3)
-    targets = [t * (i + 1) + i for i, t in enumerate(targets)]
-    counts = [rng.integers(1, 4, len(t)).astype(float) for t in targets]
-    rows = np.concatenate(targets)
-    if weighted:
-        parts = TargetScaling.learn(targets, method, counts)
-        rows = np.repeat(rows, np.concatenate(counts).astype(int), axis=0)
-    else:
-        parts = TargetScaling.learn(targets, method)
-    whole = TargetScaling.learn([rows], method)
-    np.testing.assert_allclose(parts.center, whole.center, rtol=1e-5, atol=1e-6)
-    if method == "whiten":  # axes have no sign
-        parts.scale, whole.scale = (s.scale @ s.scale.T for s in (parts, whole))
-    np.testing.assert_allclose(parts.scale, whole.scale, rtol=1e-4, atol=1e-5)
-    if method == "standard":
-        np.testing.assert_allclose(whole.center, rows.mean(axis=0), rtol=1e-5)
-        np.testing.assert_allclose(whole.scale, rows.std(axis=0), rtol=1e-5)

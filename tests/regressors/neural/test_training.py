@@ -180,27 +180,16 @@ def test_rows_of_plain_arrays_are_split_too(rows, make):
     assert "valid_loss" in model.history_[-1]
 
 
-def test_early_stopping_returns_to_the_best_epoch(blocks, targets, make):
-    model = make(train_split=[0, 3], early_stopping=4, lr=0.3, max_epochs=200).fit(blocks, targets)
+@pytest.mark.parametrize(("patience", "max_epochs"), [(4, 200), (100, 22)])
+def test_early_stopping_returns_to_the_best_epoch(blocks, targets, make, patience, max_epochs):
+    options = {"early_stopping": patience, "lr": 0.3, "max_epochs": max_epochs}
+    model = make(train_split=[0, 3], **options).fit(blocks, targets)
     losses = model.history_[:, "valid_loss"]
     best = int(np.argmin(losses))
-    assert len(losses) == best + 1 + 4  # stopped, and in time
+    assert len(losses) == min(best + 1 + patience, max_epochs)  # stopped, and in time
     assert losses[best] < losses[-1]
-    validation = blocks[[0, 3]]
-    assert loss_of(model, validation, [targets[0], targets[3]]) == pytest.approx(
-        losses[best], rel=1e-5
-    )
-
-
-def test_the_best_epoch_is_taken_at_the_end_of_all_epochs_too(blocks, targets, make):
-    model = make(train_split=[0, 3], early_stopping=100, lr=0.3, max_epochs=22)
-    model.fit(blocks, targets)
-    losses = model.history_[:, "valid_loss"]
-    assert len(losses) == 22
-    assert min(losses) < losses[-1]
-    assert loss_of(model, blocks[[0, 3]], [targets[0], targets[3]]) == pytest.approx(
-        min(losses), rel=1e-5
-    )
+    found = loss_of(model, blocks[[0, 3]], [targets[0], targets[3]])
+    assert found == pytest.approx(losses[best], rel=1e-5)
 
 
 # -------------------------------------------------------------------- schedules

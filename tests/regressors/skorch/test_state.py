@@ -207,10 +207,3 @@ def test_a_model_from_a_graphics_card_runs_on_the_cpu(model, blocks, device):
     assert loaded.device == "cpu"
     model.set_params(device="cpu")
     np.testing.assert_array_equal(loaded.predict(blocks)[0], model.predict(blocks)[0])
-
-
-def test_skorch_can_save_and_load_the_weights(model, blocks, targets, make, tmp_path):
-    model.save_params(f_params=tmp_path / "weights.pt")
-    other = make(max_epochs=0, random_state=9).fit(blocks, targets)
-    other.load_params(f_params=tmp_path / "weights.pt")
-    torch.testing.assert_close(other.module_.state_dict(), model.module_.state_dict())

@@ -1,10 +1,8 @@
 """One parameter at a time, to a point that no single change improves."""
 
-import pickle
-
 import numpy as np
 import pytest
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 
 from skldos.search.fractional.direct import DirectSearchCV
@@ -163,15 +161,6 @@ class Free(BaseEstimator):
         """Learn nothing."""
         self.fitted_ = True
         return self
-
-
-def test_copies(rng):
-    unfitted = DirectSearchCV(Table(np.ones((4, 3, 3, 2))), GRID, start={"a": 1}, max_rounds=3)
-    assert clone(unfitted).get_params()["start"] == {"a": 1}
-    found = clone(unfitted).set_params(cv=2).fit(X)
-    again = pickle.loads(pickle.dumps(found))
-    assert again.best_params_ == found.best_params_
-    assert again.path_ == found.path_
 
 
 def test_bad_input(rng):

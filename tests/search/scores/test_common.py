@@ -1,18 +1,26 @@
 """Common properties of training-free scorers."""
 
 import copy
+import pickle
 
 import numpy as np
 import pytest
 import torch
-from optuna.distributions import CategoricalDistribution
+from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.exceptions import ExperimentalWarning
 from sklearn.base import clone
-from sklearn.model_selection import LearningCurveDisplay, ValidationCurveDisplay
+from sklearn.linear_model import Ridge
+from sklearn.model_selection import GridSearchCV, LearningCurveDisplay, ValidationCurveDisplay
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skldos import GridSNAPTransformer, LDOSRegressor, RowWise
+from skldos import (
+    AtomSNAPTransformer,
+    BandEnergyScorer,
+    GridSNAPTransformer,
+    LDOSRegressor,
+    RowWise,
+)
 from skldos.data import ArrayFile
 from skldos.datasets import make_snapshots
 from skldos.exceptions import ScoringError
@@ -55,6 +63,30 @@ def test_it_has_a_name_like_a_function(scorer):
     assert repr(scorer).startswith(f"{scorer.__name__}(")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ACSDScorer(n_pairs=40000, sided='one', random_state=None)",
+        "NASWOTScorer(n_initializations=5, batch_size=64, convention='fiedler', "
+        "random_state=None, epsilon=0.0001)",
+        "ReadoutScorer(n_initializations=3, batch_size=2000, metric='dos', random_state=None, "
+        "ridge=1e-06)",
+    ],
+)
+def test_its_text_shows_the_defaults(text):
+    assert repr(eval(f"{text.partition('(')[0]}()")) == text
+
+
+@pytest.mark.parametrize("scorer", SCORERS, ids=repr)
+def test_copies_give_the_same_numbers(scorer, model, snapshots):
+    found = scorer(model, snapshots)
+    copied = pickle.loads(pickle.dumps(scorer))
+    for other in (clone(scorer, safe=False), copied, eval(repr(scorer))):
+        assert other(model, snapshots) == found
+    copied.random_state = 1
+    assert copied(model, snapshots) != found
+
+
 @pytest.mark.parametrize("scorer", SCORERS, ids=repr)
 def test_displays_of_scikit_learn_take_it(scorer, model, snapshots):
     options = {"scoring": scorer, "cv": 2, "error_score": "raise"}
@@ -87,6 +119,20 @@ def test_the_random_state_of_torch_stays(scorer, model, snapshots):
 
 
 @pytest.mark.parametrize("scorer", OF_NETWORKS, ids=repr)
+def test_beside_a_scorer_of_trained_models(scorer, model, snapshots):
+    search = GridSearchCV(
+        clone(model).set_params(ldosregressor__max_epochs=3),
+        {"ldosregressor__module__hidden_layer_sizes": [(2,), (20,)]},
+        scoring={"free": scorer, "band": BandEnergyScorer()},
+        refit="free",
+        cv=2,
+        error_score="raise",
+    ).fit(snapshots)
+    assert np.ptp(search.cv_results_["mean_test_free"]) > 0
+    assert (search.cv_results_["mean_test_band"] < 0).all()
+
+
+@pytest.mark.parametrize("scorer", SCORERS, ids=repr)
 @pytest.mark.filterwarnings("ignore:.optuna.terminator.:FutureWarning")  # its own business
 def test_optuna_search(scorer, model, snapshots):
     from optuna_integration import OptunaSearchCV
@@ -94,7 +140,10 @@ def test_optuna_search(scorer, model, snapshots):
     with pytest.warns(ExperimentalWarning):
         search = OptunaSearchCV(
             model,
-            {"ldosregressor__module__activation": CategoricalDistribution(["tanh", "relu"])},
+            {
+                "ldosregressor__module__activation": CategoricalDistribution(["tanh", "relu"]),
+                "gridsnaptransformer__r_cut": FloatDistribution(2.5, 5.0),
+            },
             n_trials=3,
             cv=2,
             scoring=scorer,
@@ -102,6 +151,7 @@ def test_optuna_search(scorer, model, snapshots):
             error_score="raise",
         )
     search.fit(snapshots)
+    assert np.ptp([t.value for t in search.trials_]) > 0
     assert search.best_score_ == pytest.approx(max(t.value for t in search.trials_))
 
 
@@ -114,6 +164,43 @@ def test_one_bad_number_anywhere_is_an_error(scorer, model, snapshots, value):
         targets[2][point, 3] = value
         with pytest.raises(ScoringError, match="targets must be finite, got"):
             scorer(model, snapshots, targets)
+
+
+@pytest.mark.parametrize("scorer", OF_TARGETS, ids=repr)
+def test_targets_that_are_missing(scorer, model, snapshots):
+    with pytest.raises(ScoringError, match="lacks ldos"):
+        scorer(model, [snapshot.replace(ldos=None) for snapshot in snapshots])
+    with pytest.raises(ScoringError, match="X has 4 snapshots, but y has 1"):
+        scorer(model, snapshots, [snapshots[0].ldos])
+    with pytest.raises(ScoringError, match="at least one snapshot, got"):
+        scorer(model, snapshots[:0])
+
+
+@pytest.mark.parametrize(
+    ("scorer", "score", "terms"),
+    [
+        (ACSDScorer(None), acsd, "differences"),
+        (MutualInformationScorer(None), mutual_information, "informations"),
+    ],
+    ids=repr,
+)
+def test_targets_of_atoms(scorer, score, terms, snapshots, rng):
+    transformer = AtomSNAPTransformer(twojmax=4).fit(snapshots)
+    y = [rng.random((4, 9)) for _ in snapshots]
+    found = getattr(scorer, terms)(transformer, snapshots, y)
+    expected = [score(b, t) for b, t in zip(transformer.transform(snapshots), y, strict=True)]
+    np.testing.assert_array_equal(found, expected)
+    with pytest.raises(ScoringError, match="one row per point, got 4 and 216 rows"):
+        scorer(transformer, snapshots)
+
+
+@pytest.mark.parametrize("scorer", OF_NETWORKS, ids=repr)
+def test_estimators_without_a_network(scorer, snapshots, rng):
+    ridge = Ridge().fit(rng.normal(size=(5, 3)), rng.normal(size=5))
+    with pytest.raises(ScoringError, match=r"needs a network regressor of skldos.*got Ridge"):
+        scorer(ridge, snapshots)
+    with pytest.raises(ScoringError, match="not fitted"):
+        scorer(LDOSRegressor(), snapshots)
 
 
 @pytest.mark.parametrize("score", [acsd, mutual_information])

@@ -6,45 +6,22 @@ import os
 import signal
 import time
 import warnings
-from multiprocessing import get_all_start_methods, get_context
+from multiprocessing import get_context
 
-import numpy as np
 import optuna
 import pytest
 from filelock import FileLock, Timeout
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
-from sklearn.base import BaseEstimator
 
 from skldos.exceptions import FileFormatError
 from skldos.search import StudySearchCV
 from skldos.search.study import _journal
+from tests.search.study.heights import SPACE, Height, X, forks, quiet_fork
 
-X = np.zeros((4, 1))
 #: How long to wait in s for what takes moments, however busy the machine is.
 PATIENCE = 600
-SPACE = {"a": optuna.distributions.FloatDistribution(0, 1), "b": [(1,), (2, 3)]}
-# A fresh interpreter would spend seconds on imports. No thread of this one runs meanwhile.
-forks = pytest.mark.skipif("fork" not in get_all_start_methods(), reason="needs fork and kill -9")
-quiet_fork = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
-
-
-class Height(BaseEstimator):
-    """Scores what it is given."""
-
-    def __init__(self, a=0.0, b=None):
-        self.a = a
-        self.b = b
-
-    def fit(self, X, y=None):
-        """Learn nothing, for a moment."""
-        time.sleep(0.002)
-        return self
-
-    def score(self, X, y=None):
-        """Return the height."""
-        return self.a
 
 
 def search(path, n_trials, **options):

@@ -36,12 +36,6 @@ def search(scoring, refit, **options):
     return StudySearchCV(Ridge(), SPACE, scoring=scoring, refit=refit, **options)
 
 
-def test_without_a_scoring_the_estimator_scores():
-    found = search(None, True, n_trials=2).fit(X, Y)
-    expected = cross_validate(found.best_estimator_, X, Y, cv=3)["test_score"]
-    assert found.best_score_ == pytest.approx(expected.mean())
-
-
 @pytest.mark.parametrize("n_jobs", [None, 2])
 @pytest.mark.parametrize(("scoring", "refit"), SEVERAL.values(), ids=SEVERAL)
 def test_all_scores_are_those_of_cross_validation(scoring, refit, n_jobs):

@@ -1,36 +1,17 @@
 """Studies that several processes share, also when one of them dies."""
 
 import time
-from multiprocessing import get_all_start_methods, get_context
+from multiprocessing import get_context
 
 import numpy as np
 import optuna
-import pytest
 from optuna.trial import TrialState
-from sklearn.base import BaseEstimator
 
 from skldos.search import StudySearchCV
 from skldos.search.study import _storage
+from tests.search.study.heights import SPACE, Height, X, forks, quiet_fork
 
-SPACE = {"a": optuna.distributions.FloatDistribution(0, 1), "b": [(1,), (2, 3)]}
 N_TRIALS = 12
-X = np.zeros((4, 1))
-
-
-class Height(BaseEstimator):
-    """Scores what it is given."""
-
-    def __init__(self, a=0.0, b=None):
-        self.a = a
-        self.b = b
-
-    def fit(self, X, y=None):
-        """Learn nothing."""
-        return self
-
-    def score(self, X, y=None):
-        """Return the height."""
-        return self.a
 
 
 class Slow(Height):
@@ -56,9 +37,8 @@ def work(path, stop, pipe):
     pipe.send((len(found.cv_results_["params"]), found.best_params_["a"]))
 
 
-# A fresh interpreter would spend seconds on imports. No thread of this one runs meanwhile.
-@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
-@pytest.mark.skipif("fork" not in get_all_start_methods(), reason="needs fork and kill -9")
+@forks
+@quiet_fork
 def test_one_of_two_is_killed(tmp_path):
     path, context = tmp_path / "journal.log", get_context("fork")
     # The first gets through two trials of two folds and is killed in the middle of its third.

@@ -241,14 +241,6 @@ def test_copies(tmp_path):
         np.testing.assert_array_equal(again.predict(X), found.predict(X))
 
 
-def test_without_refit():
-    found = search(refit=False).fit(X)
-    assert not hasattr(found, "best_estimator_")
-    assert found.best_score_ > 0
-    with pytest.raises(AttributeError, match="refit=False"):
-        found.predict(X)
-
-
 def test_what_the_best_estimator_lacks():
     assert not hasattr(search(), "transform")
     assert hasattr(search(), "predict")

@@ -18,13 +18,6 @@ def in_pieces(function, *fields):
     This function keeps only the fields, and evaluates the function again when a derivative is
     needed. The derivative is itself a pointwise function and is treated the same way. Derivatives
     of any order therefore agree with autograd to rounding.
-
-    Examples
-    --------
-    >>> x = torch.linspace(0.0, 1.0, 3, requires_grad=True)
-    >>> (slope,) = torch.autograd.grad(in_pieces(torch.exp, x).sum(), x, create_graph=True)
-    >>> torch.autograd.grad(slope.sum(), x)[0]
-    tensor([1.0000, 1.6487, 2.7183])
     """
     return _InPieces.apply(function, *fields)
 

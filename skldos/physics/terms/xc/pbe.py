@@ -36,12 +36,6 @@ def exchange(n, gradient2, *, mu=MU):
        simple", Phys. Rev. Lett. 77, 3865 (1996), Eqs. 10-14; erratum 78, 1396 (1997).
     .. [2] J. P. Perdew et al., "Restoring the density-gradient expansion for exchange in solids
        and surfaces", Phys. Rev. Lett. 100, 136406 (2008).
-
-    Examples
-    --------
-    >>> import torch
-    >>> exchange(torch.tensor(0.3), torch.tensor(0.1))
-    tensor(-0.0069)
     """
     k_fermi = (3 * math.pi**2 * n) ** (1 / 3)
     mu_s2 = mu * gradient2 / (2 * k_fermi * n) ** 2
@@ -60,12 +54,6 @@ def correlation(n, gradient2, *, beta=BETA, uniform=perdew_wang.correlation):
 
     Arguments and references as for :func:`exchange`; `beta` is ``BETA`` for PBE, ``BETA_SOL`` for
     PBEsol, and `uniform` gives :math:`\varepsilon_c(n)` of the uniform gas.
-
-    Examples
-    --------
-    >>> import torch
-    >>> correlation(torch.tensor(0.3), torch.tensor(0.1))
-    tensor(0.0063)
     """
     k_fermi = (3 * math.pi**2 * n) ** (1 / 3)
     t2 = math.pi * gradient2 / (16 * k_fermi * n**2)

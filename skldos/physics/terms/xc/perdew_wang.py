@@ -21,12 +21,6 @@ def correlation(n, *, A=0.031091):
     ----------
     .. [1] J. P. Perdew and Y. Wang, "Accurate and simple analytic representation of the
        electron-gas correlation energy", Phys. Rev. B 45, 13244 (1992), Eq. 10 and Table I.
-
-    Examples
-    --------
-    >>> import torch
-    >>> correlation(torch.tensor([0.01, 1.0]))
-    tensor([-0.0377, -0.0712])
     """
     alpha1 = 0.21370
     beta1, beta2, beta3, beta4 = 7.5957, 3.5876, 1.6382, 0.49294

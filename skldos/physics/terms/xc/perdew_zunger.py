@@ -27,11 +27,6 @@ def correlation(n):
        approximations for many-electron systems", Phys. Rev. B 23, 5048 (1981), Table XII.
     .. [2] D. M. Ceperley and B. J. Alder, "Ground state of the electron gas by a stochastic
        method", Phys. Rev. Lett. 45, 566 (1980).
-
-    Examples
-    --------
-    >>> correlation(torch.tensor([0.01, 1.0]))
-    tensor([-0.0380, -0.0706])
     """
     rs = (3 / (4 * math.pi * n)) ** (1 / 3)
     gamma, beta1, beta2 = -0.1423, 1.0529, 0.3334

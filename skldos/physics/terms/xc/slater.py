@@ -13,11 +13,5 @@ def exchange(n):
     .. [1] P. A. M. Dirac, "Note on exchange phenomena in the Thomas atom", Math. Proc.
        Cambridge Philos. Soc. 26, 376 (1930).
     .. [2] J. C. Slater, "A simplification of the Hartree-Fock method", Phys. Rev. 81, 385 (1951).
-
-    Examples
-    --------
-    >>> import torch
-    >>> exchange(torch.tensor(math.pi / 3))
-    tensor(-0.7500)
     """
     return -0.75 * (3 * n / math.pi) ** (1 / 3)
