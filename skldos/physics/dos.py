@@ -1,6 +1,6 @@
 """Density of states and the quantities derived from it: electrons, band energy, entropy."""
 
-import torch
+import numpy as np
 
 from skldos.physics.arrays import (
     check_energies,
@@ -189,8 +189,8 @@ def check_arguments(dos, energies, temperature, fermi_level=None):
 def check_broadcast(shapes):
     """Return the common shape of named shapes, or raise a ``ValueError``."""
     try:
-        return torch.broadcast_shapes(*shapes.values())
-    except RuntimeError:
+        return np.broadcast_shapes(*shapes.values())
+    except ValueError:
         listed = ", ".join(f"{name} {tuple(shape)}" for name, shape in shapes.items())
         raise ValueError(f"leading axes must broadcast, got {listed}.") from None
 

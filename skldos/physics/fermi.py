@@ -1,5 +1,6 @@
 """The Fermi level of a density of states that holds a given number of electrons."""
 
+import numpy as np
 import torch
 
 from skldos.exceptions import FermiLevelError
@@ -99,7 +100,7 @@ def _solve(dos, energies, temperature, n_electrons):
 
 def _bracket(dos, energies, temperature, n_electrons):
     """Return the ends of the energies, in the batch shape, if N_e lies between."""
-    shape = torch.broadcast_shapes(dos.shape[:-1], temperature.shape, n_electrons.shape)
+    shape = np.broadcast_shapes(dos.shape[:-1], temperature.shape, n_electrons.shape)
     low, high = energies[0].expand(shape), energies[-1].expand(shape)
     fewest, most = integrate(dos, energies, temperature, torch.stack([low, high]), "electrons")
     outside = (n_electrons < fewest) | (n_electrons > most)

@@ -17,6 +17,8 @@ KEPT_BYTES = 2**28
 SAMPLING_STEP = 4
 #: Number of points whose densities are computed at once.
 POINTS_AT_ONCE = 2**18
+#: Number of rows in double precision at once.
+TILE_ROWS = 1024
 
 
 class Electrons(NamedTuple):
@@ -126,6 +128,12 @@ class _Projection:
         return [self._project(rows) for rows in run]
 
     def _project(self, rows):
-        exact = rows.astype(float)
-        near = (exact @ self._vectors).astype(np.float32)
-        return exact.sum(axis=0), exact @ self._weights, near
+        total, at_level = np.zeros(rows.shape[1]), np.empty(len(rows))
+        near = np.empty((len(rows), self._vectors.shape[1]), dtype=np.float32)
+        for start in range(0, len(rows), TILE_ROWS):
+            tile = slice(start, start + TILE_ROWS)
+            exact = rows[tile].astype(float)
+            total += exact.sum(axis=0)
+            at_level[tile] = exact @ self._weights
+            near[tile] = exact @ self._vectors
+        return total, at_level, near

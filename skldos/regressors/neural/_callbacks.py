@@ -26,15 +26,21 @@ class EpochBar(Callback):
         self.bar_.close()
 
 
+class EpochSchedule(LRScheduler):
+    """A schedule that changes the learning rate after epochs: no batch has to call it."""
+
+    on_batch_end = Callback.on_batch_end
+
+
 def default_callbacks(net):
     """Return the callbacks for the parameters of a regressor, as pairs of name and callback."""
     callbacks = [("epoch_timer", EpochTimer())]
     monitor = "train_loss" if net.train_split is None else "valid_loss"
     if net.lr_schedule == "plateau":
-        plateau = LRScheduler(ReduceLROnPlateau, monitor=monitor, patience=3, factor=0.1)
+        plateau = EpochSchedule(ReduceLROnPlateau, monitor=monitor, patience=3, factor=0.1)
         callbacks.append(("lr_schedule", plateau))
     elif net.lr_schedule == "cosine":
-        cosine = LRScheduler(CosineAnnealingLR, T_max=max(1, net._epochs_), last_epoch=-1)
+        cosine = EpochSchedule(CosineAnnealingLR, T_max=max(1, net._epochs_), last_epoch=-1)
         callbacks.append(("lr_schedule", cosine))
     if net.early_stopping is not None:
         stopping = EarlyStopping(

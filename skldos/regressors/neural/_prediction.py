@@ -15,8 +15,11 @@ from skldos.regressors.site_sums import SiteSums
 from skldos.regressors.torch_state import own_defaults
 from skldos.scoring.r2 import coefficient_of_determination
 
-#: Rows that pass through the network at once in prediction.
+#: Rows that are read at once in prediction.
 PREDICT_ROWS = 8192
+
+#: Rows that pass through the network at once; the outputs of their layers stay in the cache.
+TILE_ROWS = 2048
 
 
 class NetworkPrediction(SiteSums):
@@ -84,7 +87,9 @@ class NetworkPrediction(SiteSums):
         for start in range(0, block.shape[0], PREDICT_ROWS):
             rows = block[start : start + PREDICT_ROWS]
             warn_outside(rows, feature_range)
-            predicted[start : start + len(rows)] = self._forward(rows)
+            for first in range(0, len(rows), TILE_ROWS):
+                tile = rows[first : first + TILE_ROWS]
+                predicted[start + first :][: len(tile)] = self._forward(tile)
         return predicted
 
     def _forward(self, rows):

@@ -24,6 +24,9 @@ from skldos.regressors.torch_state import uncompiled
 #: Ridge penalty on the change of weights, for many more rows than weights.
 RIDGE = 1e-6
 
+#: Rows that pass through the network at once; they stay in the cache of a core.
+TILE_ROWS = 512
+
 
 def output_layer(network):
     """Return the linear last layer of `network` and the layers before it, or None twice."""
@@ -59,30 +62,33 @@ def fit_output_layer(
     """
     last, hidden_layers = output_layer(network)
     n_hidden = last.in_features + 1  # the bias is the weight of a constant
+    # Columns: hidden outputs, the constant, residuals. Rounding of float32 would exceed the small
+    # eigenvalues of the normal matrix.
     double = {"dtype": torch.float64, "device": last.weight.device}
-    normal = torch.zeros((n_hidden, n_hidden), **double)
-    rhs = torch.zeros((n_hidden, last.out_features), **double)
+    rows = torch.ones((TILE_ROWS, n_hidden + last.out_features), **double)
+    products = torch.zeros((n_hidden, rows.shape[1]), **double)
     sums = []
     for slices, w in zip(snapshots, snapshot_weights or repeat(1.0)):  # noqa: B905 (endless)
-        # Sums of the hidden outputs, the constant (the number of rows) and the residuals.
-        total = torch.zeros(n_hidden + last.out_features, **double)
-        for inputs, targets in slices:
+        of_snapshot = torch.zeros_like(products)
+        for inputs, targets in _tiles(slices):
             hidden = hidden_layers(inputs)
-            residual = targets - last(hidden)
-            # Rounding of float32 exceeds the small eigenvalues of the normal matrix.
-            hidden, residual = hidden.double(), residual.double()
-            hidden = torch.cat([hidden, torch.ones_like(hidden[:, :1])], dim=1)
-            normal += w * (hidden.T @ hidden)
-            rhs += w * (hidden.T @ residual)
-            total += torch.cat([hidden, residual], dim=1).sum(dim=0)
-        sums.append(total)
-    normal, rhs, sums = team.sum(normal, rhs, torch.stack(sums))
+            joint = rows[: len(inputs)]
+            joint[:, : n_hidden - 1] = hidden
+            joint[:, n_hidden:] = targets - last(hidden)
+            of_snapshot.addmm_(joint[:, :n_hidden].T, joint)
+        products += w * of_snapshot
+        sums.append(of_snapshot[-1])  # of the constant: number of rows, and the sums over them
+    products, sums = team.sum(products, torch.stack(sums))
     for total, w in zip(sums, snapshot_weights or repeat(1.0)):  # noqa: B905 (endless)
-        hidden_sum, residual_sum = total[:n_hidden], total[n_hidden:]
-        factor = w * weight / hidden_sum[-1]
-        normal += factor * torch.outer(hidden_sum, hidden_sum)
-        rhs += factor * torch.outer(hidden_sum, residual_sum)
+        products += w * weight / total[n_hidden - 1] * torch.outer(total[:n_hidden], total)
+    normal, rhs = products.split([n_hidden, last.out_features], dim=1)
     normal.diagonal().add_(ridge * normal.trace() / n_hidden)
     change = torch.linalg.solve(normal, rhs).T.to(last.weight.dtype)
     last.weight += change[:, :-1]
     last.bias += change[:, -1]
+
+
+def _tiles(slices):
+    """Cut pairs of tensors into pairs of few rows."""
+    for pair in slices:
+        yield from zip(*(tensor.split(TILE_ROWS) for tensor in pair), strict=True)

@@ -30,7 +30,7 @@ def training_state(net):
 
 def optimizer_state(net):
     """Return the states of optimizer and criterion."""
-    return {"optimizer": net.optimizer_.state_dict(), "criterion": net.criterion_.state_dict()}
+    return {"optimizer": net._optimizer_.state_dict(), "criterion": net.criterion_.state_dict()}
 
 
 def restore_random(net, state):

@@ -5,6 +5,7 @@ with skorch 1.4.
 """
 
 import copy
+from functools import partial
 from inspect import signature
 
 import torch
@@ -16,7 +17,7 @@ from torch.utils.data import DataLoader
 
 from skldos.links import PageLinkMixin
 from skldos.regressors.skorch._scoring import DatasetScoring
-from skldos.regressors.skorch.state import SkorchState, parts_of
+from skldos.regressors.skorch.state import SkorchState, StoredOptimizer, parts_of
 from skldos.regressors.skorch.training import SkorchTraining
 
 #: Callbacks that parameters switch on.
@@ -165,7 +166,9 @@ class SkorchRegressor(PageLinkMixin, SkorchTraining, SkorchState, NeuralNetRegre
         excluding = kwargs.keys() & {"foreach", "differentiable"}
         if self.optimizer in (torch.optim.Adam, torch.optim.AdamW) and not excluding:
             kwargs.setdefault("fused", True)
-        self.optimizer_ = self.optimizer(*args, **kwargs)
+        make = partial(self.optimizer, *args, **kwargs)
+        state, self._stored_state = self._stored_state, None
+        self.optimizer_ = make() if state is None else StoredOptimizer(make, state)
         return self
 
     def initialize_callbacks(self):

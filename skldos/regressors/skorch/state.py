@@ -3,7 +3,9 @@
 import io
 import json
 import warnings
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from skorch.exceptions import DeviceWarning
@@ -20,6 +22,23 @@ METADATA_KEY = "skldos"
 PART_PREFIXES = ("module", "criterion", "optimizer")
 
 
+class StoredOptimizer(NamedTuple):
+    """An optimizer that is built when it is used: torch loads its compiler with the first one."""
+
+    make: Callable
+    state: dict
+
+    def state_dict(self):
+        """Return the stored state."""
+        return self.state
+
+    def build(self):
+        """Return the optimizer in the stored state."""
+        optimizer = self.make()
+        optimizer.load_state_dict(self.state)
+        return optimizer
+
+
 class SkorchState:
     """How a skorch net is stored; a part of :class:`.SkorchRegressor`.
 
@@ -33,6 +52,20 @@ class SkorchState:
     #: Fitted attributes in the pickled state besides the weights.
     _fitted_scalars = ("n_features_in_", "feature_names_in_", "n_outputs_")
 
+    # The state of the optimizer while a net is restored.
+    _stored_state = None
+
+    @property
+    def optimizer_(self):
+        """The optimizer; that of a stored net is built when training uses it."""
+        if isinstance(self._optimizer_, StoredOptimizer):
+            self.optimizer_ = self._optimizer_.build()
+        return self._optimizer_
+
+    @optimizer_.setter
+    def optimizer_(self, optimizer):
+        vars(self)["_optimizer_"] = optimizer  # skorch would register an attribute of this name
+
     def __getstate__(self):
         state = {"params": self.get_params(deep=False)}
         state |= self._fitted()
@@ -42,7 +75,7 @@ class SkorchState:
             state["history"] = _records.history_rows(self)
             if not _same_objects(self._built, parts_of(state["params"])):
                 state["built"] = self._built
-            if getattr(self, "optimizer_", None) is not None:
+            if vars(self).get("_optimizer_") is not None:
                 training = _records.optimizer_state(self) | (self._training_state or {})
                 state["training"] = as_arrays(training)
         for name in ("_sklearn_output_config", "_metadata_request"):
@@ -68,6 +101,7 @@ class SkorchState:
             for name in parts_of(params):
                 del vars(self)[name]
             vars(self).update(built)
+        self._stored_state = training.pop("optimizer", None)
         with warnings.catch_warnings(), Placeholders():
             warnings.simplefilter("ignore", DeviceWarning)
             self.initialize()
@@ -75,7 +109,6 @@ class SkorchState:
         self.module_.load_state_dict(as_tensors(weights))
         self.module_.eval()
         if training:
-            self.optimizer_.load_state_dict(training.pop("optimizer"))
             self.criterion_.load_state_dict(training.pop("criterion"))
         self._training_state = training or None
         _records.set_history(self, history)

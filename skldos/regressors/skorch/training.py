@@ -123,8 +123,8 @@ class SkorchTraining:
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
         """Run over all batches once and record the mean loss per row.
 
-        Unlike in skorch, losses stay on the device until the epoch ends, and callbacks are called
-        per batch only if one of them uses it.
+        Unlike in skorch, losses stay on a GPU until the epoch ends, and callbacks are called per
+        batch only if one of them uses it.
         """
         if iterator is None:
             return
@@ -141,8 +141,11 @@ class SkorchTraining:
                 self.history.record_batch(f"{prefix}_loss", step["loss"].item())
                 self.history.record_batch(f"{prefix}_batch_size", len(batch[0]))
                 self.notify("on_batch_end", batch=batch, training=training, **step)
-            losses.append(step["loss"].detach())
-            sizes.append(len(batch[0]))
+            loss = step["loss"].detach()
+            # On a GPU, a number would be waited for. On a CPU, tensors that outlive their batches
+            # would fragment the memory.
+            losses.append(loss.item() if loss.device.type == "cpu" else loss)
+            sizes.append(batch[0].shape[0])
         if not listening:
             self.history.new_batch()  # Checkpoint needs at least one
         # Callbacks that predict at the end of an epoch do so without dropout.
@@ -163,7 +166,8 @@ class SkorchTraining:
     def _mean_loss(self, losses, sizes):
         """Return the mean loss per row of batches of these sizes, over all processes."""
         sizes = torch.tensor(sizes, dtype=torch.float64, device="cpu")
-        losses = torch.stack(losses).cpu().double() if losses else sizes
+        losses = torch.stack(losses).tolist() if losses and torch.is_tensor(losses[0]) else losses
+        losses = torch.tensor(losses, dtype=torch.float64, device="cpu")
         total, n_rows = self._team_.sum(losses @ sizes, sizes.sum())
         return float(total / n_rows)
 
@@ -171,7 +175,7 @@ class SkorchTraining:
         """Take one optimisation step on `batch`."""
         if isinstance(self.optimizer_, torch.optim.LBFGS):
             return super().train_step(batch, **fit_params)  # needs a closure
-        if len(batch[0]) > 0:
+        if batch[0].shape[0] > 0:
             step = self.train_step_single(batch, **fit_params)
         else:  # this process may have no rows of the batch
             step = {"loss": batch[1].new_zeros(()), "y_pred": batch[1]}

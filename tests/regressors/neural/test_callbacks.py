@@ -39,6 +39,17 @@ def test_cosines_end_with_the_training(epochs, length):
     assert schedule.kwargs == {"T_max": length, "last_epoch": -1}
 
 
+@pytest.mark.parametrize("schedule", ["plateau", "cosine"])
+def test_schedules_do_not_have_every_batch_recorded(schedule, blocks, targets, make):
+    plain, scheduled = (
+        make(lr_schedule=name, max_epochs=2).fit(blocks, targets) for name in (None, schedule)
+    )
+    assert "event_lr" in scheduled.history_[-1]
+    assert scheduled.history_[-1]["train_batch_count"] > 1
+    for net in plain, scheduled:
+        assert [len(epoch["batches"]) for epoch in net.history_] == [1, 1]
+
+
 def test_early_stopping_keeps_the_best_and_is_silent(capsys):
     stopping = callbacks(early_stopping=4)["early_stopping"]
     assert isinstance(stopping, EarlyStopping)

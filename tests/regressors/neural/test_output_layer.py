@@ -1,5 +1,7 @@
 """The closed-form refit of the last layer minimises the stated loss."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,7 @@ from torch import nn
 from skldos import LDOSRegressor
 from skldos.data import Blocks
 from skldos.networks import FeedForward
+from skldos.regressors.neural import output_layer
 from skldos.regressors.neural.output_layer import fit_output_layer
 
 
@@ -65,11 +68,10 @@ def test_ridge_holds_the_trained_weights(network, snapshots):
         assert parameter.grad.abs().max() < 1e-9
 
 
-def test_slices_of_a_snapshot_are_one_snapshot(network, snapshots):
-    import copy
-
+def test_slices_of_a_snapshot_are_one_snapshot(network, snapshots, monkeypatch):
     twin = copy.deepcopy(network)
     fit_output_layer(network, [[snapshot] for snapshot in snapshots], 10.0)
+    monkeypatch.setattr(output_layer, "TILE_ROWS", 4)
     fit_output_layer(twin, [zip(X.split(7), y.split(7), strict=True) for X, y in snapshots], 10.0)
     torch.testing.assert_close(network[-1].weight, twin[-1].weight)
 

@@ -31,6 +31,7 @@ def test_predictions_in_pieces(net, n_rows, blocks, targets, monkeypatch):
     model = net(max_epochs=3, random_state=0).fit(blocks, targets)
     whole = answers(model, blocks, targets)
     monkeypatch.setattr(_prediction, "PREDICT_ROWS", n_rows)
+    monkeypatch.setattr(_prediction, "TILE_ROWS", 4)
     for name, found in answers(model, blocks, targets).items():
         np.testing.assert_allclose(found, whole[name], rtol=1e-4, atol=1e-4, err_msg=name)
 

@@ -68,6 +68,29 @@ def test_training_goes_on_after_it(trip, lr_schedule, make, blocks, targets):
     assert copied.history_[-1, "train_loss"] < model.history_[-1, "train_loss"]
 
 
+class Counted(torch.optim.AdamW):
+    """Counts how often an optimizer is built."""
+
+    built = 0
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        type(self).built += 1
+
+
+def test_training_alone_builds_an_optimizer(make, blocks, targets, monkeypatch):
+    monkeypatch.setattr(Counted, "built", 0)
+    model = make(optimizer=Counted, max_epochs=2).fit(blocks, targets)
+    loaded = pickle.loads(pickle.dumps(pickle.loads(pickle.dumps(model))))
+    loaded.predict(blocks)
+    assert Counted.built == 1
+    moments, expected = (net.optimizer_.state_dict()["state"] for net in (loaded, model))
+    assert len(expected) > 0
+    torch.testing.assert_close(moments, expected, rtol=0, atol=0)
+    assert loaded.optimizer_ is loaded.optimizer_
+    assert Counted.built == 2
+
+
 @every_trip
 def test_the_state_of_torch_is_left_alone(trip, model):
     torch.manual_seed(5)
