@@ -504,6 +504,7 @@ def test_the_last_of_several_runs_counts(tmp_path):
             "<ecutwfc>3e99</ecutwfc><ecutrho>12<",
             "ecutwfc must lie within",
         ),
+        ('degauss="[^"]*"', "", "<smearing> lacks the attribute 'degauss'"),
         ('degauss="1.000000000000e-2"', 'degauss="0"', "the width of the smearing must lie"),
         ('weight="5.000000000000e-1"', 'weight="-0.5"', "weights of the k points must have"),
         ("<fermi_energy>[^<]*", "<fermi_energy>-1e200", "the Fermi energy must lie"),
