@@ -23,7 +23,15 @@ PART_PREFIXES = ("module", "criterion", "optimizer")
 
 
 class StoredOptimizer(NamedTuple):
-    """An optimizer that is built when it is used: torch loads its compiler with the first one."""
+    """An optimizer that is built when it is used: torch loads its compiler with the first one.
+
+    Attributes
+    ----------
+    make : callable
+        Returns a new optimizer of the weights.
+    state : dict
+        What it continues from.
+    """
 
     make: Callable
     state: dict
