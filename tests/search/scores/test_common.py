@@ -182,7 +182,7 @@ def test_targets_that_are_missing(scorer, model, snapshots):
         (ACSDScorer(None), acsd, "differences"),
         (MutualInformationScorer(None), mutual_information, "informations"),
     ],
-    ids=repr,
+    ids=["acsd", "information"],
 )
 def test_targets_of_atoms(scorer, score, terms, snapshots, rng):
     transformer = AtomSNAPTransformer(twojmax=4).fit(snapshots)
