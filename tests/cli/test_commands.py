@@ -373,6 +373,7 @@ def test_info_says_what_there_is_and_what_is_missing(place, capsys):
     printed = capsys.readouterr().out
     assert "runs of pw.x, 1 in all" in printed
     assert "Al2" in printed
+    assert re.search(r"^reference +.*forces, functional, hartree", printed, flags=re.MULTILINE)
     run("skldos info mala")
     assert "Al_1.info.json" in capsys.readouterr().out
     run("skldos info potential.skldos")

@@ -64,6 +64,14 @@ def test_densities_outside(sign):
     assert outside_training(training, []) is None
 
 
+@pytest.mark.parametrize(
+    ("found", "said"), [(0.9, "0.9 K (trained: 1.2e+03"), (1.0, "1 K (trained: 1200")]
+)
+def test_temperatures_below_a_kelvin_have_digits(found, said):
+    training = training_range([aluminium(temperature=1200.0)])
+    assert said in outside_training(training, [aluminium(temperature=found)])
+
+
 @pytest.mark.parametrize("trained", [100.0, 5000.0])
 @pytest.mark.parametrize("sign", [-1, 1])
 def test_temperatures_outside(trained, sign):

@@ -323,6 +323,9 @@ def test_fields_of_other_atoms_are_refused(edited):
         read_espresso(
             DATA, ldos=[other, *(DATA / f"ldos.pp00{k}.cube" for k in (2, 3))], energies=GRID
         )
+    run = edited(OUTPUT, "(   0.4998583 ", "(   0.5098583 ")
+    with pytest.raises(FileFormatError, match=r"atoms of the ldos differ .*\(.*ldos\.pp001\.cube"):
+        read_espresso(run, ldos=[DATA / f"ldos.pp00{k}.cube" for k in (1, 2, 3)], energies=GRID)
 
 
 # Temperature

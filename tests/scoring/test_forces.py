@@ -137,6 +137,18 @@ def test_predictions_are_those_of_the_regressor(snapshots, model):
             np.testing.assert_allclose(a, b, atol=1e-12)
 
 
+@pytest.mark.parametrize("predict", [predict_forces, predict_stress])
+def test_cells_of_another_functional_are_refused(predict, snapshots):
+    of_pbe = SnapshotList(
+        [s.replace(reference=s.reference | {"functional": "pbe"}) for s in snapshots]
+    )
+    potential = make_pipeline(AtomSNAPTransformer(twojmax=2), FreeEnergyRegressor()).fit(of_pbe)
+    assert len(predict(potential, of_pbe[:1])) == len(predict(potential, snapshots[:1])) == 1
+    other = [snapshots[0].replace(reference=snapshots[0].reference | {"functional": "lda-pz"})]
+    with pytest.raises(ScoringError, match=r"the functional 'pbe', but .* with 'lda-pz'"):
+        predict(potential, other)
+
+
 def test_what_is_missing_is_named(snapshots, model):
     bare = [snapshots[0].replace(reference={"total_energy": 1.0})]
     with pytest.raises(ScoringError, match="no reference 'forces'"):

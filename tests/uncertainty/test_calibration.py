@@ -33,6 +33,7 @@ def test_constant_deviations_have_no_ranks():
         ([1.0], [0.0], "std must be positive, got 0.0"),
         ([1.0], [1.0, 2.0], r"std must have shape \(1\), got \(2,\)"),
         ([np.nan], [1.0], "error must be finite"),
+        ([1.0], [np.nan], "std must be finite"),
         ([], [], "at least one value"),
     ],
 )
