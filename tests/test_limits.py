@@ -56,6 +56,7 @@ PROMISED = {
             "SMALLEST_CUTOFF": 0.1,
             "MAX_OVERSAMPLING": 16,
             "OCCUPATION_MARGIN": 1.0,
+            "LARGEST_SYMMETRY": 100,
         },
         **{"MISSING_ELECTRONS": 0.01, "ASYMMETRIC_STRESS": 1e-4, "MAX_COMPRESSION": 1100},
     },

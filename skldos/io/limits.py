@@ -45,6 +45,8 @@ FIXED_OCCUPATION_TOLERANCE = 1e-6
 MISSING_ELECTRONS = 1e-2
 #: Difference in eV/Å³ allowed between two components of a stress that have to be equal.
 ASYMMETRIC_STRESS = 1e-4
+#: Largest entry of the rotation and of the fractional translation of a symmetry.
+LARGEST_SYMMETRY = 100
 #: Deflate compresses a gigabyte of zeros to a megabyte; other filters are not much better.
 MAX_COMPRESSION = 1100
 
@@ -190,6 +192,9 @@ def check_run(run):
     levels = {"low": -LARGEST_ENERGY, "high": LARGEST_ENERGY}
     check_numbers("eigenvalues", run.eigenvalues, path, **levels)
     check_numbers("weights of k points", run.weights, path, low=0, high=2 + 1e-9)
+    for name in ("rotations", "translations"):
+        symmetries = {"low": -LARGEST_SYMMETRY, "high": LARGEST_SYMMETRY}
+        check_numbers(f"{name} of symmetries", getattr(run, name), path, **symmetries)
     if run.fermi_energy is not None:
         check_numbers("the Fermi energy", run.fermi_energy, path, **levels)
     if run.occupations is not None:

@@ -518,6 +518,8 @@ def test_the_last_of_several_runs_counts(tmp_path):
         ("<a1>7.936849723428235e0", "<a1>7e200", "the cell of Al2 must lie within"),
         ("<a1>[^<]*", "<a1>0 0 1e-9", "with a volume"),
         ("-9.448630623128851e-2", "1e18", "the positions of Al2 must lie within"),
+        ("<fractional_translation>0.0+e0", "<fractional_translation>1e30", "translations of symm"),
+        (r'order="F">\s+1.0+e0', 'order="F">1e30', "rotations of symmetries must lie"),
         ("<ehart>1.2", "<ehart>1_2", "<ehart> must only hold numbers"),
         ("UTF-8", "UTF-9", "the XML is damaged"),
     ],
