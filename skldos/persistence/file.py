@@ -147,7 +147,7 @@ def load(path, *, trusted=()):
         )
     try:
         model = loads(content, trusted=_types(content))
-    except Exception as error:
+    except Exception as error:  # any error of a damaged or foreign state
         raise FileFormatError(
             f"damaged, or of other versions of the packages ({_text(card)}): {error}", path
         ) from error

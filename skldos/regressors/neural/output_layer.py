@@ -77,7 +77,9 @@ def fit_output_layer(
             joint[:, n_hidden:] = targets - last(hidden)
             of_snapshot.addmm_(joint[:, :n_hidden].T, joint)
         products += w * of_snapshot
-        sums.append(of_snapshot[-1])  # of the constant: number of rows, and the sums over them
+        # Those with the constant: number of rows, and the sums over them. Without the copy, the
+        # products of all snapshots would stay in memory.
+        sums.append(of_snapshot[-1].clone())
     products, sums = team.sum(products, torch.stack(sums))
     for total, w in zip(sums, snapshot_weights or repeat(1.0)):  # noqa: B905 (endless)
         products += w * weight / total[n_hidden - 1] * torch.outer(total[:n_hidden], total)

@@ -1,6 +1,7 @@
 """The closed-form refit of the last layer minimises the stated loss."""
 
 import copy
+import gc
 
 import numpy as np
 import pytest
@@ -74,6 +75,24 @@ def test_slices_of_a_snapshot_are_one_snapshot(network, snapshots, monkeypatch):
     monkeypatch.setattr(output_layer, "TILE_ROWS", 4)
     fit_output_layer(twin, [zip(X.split(7), y.split(7), strict=True) for X, y in snapshots], 10.0)
     torch.testing.assert_close(network[-1].weight, twin[-1].weight)
+
+
+def bytes_of_tensors():
+    storages = [t.untyped_storage() for t in gc.get_objects() if type(t) is torch.Tensor]
+    return sum({storage.data_ptr(): storage.nbytes() for storage in storages}.values())
+
+
+def test_memory_does_not_grow_with_the_products_of_snapshots():
+    network, alive = FeedForward(3, 2, (200,)), []
+
+    def one_after_the_other():
+        for i in range(12):
+            yield [(torch.randn(5, 3), torch.randn(5, 2))]
+            if i in (1, 11):
+                alive.append(bytes_of_tensors())
+
+    fit_output_layer(network, one_after_the_other(), 1.0)
+    assert alive[1] - alive[0] < 201 * 203 * 8  # the products of one snapshot
 
 
 def test_sums_over_the_training_snapshots_get_better(blocks, targets, make):
