@@ -1,7 +1,6 @@
 """Synthetic snapshots for tests and examples."""
 
 import numpy as np
-from ase.build import bulk
 from sklearn.utils import check_random_state
 
 from skldos import physics
@@ -60,6 +59,9 @@ def make_snapshots(
     >>> make_snapshots(2, random_state=0)[0]
     Snapshot(Al4, grid 6x6x6, 21 energies -4…12 eV, 298 K, ldos, density)
     """
+    # Imported here: it loads ase.db and ase.io, which commands on real data do not need.
+    from ase.build import bulk
+
     n = check_scalar("n", n, low=1, integer=True)
     check_scalar("displacement", displacement, low=0)
     grid_shape = check_grid_shape(grid_shape)

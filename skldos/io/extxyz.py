@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import ase.io
 import numpy as np
 from ase.calculators.calculator import all_properties
 from ase.calculators.singlepoint import SinglePointCalculator
@@ -66,10 +65,12 @@ def write_extxyz(path, snapshots, per_atom=None):
     >>> float(atoms.arrays["electrons"].sum().round(3)), atoms.get_forces().shape
     (12.0, (4, 3))
     """
+    from ase.io import write  # its import takes as long as that of pandas
+
     snapshots = as_snapshots(snapshots)
     frames = [_frame(s, quantities) for s, quantities in _by_snapshot(per_atom, snapshots)]
     with atomic_file(path, "w") as file:
-        ase.io.write(file, frames, format="extxyz")
+        write(file, frames, format="extxyz")
 
 
 def _by_snapshot(per_atom, snapshots):

@@ -1,5 +1,6 @@
 """Commands: examples in help texts and the page run, and numbers equal those of the library."""
 
+import gc
 import json
 import re
 import shlex
@@ -16,7 +17,7 @@ from ase.io import read
 
 import skldos
 from skldos import SnapshotList, cli
-from skldos.cli.main import COMMANDS, one_line
+from skldos.cli.main import COLLECTION_THRESHOLD, COMMANDS, one_line
 from skldos.datasets import make_snapshots
 from skldos.io import read_cube
 from skldos.units import BOHR
@@ -150,6 +151,36 @@ def test_python_m_skldos_names_the_commands_and_loads_nothing_heavy():
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     for name in COMMANDS:
         assert name in done.stdout
+
+
+def test_a_command_searches_for_cycles_rarely_and_not_at_exit(monkeypatch):
+    thresholds = gc.get_threshold()
+    during = []
+    monkeypatch.setattr(COMMANDS["info"], "run", lambda options: during.append(gc.get_threshold()))
+    assert run("skldos info aluminium") == 0
+    assert during == [(COLLECTION_THRESHOLD, *thresholds[1:])]
+    assert gc.get_threshold() == thresholds
+    gc.set_threshold(2 * COLLECTION_THRESHOLD, *thresholds[1:])
+    try:
+        run("skldos info aluminium")
+        assert during[1][0] == 2 * COLLECTION_THRESHOLD
+    finally:
+        gc.set_threshold(*thresholds)
+    # What is registered first runs last.
+    code = (
+        "import atexit, gc; atexit.register(lambda: print('frozen:', gc.get_freeze_count()));"
+        "from skldos.cli import main; main(['info', 'aluminium'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(done.stdout.splitlines()[-1].removeprefix("frozen: ")) > 10_000
+
+
+def test_real_data_do_not_load_what_synthetic_data_and_files_need():
+    code = "import skldos.cli.data, skldos.io, skldos.datasets, sys; print(*sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = found.stdout.split()
+    assert "skldos.datasets.synthetic" in loaded
+    assert not {"ase.build", "ase.db", "ase.io"} & set(loaded)
 
 
 # ------------------------------------------------------------------ numbers
