@@ -101,7 +101,6 @@ class Backpropagation:
             and len({id(p) for p in _weights(network)}) == len(_weights(network))
         )
 
-    @torch.no_grad()
     def __call__(self, inputs, targets):
         """Return predictions and loss, and put the gradient into the parameters.
 
@@ -148,9 +147,11 @@ class _Dense:
     """:math:`z = h W^T + b` and its gradient."""
 
     def __init__(self, layer):
-        # Looked up once: attributes of modules are slow.
-        self._weight, self._bias = layer.weight, layer.bias
-        self._transposed = layer.weight.t()
+        self._parameters = layer.weight, layer.bias
+        # The same numbers, of which autograd keeps no record. Looked up once: attributes of modules
+        # are slow.
+        self._weight, self._bias = layer.weight.detach(), layer.bias.detach()
+        self._transposed = self._weight.t()
 
     def allocate(self, n_rows):
         """Allocate memory for the outputs."""
@@ -166,7 +167,7 @@ class _Dense:
         return torch.addmm(self._bias, h, self._transposed, out=self._z)
 
     def backward(self, delta, h, z):
-        weight, bias = self._weight, self._bias
+        weight, bias = self._parameters
         if weight.grad is None:
             weight.grad = torch.empty_like(weight)
         if bias.grad is None:
@@ -175,7 +176,7 @@ class _Dense:
         torch.sum(delta, dim=0, out=bias.grad)
         if self._delta_in is None:
             return None
-        return torch.mm(delta, weight, out=self._delta_in)
+        return torch.mm(delta, self._weight, out=self._delta_in)
 
 
 class _Activation:

@@ -60,7 +60,6 @@ class FusedAdam:
             )
         )
 
-    @torch.no_grad()
     def step(self):
         """Update the weights like ``optimizer.step()``."""
         if self._groups is None:
@@ -68,11 +67,11 @@ class FusedAdam:
             self._optimizer.step()
             self._groups = [self._collected(group) for group in self._optimizer.param_groups]
             return
-        for group, (parameters, *moments, counts) in self._groups:
+        for group, parameters, (values, *moments, counts) in self._groups:
             gradients = [parameter.grad for parameter in parameters]
             torch._foreach_add_(counts, 1)
             self._kernel(
-                *(parameters, gradients, *moments, [], counts),
+                *(values, gradients, *moments, [], counts),
                 amsgrad=False,
                 lr=group["lr"],
                 beta1=group["betas"][0],
@@ -85,8 +84,10 @@ class FusedAdam:
             )
 
     def _collected(self, group):
-        """Return a group, and lists of its parameters, moments and numbers of steps."""
+        """Return a group, its parameters, and lists of values, moments and numbers of steps."""
         parameters = [p for p in group["params"] if p.grad is not None]
         states = [self._optimizer.state[p] for p in parameters]
+        # Of the values, which are the same memory, autograd keeps no record.
+        values = [p.detach() for p in parameters]
         names = "exp_avg", "exp_avg_sq", "step"
-        return group, (parameters, *([state[name] for state in states] for name in names))
+        return group, parameters, (values, *([state[name] for state in states] for name in names))
