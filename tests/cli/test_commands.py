@@ -175,6 +175,24 @@ def test_a_command_searches_for_cycles_rarely_and_not_at_exit(monkeypatch):
     assert int(done.stdout.splitlines()[-1].removeprefix("frozen: ")) > 10_000
 
 
+@pytest.mark.parametrize(("given", "used"), [(None, "20"), ("4", "4")])
+def test_threads_of_numpy_do_not_wait_long(given, used, monkeypatch):
+    code = """
+import importlib.abc, os, sys
+class Finder(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == "numpy":
+            print(os.environ.get("OPENBLAS_THREAD_TIMEOUT"))
+sys.meta_path.insert(0, Finder())
+import skldos.cli
+"""
+    monkeypatch.delenv("OPENBLAS_THREAD_TIMEOUT", raising=False)
+    if given is not None:
+        monkeypatch.setenv("OPENBLAS_THREAD_TIMEOUT", given)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [used]
+
+
 def test_real_data_do_not_load_what_synthetic_data_and_files_need():
     code = "import skldos.cli.data, skldos.io, skldos.datasets, sys; print(*sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
