@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from skldos.networks import Backpropagation, FeedForward
+from skldos.networks.backpropagation import MIN_TRANSPOSED, _strips
 from skldos.networks.feedforward import ACTIVATIONS
 
 
@@ -58,6 +59,31 @@ def test_batches_of_any_size_follow_each_other():
     gradient_of = Backpropagation(network)
     for n in (5, 8, 1, 8):
         check(network, torch.randn(n, 3), torch.randn(n, 2), gradient_of)
+
+
+@pytest.mark.parametrize("n_rows", [MIN_TRANSPOSED - 1, MIN_TRANSPOSED, MIN_TRANSPOSED + 57])
+@pytest.mark.parametrize(
+    ("sizes", "outputs", "gradients"),
+    [
+        # Products of 100 x 30 and 30 x 100 are cut into 100 x 4 and 30 x 7 pieces.
+        ((30, 100, 11), [False, True], [True, False]),
+        ((32, 96, 16), [False, False], [False, False]),
+        ((15, 2, 1), [True, False], [False, False]),
+    ],
+)
+def test_transposed_products_give_the_same_gradient(sizes, outputs, gradients, n_rows):
+    torch.manual_seed(0)
+    network = FeedForward(sizes[0], sizes[2], (sizes[1],)).double()
+    gradient_of = Backpropagation(network)
+    X, y = torch.randn(n_rows, sizes[0]).double(), torch.randn(n_rows, sizes[2]).double()
+    check(network, X, y, gradient_of)
+    dense, large = gradient_of._layers[::2], n_rows >= MIN_TRANSPOSED
+    assert [d._z_transposed is not None for d in dense] == [large and o for o in outputs]
+    assert [d._gradient_transposed is not None for d in dense] == [large and g for g in gradients]
+
+
+def test_numbers_of_strips():
+    assert [_strips(n) for n in (1, 15, 16, 30, 81, 91, 96, 100)] == [1, 4, 1, 4, 6, 8, 6, 7]
 
 
 class Scaled(nn.Linear):

@@ -74,8 +74,12 @@ def hartree(density, cell, *, density_cutoff=None, assume_isolated=None):
     waves = torch.fft.rfftn(density, dim=GRID_AXES, norm="forward")
     volume, pairs = torch.linalg.det(cell).abs(), pair_weights(shape, device=density.device)
     # E = Ω/2 Σ_G kernel |n_G|²
-    energy = volume / 2 * (kernel * pairs * (waves.real**2 + waves.imag**2)).sum(GRID_AXES)
-    waves = kernel * waves  # of the potential; those of the density need no memory any more
+    squares = waves.real.square() + waves.imag.square()
+    energy = volume / 2 * (pairs * (kernel * squares).sum((-3, -2))).sum(-1)
+    # The waves of the potential, without a complex copy of the kernel. Those of the density and all
+    # else need no memory any more.
+    waves = torch.view_as_complex(torch.view_as_real(waves) * kernel[..., None])
+    del kernel, squares
     return energy, torch.fft.irfftn(waves, s=shape, dim=GRID_AXES, norm="forward")
 
 

@@ -65,11 +65,16 @@ class FusedAdam:
         if self._groups is None:
             # The very first step creates the moments.
             self._optimizer.step()
-            self._groups = [self._collected(group) for group in self._optimizer.param_groups]
+            trained = (
+                group
+                for group in self._optimizer.param_groups
+                if any(p.grad is not None for p in group["params"])
+            )
+            self._groups = [self._collected(group) for group in trained]
             return
-        for group, parameters, (values, *moments, counts) in self._groups:
+        for group, parameters, values, moments, steps, counts in self._groups:
             gradients = [parameter.grad for parameter in parameters]
-            torch._foreach_add_(counts, 1)
+            steps.add_(1)
             self._kernel(
                 *(values, gradients, *moments, [], counts),
                 amsgrad=False,
@@ -84,10 +89,17 @@ class FusedAdam:
             )
 
     def _collected(self, group):
-        """Return a group, its parameters, and lists of values, moments and numbers of steps."""
+        """Return a group, its parameters, and their values, moments and numbers of steps.
+
+        The numbers of steps come as one tensor, which is fast to increase, and as a list.
+        """
         parameters = [p for p in group["params"] if p.grad is not None]
         states = [self._optimizer.state[p] for p in parameters]
         # Of the values, which are the same memory, autograd keeps no record.
         values = [p.detach() for p in parameters]
-        names = "exp_avg", "exp_avg_sq", "step"
-        return group, parameters, (values, *([state[name] for state in states] for name in names))
+        moments = [[state[name] for state in states] for name in ("exp_avg", "exp_avg_sq")]
+        steps = torch.stack([state["step"] for state in states])
+        counts = list(steps.unbind())
+        for state, count in zip(states, counts, strict=True):
+            state["step"] = count
+        return group, parameters, values, moments, steps, counts

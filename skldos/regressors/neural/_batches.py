@@ -99,18 +99,26 @@ class RowBatches:
             step = n_batches * self.batch_size
             for start in range(0, end, step):
                 rows = slice(start, min(start + step, end))
-                selected = [
-                    _select(tensor, rows if order is None else order[rows]) for tensor in buffer
-                ]
-                split = (tensor.split(self.batch_size) for tensor in selected)
-                for batch in zip(*split, strict=True):
-                    yield Batch(*batch)
+                yield from self._split(buffer, rows if order is None else order[rows])
             # Rows that do not fill a batch wait for the next buffer.
             rows = slice(end, n_rows) if order is None else order[end:]
             rest = [tensor[rows].clone() for tensor in buffer] if end < n_rows else None
             del buffer  # so that only one buffer exists at a time
         if rest is not None:
             yield Batch(*rest)
+
+    def _split(self, buffer, rows):
+        """Yield batches of some rows, which are collected at once.
+
+        After the last one, the memory is free and still in the cache: the next rows get it, unless
+        a batch is kept.
+        """
+        selected = [_select(tensor, rows) for tensor in buffer]
+        if len(selected[0]) == self.batch_size:
+            yield Batch(*selected)
+            return
+        for batch in zip(*(rows.split(self.batch_size) for rows in selected), strict=True):
+            yield Batch(*batch)
 
     def _shared_batches(self):
         """Yield this process's rows of every batch."""

@@ -146,6 +146,7 @@ class SkorchTraining:
             # would fragment the memory.
             losses.append(loss.item() if loss.device.type == "cpu" else loss)
             sizes.append(batch[0].shape[0])
+            del batch  # so that the next one can have its memory
         if not listening:
             self.history.new_batch()  # Checkpoint needs at least one
         # Callbacks that predict at the end of an epoch do so without dropout.

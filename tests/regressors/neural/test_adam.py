@@ -72,6 +72,18 @@ def test_it_goes_on_from_a_state_that_was_loaded(make):
         torch.testing.assert_close(found, expected, rtol=0, atol=0)
 
 
+def test_a_group_without_gradients_stays_as_it_is(make):
+    weights, optimizer = make("AdamW")
+    before = copy.deepcopy(weights)
+    steps = FusedAdam(optimizer)
+    for _ in range(3):
+        weights[2].grad = weights[2].detach() + 1
+        steps.step()
+    for found, first in zip(weights, before, strict=True):
+        assert torch.equal(found, first) == (found is not weights[2])
+    assert [state["step"].item() for state in optimizer.state.values()] == [3]
+
+
 @pytest.mark.parametrize("option", ["amsgrad", "maximize"])
 def test_what_the_kernel_does_not_do_is_left_to_the_optimizer(make, option):
     assert not FusedAdam.knows(make("Adam", **{option: True})[1])
