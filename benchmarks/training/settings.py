@@ -1,4 +1,4 @@
-"""Settings of `skldos.models.grid`, chosen on snapshots that nothing else is judged by.
+"""Settings of `skldos.models.grid`, chosen on other snapshots than those of the demo.
 
 Two kinds of aluminium count equally.
 
