@@ -237,6 +237,8 @@ def draw_density(i, results, predictions, snapshots, folder):
         fermi_level=results.loc[i, "fermi_level_true"],
     )
     figure = Figure(figsize=(12.6, 4.4), dpi=150, layout="compressed")
+    # At the first drawing, labels of colour bars are wider than the layout expects.
+    figure.get_layout_engine().set(w_pad=0.1)
     left, right = figure.subplots(1, 2, width_ratios=(1, 2.8))
     left.set_title(f"{snapshot.temperature:.0f} K", fontsize="medium")
     cell = snapshot.atoms.cell
