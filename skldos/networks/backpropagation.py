@@ -125,6 +125,7 @@ class Backpropagation:
         n_rows = inputs.shape[0]
         if n_rows != self._n_rows:
             self._prepare(n_rows, targets)
+        inputs, targets = inputs.detach(), targets.detach()
         h = [inputs]
         for layer in self._layers:
             h.append(layer.forward(h[-1]))

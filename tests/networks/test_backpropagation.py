@@ -82,6 +82,17 @@ def test_transposed_products_give_the_same_gradient(sizes, outputs, gradients, n
     assert [d._gradient_transposed is not None for d in dense] == [large and g for g in gradients]
 
 
+def test_data_that_record_gradients():
+    torch.manual_seed(0)
+    network = FeedForward(3, 2, (4,))
+    X, y = torch.randn(5, 3), torch.randn(5, 2)
+    expected = Backpropagation(network)(X, y)[1].item()
+    predictions, loss = Backpropagation(network)(X.requires_grad_(), y.requires_grad_())
+    assert loss.item() == expected > 0
+    assert not (predictions.requires_grad or loss.requires_grad)
+    assert X.grad is None
+
+
 def test_numbers_of_strips():
     assert [_strips(n) for n in (1, 15, 16, 30, 81, 91, 96, 100)] == [1, 4, 1, 4, 6, 8, 6, 7]
 
