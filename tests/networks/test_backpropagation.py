@@ -89,7 +89,8 @@ def test_data_that_record_gradients():
     expected = Backpropagation(network)(X, y)[1].item()
     predictions, loss = Backpropagation(network)(X.requires_grad_(), y.requires_grad_())
     assert loss.item() == expected > 0
-    assert not (predictions.requires_grad or loss.requires_grad)
+    assert not predictions.requires_grad
+    assert not loss.requires_grad
     assert X.grad is None
 
 
