@@ -2,12 +2,12 @@ r"""Explicit gradient of a feed-forward network.
 
 The networks and batches of this field are small, so a training step spends most of its time in the
 bookkeeping of automatic differentiation. For the mean square error
-:math:`L = \frac{1}{n m} \sum (\hat y - y)^2` of dense layers
-:math:`h_{l+1} = \phi(z_l),\ z_l = h_l W_l^T + b_l` the gradient takes four lines,
+:math:`L = \frac{1}{n m} \sum_{ij} w_i (\hat y_{ij} - y_{ij})^2` with weights of the rows, of dense
+layers :math:`h_{l+1} = \phi(z_l),\ z_l = h_l W_l^T + b_l`, the gradient takes four lines,
 
 .. math::
 
-    \delta_L = \tfrac{2}{n m} (\hat y - y)\,\phi'(z_L), \quad
+    \delta_L = \tfrac{2}{n m} w (\hat y - y)\,\phi'(z_L), \quad
     \frac{\partial L}{\partial W_l} = \delta_l^T h_l, \quad
     \frac{\partial L}{\partial b_l} = \sum_\text{rows} \delta_l, \quad
     \delta_{l-1} = (\delta_l W_l)\,\phi'(z_{l-1}),
@@ -112,7 +112,7 @@ class Backpropagation:
             and len({id(p) for p in _weights(network)}) == len(_weights(network))
         )
 
-    def __call__(self, inputs, targets):
+    def __call__(self, inputs, targets, weights=None):
         """Return predictions and loss, and put the gradient into the parameters.
 
         Parameters
@@ -121,6 +121,8 @@ class Backpropagation:
             Inputs.
         targets : torch.Tensor of shape (n_rows, n_out)
             Targets.
+        weights : torch.Tensor of shape (n_rows, 1), optional
+            Weights of the rows; None weights all equally.
 
         Returns
         -------
@@ -138,7 +140,11 @@ class Backpropagation:
             h.append(layer.forward(h[-1]))
         predictions = h[-1]
         delta = torch.sub(predictions, targets, out=self._delta)
-        loss = torch.dot(self._flat, self._flat) * self._per_value
+        if weights is None:
+            loss = torch.dot(self._flat, self._flat) * self._per_value
+        else:
+            loss = torch.sum(weights * delta.square()) * self._per_value
+            delta.mul_(weights)
         delta.mul_(self._twice_per_value)
         for i in reversed(range(len(self._layers))):
             delta = self._layers[i].backward(delta, h[i], h[i + 1])

@@ -11,16 +11,17 @@ from skldos.networks.backpropagation import MIN_TRANSPOSED, _strips
 from skldos.networks.feedforward import ACTIVATIONS
 
 
-def check(network, X, y, gradient_of=None):
+def check(network, X, y, gradient_of=None, weights=None):
     """Compare with autograd, in a network with gradients of an earlier step."""
     twin, before = copy.deepcopy(network), (X.clone(), y.clone())
     twin.zero_grad()
-    loss = nn.functional.mse_loss(twin(X), y)
+    losses = nn.functional.mse_loss(twin(X), y, reduction="none")
+    loss = (losses if weights is None else weights * losses).mean()
     loss.backward()
     for parameter in network.parameters():
         if parameter.requires_grad:
             parameter.grad = torch.full_like(parameter, 7.0)
-    predictions, found = (gradient_of or Backpropagation(network))(X, y)
+    predictions, found = (gradient_of or Backpropagation(network))(X, y, weights)
     torch.testing.assert_close(found, loss.detach())
     torch.testing.assert_close(predictions, twin(X).detach())
     for parameter, expected in zip(network.parameters(), twin.parameters(), strict=True):
@@ -59,6 +60,22 @@ def test_batches_of_any_size_follow_each_other():
     gradient_of = Backpropagation(network)
     for n in (5, 8, 1, 8):
         check(network, torch.randn(n, 3), torch.randn(n, 2), gradient_of)
+
+
+@pytest.mark.parametrize("output_activation", [None, "sigmoid"])
+def test_weights_of_the_rows(output_activation):
+    torch.manual_seed(0)
+    network = FeedForward(4, 3, (5,), output_activation=output_activation).double()
+    X, y = torch.randn(10, 4).double(), torch.randn(10, 3).double()
+    gradient_of, weights = Backpropagation(network), torch.rand(10, 1).double()
+    check(network, X, y, gradient_of, weights)
+    weighted = network[0].weight.grad.clone()
+    check(network, X, y, gradient_of)  # the next batch may have none
+    assert not torch.allclose(network[0].weight.grad, weighted, rtol=0.1)
+    check(network, X, y, gradient_of, (torch.arange(10) < 3)[:, None].double())
+    weighted = network[0].weight.grad * 10 / 3  # the mean is over all rows
+    check(network, X[:3], y[:3], gradient_of)
+    torch.testing.assert_close(weighted, network[0].weight.grad)
 
 
 @pytest.mark.parametrize("n_rows", [MIN_TRANSPOSED - 1, MIN_TRANSPOSED, MIN_TRANSPOSED + 57])

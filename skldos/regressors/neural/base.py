@@ -370,9 +370,9 @@ class BlockRegressor(NetworkPrediction, MixedPrecisionRegressor):
 
     def train_step_single(self, batch, **fit_params):
         """Compute predictions, loss and gradients for `batch`, without autograd if possible."""
-        if self._backpropagation_ is None or getattr(batch, "weights", None) is not None:
+        if self._backpropagation_ is None:
             return super().train_step_single(batch, **fit_params)
-        y_pred, loss = self._backpropagation_(*batch)
+        y_pred, loss = self._backpropagation_(*batch, getattr(batch, "weights", None))
         return {"loss": loss, "y_pred": y_pred}
 
     def run_single_epoch(self, *args, **kwargs):
