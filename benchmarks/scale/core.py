@@ -14,15 +14,17 @@ import numpy as np
 
 from benchmarks.common import harness, tables
 
-#: Rows, hidden layers, outputs, batch size and activation; 91 inputs.
+#: Rows, hidden layers, outputs, batch size, activation and dropout; 91 inputs.
 NETWORKS = (
-    (8748, (100,), 11, 40, "leaky_relu"),
-    (8748, (100,), 11, 40, "silu"),
-    (46656, (100,), 11, 1000, "leaky_relu"),
-    (46656, (200,), 81, 400, "leaky_relu"),
-    (46656, (400,), 81, 1000, "leaky_relu"),
-    (46656, (400, 400), 81, 1000, "leaky_relu"),
-    (46656, (400, 400), 81, 8000, "leaky_relu"),
+    (8748, (100,), 11, 40, "leaky_relu", 0.0),
+    (8748, (100,), 11, 40, "silu", 0.0),
+    (8748, (100,), 11, 40, "leaky_relu", 0.1),
+    (46656, (100,), 11, 1000, "leaky_relu", 0.0),
+    (46656, (200,), 81, 400, "leaky_relu", 0.0),
+    (46656, (400,), 81, 1000, "leaky_relu", 0.0),
+    (46656, (400, 400), 81, 1000, "leaky_relu", 0.0),
+    (46656, (400, 400), 81, 1000, "leaky_relu", 0.1),
+    (46656, (400, 400), 81, 8000, "leaky_relu", 0.0),
 )
 EPOCHS, TURNS = 6, 3
 
@@ -43,7 +45,7 @@ def data(n_rows, n_out):
     return (rng.normal(size=(n_rows, n)).astype(np.float32) for n in (91, n_out))
 
 
-def train_skldos(n_rows, hidden, n_out, batch_size, activation):
+def train_skldos(n_rows, hidden, n_out, batch_size, activation, dropout):
     """Return the CPU seconds of the fastest epoch of LDOSRegressor."""
     from skorch.callbacks import Callback
 
@@ -60,6 +62,7 @@ def train_skldos(n_rows, hidden, n_out, batch_size, activation):
     LDOSRegressor(
         module__hidden_layer_sizes=tuple(hidden),
         module__activation=activation,
+        module__dropout=dropout,
         batch_size=batch_size,
         max_epochs=EPOCHS,
         callbacks=[("clock", Clock())],
@@ -68,14 +71,14 @@ def train_skldos(n_rows, hidden, n_out, batch_size, activation):
     return min(seconds)
 
 
-def train_torch(n_rows, hidden, n_out, batch_size, activation):
+def train_torch(n_rows, hidden, n_out, batch_size, activation, dropout):
     """Return the CPU seconds of the fastest epoch of plain torch."""
     import torch
 
     from skldos.networks import FeedForward
 
     inputs, targets = map(torch.from_numpy, data(n_rows, n_out))
-    network = FeedForward(91, n_out, hidden_layer_sizes=tuple(hidden), activation=activation)
+    network = FeedForward(91, n_out, tuple(hidden), activation, dropout=dropout)
     optimizer, loss_of = torch.optim.Adam(network.parameters(), fused=True), torch.nn.MSELoss()
 
     def epoch():
@@ -119,11 +122,12 @@ def render(record):
 
 def main():
     arguments = harness.parser(__doc__).parse_args()
-    names, rows = ("n_rows", "hidden", "n_out", "batch_size", "activation"), []
+    names, rows = ("n_rows", "hidden", "n_out", "batch_size", "activation", "dropout"), []
     for network in NETWORKS:
         job = dict(zip(names, network, strict=True))
         widths = "-".join(map(str, (91, *network[1], network[2])))
-        what = f"epoch, {widths}, {network[4]}, batches of {network[3]}, {network[0]} rows"
+        kind = f"{network[4]}, dropout" if network[5] else network[4]
+        what = f"epoch, {widths}, {kind}, batches of {network[3]}, {network[0]} rows"
         turns = [
             [harness.call_fresh(train, job, threads=1) for train in (train_skldos, train_torch)]
             for _ in range(TURNS)

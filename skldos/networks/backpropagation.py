@@ -13,7 +13,7 @@ layers :math:`h_{l+1} = \phi(z_l),\ z_l = h_l W_l^T + b_l`, the gradient takes f
     \delta_{l-1} = (\delta_l W_l)\,\phi'(z_{l-1}),
 
 which write to memory that is allocated once. This is two to three times faster than
-``loss.backward()``.
+``loss.backward()``. Dropout multiplies :math:`h` and its gradient by the same random numbers.
 """
 
 import torch
@@ -69,7 +69,7 @@ class Backpropagation:
     Parameters
     ----------
     network : torch.nn.Sequential
-        Dense layers and activations for which :meth:`knows` is true.
+        Dense layers, activations and dropout for which :meth:`knows` is true.
 
     Examples
     --------
@@ -87,6 +87,8 @@ class Backpropagation:
         for layer in network:
             if type(layer) is nn.Linear:
                 self._layers.append(_Dense(layer))
+            elif type(layer) is nn.Dropout:
+                self._layers.append(_Dropout(layer))
             else:
                 # Only the activation uses the output of a dense layer.
                 in_place = bool(self._layers) and type(self._layers[-1]) is _Dense
@@ -101,7 +103,7 @@ class Backpropagation:
         >>> from skldos.networks import FeedForward
         >>> Backpropagation.knows(FeedForward(3, 2))
         True
-        >>> Backpropagation.knows(FeedForward(3, 2, dropout=0.5))
+        >>> Backpropagation.knows(torch.nn.Sequential(torch.nn.LayerNorm(3)))
         False
         """
         return (
@@ -248,6 +250,33 @@ class _Activation:
         return self._backward(delta, values, **self._backward_options, grad_input=delta)
 
 
+class _Dropout:
+    """:math:`h r`, where r is 0 with probability p, and otherwise 1/(1 − p)."""
+
+    def __init__(self, layer):
+        self._layer = layer
+
+    def allocate(self, n_rows):
+        """Have memory for the outputs allocated by the next inputs."""
+        self._h = None
+
+    def goes_back(self, delta, *, first):
+        """Return where the gradient of the inputs will be: in the place of that of the outputs."""
+        return delta
+
+    def forward(self, h):
+        if not self._layer.training:
+            return h
+        if self._h is None:
+            self._h, self._noise = torch.empty_like(h), torch.empty_like(h)
+        # The operations of torch's dropout on the CPU, so that it would draw the same numbers.
+        keep = 1.0 - self._layer.p
+        return torch.mul(h, self._noise.bernoulli_(keep).div_(keep), out=self._h)
+
+    def backward(self, delta, h, out):
+        return delta if out is h else delta.mul_(self._noise)
+
+
 def _strips(n):
     """Return into how many strips a BLAS cuts `n` columns: of 16, and the rest of 8, 4, 2 and 1.
 
@@ -267,5 +296,7 @@ def _is_known(layer):
         return False
     if type(layer) is nn.Linear:
         return layer.bias is not None and all(p.requires_grad for p in layer.parameters())
+    if type(layer) is nn.Dropout:
+        return 0.0 < layer.p < 1.0
     # With a negative slope, the output of a leaky ReLU does not determine the sign of its input.
     return type(layer) in _ACTIVATIONS and getattr(layer, "negative_slope", 0.0) >= 0.0

@@ -15,15 +15,20 @@ def check(network, X, y, gradient_of=None, weights=None):
     """Compare with autograd, in a network with gradients of an earlier step."""
     twin, before = copy.deepcopy(network), (X.clone(), y.clone())
     twin.zero_grad()
-    losses = nn.functional.mse_loss(twin(X), y, reduction="none")
+    random = torch.get_rng_state()
+    expected_predictions = twin(X)
+    after = torch.get_rng_state()
+    losses = nn.functional.mse_loss(expected_predictions, y, reduction="none")
     loss = (losses if weights is None else weights * losses).mean()
     loss.backward()
     for parameter in network.parameters():
         if parameter.requires_grad:
             parameter.grad = torch.full_like(parameter, 7.0)
+    torch.set_rng_state(random)
     predictions, found = (gradient_of or Backpropagation(network))(X, y, weights)
+    assert torch.equal(torch.get_rng_state(), after)
     torch.testing.assert_close(found, loss.detach())
-    torch.testing.assert_close(predictions, twin(X).detach())
+    torch.testing.assert_close(predictions, expected_predictions.detach())
     for parameter, expected in zip(network.parameters(), twin.parameters(), strict=True):
         torch.testing.assert_close(parameter.grad, expected.grad)
     torch.testing.assert_close((X, y), before, rtol=0, atol=0)
@@ -52,6 +57,31 @@ def test_gradients_equal_those_of_autograd(hidden_layer_sizes, activation, outpu
 def test_activations_of_any_slope_anywhere(layers):
     torch.manual_seed(0)
     check(nn.Sequential(*layers), torch.randn(6, 3), torch.randn(6, 2))
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        (nn.Linear(3, 9), nn.SiLU(), nn.Dropout(0.4), nn.Linear(9, 2)),
+        (nn.Linear(3, 9), nn.Dropout(0.4), nn.LeakyReLU(), nn.Dropout(0.2), nn.Linear(9, 2)),
+        (nn.Dropout(0.4), nn.Linear(3, 2), nn.Dropout(0.2)),
+        (nn.Linear(3, 9), nn.Dropout(0.4, inplace=True), nn.Linear(9, 2)),
+    ],
+)
+def test_dropout_draws_the_numbers_of_torch(layers):
+    torch.manual_seed(0)
+    network = nn.Sequential(*layers)
+    assert Backpropagation.knows(network)
+    gradient_of, X, y = Backpropagation(network), torch.randn(8, 3), torch.randn(8, 2)
+    for n_rows in (8, 8, 5, 8):
+        check(network, X[:n_rows], y[:n_rows], gradient_of)
+    random, _ = gradient_of(X, y)
+    random = random.clone()
+    assert not torch.equal(gradient_of(X, y)[0], random)
+    network.eval()
+    check(network, X, y, gradient_of)
+    predictions = gradient_of(X, y)[0].clone()
+    assert torch.equal(gradient_of(X, y)[0], predictions)
 
 
 def test_batches_of_any_size_follow_each_other():
@@ -145,7 +175,7 @@ def frozen():
     "network",
     [
         FeedForward(2, 2, activation="gelu"),
-        FeedForward(2, 2, dropout=0.1),
+        FeedForward(2, 2, dropout=1.0),
         nn.Sequential(Scaled(2, 2)),
         nn.Sequential(nn.Linear(2, 2, bias=False)),
         nn.Sequential(nn.Sequential(nn.Linear(2, 2))),
