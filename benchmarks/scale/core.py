@@ -47,16 +47,8 @@ def data(n_rows, n_out):
 
 def train_skldos(n_rows, hidden, n_out, batch_size, activation, dropout):
     """Return the CPU seconds of the fastest epoch of LDOSRegressor."""
-    from skorch.callbacks import Callback
-
+    from benchmarks.scale._clock import Clock
     from skldos import LDOSRegressor
-
-    class Clock(Callback):
-        def on_epoch_begin(self, net, **kwargs):
-            self.begin = time.process_time()
-
-        def on_epoch_end(self, net, **kwargs):
-            seconds.append(time.process_time() - self.begin)
 
     seconds = []
     LDOSRegressor(
@@ -65,7 +57,7 @@ def train_skldos(n_rows, hidden, n_out, batch_size, activation, dropout):
         module__dropout=dropout,
         batch_size=batch_size,
         max_epochs=EPOCHS,
-        callbacks=[("clock", Clock())],
+        callbacks=[("clock", Clock(seconds, time.process_time))],
         random_state=0,
     ).fit(*data(n_rows, n_out))
     return min(seconds)

@@ -3,11 +3,12 @@
     python -m benchmarks.scale.workers [--cells 2] [--grid 18]
 
 A network 91-100-81 on the bundled aluminium is applied to a larger cell by one process, and by two
-of joblib that are started before. Each has one thread. Where other programs use the cores, wall
-seconds say little: beside them stand the CPU seconds of the process that works most, which two idle
-cores would take.
+worker processes of joblib or of dask that are started before. Each has one thread. Where other
+programs use the cores, wall seconds say little: beside them stand the CPU seconds of the process
+that works most, which two idle cores would take.
 """
 
+import contextlib
 import os
 import tempfile
 import time
@@ -18,6 +19,7 @@ from benchmarks.common import harness, tables
 from benchmarks.peers._measure import resident_mib
 
 WORKERS = 2
+BACKENDS = ("joblib", "dask")
 WHAT = {
     "descriptors": "descriptors to the cache",
     "dos": "DOS",
@@ -41,7 +43,23 @@ def of_workers():
     return {pid: (cpu, peak) for pid, cpu, peak in found}
 
 
-def measure(cells, grid):
+@contextlib.contextmanager
+def started(backend):
+    """Let tasks run on workers of joblib's own or of dask, within a with block."""
+    import joblib
+
+    with contextlib.ExitStack() as stack:
+        if backend == "dask":
+            from dask.distributed import Client
+
+            options = {"threads_per_worker": 1, "dashboard_address": None}
+            stack.enter_context(Client(n_workers=WORKERS, **options))
+        name = "loky" if backend == "joblib" else backend
+        stack.enter_context(joblib.parallel_config(name, n_jobs=WORKERS))
+        yield
+
+
+def measure(cells, grid, backend):
     """Return a row for every quantity (runs in its own process)."""
     from sklearn.base import clone
     from sklearn.pipeline import make_pipeline
@@ -89,21 +107,19 @@ def measure(cells, grid):
         "forces": forces,
     }
     return [
-        compare(name, function) | {"n_points": large.n_grid_points}
+        compare(name, function, backend) | {"n_points": large.n_grid_points}
         for name, function in work.items()
     ]
 
 
-def compare(name, function):
+def compare(name, function, backend):
     """Return costs and equality of a quantity by one process and by two."""
-    import joblib
-
     function(1)  # compiles
     cpu, wall = time.process_time(), time.perf_counter()
     one = function(1)
-    row = {"what": name, "one_wall_s": time.perf_counter() - wall}
+    row = {"what": name, "backend": backend, "one_wall_s": time.perf_counter() - wall}
     row["one_cpu_s"] = time.process_time() - cpu
-    with joblib.parallel_config("loky", n_jobs=WORKERS):
+    with started(backend):
         function(WORKERS)
         before = of_workers()
         cpu, wall = time.process_time(), time.perf_counter()
@@ -119,6 +135,7 @@ def compare(name, function):
 def render(record):
     """Return the tables of a record."""
     columns = {
+        "workers of": "{backend}",
         "what": lambda row: WHAT[row["what"]],
         "one process, wall s": "{one_wall_s:.2f}",
         "CPU s": "{one_cpu_s:.2f}",
@@ -141,12 +158,14 @@ def main():
     parser.add_argument("--cells", type=int, default=2, help="repetitions along each axis")
     parser.add_argument("--grid", type=int, default=18, help="points of a cell along each axis")
     arguments = parser.parse_args()
-    job = {"cells": arguments.cells, "grid": arguments.grid}
-    rows = harness.call_fresh(measure, job, threads=1)
-    for row in rows:
-        harness.show(row)
-        if not row["same"]:
-            raise SystemExit(f"{row['what']} of two workers has other bits than that of one")
+    rows = []
+    for backend in BACKENDS:
+        job = {"cells": arguments.cells, "grid": arguments.grid, "backend": backend}
+        for row in harness.call_fresh(measure, job, threads=1):
+            rows.append(row)
+            harness.show(row)
+            if not row["same"]:
+                raise SystemExit(f"{row['what']} of two workers has other bits than that of one")
     if not arguments.no_write:
         harness.write_result(__file__, rows, n_atoms=4 * arguments.cells**3)
 
